@@ -1,0 +1,63 @@
+import * as z from "zod";
+
+/** Version of the dataset's layout; a reader refuses any other. */
+export const datasetFormat = 1;
+
+const count = z.int().nonnegative();
+const hash = z.string().regex(/^[0-9a-f]{64}$/);
+
+/** What is known of one finished shard. Keyed by what was read, never by who read it. */
+export const shardRecordSchema = z.strictObject({
+  format: z.literal(datasetFormat),
+  source: z.strictObject({ name: z.string(), path: z.string(), bytes: count, sha256: hash }),
+  language: z.string(),
+  split: z.enum(["train", "validation"]),
+  index: count,
+  count: count,
+  /** Fingerprint of the vocabulary. */
+  vocabulary: hash,
+  /** Everything else that decides the output's bytes. */
+  options: z.record(z.string(), z.union([z.string(), z.number(), z.boolean()])),
+  documents: count,
+  tokens: count,
+  /** UTF-8 bytes of the kept texts. */
+  textBytes: count,
+  /** Number of rejections by cause. */
+  rejected: z.record(z.string(), count),
+  /** The Arrow file, relative to the dataset's folder. */
+  output: z.strictObject({ file: z.string(), bytes: count, sha256: hash }),
+});
+export type ShardRecord = z.infer<typeof shardRecordSchema>;
+
+const splitTotals = z.strictObject({ shards: count, documents: count, tokens: count, bytes: count });
+export type SplitTotals = z.infer<typeof splitTotals>;
+
+/** `dataset.json`: what a tokenized dataset holds. */
+export const datasetManifestSchema = z.strictObject({
+  format: z.literal(datasetFormat),
+  vocabulary: z.strictObject({
+    /** The copy inside the dataset's folder. */
+    file: z.string(),
+    fingerprint: hash,
+    /** Pieces in the model. */
+    size: count,
+  }),
+  tokenType: z.enum(["uint16", "uint32"]),
+  /** Totals by language code and split. */
+  languages: z.record(z.string(), z.partialRecord(z.enum(["train", "validation"]), splitTotals)),
+  /** Number of rejections by cause over all shards. */
+  rejected: z.record(z.string(), count),
+  /** The Arrow files in reading order: by language, split, index. */
+  shards: z.array(
+    z.strictObject({
+      file: z.string(),
+      language: z.string(),
+      split: z.enum(["train", "validation"]),
+      documents: count,
+      tokens: count,
+      bytes: count,
+      sha256: hash,
+    }),
+  ),
+});
+export type DatasetManifest = z.infer<typeof datasetManifestSchema>;

@@ -1,0 +1,94 @@
+import * as z from "zod";
+
+/**
+ * The files of a run directory that outlive it as plain data. `train` writes them, `report` reads them; nothing else is shared.
+ *
+ *   metrics.jsonl                 one MetricsLine a logged step
+ *   eval/step-00001000.json       one EvalPoint an evaluation
+ *   run.json                      one RunDescription, written before the first step
+ */
+
+const code = z.string();
+
+/** One language at one evaluation, over the same fixed examples each time. */
+export const languageQualitySchema = z.strictObject({
+  /** Mean log probability per target token, natural log, higher is better: −cross-entropy. */
+  negLogPerplexity: z.number(),
+  /** Summed log probability of each example's targets, in order. */
+  exampleLogProbs: z.array(z.number()),
+  /** Target tokens of each example, in order. */
+  exampleTokens: z.array(z.int()),
+});
+export type LanguageQuality = z.infer<typeof languageQualitySchema>;
+
+/** The routing seen at one Switch layer during an evaluation. */
+export const layerRoutingSchema = z.strictObject({
+  /** `encoder.1`, `decoder.3`, … */
+  layer: z.string(),
+  /** By language code: share of that language's tokens that each expert was chosen for, [experts], sums to 1. */
+  expertShare: z.record(code, z.array(z.number())),
+  /** Share of tokens that found their expert full, over all languages. */
+  fractionDropped: z.number(),
+});
+export type LayerRouting = z.infer<typeof layerRoutingSchema>;
+
+/** `eval/step-*.json`. Deterministic: no clock in it. */
+export const evalPointSchema = z.strictObject({
+  step: z.int().nonnegative(),
+  languages: z.record(code, languageQualitySchema),
+  /** Empty for a dense model. */
+  routing: z.array(layerRoutingSchema),
+});
+export type EvalPoint = z.infer<typeof evalPointSchema>;
+
+/** A line of `metrics.jsonl`. Unknown numbers are absent, never 0. */
+export const metricsLineSchema = z.object({
+  step: z.int().nonnegative(),
+  /** Training time since the start of the run, evaluation and checkpoints not counted, over all its processes. Seconds. */
+  trainSeconds: z.number(),
+  /** Total loss (cross-entropy and weighted auxiliary losses). */
+  loss: z.number(),
+  negLogPerplexity: z.number(),
+  auxLoss: z.number().optional(),
+  zLoss: z.number().optional(),
+  fractionDropped: z.number().optional(),
+  expertLoadMin: z.number().optional(),
+  expertLoadMax: z.number().optional(),
+  /** In nats, ln(experts) where balanced; mean over layers. */
+  expertLoadEntropy: z.number().optional(),
+  routerConfidence: z.number().optional(),
+  gradNorm: z.number(),
+  learningRate: z.number(),
+  tokensPerSecond: z.number(),
+  /** Share of the time spent waiting for a batch. */
+  dataWait: z.number(),
+  flopsPerSecond: z.number(),
+  /** Resident memory of the process, bytes. */
+  memoryBytes: z.number(),
+});
+export type MetricsLine = z.infer<typeof metricsLineSchema>;
+
+/** `run.json`: what the report needs to know of a run besides its measurements. */
+export const runDescriptionSchema = z.strictObject({
+  name: z.string(),
+  /** `mT5` or `Switch-mT5, 8 experts`. */
+  model: z.string(),
+  experts: z.int().nonnegative(),
+  parameters: z.int(),
+  /** Forward and backward, multiplications and additions, of one optimizer step. */
+  flopsPerStep: z.number(),
+  tokensPerStep: z.int(),
+  totalSteps: z.int(),
+  backend: z.string(),
+  /** Dataset's vocabulary fingerprint and manifest hash: runs are only compared where both agree. */
+  vocabulary: z.string(),
+  dataset: z.string(),
+  /** Hash of the evaluation's examples. */
+  evalExamples: z.string(),
+  seed: z.int(),
+  /** Epochs read of each language by the end of the run. */
+  epochs: z.record(code, z.number()),
+  /** Training tokens of each language in the dataset. */
+  trainTokens: z.record(code, z.number()),
+});
+export type RunDescription = z.infer<typeof runDescriptionSchema>;

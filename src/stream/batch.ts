@@ -1,0 +1,53 @@
+/** Fixed shapes of a span-corruption example (facts: 512 → 568 raw tokens → 114 targets). */
+export interface ExampleLengths {
+  /** Encoder positions, end-of-sequence included. */
+  inputs: number;
+  /** Raw tokens cut from the language's run for one example. */
+  tokens: number;
+  /** Decoder positions, end-of-sequence included. */
+  targets: number;
+}
+
+/** One global batch. Rows are padded with 0 on the right; weight of a target is 0 where it is padding. */
+export interface Batch {
+  step: number;
+  batchSize: number;
+  lengths: ExampleLengths;
+  /** Encoder ids, [batchSize, lengths.inputs] row-major. */
+  inputs: Int32Array;
+  /** Decoder targets, [batchSize, lengths.targets] row-major; the model shifts them right itself. */
+  targets: Int32Array;
+  /** Index into `ExampleStream.languages` of each row, [batchSize]. */
+  languages: Int32Array;
+}
+
+/**
+ * How languages share the batches. `temperature`: p ∝ |L|^alpha with |L| in documents (mT5's reading), alpha 1/3.3 by default.
+ * `unimax`: as even as a budget of training tokens allows without reading any language more than `maxEpochs` times.
+ */
+export type Mixing =
+  | { strategy: "temperature"; alpha?: number }
+  | { strategy: "proportional" }
+  | { strategy: "uniform" }
+  | { strategy: "unimax"; maxEpochs?: number; budgetTokens: number };
+
+export interface StreamConfig {
+  seed: number;
+  batchSize: number;
+  /** Encoder positions; the other lengths follow from it. */
+  inputLength: number;
+  mixing: Mixing;
+  /** Only these codes; all of the dataset where left out. */
+  languages?: string[];
+}
+
+/** The training data as a pure function of the step: no iterator state. */
+export interface ExampleStream {
+  languages: string[];
+  /** Sampling probability of each language, same order. */
+  probabilities: Float64Array;
+  lengths: ExampleLengths;
+  batch(step: number): Batch;
+  /** Times each language has been read through after `steps` steps, same order. */
+  epochs(steps: number): Float64Array;
+}
