@@ -1,0 +1,32 @@
+import { Command } from "@oclif/core";
+import { MswitchError } from "../base/errors.js";
+
+/**
+ * The base of every command. A command parses its flags, calls one function below, prints the result, and returns it as plain
+ * data: with `--json` what `run` returns is the one document on stdout. Progress and logs go to stderr (`stderrLog`).
+ */
+export abstract class MswitchCommand extends Command {
+  static override enableJsonFlag = true;
+
+  /** Ends with `code` although the command returned normally (3: some input was quarantined). */
+  protected exitWith(code: 1 | 3 | 130): void {
+    process.exitCode = code;
+  }
+
+  protected override async catch(error: Error & { exitCode?: number }): Promise<unknown> {
+    if (!(error instanceof MswitchError)) return super.catch(error);
+    process.exitCode = error.exitCode;
+    if (this.jsonEnabled()) {
+      this.logJson(this.toErrorJson(error));
+    } else {
+      process.stderr.write(`error: ${error.message}\n${error.hint ? `  try: ${error.hint}\n` : ""}`);
+    }
+    return undefined;
+  }
+
+  protected override toErrorJson(error: unknown): unknown {
+    if (!(error instanceof MswitchError)) return super.toErrorJson(error);
+    const { what, where, why, hint, message } = error;
+    return { error: { message, what, where, why, hint } };
+  }
+}
