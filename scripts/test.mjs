@@ -4,7 +4,8 @@ import { existsSync, mkdtempSync, readFileSync, rmSync } from "node:fs";
 import { homedir, tmpdir } from "node:os";
 import { join } from "node:path";
 
-const venv = process.env.MSWITCH_VENV ?? join(process.env.XDG_CACHE_HOME ?? join(homedir(), ".cache"), "mswitch", "oracles");
+const venv =
+  process.env.MSWITCH_VENV ?? join(process.env.XDG_CACHE_HOME ?? join(homedir(), ".cache"), "mswitch", "oracles");
 const python = join(venv, "bin", "python");
 const env = { ...process.env };
 // Tests against Python peers run where this is set; scripts/setup-oracles makes the environment.
@@ -13,7 +14,14 @@ if (!env.MSWITCH_PYTHON && existsSync(python)) env.MSWITCH_PYTHON = python;
 const folder = mkdtempSync(join(tmpdir(), "mswitch-test-"));
 const report = join(folder, "report.json");
 const vitest = join("node_modules", "vitest", "vitest.mjs");
-const args = [vitest, "run", "--reporter=default", "--reporter=json", `--outputFile.json=${report}`, ...process.argv.slice(2)];
+const args = [
+  vitest,
+  "run",
+  "--reporter=default",
+  "--reporter=json",
+  `--outputFile.json=${report}`,
+  ...process.argv.slice(2),
+];
 const { status } = spawnSync(process.execPath, args, { stdio: "inherit", env });
 
 let failed = status === 0 ? 0 : 1;
@@ -24,7 +32,9 @@ if (existsSync(report)) {
   passed = result.numPassedTests;
   skipped = result.numPendingTests + result.numTodoTests;
   // A file that could not be loaded counts as one failure: it has no tests of its own.
-  const broken = result.testResults.filter((file) => file.status === "failed" && file.assertionResults.length === 0).length;
+  const broken = result.testResults.filter(
+    (file) => file.status === "failed" && file.assertionResults.length === 0,
+  ).length;
   failed = Math.max(failed, result.numFailedTests + broken);
 }
 rmSync(folder, { recursive: true, force: true });
