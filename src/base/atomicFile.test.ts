@@ -1,6 +1,6 @@
 import { spawnSync } from "node:child_process";
 import { mkdtemp, readdir, readFile, rm, utimes, writeFile } from "node:fs/promises";
-import { hostname, tmpdir } from "node:os";
+import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterEach, beforeEach, expect, it } from "vitest";
 import { isTemporaryName, removeStaleTemporaries, withAtomicFile, writeFileAtomic } from "./atomicFile.js";
@@ -32,11 +32,15 @@ it("keeps the old bytes and removes its temporary file when writing fails", asyn
 });
 
 it("removes dead writers' temporary files and leaves running ones' alone", async () => {
-  const host = hostname().replace(/[^A-Za-z0-9]/g, "");
+  let owner = "";
+  await withAtomicFile(join(dir, "file"), async () => {
+    owner = (await readdir(dir))[0];
+  });
+  const here = owner.split(".tmp-")[1].split("-")[0];
   const dead = spawnSync(process.execPath, ["-e", ""]).pid;
   const name = (owner: string) => `.file.tmp-${owner}`;
-  const keep = [name(`${host}-${process.ppid}-00`), name(`${host}-${process.pid}-01`), name("elsewhere-7-02"), "file"];
-  const stale = [name(`${host}-${dead}-03`), name("elsewhere-7-04"), name(`${host}-${process.pid}-05`)];
+  const keep = [name(`${here}-${process.ppid}-00`), name(`${here}-${process.pid}-01`), name("elsewhere-7-02"), "file"];
+  const stale = [name(`${here}-${dead}-03`), name("elsewhere-7-04"), name(`${here}-${process.pid}-05`)];
   for (const file of [...keep, ...stale]) await writeFile(join(dir, file), "");
   const longAgo = new Date(Date.now() - 3 * 24 * 3600 * 1000);
   await utimes(join(dir, stale[1]), longAgo, longAgo);

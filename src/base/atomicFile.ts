@@ -1,12 +1,14 @@
 import { randomBytes } from "node:crypto";
+import { readlinkSync } from "node:fs";
 import { type FileHandle, mkdir, open, readdir, rename, rm, stat } from "node:fs/promises";
 import { hostname } from "node:os";
 import { basename, dirname, join } from "node:path";
+import { sha256 } from "./hash.js";
 
 /** A leftover of a killed writer carries this infix: it is never taken for a finished file. */
 const temporaryInfix = ".tmp-";
 
-/** A temporary file of another machine is taken for a dead one's after this long without a write. */
+/** A temporary file of another machine or container is taken for a dead one's after this long without a write. */
 const foreignAgeMs = 24 * 3600 * 1000;
 
 /** Whether a file name is that of an unfinished file left by `writeFileAtomic` or `withAtomicFile`. */
@@ -14,9 +16,15 @@ export function isTemporaryName(name: string): boolean {
   return name.includes(temporaryInfix);
 }
 
-/** The machine as it stands in a temporary file's name. */
-function hostToken(): string {
-  return hostname().replace(/[^A-Za-z0-9]/g, "") || "host";
+/** Where process numbers mean the same as here: this machine, and on Linux this container. */
+function processSpace(): string {
+  let namespace = "";
+  try {
+    namespace = readlinkSync("/proc/self/ns/pid");
+  } catch {
+    // Not Linux: the machine's name has to do.
+  }
+  return sha256(`${hostname()} ${namespace}`).slice(0, 12);
 }
 
 /** Makes a rename or a new file in `directory` survive a power cut. */
@@ -37,7 +45,7 @@ export async function withAtomicFile(path: string, write: (file: FileHandle) => 
   const directory = dirname(path);
   await mkdir(directory, { recursive: true });
   // The owner stands in the name, so that another process can tell a dead one's leftover from a file that is being written.
-  const owner = `${hostToken()}-${process.pid}-${randomBytes(6).toString("hex")}`;
+  const owner = `${processSpace()}-${process.pid}-${randomBytes(6).toString("hex")}`;
   const temporary = join(directory, `.${basename(path)}${temporaryInfix}${owner}`);
   const file = await open(temporary, "wx");
   try {
@@ -61,22 +69,23 @@ export async function writeFileAtomic(path: string, data: string | Uint8Array): 
 }
 
 /**
- * Removes from `directory` (not from those below it) the temporary files of writers that are gone: of this machine's processes
- * that no longer run, and of other machines' after a day without a write. Files of running processes are left alone.
+ * Removes from `directory` (not from those below it) the temporary files of writers that are gone: of processes of this machine (and
+ * container) that no longer run, and of others' after a day without a write. Files of running processes are left alone.
  */
 export async function removeStaleTemporaries(directory: string): Promise<void> {
   const names = await readdir(directory).catch(() => []);
+  const here = processSpace();
   for (const name of names) {
     if (!isTemporaryName(name)) continue;
     const path = join(directory, name);
     const owner = name.slice(name.lastIndexOf(temporaryInfix) + temporaryInfix.length);
-    const [host, pid] = owner.split("-");
+    const [space, pid] = owner.split("-");
     const written = await stat(path).then(
       (found) => found.mtimeMs,
       () => undefined,
     );
     if (written === undefined) continue;
-    if (host === hostToken() ? isGone(Number(pid), written) : Date.now() - written > foreignAgeMs) {
+    if (space === here ? isGone(Number(pid), written) : Date.now() - written > foreignAgeMs) {
       await rm(path, { force: true });
     }
   }
