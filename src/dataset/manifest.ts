@@ -24,11 +24,14 @@ export const shardRecordSchema = z.strictObject({
   textBytes: count,
   /** Number of rejections by cause. */
   rejected: z.record(z.string(), count),
+  /** The first of them, at most `maxListedRejections`. */
+  rejections: z.array(z.strictObject({ line: count, cause: z.string(), detail: z.string() })),
   /** The Arrow file, relative to the dataset's folder. */
   output: z.strictObject({ file: z.string(), bytes: count, sha256: hash }),
 });
 export type ShardRecord = z.infer<typeof shardRecordSchema>;
 
+/** `bytes` are UTF-8 bytes of the kept texts. */
 const splitTotals = z.strictObject({ shards: count, documents: count, tokens: count, bytes: count });
 export type SplitTotals = z.infer<typeof splitTotals>;
 
@@ -55,7 +58,9 @@ export const datasetManifestSchema = z.strictObject({
       split: z.enum(["train", "validation"]),
       documents: count,
       tokens: count,
+      /** Size of the Arrow file. */
       bytes: count,
+      /** Hash of the Arrow file. */
       sha256: hash,
     }),
   ),
