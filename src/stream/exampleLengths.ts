@@ -34,6 +34,9 @@ function encodedLengths(tokens: number): ExampleLengths {
  * The lengths of T5's `random_spans_helper`: the most raw tokens whose corrupted inputs fit `inputLength` encoder positions.
  * 512 → 568 tokens, 114 targets; 1024 → 1137, 229. Inputs of a full example fill `inputLength` exactly.
  *
+ * T5 counts here in float64 and masks in float32, so that for 1 input length in 100 (640, 1216, …) its targets are two positions
+ * too short and lose their last tokens. Here both counts are the mask's, and nothing is ever cut off.
+ *
  * @throws usageError where `inputLength` is not an integer of at least 3 (one token, one sentinel, end-of-sequence)
  */
 export function exampleLengths(inputLength: number): ExampleLengths {
