@@ -41,6 +41,8 @@ export function prefetch(
 ): Prefetcher {
   const worker = new Worker(workerUrl("./prefetchWorker", import.meta.url), {
     workerData: { datasetDir, config } satisfies PrefetchWorkerData,
+    // The process's own flags are not the worker's: `--input-type`, as with `node -e`, would keep it from starting.
+    execArgv: [],
   });
   worker.unref();
 
