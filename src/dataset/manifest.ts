@@ -4,6 +4,8 @@ import * as z from "zod";
 export const datasetFormat = 1;
 
 const count = z.int().nonnegative();
+/** Files are named relative to the dataset's folder and lie inside it. */
+const tokenFile = z.string().regex(/^\w[\w-]*\/\w[\w-]*\.arrow$/);
 const hash = z.string().regex(/^[0-9a-f]{64}$/);
 
 /** What is known of one finished shard. Keyed by what was read, never by who read it. */
@@ -27,7 +29,7 @@ export const shardRecordSchema = z.strictObject({
   /** The first of them, at most `maxListedRejections`. */
   rejections: z.array(z.strictObject({ line: count, cause: z.string(), detail: z.string() })),
   /** The Arrow file, relative to the dataset's folder. */
-  output: z.strictObject({ file: z.string(), bytes: count, sha256: hash }),
+  output: z.strictObject({ file: tokenFile, bytes: count, sha256: hash }),
 });
 export type ShardRecord = z.infer<typeof shardRecordSchema>;
 
@@ -40,7 +42,7 @@ export const datasetManifestSchema = z.strictObject({
   format: z.literal(datasetFormat),
   vocabulary: z.strictObject({
     /** The copy inside the dataset's folder. */
-    file: z.string(),
+    file: z.string().regex(/^\w[\w.-]*$/),
     fingerprint: hash,
     /** Pieces in the model. */
     size: count,
@@ -53,7 +55,7 @@ export const datasetManifestSchema = z.strictObject({
   /** The Arrow files in reading order: by language, split, index. */
   shards: z.array(
     z.strictObject({
-      file: z.string(),
+      file: tokenFile,
       language: z.string(),
       split: z.enum(["train", "validation"]),
       documents: count,
