@@ -20,7 +20,8 @@ function modelBytes(pieces: number): Uint8Array {
     const type = Buffer.from([3 * 8, types[id] ?? 1]);
     return field(1, Buffer.concat([text, score, type]));
   });
-  return Buffer.concat(all);
+  // The trainer's and the normalizer's options, all left at SentencePiece's defaults.
+  return Buffer.concat([...all, field(2, new Uint8Array()), field(3, new Uint8Array())]);
 }
 
 /** Writes a tokenized dataset of made-up tokens, the same as `memoryDataset`'s, one shard a split. */
