@@ -1,0 +1,212 @@
+import { appendFileSync, existsSync } from "node:fs";
+import { mkdir, open, readdir, readFile, rm } from "node:fs/promises";
+import { arch, cpus, platform, release, totalmem } from "node:os";
+import { join } from "node:path";
+import { stringify } from "yaml";
+import { isTemporaryName, writeFileAtomic } from "../base/atomicFile.js";
+import { MswitchError, messageOf, usageError } from "../base/errors.js";
+import type { Log } from "../base/log.js";
+import {
+  type EvalPoint,
+  type MetricsLine,
+  metricsLineSchema,
+  type RunDescription,
+  runDescriptionSchema,
+} from "../eval/runFiles.js";
+import { type Checkpoint, listCheckpoints, stepName, verifyCheckpoint } from "./checkpoint.js";
+import { identityHash, identityOf, type Pipeline, pipelineSchema } from "./pipeline.js";
+import { readConfig } from "./readConfig.js";
+import { lockName } from "./runLock.js";
+
+/** Where the parts of a run lie. */
+export interface RunPaths {
+  directory: string;
+  config: string;
+  description: string;
+  environment: string;
+  log: string;
+  metrics: string;
+  tensorboard: string;
+  checkpoints: string;
+  evaluations: string;
+}
+
+export function runPaths(directory: string): RunPaths {
+  return {
+    directory,
+    config: join(directory, "config.yaml"),
+    description: join(directory, "run.json"),
+    environment: join(directory, "environment.json"),
+    log: join(directory, "log.txt"),
+    metrics: join(directory, "metrics.jsonl"),
+    tensorboard: join(directory, "tensorboard"),
+    checkpoints: join(directory, "checkpoints"),
+    evaluations: join(directory, "eval"),
+  };
+}
+
+export function evaluationPath(paths: RunPaths, step: number): string {
+  return join(paths.evaluations, `${stepName(step)}.json`);
+}
+
+/**
+ * Refuses a directory that holds anything but this run: files that are no run, a run of another configuration (naming the keys
+ * that differ; see `identityOf` for those that may), or of other data.
+ */
+export async function requireSameRun(paths: RunPaths, pipeline: Pipeline, description: RunDescription): Promise<void> {
+  if (!existsSync(paths.config)) {
+    const names = await readdir(paths.directory).catch(() => []);
+    const foreign = names.find((name) => !isTemporaryName(name) && !name.startsWith(lockName));
+    if (foreign === undefined) return;
+    throw usageError("the run directory is not empty and holds no run", {
+      where: paths.directory,
+      why: `it holds ${foreign} and no config.yaml`,
+      hint: "Choose another directory with --run.",
+    });
+  }
+  const hint = "Choose another directory with --run, or go on with the values it has.";
+  const there = identityOf({ ...(await readConfig(pipelineSchema, paths.config)), name: "" });
+  const here = identityOf(pipeline);
+  const differing = [...new Set([...there.keys(), ...here.keys()])]
+    .filter((key) => there.get(key) !== here.get(key))
+    .map((key) => `${key} is ${there.get(key) ?? "not set"} there, ${here.get(key) ?? "not set"} here`);
+  if (differing.length > 0) {
+    throw usageError("the run directory holds another run", { where: paths.config, why: differing.join("; "), hint });
+  }
+  const known = await readDescription(paths.description);
+  const changed = (["vocabulary", "dataset", "evalExamples"] as const).filter(
+    (key) => known !== undefined && known[key] !== description[key],
+  );
+  if (changed.length > 0) {
+    throw usageError("the dataset is not the one that the run began with", {
+      where: pipeline.dataset,
+      why: `by hash its ${changed.join(", ").replace("evalExamples", "validation examples")} changed since ${paths.description} was written`,
+      hint: "Choose another run directory with --run, or give back the dataset it began with.",
+    });
+  }
+}
+
+async function readDescription(path: string): Promise<RunDescription | undefined> {
+  if (!existsSync(path)) return undefined;
+  try {
+    return runDescriptionSchema.parse(JSON.parse(await readFile(path, "utf8")));
+  } catch (error) {
+    throw new MswitchError("the run's description cannot be read", { where: path, why: messageOf(error) });
+  }
+}
+
+/** The last complete checkpoint of this run, every file checked; undefined where there is none yet. */
+export async function lastCheckpoint(
+  paths: RunPaths,
+  pipeline: Pipeline,
+  description: RunDescription,
+  log: Log,
+): Promise<Checkpoint | undefined> {
+  const complete = await listCheckpoints(paths.checkpoints);
+  const names = await readdir(paths.checkpoints).catch(() => []);
+  for (const name of names.filter((name) => !isTemporaryName(name))) {
+    if (complete.some(({ directory }) => directory.endsWith(name))) continue;
+    log.warn(`${join(paths.checkpoints, name)}: passed over, it has no complete.json and so is no complete checkpoint`);
+  }
+  const last = complete.at(-1);
+  if (last === undefined) return undefined;
+  const state = await verifyCheckpoint(last);
+  if (state.configuration !== identityHash(pipeline, description)) {
+    throw usageError("the checkpoint is of another run", {
+      where: last.directory,
+      why: "the hash of configuration and data in its state.json is not this run's",
+    });
+  }
+  return last;
+}
+
+/**
+ * Brings the run's records back to a checkpoint: lines and evaluations of later steps belong to a process that was killed, and
+ * are done again.
+ *
+ * @returns training time up to there, seconds
+ */
+export async function cutBack(paths: RunPaths, step: number): Promise<number> {
+  const kept = (await readMetrics(paths.metrics)).filter((line) => line.step <= step);
+  await writeFileAtomic(paths.metrics, kept.map((line) => `${JSON.stringify(line)}\n`).join(""));
+  for (const name of await readdir(paths.evaluations).catch(() => [])) {
+    const later = Number(/^step-(\d+)\.json$/.exec(name)?.[1] ?? -1) > step;
+    if (later || isTemporaryName(name)) await rm(join(paths.evaluations, name));
+  }
+  return kept.at(-1)?.trainSeconds ?? 0;
+}
+
+/** The whole lines of a metrics file; what a killed process left of a line ends it. */
+async function readMetrics(path: string): Promise<MetricsLine[]> {
+  const text = existsSync(path) ? await readFile(path, "utf8") : "";
+  const lines: MetricsLine[] = [];
+  for (const line of text.split("\n").slice(0, -1)) {
+    try {
+      lines.push(metricsLineSchema.parse(JSON.parse(line)));
+    } catch {
+      break;
+    }
+  }
+  return lines;
+}
+
+/** Writes what describes the run, before its first step. */
+export async function describeRun(paths: RunPaths, pipeline: Pipeline, description: RunDescription): Promise<void> {
+  await mkdir(paths.directory, { recursive: true });
+  const head = "# The resolved configuration of this run: `mswitch pretrain` on this file goes on with it.\n";
+  await writeFileAtomic(paths.config, head + stringify(pipeline));
+  await writeFileAtomic(paths.description, `${JSON.stringify(description, null, 2)}\n`);
+}
+
+/** Adds this process to `environment.json`: one entry for each process that worked on the run. */
+export async function recordEnvironment(
+  paths: RunPaths,
+  process_: { backend: string; fromStep: number },
+): Promise<void> {
+  const known: unknown = existsSync(paths.environment)
+    ? JSON.parse(await readFile(paths.environment, "utf8").catch(() => "[]"))
+    : [];
+  const entry = {
+    started: new Date().toISOString(),
+    ...process_,
+    node: process.version,
+    os: `${platform()} ${release()} ${arch()}`,
+    cpu: cpus()[0]?.model ?? "unknown",
+    cores: cpus().length,
+    memoryBytes: totalmem(),
+  };
+  await writeFileAtomic(
+    paths.environment,
+    `${JSON.stringify([...(Array.isArray(known) ? known : []), entry], null, 2)}\n`,
+  );
+}
+
+/** Also writes every message to `log.txt`. */
+export function teeLog(paths: RunPaths, log: Log): Log {
+  const keep = (message: string): void => appendFileSync(paths.log, `${new Date().toISOString()} ${message}\n`);
+  return {
+    info(message) {
+      keep(message);
+      log.info(message);
+    },
+    warn(message) {
+      keep(`warning: ${message}`);
+      log.warn(message);
+    },
+  };
+}
+
+/** Adds a line to `metrics.jsonl`. */
+export async function appendMetrics(paths: RunPaths, line: MetricsLine): Promise<void> {
+  const file = await open(paths.metrics, "a");
+  try {
+    await file.appendFile(`${JSON.stringify(line)}\n`);
+  } finally {
+    await file.close();
+  }
+}
+
+/** Writes `eval/step-*.json`. */
+export async function writeEvaluation(paths: RunPaths, point: EvalPoint): Promise<void> {
+  await writeFileAtomic(evaluationPath(paths, point.step), `${JSON.stringify(point)}\n`);
+}
