@@ -2,6 +2,7 @@ import { createHash } from "node:crypto";
 import { readFile, stat } from "node:fs/promises";
 import { join } from "node:path";
 import { withAtomicFile, writeFileAtomic } from "../base/atomicFile.js";
+import { usageError } from "../base/errors.js";
 import { sha256File } from "../base/hash.js";
 import type { Vocabulary } from "../vocab/vocabulary.js";
 import { type TokenType, tokenTypeFor } from "./arrowWriter.js";
@@ -65,6 +66,8 @@ export async function writeManifest(out: string, vocabulary: Vocabulary): Promis
     const manifest = emptyManifest(vocabulary);
     const quarantine = createHash("sha256");
     for await (const record of readRecords(await listRecords(out))) {
+      // Two runs with two vocabularies may have begun in an empty folder at the same moment.
+      if (record.vocabulary !== vocabulary.fingerprint) throw otherVocabulary(out, vocabulary, record.vocabulary);
       addToManifest(manifest, record);
       quarantine.update(quarantineText(record));
     }
@@ -100,4 +103,13 @@ async function stateOfRecords(out: string): Promise<string> {
     states.push(`${path} ${found?.mtimeMs} ${found?.size}`);
   }
   return states.join("\n") || "none";
+}
+
+/** @param other fingerprint of the one that the folder was made with */
+export function otherVocabulary(out: string, vocabulary: Vocabulary, other: string): Error {
+  return usageError("the output folder holds a dataset of another vocabulary", {
+    where: out,
+    why: `it was made with ${other.slice(0, 12)}…, ${vocabulary.path} is ${vocabulary.fingerprint.slice(0, 12)}…`,
+    hint: `use the vocabulary that lies in it (${join(out, vocabularyFile)}), or name another output folder`,
+  });
 }

@@ -26,7 +26,7 @@ export interface OpenDatasetOptions {
 export async function openDataset(dir: string, { verify = "size" }: OpenDatasetOptions = {}): Promise<TokenDataset> {
   const manifest = await readManifest(dir);
   const vocabularyPath = join(dir, manifest.vocabulary.file);
-  const vocabulary = await loadVocabulary(vocabularyPath);
+  const vocabulary = loadVocabulary(vocabularyPath);
   if (vocabulary.fingerprint !== manifest.vocabulary.fingerprint) {
     throw new MswitchError("the vocabulary is not the one the dataset was made with", {
       where: vocabularyPath,

@@ -5,7 +5,7 @@ import { usageError } from "../base/errors.js";
 import { sha256, sha256File } from "../base/hash.js";
 import type { Shard } from "../corpus/shard.js";
 import type { Vocabulary } from "../vocab/vocabulary.js";
-import { manifestFile, vocabularyFile } from "./buildManifest.js";
+import { manifestFile, otherVocabulary, vocabularyFile } from "./buildManifest.js";
 import { type KnownShard, listRecords, readRecords, recordFolder, tokenFileName } from "./shardRecord.js";
 
 /**
@@ -89,12 +89,4 @@ async function copyVocabulary(vocabulary: Vocabulary, copy: string): Promise<voi
     });
   }
   await writeFileAtomic(copy, bytes);
-}
-
-function otherVocabulary(out: string, vocabulary: Vocabulary, other: string): Error {
-  return usageError("the output folder holds a dataset of another vocabulary", {
-    where: out,
-    why: `it was made with ${other.slice(0, 12)}…, ${vocabulary.path} is ${vocabulary.fingerprint.slice(0, 12)}…`,
-    hint: `use the vocabulary that lies in it (${join(out, vocabularyFile)}), or name another output folder`,
-  });
 }

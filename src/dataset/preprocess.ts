@@ -10,6 +10,7 @@ import type { Shard, Split } from "../corpus/shard.js";
 import { loadVocabulary } from "../vocab/loadVocabulary.js";
 import { quarantineFile, sumOf, writeManifest } from "./buildManifest.js";
 import type { ShardRecord } from "./manifest.js";
+import { outputError } from "./outputError.js";
 import { prepareOutput } from "./prepareOutput.js";
 import { type PreprocessSummary, summarize } from "./preprocessSummary.js";
 import { type ShardOutcome, ShardPool } from "./shardPool.js";
@@ -61,11 +62,11 @@ export interface PreprocessOptions {
 export async function preprocess(options: PreprocessOptions): Promise<PreprocessSummary> {
   const { sources, out, languages, splits, task, signal, verify = false, log = silentLog } = options;
   const maxLineBytes = options.maxLineBytes ?? defaultMaxLineBytes;
-  const vocabulary = await loadVocabulary(options.vocab);
+  const vocabulary = loadVocabulary(options.vocab);
   const listed = await discoverShards(sources, { languages, splits });
   const mine = task ? listed.filter((_, i) => i % task.count === task.index) : listed;
 
-  return withOutputErrors(out, async () => {
+  try {
     const known = await prepareOutput(out, vocabulary, listed);
     const wanted = { vocabulary: vocabulary.fingerprint, options: recordedOptions({ maxLineBytes }), verify };
     const { done, todo } = await divide(out, mine, known, wanted, signal);
@@ -103,7 +104,9 @@ export async function preprocess(options: PreprocessOptions): Promise<Preprocess
       quarantine,
       complete: written,
     });
-  });
+  } catch (error) {
+    throw outputError(out, error) ?? error;
+  }
 }
 
 interface TokenizeResult {
@@ -114,7 +117,7 @@ interface TokenizeResult {
 async function tokenizeAll(
   todo: Shard[],
   pool: ShardPool,
-  { out, signal, workers = availableParallelism(), log: plainLog = silentLog }: PreprocessOptions,
+  { signal, workers = availableParallelism(), log: plainLog = silentLog }: PreprocessOptions,
   progress: Progress | undefined,
 ): Promise<TokenizeResult> {
   const log = progress?.log ?? plainLog;
@@ -130,8 +133,8 @@ async function tokenizeAll(
     } else if (outcome.kind === "failed") {
       result.failures.push({ file: shard.path, why: outcome.why });
       log.warn(`${shard.path}: the shard was left out: ${outcome.why}`);
-    } else if (outcome.kind === "output") {
-      refused ??= outputError(out, outcome.why, outcome.code);
+    } else if (outcome.kind === "refused") {
+      refused ??= new MswitchError(outcome.what, outcome.details);
       pool.dropAll();
     }
   };
@@ -191,23 +194,4 @@ function createWarner(log: Log): (record: ShardRecord) => void {
     const more = sumOf(rejected) - shown.length;
     if (more > 0 && shown.length > 0) log.warn(`${source.path}: ${more} more set aside`);
   };
-}
-
-async function withOutputErrors<T>(out: string, work: () => Promise<T>): Promise<T> {
-  try {
-    return await work();
-  } catch (error) {
-    const { code, message } = error as NodeJS.ErrnoException;
-    if (error instanceof MswitchError || typeof code !== "string") throw error;
-    throw outputError(out, message, code);
-  }
-}
-
-function outputError(out: string, why: string, code: string): MswitchError {
-  const full = code === "ENOSPC" || code === "EDQUOT";
-  return new MswitchError(full ? "the disk is full" : "the output cannot be written", {
-    where: out,
-    why,
-    hint: `${full ? "make room" : "mend that"} and run the same command again: what was finished is kept`,
-  });
 }

@@ -1,3 +1,4 @@
+import type { ErrorDetails } from "../base/errors.js";
 import type { Shard } from "../corpus/shard.js";
 import type { ShardRecord } from "./manifest.js";
 import type { ShardProgress, TokenizeOptions } from "./tokenizeShard.js";
@@ -18,5 +19,5 @@ export type ShardReply =
   | { kind: "dropped" }
   /** This shard failed; the others are not concerned. */
   | { kind: "failed"; why: string }
-  /** The output cannot be written: no other shard will fare better. */
-  | { kind: "output"; why: string; code: string };
+  /** The output cannot be written or the vocabulary not be used: no other shard would fare better. */
+  | { kind: "refused"; what: string; details: ErrorDetails };

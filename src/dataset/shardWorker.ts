@@ -1,8 +1,12 @@
 import { parentPort, workerData } from "node:worker_threads";
-import { messageOf } from "../base/errors.js";
+import { MswitchError, messageOf } from "../base/errors.js";
+import { sha256 } from "../base/hash.js";
 import { createEncoder } from "../vocab/createEncoder.js";
+import type { Encoder } from "../vocab/encoder.js";
+import { readModelFile } from "../vocab/modelFile.js";
+import { outputError } from "./outputError.js";
 import type { ShardReply, ShardRequest, ShardWorkerData } from "./shardProtocol.js";
-import { Dropped, ShardFault, type ShardProgress, tokenizeShard } from "./tokenizeShard.js";
+import { Dropped, type ShardProgress, tokenizeShard } from "./tokenizeShard.js";
 
 if (!parentPort) throw new Error("shardWorker runs as a worker thread only");
 const port = parentPort;
@@ -10,7 +14,16 @@ const options = workerData as ShardWorkerData;
 /** A report costs the main thread a wake-up. */
 const reportMs = 100;
 
-const encoder = await createEncoder(options.vocabulary);
+const encoder = openEncoder();
+// Each shard answers with it; until the first one it must not count as unhandled.
+encoder.catch(() => undefined);
+
+async function openEncoder(): Promise<Encoder> {
+  const { path, fingerprint } = options.vocabulary;
+  const model = readModelFile(path);
+  if (sha256(model.bytes) === fingerprint) return createEncoder(model);
+  throw new MswitchError("the vocabulary was changed while it was in use", { where: path });
+}
 
 function reply(message: ShardReply): void {
   port.postMessage(message);
@@ -28,15 +41,17 @@ async function tokenize(shard: ShardRequest): Promise<ShardReply> {
     reported = Date.now();
   };
   try {
-    const record = await tokenizeShard(shard, encoder, options, () => Atomics.load(options.drop, 0) === 1, onProgress);
+    const dropped = () => Atomics.load(options.drop, 0) === 1;
+    const record = await tokenizeShard(shard, await encoder, options, dropped, onProgress);
     reply({ kind: "progress", progress: unreported });
     return { kind: "done", record };
   } catch (error) {
     if (error instanceof Dropped) return { kind: "dropped" };
     // The reader tells of its own faults by rejections: what the file system refuses here is the output.
-    const code = error instanceof ShardFault ? undefined : (error as NodeJS.ErrnoException).code;
-    if (typeof code === "string" && /^E[A-Z0-9]+$/.test(code)) return { kind: "output", why: messageOf(error), code };
-    return { kind: "failed", why: messageOf(error) };
+    const refused = error instanceof MswitchError ? error : outputError(options.out, error);
+    if (refused === undefined) return { kind: "failed", why: messageOf(error) };
+    const { what, where, why, hint } = refused;
+    return { kind: "refused", what, details: { where, why, hint } };
   }
 }
 
