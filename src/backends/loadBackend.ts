@@ -1,6 +1,7 @@
 import * as tf from "@tensorflow/tfjs-core";
 import { MswitchError, messageOf, usageError } from "../base/errors.js";
 import { nearest } from "../base/nearest.js";
+import { registerGradients } from "../ops/gradients.js";
 import { loadCpu } from "./cpu.js";
 import { loadPackageBackend } from "./packageBackend.js";
 import { loadWasm } from "./wasm.js";
@@ -38,6 +39,7 @@ export interface BackendFinding {
 /** Loads a backend by name, the best one found where no name is given, and makes it TensorFlow.js's own. */
 export async function loadBackend(name?: string): Promise<Backend> {
   quietTensorFlow();
+  registerGradients();
   if (name !== undefined) {
     const known = backendNames.find((candidate) => candidate === name);
     if (!known) {

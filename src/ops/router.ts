@@ -61,7 +61,9 @@ export function router(
   const probs_NE = tf.softmax(logits_NE);
   const expert_N = tf.argMax(probs_NE, 1) as tf.Tensor1D;
   const routed_N = ignorePadding ? real_N : tf.onesLike(real_N);
-  const choice_NE = tf.mul(tf.oneHot(expert_N, experts, 1, 0, "float32"), tf.expandDims(routed_N, 1)) as tf.Tensor2D;
+  // Cast, not asked for as float32: the wasm backend then gives the bits of integers.
+  const oneHot_NE = tf.cast(tf.oneHot(expert_N, experts), "float32");
+  const choice_NE = tf.mul(oneHot_NE, tf.expandDims(routed_N, 1)) as tf.Tensor2D;
 
   // A token's position in its expert: how many before it in its group chose the same.
   const choice_GSE = tf.reshape(choice_NE, byGroup);
@@ -83,11 +85,22 @@ export function router(
     slot_N,
     slots,
     balance,
-    z: () => {
-      const z_N = mulConstant(tf.square(tf.logSumExp(logits_NE, 1)), routed_N);
-      return tf.div(tf.sum(z_N), tf.maximum(tf.sum(routed_N), 1));
-    },
+    z: () => zLoss(logits_NE, probs_NE, routed_N),
     choice_NE,
     kept_N,
   };
+}
+
+/** Mean over routed tokens of ln²Z; d/d logits of ln²Z is 2·ln Z·softmax. */
+function zLoss(logits_NE: tf.Tensor2D, probs_NE: tf.Tensor, routed_N: tf.Tensor1D): tf.Scalar {
+  const op = tf.customGrad((logits, save) => {
+    const share_N = tf.div(routed_N, tf.maximum(tf.sum(routed_N), 1));
+    const logZ_N = tf.logSumExp(logits as tf.Tensor, 1);
+    (save as tf.GradSaveFunc)([tf.mul(tf.expandDims(tf.mul(tf.mul(logZ_N, share_N), 2), 1), probs_NE)]);
+    return {
+      value: tf.sum(tf.mul(tf.square(logZ_N), share_N)),
+      gradFunc: (dy: tf.Tensor, saved: tf.Tensor[]) => tf.mul(saved[0], dy),
+    };
+  });
+  return op(logits_NE) as tf.Scalar;
 }

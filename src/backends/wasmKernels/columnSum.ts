@@ -7,13 +7,10 @@ import {
   type TensorInfo,
   util,
 } from "@tensorflow/tfjs-core";
-import { addressOf, type NativeMatMul, nativeMatMul } from "./nativeMatMul.js";
-
-let multiply: NativeMatMul;
 
 /**
- * Sum and Mean for the wasm backend where the summed axes stand together and not at the end: a product with a row of ones, about
- * twenty times faster than the backend's own, which transposes first. Everything else goes to the backend's own.
+ * Sum and Mean for the wasm backend where the summed axes stand together and not at the end: row added to row, several times
+ * faster than the backend's own, which transposes first. Everything else goes to the backend's own.
  */
 export function columnReductionConfigs(): KernelConfig[] {
   return (["Sum", "Mean"] as const).map((kernelName) => {
@@ -21,10 +18,7 @@ export function columnReductionConfigs(): KernelConfig[] {
     return {
       kernelName,
       backendName: "wasm",
-      setupFunc: (backend) => {
-        original.setupFunc?.(backend);
-        multiply = nativeMatMul(backend as BackendWasm);
-      },
+      setupFunc: original.setupFunc,
       kernelFunc: (params) => {
         const { axis, keepDims } = params.attrs as unknown as SumAttrs;
         const x = params.inputs.x as TensorInfo;
@@ -50,12 +44,16 @@ function reduceColumns(
   const width = util.sizeFromShape(x.shape.slice(axes[axes.length - 1] + 1));
   const kept = x.shape.filter((_, axis) => !axes.includes(axis));
   const out = backend.makeOutput(keepDims ? backend_util.expandShapeToKeepDim(kept, axes) : kept, "float32");
-  const ones = backend.makeOutput([1, rows], "float32");
-  backend.typedArrayFromHeap(ones).fill(mean ? 1 / rows : 1);
-  const [onesStart, start, outStart] = [ones, x, out].map((tensor) => addressOf(backend, tensor));
-  for (let i = 0; i < batches; i++) {
-    multiply(onesStart, start + 4 * rows * width * i, outStart + 4 * width * i, 1, rows, width);
+  const values = backend.typedArrayFromHeap(x);
+  const results = backend.typedArrayFromHeap(out);
+  const sums = new Float64Array(width);
+  for (let batch = 0; batch < batches; batch++) {
+    sums.fill(0);
+    for (let row = 0; row < rows; row++) {
+      const start = (batch * rows + row) * width;
+      for (let i = 0; i < width; i++) sums[i] += values[start + i];
+    }
+    for (let i = 0; i < width; i++) results[batch * width + i] = mean ? sums[i] / rows : sums[i];
   }
-  backend.disposeData(ones.dataId);
   return out;
 }
