@@ -5,6 +5,7 @@ import * as z from "zod";
 import { isTemporaryName, syncDirectory, writeFileAtomic } from "../base/atomicFile.js";
 import { MswitchError, messageOf } from "../base/errors.js";
 import { sha256File } from "../base/hash.js";
+import { diskError } from "./diskError.js";
 
 /** Written last: without it a folder is no checkpoint. */
 const markerName = "complete.json";
@@ -90,25 +91,13 @@ export async function writeCheckpoint(
     await syncDirectory(folder);
   } catch (error) {
     await rm(temporary, { recursive: true, force: true }).catch(() => undefined);
-    throw writeError(error, folder, state.step);
+    throw diskError(error, `the checkpoint of step ${state.step} could not be written`, folder);
   }
   return { step: state.step, directory };
 }
 
 function temporaryPath(folder: string, step: number): string {
   return join(folder, `.${stepName(step)}.tmp-${randomBytes(6).toString("hex")}`);
-}
-
-function writeError(error: unknown, folder: string, step: number): unknown {
-  const code = (error as NodeJS.ErrnoException).code;
-  if (code === undefined) return error;
-  const full = code === "ENOSPC" || code === "EDQUOT";
-  return new MswitchError(`the checkpoint of step ${step} could not be written`, {
-    where: folder,
-    why: full ? "the disk is full" : messageOf(error),
-    hint: `${full ? "Free some space" : "Mend the cause"} and start again: the run goes on from its last complete checkpoint.`,
-    cause: error,
-  });
 }
 
 async function writeJson(path: string, value: unknown): Promise<void> {

@@ -1,16 +1,16 @@
 import { setImmediate as turnEventLoop } from "node:timers/promises";
 import * as tf from "@tensorflow/tfjs-core";
 import { MswitchError } from "../base/errors.js";
-import type { Log } from "../base/log.js";
 import type { EvalPoint } from "../eval/runFiles.js";
 import type { ModelConfig } from "../model/config.js";
 import { disposeStep, lossAndGradients, type ModelBatch, type StepResult } from "../model/lossAndGradients.js";
 import type { Parameters } from "../model/parameters.js";
 import type { Batch } from "../stream/batch.js";
 import type { Prefetcher } from "../stream/prefetch.js";
-import { type LogLine, readStepMetrics } from "./metrics.js";
+import { readStepMetrics } from "./metrics.js";
 import { gradientNorm, type Optimizer } from "./optimizer.js";
 import type { Pipeline } from "./pipeline.js";
+import type { Recorder } from "./recorder.js";
 import { learningRateAt } from "./schedule.js";
 import { createStepClock } from "./stepClock.js";
 
@@ -28,10 +28,8 @@ export interface Training {
   evaluate(step: number): Promise<EvalPoint>;
   /** Whether the evaluation of a step is in the run directory. */
   isEvaluated(step: number): boolean;
-  writeLine(line: LogLine): Promise<void>;
-  writeEvaluation(point: EvalPoint, trainSeconds: number): Promise<void>;
+  recorder: Recorder;
   writeCheckpoint(step: number): Promise<void>;
-  log: Log;
   /** Aborted by SIGINT or SIGTERM: the step in hand is finished and a checkpoint written. */
   signal: AbortSignal;
 }
@@ -48,7 +46,7 @@ export async function train(training: Training): Promise<number> {
   const clock = createStepClock(training.startSeconds);
   let step = training.startStep;
 
-  await evaluateIfDue(training, step, clock.trainSeconds);
+  await evaluateIfDue(training, step);
   while (step < steps && !signal.aborted) {
     clock.begin();
     const batch = toTensors(await clock.waiting(batches.next()));
@@ -64,20 +62,20 @@ export async function train(training: Training): Promise<number> {
 
     if (metrics) {
       const { trainSeconds } = clock;
-      await training.writeLine({ step, ...metrics, gradNorm, learningRate, trainSeconds, ...clock.stretch() });
+      await training.recorder.line({ step, ...metrics, gradNorm, learningRate, trainSeconds, ...clock.stretch() });
     }
     // Signals and the data worker's messages are only heard when the event loop turns.
     await turnEventLoop();
-    await evaluateIfDue(training, step, clock.trainSeconds);
+    await evaluateIfDue(training, step);
     if (isCheckpointed(pipeline, step) || signal.aborted) await training.writeCheckpoint(step);
   }
   return step;
 }
 
 /** An evaluation that a kill or a signal left out is made up for where the run goes on. */
-async function evaluateIfDue(training: Training, step: number, trainSeconds: number): Promise<void> {
+async function evaluateIfDue(training: Training, step: number): Promise<void> {
   if (!isEvaluationDue(training.pipeline, step) || training.isEvaluated(step) || training.signal.aborted) return;
-  await training.writeEvaluation(await training.evaluate(step), trainSeconds);
+  await training.recorder.evaluation(await training.evaluate(step));
 }
 
 /** Evaluated are the fresh model, the one at the end, and those between as the pipeline says. */

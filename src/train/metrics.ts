@@ -26,6 +26,17 @@ export interface LogLine extends StepMetrics, Stretch {
   learningRate: number;
 }
 
+/** The line of `metrics.jsonl`. */
+export function toMetricsLine(line: LogLine, plan: { tokensPerStep: number; flopsPerStep: number }): MetricsLine {
+  const { steps, seconds, ...values } = line;
+  return {
+    ...values,
+    tokensPerSecond: (steps * plan.tokensPerStep) / seconds,
+    flopsPerSecond: (steps * plan.flopsPerStep) / seconds,
+    memoryBytes: process.memoryUsage.rss(),
+  };
+}
+
 /** Reads a step's scalars and expert loads. Means over Switch layers; least and greatest load over all of them. */
 export async function readStepMetrics(result: StepResult): Promise<StepMetrics> {
   const [loss, crossEntropy] = await Promise.all([scalar(result.loss), scalar(result.crossEntropy)]);

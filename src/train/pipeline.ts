@@ -31,8 +31,9 @@ const modelSchema = z.strictObject({
   decoderLayers: size.optional(),
   feedForward: z.enum(["gated-gelu", "relu"]).optional(),
   tieEmbeddings: z.boolean().optional(),
-  relativeBuckets: size.min(2).optional(),
-  relativeMaxDistance: size.min(2).optional(),
+  separateInputEmbeddings: z.boolean().optional(),
+  relativeBuckets: size.multipleOf(4).optional(),
+  relativeMaxDistance: size.optional(),
   layerNormEpsilon: positive.optional(),
   dropout: z.number().min(0).lt(1).optional(),
   init: z

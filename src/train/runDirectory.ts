@@ -8,13 +8,15 @@ import { MswitchError, messageOf, usageError } from "../base/errors.js";
 import type { Log } from "../base/log.js";
 import {
   type EvalPoint,
+  evalPointSchema,
   type MetricsLine,
   metricsLineSchema,
   type RunDescription,
   runDescriptionSchema,
+  runFile,
 } from "../eval/runFiles.js";
-import { type Checkpoint, listCheckpoints, stepName, verifyCheckpoint } from "./checkpoint.js";
-import { identityHash, identityOf, type Pipeline, pipelineSchema } from "./pipeline.js";
+import { type Checkpoint, listCheckpoints, verifyCheckpoint } from "./checkpoint.js";
+import { identityOf, type Pipeline, pipelineSchema } from "./pipeline.js";
 import { readConfig } from "./readConfig.js";
 import { lockName } from "./runLock.js";
 
@@ -34,19 +36,19 @@ export interface RunPaths {
 export function runPaths(directory: string): RunPaths {
   return {
     directory,
-    config: join(directory, "config.yaml"),
-    description: join(directory, "run.json"),
-    environment: join(directory, "environment.json"),
+    config: join(directory, runFile.config),
+    description: join(directory, runFile.description),
+    environment: join(directory, runFile.environment),
     log: join(directory, "log.txt"),
-    metrics: join(directory, "metrics.jsonl"),
+    metrics: join(directory, runFile.metrics),
     tensorboard: join(directory, "tensorboard"),
     checkpoints: join(directory, "checkpoints"),
-    evaluations: join(directory, "eval"),
+    evaluations: join(directory, runFile.evalDirectory),
   };
 }
 
 export function evaluationPath(paths: RunPaths, step: number): string {
-  return join(paths.evaluations, `${stepName(step)}.json`);
+  return join(paths.directory, runFile.evalPoint(step));
 }
 
 /**
@@ -95,11 +97,14 @@ async function readDescription(path: string): Promise<RunDescription | undefined
   }
 }
 
-/** The last complete checkpoint of this run, every file checked; undefined where there is none yet. */
+/**
+ * The last complete checkpoint of a run, every file checked; undefined where there is none yet.
+ *
+ * @param configuration the run's `identityHash`
+ */
 export async function lastCheckpoint(
   paths: RunPaths,
-  pipeline: Pipeline,
-  description: RunDescription,
+  configuration: string,
   log: Log,
 ): Promise<Checkpoint | undefined> {
   const complete = await listCheckpoints(paths.checkpoints);
@@ -111,7 +116,7 @@ export async function lastCheckpoint(
   const last = complete.at(-1);
   if (last === undefined) return undefined;
   const state = await verifyCheckpoint(last);
-  if (state.configuration !== identityHash(pipeline, description)) {
+  if (state.configuration !== configuration) {
     throw usageError("the checkpoint is of another run", {
       where: last.directory,
       why: "the hash of configuration and data in its state.json is not this run's",
@@ -209,4 +214,15 @@ export async function appendMetrics(paths: RunPaths, line: MetricsLine): Promise
 /** Writes `eval/step-*.json`. */
 export async function writeEvaluation(paths: RunPaths, point: EvalPoint): Promise<void> {
   await writeFileAtomic(evaluationPath(paths, point.step), `${JSON.stringify(point)}\n`);
+}
+
+/** The evaluation of the latest step; undefined where there is none. */
+export async function lastEvaluation(paths: RunPaths): Promise<EvalPoint | undefined> {
+  const names = await readdir(paths.evaluations).catch(() => []);
+  const last = names
+    .filter((name) => /^step-\d+\.json$/.test(name))
+    .sort()
+    .at(-1);
+  if (last === undefined) return undefined;
+  return evalPointSchema.parse(JSON.parse(await readFile(join(paths.evaluations, last), "utf8")));
 }
