@@ -16,12 +16,15 @@ export function extractText(line: Uint8Array): Uint8Array | TextFault {
   if (!isUtf8(bytes)) return fault("invalid-utf8", `byte ${firstBadByte(bytes) + 1} of the line is not UTF-8`);
   const nul = bytes.indexOf(0);
   if (nul >= 0) return fault("nul", `byte ${nul + 1} of the line is a NUL`);
+  // A byte taken for a character each, the bytes of UTF-8 go through JSON.parse untouched, which is four times as fast as
+  // decoding and encoding them. Only escapes name characters beyond a byte.
+  const escaped = bytes.includes("\\u");
+  const encoding = escaped ? "utf8" : "latin1";
   let value: unknown;
   try {
-    value = JSON.parse(bytes.toString("utf8"));
-  } catch (error) {
-    // The message quotes the line, which may hold anything.
-    return fault("invalid-json", `the line is not JSON (${messageOf(error).replace(/\p{Cc}/gu, " ")})`);
+    value = JSON.parse(bytes.toString(encoding));
+  } catch {
+    return fault("invalid-json", `the line is not JSON (${parseError(bytes)})`);
   }
   if (typeof value !== "object" || value === null || Array.isArray(value)) {
     return fault("not-an-object", `the line is JSON, but ${nameOf(value)}`);
@@ -30,18 +33,27 @@ export function extractText(line: Uint8Array): Uint8Array | TextFault {
   const { text } = value as { text: unknown };
   if (typeof text !== "string") return fault("text-not-string", `text is ${nameOf(text)}`);
   if (text === "") return fault("empty-text", "text is empty");
-  const escapedNul = text.indexOf("\0");
-  if (escapedNul >= 0) return fault("nul", `character ${escapedNul + 1} of text is a NUL`);
-  // Bytes that are UTF-8 hold no surrogates: they can come from escapes alone.
-  if (bytes.includes("\\u")) {
+  if (escaped) {
+    const nulCharacter = text.indexOf("\0");
+    if (nulCharacter >= 0) return fault("nul", `character ${nulCharacter + 1} of text is a NUL`);
     const surrogate = text.search(/\p{Surrogate}/u);
     if (surrogate >= 0) return fault("lone-surrogate", `character ${surrogate + 1} of text is half a surrogate pair`);
   }
-  return Buffer.from(text, "utf8");
+  return Buffer.from(text, encoding);
 }
 
 function fault(cause: TextFault["cause"], detail: string): TextFault {
   return { cause, detail };
+}
+
+/** JSON.parse's own words, which quote the line; that may hold anything, control characters too. */
+function parseError(bytes: Buffer): string {
+  try {
+    JSON.parse(bytes.toString("utf8"));
+  } catch (error) {
+    return messageOf(error).replace(/\p{Cc}/gu, " ");
+  }
+  return "unknown";
 }
 
 function nameOf(value: unknown): string {

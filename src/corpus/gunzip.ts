@@ -12,10 +12,10 @@ export class GzipFault extends Error {
   }
 }
 
-/** Deflate grows no input more than 1032 times, so a compressed chunk of 16 KiB can never hold more than 17 MB. */
-export const compressedChunkBytes = 16 * 1024;
+/** Deflate grows no input more than 1032 times, so a compressed chunk of 32 KiB can never hold more than 34 MB. */
+export const compressedChunkBytes = 32 * 1024;
 
-const pieceBytes = 256 * 1024;
+const pieceBytes = 128 * 1024;
 
 /**
  * Inflates a gzip stream of any number of members; zero bytes after the last are padding. Every byte that can be decoded before

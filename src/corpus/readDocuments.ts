@@ -3,7 +3,8 @@ import { createReadStream } from "node:fs";
 import type { Document, Rejection } from "./document.js";
 import { extractText } from "./extractText.js";
 import { compressedChunkBytes, GzipFault, gunzip } from "./gunzip.js";
-import { type Line, LineSplitter } from "./lineSplitter.js";
+import { LineSplitter } from "./lineSplitter.js";
+import { readAhead } from "./readAhead.js";
 
 export interface ReadDocumentsOptions {
   /** Longer lines are rejected as they stream by. Default 16 MiB; mC4's longest page has 190,000 characters. */
@@ -33,49 +34,42 @@ export interface DocumentChunk {
  * bad lines are rejected one by one, and a fault of the compressed file after all documents that could be decoded before it. A
  * line that such a fault has cut is no document. Blank lines are no documents and no faults.
  *
- * Memory: about 17 MB for a piece of the stream at most, and `maxLineBytes`, however large the shard or its lines inflate.
+ * Memory: a few dozen megabytes and `maxLineBytes` at most, however large the shard or its lines inflate.
  */
 export async function* readDocuments(
   path: string,
   { maxLineBytes = 16 * 2 ** 20 }: ReadDocumentsOptions = {},
 ): AsyncGenerator<DocumentChunk, void> {
-  const hash = createHash("sha256");
-  const splitter = new LineSplitter(maxLineBytes);
-  const open = () => createReadStream(path, { highWaterMark: compressedChunkBytes });
-  let bytes = 0;
-  const onCompressed = (chunk: Uint8Array): void => {
-    hash.update(chunk);
-    bytes += chunk.length;
-  };
-  let last: DocumentChunk;
-  try {
-    for await (const piece of gunzip(open, onCompressed)) {
-      const chunk = toChunk(splitter.push(piece), maxLineBytes);
-      if (chunk.documents.length > 0 || chunk.rejections.length > 0) yield chunk;
-    }
-    last = toChunk(splitter.end(), maxLineBytes);
-  } catch (error) {
-    if (!(error instanceof GzipFault)) throw error;
-    const rejection = { cause: error.rejection, line: splitter.lines + 1, detail: error.message };
-    last = { documents: [], rejections: [rejection] };
-  }
-  yield { ...last, summary: { sha256: hash.digest("hex"), bytes, lines: splitter.lines } };
-}
-
-function toChunk(lines: Line[], maxLineBytes: number): DocumentChunk {
-  const documents: Document[] = [];
-  const rejections: Rejection[] = [];
-  for (const { number, length, bytes } of lines) {
+  let chunk: DocumentChunk = { documents: [], rejections: [] };
+  const splitter = new LineSplitter(maxLineBytes, (bytes, line, length) => {
     if (!bytes) {
       const detail = `the line has ${length} bytes, the limit is ${maxLineBytes}`;
-      rejections.push({ cause: "line-too-long", line: number, detail });
+      chunk.rejections.push({ cause: "line-too-long", line, detail });
     } else if (!isBlank(bytes)) {
       const text = extractText(bytes);
-      if (text instanceof Uint8Array) documents.push({ text, line: number });
-      else rejections.push({ ...text, line: number });
+      if (text instanceof Uint8Array) chunk.documents.push({ text, line });
+      else chunk.rejections.push({ ...text, line });
     }
+  });
+  const hash = createHash("sha256");
+  let bytes = 0;
+  const open = () => createReadStream(path, { highWaterMark: compressedChunkBytes });
+  const onCompressed = (compressed: Uint8Array): void => {
+    hash.update(compressed);
+    bytes += compressed.length;
+  };
+  try {
+    for await (const piece of readAhead(gunzip(open, onCompressed))) {
+      splitter.push(piece);
+      if (chunk.documents.length > 0 || chunk.rejections.length > 0) yield chunk;
+      chunk = { documents: [], rejections: [] };
+    }
+    splitter.end();
+  } catch (error) {
+    if (!(error instanceof GzipFault)) throw error;
+    chunk.rejections.push({ cause: error.rejection, line: splitter.lines + 1, detail: error.message });
   }
-  return { documents, rejections };
+  yield { ...chunk, summary: { sha256: hash.digest("hex"), bytes, lines: splitter.lines } };
 }
 
 /** Whether a line holds nothing but JSON's white space. */
