@@ -3,7 +3,13 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterEach, beforeEach, expect, test } from "vitest";
 import { writeFileAtomic } from "../base/atomicFile.js";
-import { listCheckpoints, pruneCheckpoints, verifyCheckpoint, writeCheckpoint } from "./checkpoint.js";
+import {
+  listCheckpoints,
+  pruneCheckpoints,
+  removeUnfinished,
+  verifyCheckpoint,
+  writeCheckpoint,
+} from "./checkpoint.js";
 
 let folder: string;
 beforeEach(() => {
@@ -72,9 +78,17 @@ test("a full disk leaves the older checkpoints whole and nothing half-written", 
   expect((await verifyCheckpoint(older)).step).toBe(1);
 });
 
-test("pruning keeps the last ones and the chosen multiples, and clears what killed writers left", async () => {
+test("what killed writers left is cleared", async () => {
+  await save(1);
+  mkdirSync(join(folder, ".step-00000002.tmp-abc"));
+  writeFileSync(join(folder, ".step-00000002.tmp-abc", "model.safetensors"), "half");
+  await removeUnfinished(folder);
+  expect(readdirSync(folder)).toEqual(["step-00000001"]);
+  await removeUnfinished(join(folder, "absent"));
+});
+
+test("pruning keeps the last ones and the chosen multiples", async () => {
   for (const step of [10, 20, 30, 40, 50]) await save(step);
-  mkdirSync(join(folder, ".step-00000060.tmp-abc"));
   await pruneCheckpoints(folder, { keepLast: 2, keepEvery: 20 });
   expect(readdirSync(folder).sort()).toEqual(["step-00000020", "step-00000040", "step-00000050"]);
   await pruneCheckpoints(folder, { keepLast: 1 });

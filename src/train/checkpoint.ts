@@ -141,10 +141,7 @@ async function readJson<T>(
   }
 }
 
-/**
- * Removes all but the last `keepLast` checkpoints and those at multiples of `keepEvery`, and what
- * unfinished writes left. The run directory is one process's: see `runLock.ts`.
- */
+/** Removes all but the last `keepLast` checkpoints and those at multiples of `keepEvery`. */
 export async function pruneCheckpoints(
   folder: string,
   { keepLast, keepEvery }: { keepLast: number; keepEvery?: number },
@@ -153,8 +150,14 @@ export async function pruneCheckpoints(
   for (const { step, directory } of checkpoints.slice(0, -keepLast)) {
     if (keepEvery !== undefined && step % keepEvery === 0) continue;
     // Killed on the way, this leaves an unfinished folder and not half a checkpoint.
-    await rename(directory, temporaryPath(folder, step));
+    const condemned = temporaryPath(folder, step);
+    await rename(directory, condemned);
+    await rm(condemned, { recursive: true });
   }
+}
+
+/** Removes what killed writers left. For the one process that holds the run directory (`lockRun`), before it writes itself. */
+export async function removeUnfinished(folder: string): Promise<void> {
   for (const name of await readdir(folder).catch(() => [])) {
     if (isTemporaryName(name)) await rm(join(folder, name), { recursive: true, force: true });
   }

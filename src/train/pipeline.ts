@@ -1,6 +1,7 @@
 import { resolve } from "node:path";
 import * as z from "zod";
 import { sha256 } from "../base/hash.js";
+import { presetNames } from "../model/presets.js";
 import { parseSet, readConfig } from "./readConfig.js";
 
 const size = z.int().min(1);
@@ -20,15 +21,15 @@ const switchSchema = z.strictObject({
 
 /** A preset by name; every other key stands for the preset's own value. */
 const modelSchema = z.strictObject({
-  preset: z.string(),
+  preset: z.enum(presetNames),
   /** The dataset's vocabulary decides where left out. */
   vocabSize: size.optional(),
   dModel: size.optional(),
   dKv: size.optional(),
   dFf: size.optional(),
   heads: size.optional(),
-  encoderLayers: size.optional(),
-  decoderLayers: size.optional(),
+  encoderLayers: size.max(1000).optional(),
+  decoderLayers: size.max(1000).optional(),
   feedForward: z.enum(["gated-gelu", "relu"]).optional(),
   tieEmbeddings: z.boolean().optional(),
   separateInputEmbeddings: z.boolean().optional(),

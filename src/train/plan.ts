@@ -1,5 +1,5 @@
 import type { ModelConfig } from "../model/config.js";
-import { countFlops, countParameters } from "../model/count.js";
+import { countParameters, stepFlops } from "../model/count.js";
 import type { ExampleStream } from "../stream/batch.js";
 import { formatFlops } from "./metrics.js";
 
@@ -24,15 +24,14 @@ export function planTraining(
   steps: number,
 ): TrainingPlan {
   const { inputs, targets } = stream.lengths;
-  // The way back costs twice the way there: a product for the input's gradient and one for the weight's.
-  const flops = (config: ModelConfig): number => 3 * batchSize * countFlops(config, { inputs, targets });
+  const flops = (config: ModelConfig): number => stepFlops(config, batchSize, { inputs, targets }).total;
   const twin: ModelConfig = { ...model, switch: null };
   const epochs = stream.epochs(steps);
   return {
-    parameters: countParameters(model),
+    parameters: countParameters(model).total,
     flopsPerStep: flops(model),
     tokensPerStep: batchSize * (inputs + targets),
-    dense: { parameters: countParameters(twin), flopsPerStep: flops(twin) },
+    dense: { parameters: countParameters(twin).total, flopsPerStep: flops(twin) },
     epochs: Object.fromEntries(stream.languages.map((code, i) => [code, epochs[i]])),
   };
 }

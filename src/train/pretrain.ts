@@ -11,6 +11,7 @@ import type { RunDescription } from "../eval/runFiles.js";
 import type { ModelConfig } from "../model/config.js";
 import { loadModel, saveModel } from "../model/huggingFace.js";
 import { disposeParameters, initParameters } from "../model/parameters.js";
+import { precisionNotice } from "../model/precision.js";
 import type { ExampleStream, StreamConfig, ValidationExamples } from "../stream/batch.js";
 import { createExampleStream } from "../stream/createExampleStream.js";
 import { prefetch } from "../stream/prefetch.js";
@@ -26,6 +27,7 @@ import { describePlan, modelTitle, planTraining, type TrainingPlan } from "./pla
 import { createRecorder, type EvaluationSummary, summarizeEvaluation } from "./recorder.js";
 import { resolveModel } from "./resolveModel.js";
 import {
+  clearLeftovers,
   cutBack,
   describeRun,
   evaluationPath,
@@ -115,23 +117,24 @@ async function trainOn(prepared: PreparedRun, { log: userLog, signal }: Pretrain
   const description = describe(prepared, backend.name);
   const configuration = identityHash(pipeline, description);
 
-  await requireSameRun(paths, pipeline, description);
   await mkdir(paths.directory, { recursive: true });
   const unlock = await lockRun(paths.directory, userLog);
   try {
+    await requireSameRun(paths, pipeline, description);
+    await clearLeftovers(paths);
+    // First of all files: a directory with others but without a config.yaml is taken for somebody else's.
+    await describeRun(paths, pipeline, description);
     const log = teeLog(paths, userLog);
     const resumed = await lastCheckpoint(paths, configuration, log);
     const startStep = resumed?.step ?? 0;
     const startSeconds = await cutBack(paths, startStep);
-    await describeRun(paths, pipeline, description);
     await recordEnvironment(paths, { backend: `${backend.name}: ${backend.description}`, fromStep: startStep });
 
     log.info(`run ${pipeline.name} in ${paths.directory}`);
     for (const line of describePlan(plan, model, steps)) log.info(line);
     log.info(`  backend ${backend.name}: ${backend.description}`);
-    if (model.precision !== "float32") {
-      log.warn(`this backend has no bfloat16: precision ${model.precision} is computed in float32`);
-    }
+    const notice = precisionNotice(model, backend.name);
+    if (notice) log.warn(notice);
     if (resumed) log.info(`going on from step ${startStep}: ${resumed.directory}`);
 
     const params = resumed ? (await loadModel(resumed.directory)).params : initParameters(model, seed);

@@ -1,5 +1,5 @@
 import { appendFileSync, existsSync } from "node:fs";
-import { mkdir, open, readdir, readFile, rm } from "node:fs/promises";
+import { open, readdir, readFile, rm } from "node:fs/promises";
 import { arch, cpus, platform, release, totalmem } from "node:os";
 import { join } from "node:path";
 import { stringify } from "yaml";
@@ -15,7 +15,7 @@ import {
   runDescriptionSchema,
   runFile,
 } from "../eval/runFiles.js";
-import { type Checkpoint, listCheckpoints, verifyCheckpoint } from "./checkpoint.js";
+import { type Checkpoint, listCheckpoints, removeUnfinished, verifyCheckpoint } from "./checkpoint.js";
 import { identityOf, type Pipeline, pipelineSchema } from "./pipeline.js";
 import { readConfig } from "./readConfig.js";
 import { lockName } from "./runLock.js";
@@ -58,7 +58,7 @@ export function evaluationPath(paths: RunPaths, step: number): string {
 export async function requireSameRun(paths: RunPaths, pipeline: Pipeline, description: RunDescription): Promise<void> {
   if (!existsSync(paths.config)) {
     const names = await readdir(paths.directory).catch(() => []);
-    const foreign = names.find((name) => !isTemporaryName(name) && !name.startsWith(lockName));
+    const foreign = names.find((name) => !isTemporaryName(name) && name !== lockName);
     if (foreign === undefined) return;
     throw usageError("the run directory is not empty and holds no run", {
       where: paths.directory,
@@ -125,6 +125,11 @@ export async function lastCheckpoint(
   return last;
 }
 
+/** Removes what killed processes left half-written. */
+export async function clearLeftovers(paths: RunPaths): Promise<void> {
+  for (const folder of [paths.directory, paths.evaluations, paths.checkpoints]) await removeUnfinished(folder);
+}
+
 /**
  * Brings the run's records back to a checkpoint: lines and evaluations of later steps belong to a process that was killed, and
  * are done again.
@@ -135,8 +140,7 @@ export async function cutBack(paths: RunPaths, step: number): Promise<number> {
   const kept = (await readMetrics(paths.metrics)).filter((line) => line.step <= step);
   await writeFileAtomic(paths.metrics, kept.map((line) => `${JSON.stringify(line)}\n`).join(""));
   for (const name of await readdir(paths.evaluations).catch(() => [])) {
-    const later = Number(/^step-(\d+)\.json$/.exec(name)?.[1] ?? -1) > step;
-    if (later || isTemporaryName(name)) await rm(join(paths.evaluations, name));
+    if (Number(/^step-(\d+)\.json$/.exec(name)?.[1] ?? -1) > step) await rm(join(paths.evaluations, name));
   }
   return kept.at(-1)?.trainSeconds ?? 0;
 }
@@ -157,7 +161,6 @@ async function readMetrics(path: string): Promise<MetricsLine[]> {
 
 /** Writes what describes the run, before its first step. */
 export async function describeRun(paths: RunPaths, pipeline: Pipeline, description: RunDescription): Promise<void> {
-  await mkdir(paths.directory, { recursive: true });
   const head = "# The resolved configuration of this run: `mswitch pretrain` on this file goes on with it.\n";
   await writeFileAtomic(paths.config, head + stringify(pipeline));
   await writeFileAtomic(paths.description, `${JSON.stringify(description, null, 2)}\n`);

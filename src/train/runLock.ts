@@ -26,7 +26,7 @@ export async function lockRun(directory: string, log: Log): Promise<() => Promis
   const path = join(directory, lockName);
   const mine: Owner = { host: hostname(), pid: process.pid, began: processStart(process.pid) ?? "" };
   // A hard link comes into being whole or not at all: nobody reads a lock without its owner.
-  const draft = `${path}.${mine.pid}`;
+  const draft = join(directory, `.${lockName}.tmp-${mine.pid}`);
   await writeFile(draft, JSON.stringify(mine));
   try {
     for (;;) {
