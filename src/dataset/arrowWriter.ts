@@ -12,14 +12,7 @@ import {
   Uint16,
   Uint32,
 } from "apache-arrow";
-
-/** How token ids are stored: 16 bits where every row of the embedding can be named by them. */
-export type TokenType = "uint16" | "uint32";
-
-/** The narrowest type that holds every id of a vocabulary, its sentinels included. */
-export function tokenTypeFor(embeddingRows: number): TokenType {
-  return embeddingRows <= 2 ** 16 ? "uint16" : "uint32";
-}
+import type { TokenType } from "./tokenType.js";
 
 /**
  * A record batch is closed at the first of these. They bound the writer's memory and give a reader about one seek per million

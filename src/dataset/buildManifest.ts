@@ -5,9 +5,9 @@ import { withAtomicFile, writeFileAtomic } from "../base/atomicFile.js";
 import { usageError } from "../base/errors.js";
 import { sha256File } from "../base/hash.js";
 import type { Vocabulary } from "../vocab/vocabulary.js";
-import { type TokenType, tokenTypeFor } from "./arrowWriter.js";
 import { type DatasetManifest, datasetFormat, type ShardRecord } from "./manifest.js";
 import { listRecords, readRecords } from "./shardRecord.js";
+import { tokenTypeFor } from "./tokenType.js";
 
 /** Names inside a dataset's folder. */
 export const manifestFile = "dataset.json";
@@ -15,11 +15,10 @@ export const vocabularyFile = "vocabulary.model";
 export const quarantineFile = "quarantine.jsonl";
 
 export function emptyManifest(vocabulary: Vocabulary): DatasetManifest {
-  const tokenType: TokenType = tokenTypeFor(vocabulary.embeddingRows);
   return {
     format: datasetFormat,
     vocabulary: { file: vocabularyFile, fingerprint: vocabulary.fingerprint, size: vocabulary.size },
-    tokenType,
+    tokenType: tokenTypeFor(vocabulary.embeddingRows),
     languages: {},
     rejected: {},
     shards: [],

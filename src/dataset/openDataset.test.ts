@@ -6,12 +6,13 @@ import fc from "fast-check";
 import { afterAll, beforeAll, beforeEach, describe, expect, it } from "vitest";
 import { withAtomicFile, writeFileAtomic } from "../base/atomicFile.js";
 import { loadVocabulary } from "../vocab/loadVocabulary.js";
-import { TokenFileWriter, tokenTypeFor } from "./arrowWriter.js";
+import { TokenFileWriter } from "./arrowWriter.js";
 import { vocabularyFile, writeManifest } from "./buildManifest.js";
 import { openDataset } from "./openDataset.js";
 import { tokenFileName, writeRecord } from "./shardRecord.js";
+import { tokenTypeFor } from "./tokenType.js";
 
-const model = fileURLToPath(new URL("../../vocab/sample.model", import.meta.url));
+const model = process.env.TRIAL_MODEL ?? fileURLToPath(new URL("../../vocab/sample.model", import.meta.url));
 const vocabulary = loadVocabulary(model);
 
 /** Documents' token ids by shard of `af` train; a shard without documents and a document without tokens are among them. */

@@ -14,8 +14,15 @@ import { outputError } from "./outputError.js";
 import { prepareOutput } from "./prepareOutput.js";
 import { type PreprocessSummary, summarize } from "./preprocessSummary.js";
 import { type ShardOutcome, ShardPool } from "./shardPool.js";
-import { isCurrent, type KnownShard, listRecords, recordPath, tokenFileName, type Wanted } from "./shardRecord.js";
-import { recordedOptions } from "./tokenizeShard.js";
+import {
+  isCurrent,
+  type KnownShard,
+  listRecords,
+  recordedOptions,
+  recordPath,
+  tokenFileName,
+  type Wanted,
+} from "./shardRecord.js";
 
 /** mC4's longest page has 190,000 characters; longer lines are faults more often than documents. */
 export const defaultMaxLineBytes = 16 * 2 ** 20;

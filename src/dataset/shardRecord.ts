@@ -8,6 +8,11 @@ import { type ShardRecord, shardRecordSchema } from "./manifest.js";
 /** Rejections listed in a shard's record; all of them are counted. */
 export const maxListedRejections = 1000;
 
+/** The options that decide a shard's output, as they stand in its record. */
+export function recordedOptions({ maxLineBytes }: { maxLineBytes: number }): ShardRecord["options"] {
+  return { maxLineBytes };
+}
+
 /** Folder of the records inside a dataset's. */
 export const recordFolder = ".records";
 

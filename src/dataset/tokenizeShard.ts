@@ -6,9 +6,10 @@ import { readDocuments } from "../corpus/readDocuments.js";
 import type { Shard } from "../corpus/shard.js";
 import type { Encoder } from "../vocab/encoder.js";
 import type { Vocabulary } from "../vocab/vocabulary.js";
-import { TokenFileWriter, tokenTypeFor } from "./arrowWriter.js";
+import { TokenFileWriter } from "./arrowWriter.js";
 import { datasetFormat, type ShardRecord } from "./manifest.js";
-import { maxListedRejections, removeRecord, tokenFileName, writeRecord } from "./shardRecord.js";
+import { maxListedRejections, recordedOptions, removeRecord, tokenFileName, writeRecord } from "./shardRecord.js";
+import { tokenTypeFor } from "./tokenType.js";
 
 /** What every shard of a run is tokenized with. Plain data, sent to the workers. */
 export interface TokenizeOptions {
@@ -16,11 +17,6 @@ export interface TokenizeOptions {
   out: string;
   vocabulary: Vocabulary;
   maxLineBytes: number;
-}
-
-/** The options that decide the output's bytes, as they stand in the record. */
-export function recordedOptions({ maxLineBytes }: Pick<TokenizeOptions, "maxLineBytes">): ShardRecord["options"] {
-  return { maxLineBytes };
 }
 
 /** Work done since the last report. */
