@@ -55,7 +55,7 @@ export async function saveModel(
     const index = { metadata: { total_size: byteSize(sources) }, weight_map: weightMap };
     await writeFileAtomic(join(directory, indexName), `${JSON.stringify(index, null, 2)}\n`);
   }
-  await writeFileAtomic(join(directory, configName), `${JSON.stringify(toHuggingFaceConfig(config), null, 2)}\n`);
+  await writeFileAtomic(join(directory, configName), toHuggingFaceConfig(config));
 }
 
 /** Reads a model directory, one of ours or of Transformers'. Names, shapes and dtypes are checked before anything is allocated. */

@@ -30,8 +30,17 @@ export function modelTypeOf(config: ModelConfig): ModelType {
   return config.feedForward === "relu" && expressible ? "switch_transformers" : "mswitch";
 }
 
-/** `config.json`: what Transformers reads, and under `mswitch` our own configuration whole. */
-export function toHuggingFaceConfig(config: ModelConfig): Record<string, unknown> {
+/** Keys that Transformers 5 refuses as integers, in which JavaScript writes a whole number. */
+const floatKeys =
+  "layer_norm_epsilon|dropout_rate|initializer_factor|router_jitter_noise|router_aux_loss_coef|router_z_loss_coef";
+
+/** The text of `config.json`: what Transformers reads, and under `mswitch` our own configuration whole. */
+export function toHuggingFaceConfig(config: ModelConfig): string {
+  const text = JSON.stringify(configKeys(config), null, 2);
+  return `${text.replace(new RegExp(`^( {2}"(?:${floatKeys})": \\d+)(,?)$`, "gm"), "$1.0$2")}\n`;
+}
+
+function configKeys(config: ModelConfig): Record<string, unknown> {
   const type = modelTypeOf(config);
   const gated = config.feedForward === "gated-gelu";
   return {
@@ -52,7 +61,7 @@ export function toHuggingFaceConfig(config: ModelConfig): Record<string, unknown
     relative_attention_max_distance: config.relativeMaxDistance,
     layer_norm_epsilon: config.layerNormEpsilon,
     dropout_rate: config.dropout,
-    initializer_factor: 1.0,
+    initializer_factor: 1,
     is_encoder_decoder: true,
     use_cache: true,
     pad_token_id: 0,
