@@ -50,8 +50,11 @@ Relative paths, in the file and in flags, are relative to the working directory.
     const { args, flags } = await this.parse(Pretrain);
     const { set: sets, run, backend } = flags;
     const { pretrain } = await import("../train/pretrain.js");
+    const { createProgress } = await import("../base/progress.js");
+    // Elsewhere than on a terminal the log's own lines tell the progress.
+    const progress = process.stderr.isTTY ? createProgress : undefined;
     const result = await withInterrupt((signal) =>
-      pretrain(args.pipeline, { sets, run, backend, log: stderrLog, signal }),
+      pretrain(args.pipeline, { sets, run, backend, log: stderrLog, signal, progress }),
     );
     const { step, steps, evaluation, checkpoint } = result;
     this.log(`${result.name}: step ${step} of ${steps}${result.interrupted ? ", interrupted" : ""}`);

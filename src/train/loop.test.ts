@@ -87,6 +87,7 @@ function training(pipeline: Pipeline, watched: Watched, rest: Partial<Training> 
     ...{ pipeline, model, params, optimizer, batches, startStep: 0, startSeconds: 0 },
     evaluate: async (at) => ({ step: at, languages: {}, routing: [] }),
     isEvaluated: () => false,
+    onStep: () => undefined,
     recorder: {
       async line(line) {
         watched.lines.push(line);

@@ -29,6 +29,8 @@ export interface Training {
   /** Whether the evaluation of a step is in the run directory. */
   isEvaluated(step: number): boolean;
   recorder: Recorder;
+  /** Called after each update. */
+  onStep(): void;
   writeCheckpoint(step: number): Promise<void>;
   /** Aborted by SIGINT or SIGTERM: the step in hand is finished and a checkpoint written. */
   signal: AbortSignal;
@@ -59,6 +61,7 @@ export async function train(training: Training): Promise<number> {
     disposeStep(result);
     tf.dispose([batch.inputs, batch.targets]);
     clock.end();
+    training.onStep();
 
     if (metrics) {
       const { trainSeconds } = clock;

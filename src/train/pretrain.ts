@@ -4,6 +4,7 @@ import { join } from "node:path";
 import { loadBackend } from "../backends/loadBackend.js";
 import { sha256 } from "../base/hash.js";
 import type { Log } from "../base/log.js";
+import type { Progress, ProgressOptions } from "../base/progress.js";
 import { openDataset } from "../dataset/openDataset.js";
 import type { TokenDataset } from "../dataset/tokenDataset.js";
 import { evaluateModel } from "../eval/evaluateModel.js";
@@ -44,6 +45,8 @@ import { lockRun } from "./runLock.js";
 export interface PretrainOptions extends PipelineOverrides {
   log: Log;
   signal: AbortSignal;
+  /** Makes a bar of the steps, for a terminal; its log then takes the place of `log`. */
+  progress?: (options: ProgressOptions) => Progress;
 }
 
 export interface PretrainResult {
@@ -108,8 +111,9 @@ function prepare(read: Pipeline, dataset: TokenDataset, log: Log): PreparedRun {
   return { pipeline, model, dataset, streamConfig, stream, examples, plan, paths: runPaths(pipeline.run) };
 }
 
-async function trainOn(prepared: PreparedRun, { log: userLog, signal }: PretrainOptions): Promise<PretrainResult> {
+async function trainOn(prepared: PreparedRun, options: PretrainOptions): Promise<PretrainResult> {
   const { pipeline, model, dataset, streamConfig, stream, examples, plan, paths } = prepared;
+  const { log: userLog, signal } = options;
   const { seed, steps } = pipeline;
   const { batchSize } = pipeline.stream;
   const backend = await loadBackend(pipeline.backend);
@@ -141,7 +145,10 @@ async function trainOn(prepared: PreparedRun, { log: userLog, signal }: Pretrain
     const optimizer = createOptimizer(params, pipeline.optimizer.minFactoredSize);
     if (resumed) await optimizer.restore(join(resumed.directory, optimizerName));
     const batches = prefetch(dataset.dir, streamConfig, { startStep });
-    const recorder = await createRecorder({ paths, plan, startStep, steps, log });
+    const rates = [{ label: "tok/s", scale: 1 }];
+    const bar = options.progress?.({ parts: [{ name: "steps", total: steps - startStep }], rates });
+    const stepLog = bar ? teeLog(paths, bar.log) : log;
+    const recorder = await createRecorder({ paths, plan, startStep, steps, log: stepLog });
     let checkpoint = resumed?.directory ?? null;
     const writeModel = async (directory: string): Promise<void> => {
       await saveModel(directory, model, params);
@@ -156,8 +163,9 @@ async function trainOn(prepared: PreparedRun, { log: userLog, signal }: Pretrain
           const state = { step: at, seed, configuration };
           checkpoint = (await writeCheckpoint(paths.checkpoints, state, writeModel)).directory;
           await pruneCheckpoints(paths.checkpoints, pipeline.checkpoints);
-          log.info(`checkpoint ${checkpoint}`);
+          stepLog.info(`checkpoint ${checkpoint}`);
         },
+        onStep: () => bar?.advance("steps", 1, [plan.tokensPerStep]),
       });
       const point = await lastEvaluation(paths);
       return {
@@ -166,6 +174,7 @@ async function trainOn(prepared: PreparedRun, { log: userLog, signal }: Pretrain
         evaluation: point ? summarizeEvaluation(point) : null,
       };
     } finally {
+      bar?.stop();
       await batches.close();
       await recorder.close();
       optimizer.dispose();

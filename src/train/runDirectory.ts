@@ -171,9 +171,9 @@ export async function recordEnvironment(
   paths: RunPaths,
   process_: { backend: string; fromStep: number },
 ): Promise<void> {
-  const known: unknown = existsSync(paths.environment)
-    ? JSON.parse(await readFile(paths.environment, "utf8").catch(() => "[]"))
-    : [];
+  const known: unknown = await readFile(paths.environment, "utf8")
+    .then(JSON.parse)
+    .catch(() => []);
   const entry = {
     started: new Date().toISOString(),
     ...process_,
