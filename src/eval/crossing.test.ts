@@ -22,8 +22,12 @@ describe("firstReach", () => {
     expect(firstReach(curve([1, 2, 3, 4], [-5, -3, -4, -2]), -3.5)?.step).toBe(1.75);
   });
 
-  test("an untrained model counts as one step of work", () => {
-    expect(firstReach(curve([0, 10], [-5, -4]), -6)).toEqual({ step: 1, before: true });
+  test("what happens between the untrained model and the first evaluation after it is a bound", () => {
+    const curve0 = curve([0, 10, 20], [-9, -4, -3]);
+    expect(firstReach(curve0, -6)).toEqual({ step: 10, before: true });
+    expect(firstReach(curve0, -10)).toEqual({ step: 10, before: true });
+    expect(firstReach(curve0, -3.5)).toEqual({ step: 15, before: false });
+    expect(firstReach(curve([0], [-5]), -6)).toEqual({ step: 1, before: true });
   });
 });
 

@@ -16,18 +16,22 @@ export interface Curve {
 export interface Reach {
   /** The first step at which the curve is at the target, interpolated; at least 1. */
   step: number;
-  /** It was there at the first evaluation already: the true step is `step` or before. */
+  /** It was there at the first evaluation of a trained model already: the true step is `step` or before. */
   before: boolean;
 }
 
-/** The first step at which a curve reaches a quality, or undefined where it never does. */
+/**
+ * The first step at which a curve reaches a quality, or undefined where it never does. An evaluation of the untrained model
+ * (step 0) is no end of a straight line: what was reached between it and the first evaluation after it is a bound.
+ */
 export function firstReach({ steps, quality }: Curve, target: number): Reach | undefined {
-  // An untrained model has done no work: step 0 would make a ratio infinite.
-  if (quality[0] >= target) return { step: Math.max(steps[0], 1), before: true };
-  for (let i = 1; i < quality.length; i++) {
+  const first = steps[0] === 0 && steps.length > 1 ? 1 : 0;
+  // A run that has only been evaluated untrained counts as one step of work: step 0 would make a ratio infinite.
+  if (quality[first] >= target) return { step: Math.max(steps[first], 1), before: true };
+  for (let i = first + 1; i < quality.length; i++) {
     if (quality[i] < target) continue;
     const share = (target - quality[i - 1]) / (quality[i] - quality[i - 1]);
-    return { step: Math.max(steps[i - 1] + share * (steps[i] - steps[i - 1]), 1), before: false };
+    return { step: steps[i - 1] + share * (steps[i] - steps[i - 1]), before: false };
   }
   return undefined;
 }
@@ -39,7 +43,7 @@ export interface QualityMatch {
   quality: number;
   baselineStep: number;
   candidateStep: number;
-  /** `atLeast`: the candidate was there before its first evaluation. `atMost`: the baseline was. */
+  /** `atLeast`: the candidate was there before its first evaluation (that at step 0 does not count). `atMost`: the baseline was. */
   bound: "none" | "atLeast" | "atMost";
 }
 
@@ -63,7 +67,7 @@ export function matchQuality(baseline: Curve, candidate: Curve): QualityMatch {
     };
   }
   const quality = candidate.quality[candidateEnd];
-  // Never undefined: the candidate stayed below the baseline's last quality, so the baseline passed the candidate's.
+  // Never undefined: the candidate stayed below the baseline's last quality, so the baseline's last is above the candidate's.
   const { step, before } = firstReach(baseline, quality)!;
   return {
     of: "candidate",

@@ -101,8 +101,9 @@ export interface HistogramBin {
   count: number;
 }
 
-/** Counts in about `target` equal bins with round edges; the last bin holds its upper edge too. */
-export function histogram(values: readonly number[], target = 20): HistogramBin[] {
+/** Counts in equal bins with round edges, about twenty for a hundred values; the last bin holds its upper edge too. */
+export function histogram(values: readonly number[]): HistogramBin[] {
+  const target = Math.min(Math.max(2 * Math.sqrt(values.length), 4), 20);
   const lowest = Math.min(...values);
   const highest = Math.max(...values);
   const width = roundWidth(Math.max(highest - lowest, Math.abs(highest) * 0.05, 1e-9) / target);
