@@ -128,7 +128,7 @@ export function createProgress(options: ProgressOptions): Progress {
         totalBar = multi.create(1, 0, { name: wholeName, state: whole });
       }
       add(state, done, amounts);
-      if (state.done >= state.total) {
+      if (fraction(state) === 1) {
         multi.remove(bars.get(part)!);
         bars.delete(part);
       }
@@ -161,7 +161,8 @@ function measure(state: State, time: number): void {
 
 function describeState(state: State, rates: ProgressRate[], elapsed: number): string {
   const percent = `${Math.floor(fraction(state) * 100)}%`.padStart(4);
-  const finished = state.done >= state.total;
+  const finished = fraction(state) === 1;
+  if (!finished && state.speeds[0] === 0) return `${percent}  starting`;
   const speeds = rates.map(({ label, scale }, i) => {
     const speed = finished ? state.amounts[i] / Math.max(elapsed, 1e-3) : state.speeds[i + 1];
     return `${formatRate(speed * scale)} ${label}`;
@@ -175,8 +176,9 @@ function drawBar(state: State): string {
   return `[${"=".repeat(filled)}${"-".repeat(barWidth - filled)}]`;
 }
 
-function fraction(state: State): number {
-  return state.total > 0 ? Math.min(1, state.done / state.total) : 1;
+function fraction({ done, total }: State): number {
+  // Work done may be a sum of estimates, and a little off.
+  return done >= total * (1 - 1e-9) ? 1 : done / total;
 }
 
 function formatRate(value: number): string {

@@ -52,7 +52,7 @@ export async function tokenizeShard(
   const rejected: Record<string, number> = {};
   const rejections: Rejection[] = [];
   const totals = { documents: 0, tokens: 0, textBytes: 0 };
-  let sourceHash = "";
+  let source = { bytes: 0, sha256: "" };
   let output = { bytes: 0, sha256: "" };
 
   const before = await stateOf(path);
@@ -77,14 +77,14 @@ export async function tokenizeShard(
       totals.textBytes += progress.textBytes;
       onProgress(progress);
       if (dropped()) throw new Dropped();
-      if (chunk.summary) sourceHash = chunk.summary.sha256;
+      if (chunk.summary) source = { bytes: chunk.summary.bytes, sha256: chunk.summary.sha256 };
     }
     if ((await stateOf(path)) !== before) throw new ShardFault("the file was changed while it was being read");
     output = await writer.close();
   });
   const record: ShardRecord = {
     format: datasetFormat,
-    source: { name, path, bytes: shard.bytes, sha256: sourceHash },
+    source: { name, path, ...source },
     language,
     split,
     index,
