@@ -4,7 +4,7 @@ import { gatherRows, scatterRows } from "./rows.js";
 // N tokens, n tokens of a chunk, D dModel, V vocab
 
 /** Most logits alive at once (128 MiB in float32): at mT5's vocabulary of 250112 that is 134 tokens. */
-const maxLogits = 2 ** 25;
+const defaultMaxLogits = 2 ** 25;
 
 /**
  * The output layer and its cross-entropy in one: Σ w·(−ln p(target)) / Σ w, natural log. Works through the tokens in chunks and
@@ -20,6 +20,7 @@ export function linearCrossEntropy(
   weight_VD: tf.Tensor2D,
   target_N: tf.Tensor1D,
   tokenWeight_N: tf.Tensor1D,
+  maxLogits = defaultMaxLogits,
 ): tf.Scalar {
   const vocab = weight_VD.shape[0];
   const op = tf.customGrad((hidden, weight, save) => {
@@ -29,7 +30,7 @@ export function linearCrossEntropy(
       scatterRows(tf.mul(hidden as tf.Tensor, tf.expandDims(share_N, 1)), target_N, vocab),
     );
     const dHidden: tf.Tensor2D[] = [];
-    for (const [begin, size] of chunks(hidden_ND.shape[0], vocab)) {
+    for (const [begin, size] of chunks(hidden_ND.shape[0], vocab, maxLogits)) {
       const [lossPart, dHiddenPart, dWeightSum] = tf.tidy(() => {
         const hidden_nD = tf.slice(hidden as tf.Tensor2D, begin, size);
         const target_n = tf.slice(target_N, begin, size);
@@ -60,9 +61,14 @@ export function linearCrossEntropy(
 }
 
 /** ln p(target) of each token, [N]; for evaluation, without gradient. */
-export function linearLogProbs(hidden_ND: tf.Tensor2D, weight_VD: tf.Tensor2D, target_N: tf.Tensor1D): tf.Tensor1D {
+export function linearLogProbs(
+  hidden_ND: tf.Tensor2D,
+  weight_VD: tf.Tensor2D,
+  target_N: tf.Tensor1D,
+  maxLogits = defaultMaxLogits,
+): tf.Tensor1D {
   return tf.tidy(() => {
-    const parts = chunks(hidden_ND.shape[0], weight_VD.shape[0]).map(([begin, size]) =>
+    const parts = chunks(hidden_ND.shape[0], weight_VD.shape[0], maxLogits).map(([begin, size]) =>
       tf.tidy(() => {
         const hidden_nD = tf.slice(hidden_ND, begin, size);
         return chunkLogProbs(hidden_nD, weight_VD, tf.slice(target_N, begin, size)).logProb_n;
@@ -84,7 +90,7 @@ function chunkLogProbs(hidden_nD: tf.Tensor2D, weight_VD: tf.Tensor2D, target_n:
 }
 
 /** [begin, size] of even runs of tokens whose logits fit. */
-function chunks(tokens: number, vocab: number): [number, number][] {
+function chunks(tokens: number, vocab: number, maxLogits: number): [number, number][] {
   const count = Math.ceil((tokens * vocab) / maxLogits);
   const size = Math.ceil(tokens / Math.max(count, 1));
   const out: [number, number][] = [];
