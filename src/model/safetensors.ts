@@ -84,7 +84,7 @@ export async function openSafetensors(path: string): Promise<SafetensorsFile> {
     };
   } catch (error) {
     await file.close();
-    throw error;
+    throw error instanceof MswitchError ? error : broken(path, messageOf(error));
   }
 }
 
@@ -161,12 +161,12 @@ function checkEntry(
     throw broken(path, `header entry "${name}" is not a tensor`);
   }
   const { dtype, shape } = entry;
-  const itemSize = itemBytes[dtype as SafetensorsDtype];
-  if (!itemSize)
+  if (!Object.hasOwn(itemBytes, dtype))
     throw broken(
       path,
       `tensor "${name}" is ${dtype}, which is not read here (${Object.keys(itemBytes).join(", ")} are)`,
     );
+  const itemSize = itemBytes[dtype as SafetensorsDtype];
   const [begin, end] = entry.data_offsets.map((offset) => offset + 8 + headerLength);
   if (begin > end || end > fileSize) {
     throw broken(

@@ -61,8 +61,8 @@ export function router(
   const probs_NE = tf.softmax(logits_NE);
   const expert_N = tf.argMax(probs_NE, 1) as tf.Tensor1D;
   const routed_N = ignorePadding ? real_N : tf.onesLike(real_N);
-  // Cast, not asked for as float32: the wasm backend then gives the bits of integers.
-  const oneHot_NE = tf.cast(tf.oneHot(expert_N, experts), "float32");
+  // By comparison: tf.oneHot refuses a single expert, and asked for float32 it gives integer bits on wasm.
+  const oneHot_NE = tf.cast(tf.equal(tf.expandDims(expert_N, 1), tf.range(0, experts, 1, "int32")), "float32");
   const choice_NE = tf.mul(oneHot_NE, tf.expandDims(routed_N, 1)) as tf.Tensor2D;
 
   // A token's position in its expert: how many before it in its group chose the same.
