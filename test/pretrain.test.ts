@@ -12,7 +12,8 @@ import { type PretrainResult, pretrain } from "../src/train/pretrain.js";
 import { writeDiskDataset } from "./diskDataset.js";
 import { resultHashes, startPretrain, writeTinyPipeline } from "./pretrainRun.js";
 
-describe("interrupted runs", () => {
+// Two dozen processes one after the other: half a minute where nothing else runs, and more where something does.
+describe("interrupted runs", { timeout: 300_000 }, () => {
   const keys = { steps: 30, evaluation: { every: 8, examplesPerLanguage: 2 } };
   let folder: string;
   let pipeline: string;
