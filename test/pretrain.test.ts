@@ -74,9 +74,9 @@ describe("interrupted runs", { timeout: 300_000 }, () => {
     async (signal) => {
       const run = join(folder, signal);
       // A checkpoint of the interrupted step, whatever the pipeline says.
-      const args = [pipeline, "--run", run, "--set", "checkpoints.every=1000", "--json"];
+      const args = [pipeline, "--run", run, "--set", "checkpoints.every=1000", "--set", "logEvery=1000", "--json"];
       const process = startPretrain(args);
-      await process.line(12);
+      await process.line(8);
       process.child.kill(signal);
       const { code, stdout, stderr } = await process.ended;
       expect(code, stderr).toBe(130);
@@ -84,6 +84,9 @@ describe("interrupted runs", { timeout: 300_000 }, () => {
       expect(result.interrupted).toBe(true);
       expect(result.step).toBeLessThan(30);
       expect(existsSync(join(result.checkpoint!, "complete.json"))).toBe(true);
+    // Its time is known exactly, although the pipeline did not ask for a line here.
+    const last = readFileSync(join(run, "metrics.jsonl"), "utf8").trim().split("\n").at(-1)!;
+    expect(JSON.parse(last).step).toBe(result.step);
       expect((await startPretrain([pipeline, "--run", run]).ended).code).toBe(0);
       expect(resultHashes(run)).toEqual(expected);
     },
@@ -178,6 +181,7 @@ describe("bad input", () => {
       signal: new AbortController().signal,
     });
     expect(own).toEqual(longer);
+    expect((await failure(run("steps=7"))).message).toContain("the run is at step 8 already, beyond steps: 7");
     // With a ramp down the rate of every step depends on how many there are.
     const ramped = [`run=${join(folder, "ramped")}`, "optimizer.learningRate.rampDownSteps=2"];
     await run(...ramped);

@@ -57,6 +57,8 @@ export async function train(training: Training): Promise<number> {
     const learningRate = learningRateAt(options.learningRate, step, steps);
     optimizer.update(result.gradients, { learningRate, step });
     step++;
+    // Signals and the data worker's messages are only heard when the event loop turns; the step that ends a run has its line.
+    await turnEventLoop();
     const metrics = isLogged(pipeline, step) || signal.aborted ? await readStepMetrics(result) : undefined;
     disposeStep(result);
     tf.dispose([batch.inputs, batch.targets]);
@@ -67,8 +69,6 @@ export async function train(training: Training): Promise<number> {
       const { trainSeconds } = clock;
       await training.recorder.line({ step, ...metrics, gradNorm, learningRate, trainSeconds, ...clock.stretch() });
     }
-    // Signals and the data worker's messages are only heard when the event loop turns.
-    await turnEventLoop();
     await evaluateIfDue(training, step);
     if (isCheckpointed(pipeline, step) || signal.aborted) await training.writeCheckpoint(step);
   }

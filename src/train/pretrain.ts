@@ -2,6 +2,7 @@ import { existsSync } from "node:fs";
 import { mkdir } from "node:fs/promises";
 import { join } from "node:path";
 import { loadBackend } from "../backends/loadBackend.js";
+import { usageError } from "../base/errors.js";
 import { sha256 } from "../base/hash.js";
 import type { Log } from "../base/log.js";
 import type { Progress, ProgressOptions } from "../base/progress.js";
@@ -107,6 +108,7 @@ function prepare(read: Pipeline, dataset: TokenDataset, log: Log): PreparedRun {
   const examples = languages.map((code) =>
     validationExamples(dataset, code, { examples: evaluation.examplesPerLanguage, inputLength: keys.inputLength }),
   );
+  if (examples.length === 0) log.warn(`${dataset.dir}: no language has validation text, nothing will be evaluated`);
   const plan = planTraining(model, stream, keys.batchSize, steps);
   return { pipeline, model, dataset, streamConfig, stream, examples, plan, paths: runPaths(pipeline.run) };
 }
@@ -124,12 +126,17 @@ async function trainOn(prepared: PreparedRun, options: PretrainOptions): Promise
   await mkdir(paths.directory, { recursive: true });
   const unlock = await lockRun(paths.directory, userLog);
   try {
-    await requireSameRun(paths, pipeline, description);
+    const before = await requireSameRun(paths, pipeline, description);
     await clearLeftovers(paths);
+    const resumed = await lastCheckpoint(paths, configuration, userLog);
+    if (resumed && resumed.step > steps) {
+      throw usageError(`the run is at step ${resumed.step} already, beyond steps: ${steps}`, {
+        where: paths.directory,
+      });
+    }
     // First of all files: a directory with others but without a config.yaml is taken for somebody else's.
     await describeRun(paths, pipeline, description);
     const log = teeLog(paths, userLog);
-    const resumed = await lastCheckpoint(paths, configuration, log);
     const startStep = resumed?.step ?? 0;
     const startSeconds = await cutBack(paths, startStep);
     await recordEnvironment(paths, { backend: `${backend.name}: ${backend.description}`, fromStep: startStep });
@@ -139,6 +146,11 @@ async function trainOn(prepared: PreparedRun, options: PretrainOptions): Promise
     log.info(`  backend ${backend.name}: ${backend.description}`);
     const notice = precisionNotice(model, backend.name);
     if (notice) log.warn(notice);
+    if (before && before.backend !== backend.name) {
+      log.warn(
+        `so far the run was computed on the ${before.backend} backend: from here on results agree but for rounding`,
+      );
+    }
     if (resumed) log.info(`going on from step ${startStep}: ${resumed.directory}`);
 
     const params = resumed ? (await loadModel(resumed.directory)).params : initParameters(model, seed);
@@ -154,11 +166,12 @@ async function trainOn(prepared: PreparedRun, options: PretrainOptions): Promise
       await saveModel(directory, model, params);
       await optimizer.save(join(directory, optimizerName));
     };
+    const isEvaluated = (at: number): boolean => examples.length === 0 || existsSync(evaluationPath(paths, at));
     try {
       const step = await train({
         ...{ pipeline, model, params, optimizer, batches, startStep, startSeconds, recorder, signal },
+        isEvaluated,
         evaluate: (at) => evaluateModel(model, params, examples, at),
-        isEvaluated: (at) => examples.length === 0 || existsSync(evaluationPath(paths, at)),
         async writeCheckpoint(at) {
           const state = { step: at, seed, configuration };
           checkpoint = (await writeCheckpoint(paths.checkpoints, state, writeModel)).directory;
@@ -170,7 +183,7 @@ async function trainOn(prepared: PreparedRun, options: PretrainOptions): Promise
       const point = await lastEvaluation(paths);
       return {
         ...{ run: paths.directory, name: pipeline.name, model: modelTitle(model), parameters: plan.parameters },
-        ...{ step, steps, interrupted: step < steps, checkpoint },
+        ...{ step, steps, interrupted: step < steps || !isEvaluated(steps), checkpoint },
         evaluation: point ? summarizeEvaluation(point) : null,
       };
     } finally {

@@ -54,12 +54,18 @@ export function evaluationPath(paths: RunPaths, step: number): string {
 /**
  * Refuses a directory that holds anything but this run: files that are no run, a run of another configuration (naming the keys
  * that differ; see `identityOf` for those that may), or of other data.
+ *
+ * @returns how the run was described so far; undefined where it is new
  */
-export async function requireSameRun(paths: RunPaths, pipeline: Pipeline, description: RunDescription): Promise<void> {
+export async function requireSameRun(
+  paths: RunPaths,
+  pipeline: Pipeline,
+  description: RunDescription,
+): Promise<RunDescription | undefined> {
   if (!existsSync(paths.config)) {
     const names = await readdir(paths.directory).catch(() => []);
     const foreign = names.find((name) => !isTemporaryName(name) && name !== lockName);
-    if (foreign === undefined) return;
+    if (foreign === undefined) return undefined;
     throw usageError("the run directory is not empty and holds no run", {
       where: paths.directory,
       why: `it holds ${foreign} and no config.yaml`,
@@ -86,6 +92,7 @@ export async function requireSameRun(paths: RunPaths, pipeline: Pipeline, descri
       hint: "Choose another run directory with --run, or give back the dataset it began with.",
     });
   }
+  return known;
 }
 
 async function readDescription(path: string): Promise<RunDescription | undefined> {
