@@ -92,17 +92,17 @@ export function inspectCharsmap({ units, texts }: Charsmap): CharsmapFacts | str
     if (seen[node] === 2) return undefined;
     if (seen[node] === 1 || depth > maxRuleBytes) return "the precompiled_charsmap's trie runs in a circle";
     seen[node] = 1;
-    const base = node ^ childrenOf(units[node]!);
-    if (endsRule(units[node]!)) {
+    const base = node ^ childrenOf(units[node]);
+    if (endsRule(units[node])) {
       if (base >= units.length) return "the precompiled_charsmap points outside its trie";
-      const wrong = checkReplacement(units[base]! & 0x7fffffff);
+      const wrong = checkReplacement(units[base] & 0x7fffffff);
       if (wrong) return wrong;
     }
     for (let byte = 1; byte < 256; byte++) {
       const child = base ^ byte;
-      if (child >= units.length || !isChild(units[child]!, byte)) continue;
+      if (child >= units.length || !isChild(units[child], byte)) continue;
       if (byte < 0x80) {
-        if (depth === 0 && endsRule(units[child]!)) facts.asciiRules.add(byte);
+        if (depth === 0 && endsRule(units[child])) facts.asciiRules.add(byte);
         if (depth > 0 || childBytes(units, child).length > 0) facts.asciiInLongRules.add(byte);
       }
       const wrong = walk(child, depth + 1);
@@ -118,11 +118,11 @@ export function inspectCharsmap({ units, texts }: Charsmap): CharsmapFacts | str
 }
 
 function childBytes(units: Uint32Array, node: number): number[] {
-  const base = node ^ childrenOf(units[node]!);
+  const base = node ^ childrenOf(units[node]);
   const bytes: number[] = [];
   for (let byte = 1; byte < 256; byte++) {
     const child = base ^ byte;
-    if (child < units.length && isChild(units[child]!, byte)) bytes.push(byte);
+    if (child < units.length && isChild(units[child], byte)) bytes.push(byte);
   }
   return bytes;
 }
@@ -132,14 +132,14 @@ function classifyFirst(units: Uint32Array, facts: CharsmapFacts): void {
   const descend = (node: number, codePoint: number, left: number): void => {
     if (left === 0) {
       const follow = childBytes(units, node);
-      if (endsRule(units[node]!) || follow.some((byte) => byte < firstMarkLead)) facts.plainFirst.add(codePoint);
+      if (endsRule(units[node]) || follow.some((byte) => byte < firstMarkLead)) facts.plainFirst.add(codePoint);
       else facts.composingFirst.add(codePoint);
       return;
     }
-    const base = node ^ childrenOf(units[node]!);
+    const base = node ^ childrenOf(units[node]);
     for (const byte of childBytes(units, node)) descend(base ^ byte, (codePoint << 6) | (byte & 0x3f), left - 1);
   };
-  const base = childrenOf(units[0]!);
+  const base = childrenOf(units[0]);
   for (const byte of childBytes(units, 0)) {
     const more = byte < 0x80 ? 0 : byte < 0xe0 ? 1 : byte < 0xf0 ? 2 : 3;
     descend(base ^ byte, more === 0 ? byte : byte & (0x3f >> more), more);

@@ -31,11 +31,11 @@ export function buildCodePointTrie({ pool, starts, values }: TrieKeys): CodePoin
 
   // Children by parent, each group in code order of insertion: a counting sort.
   const firstChild = new Uint32Array(nodeCount + 1);
-  for (let node = 1; node < nodeCount; node++) firstChild[parents[node]! + 1]!++;
-  for (let node = 0; node < nodeCount; node++) firstChild[node + 1]! += firstChild[node]!;
+  for (let node = 1; node < nodeCount; node++) firstChild[parents[node] + 1]++;
+  for (let node = 0; node < nodeCount; node++) firstChild[node + 1] += firstChild[node];
   const childCodes = new Int32Array(Math.max(0, nodeCount - 1));
   const cursor = firstChild.slice();
-  for (let node = 1; node < nodeCount; node++) childCodes[cursor[parents[node]!]!++] = codes[node]!;
+  for (let node = 1; node < nodeCount; node++) childCodes[cursor[parents[node]]++] = codes[node];
 
   const { bases, slots } = placeNodes(firstChild, childCodes, nodeCount);
   const base = new Int32Array(slots);
@@ -44,11 +44,11 @@ export function buildCodePointTrie({ pool, starts, values }: TrieKeys): CodePoin
   const slotOf = new Int32Array(nodeCount);
   // A node is inserted after its parent, so the parent's slot is known.
   for (let node = 0; node < nodeCount; node++) {
-    const slot = node === 0 ? 0 : bases[parents[node]!]! + codes[node]!;
+    const slot = node === 0 ? 0 : bases[parents[node]] + codes[node];
     slotOf[node] = slot;
-    if (node > 0) check[slot] = slotOf[parents[node]!]!;
-    base[slot] = bases[node]!;
-    value[slot] = ends[node]!;
+    if (node > 0) check[slot] = slotOf[parents[node]];
+    base[slot] = bases[node];
+    value[slot] = ends[node];
   }
   return { codeOf, base, check, value };
 }
@@ -56,10 +56,10 @@ export function buildCodePointTrie({ pool, starts, values }: TrieKeys): CodePoin
 /** Numbers the code points by falling frequency, from 1: frequent ones lie together, and low codes pack densely. */
 function denseCodes(pool: Int32Array): CodePointTrie["codeOf"] {
   const counts = new Uint32Array(codePoints);
-  for (const codePoint of pool) counts[codePoint]!++;
+  for (const codePoint of pool) counts[codePoint]++;
   const used: number[] = [];
-  for (let codePoint = 0; codePoint < codePoints; codePoint++) if (counts[codePoint]! > 0) used.push(codePoint);
-  used.sort((a, b) => counts[b]! - counts[a]! || a - b);
+  for (let codePoint = 0; codePoint < codePoints; codePoint++) if (counts[codePoint] > 0) used.push(codePoint);
+  used.sort((a, b) => counts[b] - counts[a] || a - b);
   const codeOf = used.length < 0xffff ? new Uint16Array(codePoints) : new Uint32Array(codePoints);
   used.forEach((codePoint, i) => {
     codeOf[codePoint] = i + 1;
@@ -80,15 +80,15 @@ function insertKeys({ pool, starts, values }: TrieKeys, codeOf: CodePointTrie["c
   const mask = 2 ** bits - 1;
   for (let key = 0; key < values.length; key++) {
     let node = 0;
-    for (let i = starts[key]!; i < starts[key + 1]!; i++) {
-      const code = codeOf[pool[i]!]!;
+    for (let i = starts[key]; i < starts[key + 1]; i++) {
+      const code = codeOf[pool[i]];
       let hash = Math.imul(node, 0x9e3779b1) ^ Math.imul(code, 0x85ebca6b);
       hash ^= hash >>> 15;
       let at = hash & mask;
-      let child = table[at]!;
+      let child = table[at];
       while (child !== 0 && (parents[child] !== node || codes[child] !== code)) {
         at = (at + 1) & mask;
-        child = table[at]!;
+        child = table[at];
       }
       if (child === 0) {
         child = nodeCount++;
@@ -98,7 +98,7 @@ function insertKeys({ pool, starts, values }: TrieKeys, codeOf: CodePointTrie["c
       }
       node = child;
     }
-    ends[node] = values[key]!;
+    ends[node] = values[key];
   }
   return { parents, codes, ends, nodeCount };
 }
@@ -108,7 +108,7 @@ function insertKeys({ pool, starts, values }: TrieKeys, codeOf: CodePointTrie["c
  * the gaps. That keeps the search short: placed in trie order instead, it would pass over the same full slots again and again.
  */
 function placeNodes(firstChild: Uint32Array, childCodes: Int32Array, nodeCount: number) {
-  const degree = (node: number): number => firstChild[node + 1]! - firstChild[node]!;
+  const degree = (node: number): number => firstChild[node + 1] - firstChild[node];
   let maxCode = 0;
   for (const code of childCodes) maxCode = Math.max(maxCode, code);
   const order = Array.from({ length: nodeCount }, (_, node) => node).filter((node) => degree(node) > 0);
@@ -126,8 +126,8 @@ function placeNodes(firstChild: Uint32Array, childCodes: Int32Array, nodeCount: 
   const free = (from: number): number => {
     let i = from;
     while (next[i] !== i) {
-      next[i] = next[next[i]!]!;
-      i = next[i]!;
+      next[i] = next[next[i]];
+      i = next[i];
     }
     return i;
   };
@@ -138,19 +138,19 @@ function placeNodes(firstChild: Uint32Array, childCodes: Int32Array, nodeCount: 
   let cursor = 1;
   let size = 0;
   for (const node of order) {
-    const start = firstChild[node]!;
-    const end = firstChild[node + 1]!;
+    const start = firstChild[node];
+    const end = firstChild[node + 1];
     if (end - start !== size) {
       size = end - start;
       cursor = 1;
     }
-    const lead = childCodes[start]!;
+    const lead = childCodes[start];
     let slot = free(Math.max(cursor, lead));
     for (;;) {
       while (slot - lead + maxCode + 1 >= next.length) grow();
       let fits = true;
       for (let i = start + 1; i < end && fits; i++) {
-        const at = slot - lead + childCodes[i]!;
+        const at = slot - lead + childCodes[i];
         fits = next[at] === at;
       }
       if (fits) break;
@@ -161,7 +161,7 @@ function placeNodes(firstChild: Uint32Array, childCodes: Int32Array, nodeCount: 
     const base = slot - lead;
     bases[node] = base;
     for (let i = start; i < end; i++) {
-      const at = base + childCodes[i]!;
+      const at = base + childCodes[i];
       next[at] = at + 1;
       top = Math.max(top, base);
     }

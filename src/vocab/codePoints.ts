@@ -11,22 +11,22 @@ export const spaceSymbol = 0x2581;
  * @returns the code point, or -1 where the byte is malformed
  */
 export function codePointAt(bytes: Uint8Array, i: number, end: number): number {
-  const a = bytes[i]!;
+  const a = bytes[i];
   if (a < 0x80) return a;
   if (a < 0xc2 || a >= 0xf5) return -1;
   if (i + 1 >= end) return -1;
-  const b = bytes[i + 1]!;
+  const b = bytes[i + 1];
   if ((b & 0xc0) !== 0x80) return -1;
   if (a < 0xe0) return ((a & 0x1f) << 6) | (b & 0x3f);
   if (i + 2 >= end) return -1;
-  const c = bytes[i + 2]!;
+  const c = bytes[i + 2];
   if ((c & 0xc0) !== 0x80) return -1;
   if (a < 0xf0) {
     const codePoint = ((a & 0x0f) << 12) | ((b & 0x3f) << 6) | (c & 0x3f);
     return codePoint < 0x800 || (codePoint >= 0xd800 && codePoint < 0xe000) ? -1 : codePoint;
   }
   if (i + 3 >= end) return -1;
-  const d = bytes[i + 3]!;
+  const d = bytes[i + 3];
   if ((d & 0xc0) !== 0x80) return -1;
   const codePoint = ((a & 0x07) << 18) | ((b & 0x3f) << 12) | ((c & 0x3f) << 6) | (d & 0x3f);
   return codePoint < 0x10000 || codePoint > 0x10ffff ? -1 : codePoint;

@@ -82,12 +82,12 @@ function decodedTypes(model: SentencePieceModel): Uint8Array {
   const types = model.types.slice();
   const reserved = new Map<string, number>();
   for (let id = 0; id < model.size; id++) {
-    const type = types[id]!;
+    const type = types[id];
     if (type === pieceType.unknown || type === pieceType.control || type === pieceType.byte)
       reserved.set(pieceText(model, id), type);
   }
   for (let id = 0; id < model.size; id++) {
-    const type = types[id]!;
+    const type = types[id];
     if (type === pieceType.normal || type === pieceType.userDefined || type === pieceType.unused) {
       types[id] = reserved.get(pieceText(model, id)) ?? type;
     }

@@ -19,7 +19,7 @@ export async function createLibraryEncoder(path: string): Promise<LibraryEncoder
   } finally {
     events.forEach((event, i) => {
       for (const listener of process.listeners(event as "uncaughtException")) {
-        if (!before[i]!.has(listener)) process.off(event, listener);
+        if (!before[i].has(listener)) process.off(event, listener);
       }
     });
   }

@@ -20,7 +20,7 @@ export function loadVocabulary(path: string): Vocabulary {
 /** `loadVocabulary` for a model that has been read. */
 export function vocabularyOf(model: SentencePieceModel): Vocabulary {
   const sentinelIds = sentinelIdsOf(model);
-  const top = Math.max(model.size, sentinelIds[0]! + 1);
+  const top = Math.max(model.size, sentinelIds[0] + 1);
   return {
     path: model.path,
     fingerprint: sha256(model.bytes),

@@ -164,8 +164,8 @@ function checkPieces(
   let unkId = -1;
   let bytePieces = 0;
   for (let id = 0; id < size; id++) {
-    const at = pieceStarts[id]!;
-    const length = pieceEnds[id]! - at;
+    const at = pieceStarts[id];
+    const length = pieceEnds[id] - at;
     if (length === 0) throw fault(`piece ${id} is empty`, at);
     if (length > maxPieceBytes) throw fault(`piece ${id} has ${length} bytes`, at);
     let text: string;
@@ -221,7 +221,7 @@ function readTrainerSpec(bytes: Uint8Array, message: ProtobufField, fault: Proto
     else if (field.number === 35) spec.byteFallback = field.value !== 0;
     else if (texts[field.number]) {
       expectWireType(field, 2, fault);
-      spec[texts[field.number]!] = Buffer.from(bytes.subarray(field.start, field.end)).toString("utf8");
+      spec[texts[field.number]] = Buffer.from(bytes.subarray(field.start, field.end)).toString("utf8");
     }
   });
   return spec;

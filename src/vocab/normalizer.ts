@@ -70,8 +70,8 @@ export class Normalizer {
     this.copyable[space] = copy.never;
     for (const piece of userDefined) {
       this.copyable[codePointAt(piece, 0, piece.length)] = copy.never;
-      const others = this.userDefined[piece[0]!] ?? [];
-      this.userDefined[piece[0]!] = [...others, piece].sort((a, b) => b.length - a.length);
+      const others = this.userDefined[piece[0]] ?? [];
+      this.userDefined[piece[0]] = [...others, piece].sort((a, b) => b.length - a.length);
     }
 
     for (let byte = 1; byte < 0x80; byte++) {
@@ -100,12 +100,9 @@ export class Normalizer {
     for (let i = start; i < end; ) {
       const codePoint = codePointAt(bytes, i, end);
       if (codePoint >= 0) {
-        const kind = copyable[codePoint]!;
+        const kind = copyable[codePoint];
         const next = i + utf8Length(codePoint);
-        if (
-          kind === copy.always ||
-          (kind === copy.unlessMarkFollows && (next >= end || bytes[next]! < firstMarkLead))
-        ) {
+        if (kind === copy.always || (kind === copy.unlessMarkFollows && (next >= end || bytes[next] < firstMarkLead))) {
           output[count++] = codePoint;
           i = next;
           afterSpace = false;
@@ -143,7 +140,7 @@ export class Normalizer {
 
   /** Finds the longest user-defined piece at a well-formed character, or else the longest rule, or else the character itself. */
   private match(bytes: Uint8Array, i: number, end: number): void {
-    for (const piece of this.userDefined[bytes[i]!] ?? []) {
+    for (const piece of this.userDefined[bytes[i]] ?? []) {
       let k = 1;
       while (k < piece.length && i + k < end && piece[k] === bytes[i + k]) k++;
       if (k < piece.length) continue;
@@ -156,15 +153,15 @@ export class Normalizer {
     const { units, texts } = this.charsmap;
     this.matched = 0;
     if (units.length > 0) {
-      let node = childrenOf(units[0]!);
+      let node = childrenOf(units[0]);
       let value = 0;
       for (let j = i; j < end; j++) {
-        node ^= bytes[j]!;
-        if (node >= units.length || !isChild(units[node]!, bytes[j]!)) break;
-        const unit = units[node]!;
+        node ^= bytes[j];
+        if (node >= units.length || !isChild(units[node], bytes[j])) break;
+        const unit = units[node];
         node ^= childrenOf(unit);
         if (endsRule(unit)) {
-          value = units[node]! & 0x7fffffff;
+          value = units[node] & 0x7fffffff;
           this.matched = j + 1 - i;
         }
       }

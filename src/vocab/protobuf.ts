@@ -35,7 +35,7 @@ export function readFields(
     let high = 0;
     for (let shift = 0; shift < 70; shift += 7) {
       if (position >= end) throw fault(`the file ends within ${what}`, first);
-      const byte = bytes[position++]!;
+      const byte = bytes[position++];
       if (shift < 28) low += (byte & 127) * 2 ** shift;
       else high += (byte & 127) * 2 ** (shift - 28);
       // Negative 32-bit numbers are written as 64-bit two's complement: bit 35 of `high` is the sign.

@@ -80,21 +80,21 @@ export class UnigramEncoder implements Encoder {
       let hash = 0;
       let end = start;
       for (; end < text.length; end++) {
-        const byte = text[end]!;
+        const byte = text[end];
         if (separators[byte] === 1) break;
         hash = Math.imul(hash ^ byte, 0x01000193);
         hash ^= hash >>> 13;
       }
       if (end > start) {
         const entry = end - start <= maxCachedBytes ? cache.find(text, start, end, hash) : -1;
-        if (entry >= 0 && Math.abs(score) < limits[entry]!) {
-          const count = idCounts[entry]!;
-          const first = idStarts[entry]!;
+        if (entry >= 0 && Math.abs(score) < limits[entry]) {
+          const count = idCounts[entry];
+          const first = idStarts[entry];
           if (this.count + count > this.out.length) this.grow(count);
           for (let i = 0; i < count; i++) {
-            const id = ids[first + i]!;
+            const id = ids[first + i];
             this.out[this.count++] = id;
-            score = Math.fround(score + addedScore[id]!);
+            score = Math.fround(score + addedScore[id]);
           }
         } else {
           score = this.encodeWord(text, start, end, hash, entry, score);
@@ -116,7 +116,7 @@ export class UnigramEncoder implements Encoder {
       this.cache.insert(slot, text, start, end, hash, this.out.subarray(before, this.count), scoreLimit);
       if (Math.abs(score) < scoreLimit) {
         let after = score;
-        for (let i = before; i < this.count; i++) after = Math.fround(after + this.addedScore[this.out[i]!]!);
+        for (let i = before; i < this.count; i++) after = Math.fround(after + this.addedScore[this.out[i]]);
         return after;
       }
       this.count = before;
@@ -131,7 +131,7 @@ export class UnigramEncoder implements Encoder {
     const { path, pathLength } = this.viterbi;
     if (this.count + 4 * pathLength > this.out.length) this.grow(4 * pathLength);
     for (let i = 0; i < pathLength; i++) {
-      const piece = path[i]!;
+      const piece = path[i];
       if (piece >= 0) this.out[this.count++] = piece;
       else if (!this.byteFallback) this.out[this.count++] = this.unkId;
       else this.emitBytes(-1 - piece);
@@ -140,7 +140,7 @@ export class UnigramEncoder implements Encoder {
 
   private emitBytes(codePoint: number): void {
     encodeUtf8(codePoint, (byte) => {
-      this.out[this.count++] = this.byteIds[byte]!;
+      this.out[this.count++] = this.byteIds[byte];
     });
   }
 
@@ -149,7 +149,7 @@ export class UnigramEncoder implements Encoder {
     const { out, unkId } = this;
     let kept = 0;
     for (let i = 0; i < this.count; i++) {
-      if (out[i] !== unkId || kept === 0 || out[kept - 1] !== unkId) out[kept++] = out[i]!;
+      if (out[i] !== unkId || kept === 0 || out[kept - 1] !== unkId) out[kept++] = out[i];
     }
     this.count = kept;
   }
@@ -170,7 +170,7 @@ function splitsAtSpaces(model: SentencePieceModel, normalizer: Normalizer): bool
   if (!addDummyPrefix || !removeExtraWhitespaces || !escapeWhitespaces) return false;
   if (model.trainer.treatWhitespaceAsSuffix || normalizer.writesSpaceSymbol) return false;
   return encodablePieces(model).every((id) => {
-    const text = model.bytes.subarray(model.pieceStarts[id]! + 1, model.pieceEnds[id]);
+    const text = model.bytes.subarray(model.pieceStarts[id] + 1, model.pieceEnds[id]);
     for (let i = 0; i + 2 < text.length; i++) {
       if (text[i] === spaceSymbolBytes[0] && text[i + 1] === spaceSymbolBytes[1] && text[i + 2] === spaceSymbolBytes[2])
         return false;

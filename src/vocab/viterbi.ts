@@ -54,14 +54,14 @@ export function pieceScores(
   let max = floatMin;
   for (let id = 0; id < size; id++) {
     if (types[id] !== pieceType.normal) continue;
-    min = Math.min(min, model.scores[id]!);
-    max = Math.max(max, model.scores[id]!);
+    min = Math.min(min, model.scores[id]);
+    max = Math.max(max, model.scores[id]);
   }
   const scores = Float64Array.from(model.scores);
   for (let id = 0; id < size; id++) {
     // A product of floats, then a difference of doubles: `length * max_score_ - 0.1`.
     if (types[id] !== pieceType.userDefined) continue;
-    const score = Math.fround((pieceEnds[id]! - pieceStarts[id]!) * max) - 0.1;
+    const score = Math.fround((pieceEnds[id] - pieceStarts[id]) * max) - 0.1;
     scores[id] = arithmetic === "float" ? Math.fround(score) : score;
   }
   if (min === Number.POSITIVE_INFINITY) min = 3.4028234663852886e38;
@@ -75,11 +75,11 @@ export function buildPieceTrie(model: SentencePieceModel, arithmetic: Arithmetic
   let pool = new Int32Array(model.bytes.length);
   let used = 0;
   values.forEach((id, i) => {
-    for (let at = model.pieceStarts[id]!; at < model.pieceEnds[id]!; ) {
-      const byte = model.bytes[at]!;
+    for (let at = model.pieceStarts[id]; at < model.pieceEnds[id]; ) {
+      const byte = model.bytes[at];
       const length = byte < 0x80 ? 1 : byte < 0xe0 ? 2 : byte < 0xf0 ? 3 : 4;
       let codePoint = length === 1 ? byte : byte & (0x7f >> length);
-      for (let k = 1; k < length; k++) codePoint = (codePoint << 6) | (model.bytes[at + k]! & 0x3f);
+      for (let k = 1; k < length; k++) codePoint = (codePoint << 6) | (model.bytes[at + k] & 0x3f);
       pool[used++] = codePoint;
       at += length;
     }
@@ -92,14 +92,14 @@ export function buildPieceTrie(model: SentencePieceModel, arithmetic: Arithmetic
   const units = new Int32Array(4 * base.length);
   const scores = new Float64Array(units.buffer);
   for (let state = 0; state < base.length; state++) {
-    units[4 * state] = base[state]!;
-    units[4 * state + 1] = check[state]!;
-    scores[2 * state + 1] = value[state]! < 0 ? Number.NEGATIVE_INFINITY : scoreOf[value[state]!]!;
+    units[4 * state] = base[state];
+    units[4 * state + 1] = check[state];
+    scores[2 * state + 1] = value[state] < 0 ? Number.NEGATIVE_INFINITY : scoreOf[value[state]];
   }
   let largestScore = Math.abs(unkScore);
-  for (const id of values) largestScore = Math.max(largestScore, Math.abs(scoreOf[id]!));
+  for (const id of values) largestScore = Math.max(largestScore, Math.abs(scoreOf[id]));
   let longestPiece = 1;
-  for (let i = 0; i < values.length; i++) longestPiece = Math.max(longestPiece, starts[i + 1]! - starts[i]!);
+  for (let i = 0; i < values.length; i++) longestPiece = Math.max(longestPiece, starts[i + 1] - starts[i]);
   return { codeOf, units, scores, ids: value, unkScore, largestScore, longestPiece };
 }
 
@@ -138,36 +138,36 @@ export class Viterbi {
     const floats = this.arithmetic === "float";
     best[0] = startScore;
     for (let i = 0; i < length; i++) {
-      if (floats && Math.abs(best[i]!) > rebaseScore) this.rebase(i, length);
-      const here = best[i]!;
-      let node = units[0]! + codes[i]!;
+      if (floats && Math.abs(best[i]) > rebaseScore) this.rebase(i, length);
+      const here = best[i];
+      let node = units[0] + codes[i];
       let covered = false;
       if (units[4 * node + 1] === 0) {
-        covered = scores[2 * node + 1]! > Number.NEGATIVE_INFINITY;
+        covered = scores[2 * node + 1] > Number.NEGATIVE_INFINITY;
         for (let j = i + 1; ; j++) {
-          const sum = scores[2 * node + 1]! + here;
+          const sum = scores[2 * node + 1] + here;
           const rounded = Math.fround(sum);
-          if ((floats ? rounded : sum) > best[j]!) {
+          if ((floats ? rounded : sum) > best[j]) {
             best[j] = rounded;
             from[j] = i;
             state[j] = node;
           }
           if (j === length) break;
-          const next = units[4 * node]! + codes[j]!;
+          const next = units[4 * node] + codes[j];
           if (units[4 * next + 1] !== node) break;
           node = next;
         }
       }
       if (!covered) {
         const candidate = Math.fround(unkScore + here);
-        if (candidate > best[i + 1]!) {
+        if (candidate > best[i + 1]) {
           best[i + 1] = candidate;
           from[i + 1] = i;
           state[i + 1] = -1;
         }
       }
     }
-    this.endScore = best[length]!;
+    this.endScore = best[length];
     this.trace(text, length);
   }
 
@@ -187,44 +187,44 @@ export class Viterbi {
     best[0] = 0;
     let magnitude = 0;
     for (let i = 0; i < length; i++) {
-      const here = best[i]!;
+      const here = best[i];
       magnitude = Math.max(magnitude, Math.abs(here));
-      let node = units[0]! + codes[i]!;
+      let node = units[0] + codes[i];
       let covered = false;
       if (units[4 * node + 1] === 0) {
-        covered = scores[2 * node + 1]! > Number.NEGATIVE_INFINITY;
+        covered = scores[2 * node + 1] > Number.NEGATIVE_INFINITY;
         for (let j = i + 1; ; j++) {
-          const candidate = scores[2 * node + 1]! + here;
-          if (candidate > best[j]!) {
-            second[j] = best[j]!;
+          const candidate = scores[2 * node + 1] + here;
+          if (candidate > best[j]) {
+            second[j] = best[j];
             best[j] = candidate;
             from[j] = i;
             state[j] = node;
-          } else if (candidate > second[j]!) {
+          } else if (candidate > second[j]) {
             second[j] = candidate;
           }
           if (j === length) break;
-          const next = units[4 * node]! + codes[j]!;
+          const next = units[4 * node] + codes[j];
           if (units[4 * next + 1] !== node) break;
           node = next;
         }
       }
       if (!covered) {
         const candidate = unkScore + here;
-        if (candidate > best[i + 1]!) {
-          second[i + 1] = best[i + 1]!;
+        if (candidate > best[i + 1]) {
+          second[i + 1] = best[i + 1];
           best[i + 1] = candidate;
           from[i + 1] = i;
           state[i + 1] = -1;
-        } else if (candidate > second[i + 1]!) {
+        } else if (candidate > second[i + 1]) {
           second[i + 1] = candidate;
         }
       }
     }
-    this.endScore = best[length]!;
-    magnitude = Math.max(magnitude, Math.abs(best[length]!)) + largestScore;
+    this.endScore = best[length];
+    magnitude = Math.max(magnitude, Math.abs(best[length])) + largestScore;
     let gap = Number.POSITIVE_INFINITY;
-    for (let j = length; j > 0; j = from[j]!) gap = Math.min(gap, best[j]! - second[j]!);
+    for (let j = length; j > 0; j = from[j]) gap = Math.min(gap, best[j] - second[j]);
     // One addition to spare, and a tenth, for the rounding of this very bound.
     const roundingLimit = (0.9 * gap * 2 ** 23) / (length + 1) - magnitude;
     this.scoreLimit = Math.min(roundingLimit, this.arithmetic === "float" ? rebaseScore - magnitude : roundingLimit);
@@ -234,9 +234,9 @@ export class Viterbi {
   /** Takes the score at position `i` off from it and from the later ones that a piece has reached. */
   private rebase(i: number, length: number): void {
     const { best } = this;
-    const offset = best[i]!;
+    const offset = best[i];
     const last = Math.min(length, i + this.trie.longestPiece);
-    for (let j = i; j <= last; j++) best[j] = Math.fround(best[j]! - offset);
+    for (let j = i; j <= last; j++) best[j] = Math.fround(best[j] - offset);
   }
 
   private start(text: Int32Array, length: number): void {
@@ -252,7 +252,7 @@ export class Viterbi {
     const { codeOf } = this.trie;
     const { codes, best } = this;
     for (let i = 0; i < length; i++) {
-      codes[i] = codeOf[text[i]!]!;
+      codes[i] = codeOf[text[i]];
       best[i + 1] = Number.NEGATIVE_INFINITY;
     }
   }
@@ -262,11 +262,11 @@ export class Viterbi {
     const { from, state, path } = this;
     const { ids } = this.trie;
     let count = 0;
-    for (let j = length; j > 0; j = from[j]!) count++;
+    for (let j = length; j > 0; j = from[j]) count++;
     this.pathLength = count;
-    for (let j = length; j > 0; j = from[j]!) {
-      const s = state[j]!;
-      path[--count] = s >= 0 ? ids[s]! : -1 - text[from[j]!]!;
+    for (let j = length; j > 0; j = from[j]) {
+      const s = state[j];
+      path[--count] = s >= 0 ? ids[s] : -1 - text[from[j]];
     }
   }
 }

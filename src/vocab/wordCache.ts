@@ -43,10 +43,10 @@ export class WordCache {
     const length = end - start;
     let at = (hash ^ (hash >>> 15)) & mask;
     for (;;) {
-      const stored = keyLengths[at]!;
+      const stored = keyLengths[at];
       if (stored === 0) return -1 - at;
       if (hashes[at] === hash && stored === length) {
-        const key = keyStarts[at]!;
+        const key = keyStarts[at];
         let i = 0;
         while (i < length && keys[key + i] === bytes[start + i]) i++;
         if (i === length) return at;
@@ -76,10 +76,10 @@ export class WordCache {
     this.hashes[at] = hash;
     this.keyStarts[at] = this.keysUsed;
     this.keyLengths[at] = end - start;
-    for (let i = start; i < end; i++) this.keys[this.keysUsed++] = bytes[i]!;
+    for (let i = start; i < end; i++) this.keys[this.keysUsed++] = bytes[i];
     this.idStarts[at] = this.idsUsed;
     this.idCounts[at] = count;
     this.limits[at] = limit;
-    for (let i = 0; i < count; i++) this.ids[this.idsUsed++] = ids[i]!;
+    for (let i = 0; i < count; i++) this.ids[this.idsUsed++] = ids[i];
   }
 }

@@ -30,7 +30,9 @@ for (let at = 0; at < input.length; ) {
 }
 writeFileSync(idsPath, Buffer.concat(ids));
 writeFileSync(textsPath, Buffer.concat(texts));
-process.stdout.write(JSON.stringify({ bytes, loadSeconds: Number(loaded - started) / 1e9, encodeSeconds: Number(encoding) / 1e9 }));
+process.stdout.write(
+  JSON.stringify({ bytes, loadSeconds: Number(loaded - started) / 1e9, encodeSeconds: Number(encoding) / 1e9 }),
+);
 
 function record(data) {
   const head = Buffer.alloc(4);
