@@ -47,15 +47,18 @@ it("killed at 20 random moments, ends with the same bytes as if it had never bee
       // Every fourth kill anywhere from the start on, the others while shards are being written.
       const kill =
         kills % 4 === 0 ? sleep(duration * random.float()) : newFile(out).then(() => sleep(250 * random.float()));
-      const { code } = await preprocess(args(out, 1 + (kills % 2)), { kill: kills < 20 ? kill : undefined });
-      if (code !== null) break;
+      const run = await preprocess(args(out, 1 + (kills % 2)), { kill: kills < 20 ? kill : undefined });
+      if (run.code !== null) {
+        expect(run, run.stderr).toMatchObject({ code: 3 });
+        break;
+      }
       kills++;
       if (filesBelow(out).length > before) metWork++;
     }
     expect(snapshot(out)).toEqual(undisturbed);
   }
   expect(metWork).toBeGreaterThan(4);
-}, 180_000);
+}, 300_000);
 
 it("interrupted, drops what is in hand, says how to go on, and goes on", async () => {
   const out = join(dir, "interrupted");

@@ -12,7 +12,7 @@ import { openDataset } from "./openDataset.js";
 import { tokenFileName, writeRecord } from "./shardRecord.js";
 import { tokenTypeFor } from "./tokenType.js";
 
-const model = process.env.TRIAL_MODEL ?? fileURLToPath(new URL("../../vocab/sample.model", import.meta.url));
+const model = fileURLToPath(new URL("../../vocab/sample.model", import.meta.url));
 const vocabulary = loadVocabulary(model);
 
 /** Documents' token ids by shard of `af` train; a shard without documents and a document without tokens are among them. */
