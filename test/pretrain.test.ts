@@ -84,9 +84,9 @@ describe("interrupted runs", { timeout: 300_000 }, () => {
       expect(result.interrupted).toBe(true);
       expect(result.step).toBeLessThan(30);
       expect(existsSync(join(result.checkpoint!, "complete.json"))).toBe(true);
-    // Its time is known exactly, although the pipeline did not ask for a line here.
-    const last = readFileSync(join(run, "metrics.jsonl"), "utf8").trim().split("\n").at(-1)!;
-    expect(JSON.parse(last).step).toBe(result.step);
+      // Its time is known exactly, although the pipeline did not ask for a line here.
+      const last = readFileSync(join(run, "metrics.jsonl"), "utf8").trim().split("\n").at(-1)!;
+      expect(JSON.parse(last).step).toBe(result.step);
       expect((await startPretrain([pipeline, "--run", run]).ended).code).toBe(0);
       expect(resultHashes(run)).toEqual(expected);
     },
