@@ -69,7 +69,7 @@ export function times(value: number, digits = 3): string {
 
 /** The ends of an interval: `4.81–5.10`, `−0.05 to 0.02`; empty where there is none. */
 export function interval({ interval: ends }: Estimate, show: (value: number) => string = figures): string {
-  return ends ? ends.map(show).join(ends[0] < 0 ? " to " : "–") : "";
+  return ends ? ends.map((end) => show(end)).join(ends[0] < 0 ? " to " : "–") : "";
 }
 
 const boundSigns: Record<QualityMatch["bound"], string> = { none: "", atLeast: "≥\u202f", atMost: "≤\u202f" };

@@ -1,0 +1,83 @@
+import { spawnSync } from "node:child_process";
+import { existsSync } from "node:fs";
+import { mkdtemp, readdir, readFile, rm } from "node:fs/promises";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { fileURLToPath } from "node:url";
+import { afterAll, beforeAll, expect, test } from "vitest";
+import { syntheticRun, writeRun } from "./reportRuns.js";
+
+const bin = fileURLToPath(new URL("../bin/run.js", import.meta.url));
+const languages = ["af", "am", "ja"];
+const steps = [100, 200, 300, 400];
+let dir: string;
+
+const report = (...args: string[]) =>
+  spawnSync(process.execPath, [bin, "report", ...args], { cwd: dir, encoding: "utf8" });
+
+beforeAll(async () => {
+  dir = await mkdtemp(join(tmpdir(), "mswitch-report-"));
+  await writeRun(syntheticRun({ name: "dense", languages, steps, speed: () => 1 }), join(dir, "dense"));
+  await writeRun(syntheticRun({ name: "switch", languages, steps, speed: () => 2, experts: 4 }), join(dir, "switch"));
+  await writeRun(
+    syntheticRun({ name: "short", languages, steps: steps.slice(0, 2), speed: () => 2, totalSteps: 400 }),
+    join(dir, "short"),
+  );
+  const other = syntheticRun({ name: "other", languages, steps, speed: () => 2 });
+  other.description.evalExamples = "f".repeat(64);
+  await writeRun(other, join(dir, "other"));
+});
+afterAll(() => rm(dir, { recursive: true, force: true }));
+
+test("prints headline and page, writes every format", async () => {
+  const { stdout, stderr, status } = report("dense", "switch", "--out", "out");
+  expect([stderr, status]).toEqual(["", 0]);
+  const lines = stdout.trimEnd().split("\n");
+  expect(lines[0]).toMatch(/^switch: Mean step speed-up (1\.9\d|2\.00)× \(95\u202f% interval .*\) over 3 languages\.$/);
+  expect(lines.at(-1)).toBe(join("out", "index.html"));
+  expect((await readdir(join(dir, "out"))).sort()).toEqual([
+    "figures",
+    "index.html",
+    "report.md",
+    "speedups.csv",
+    "speedups.json",
+  ]);
+  const markdown = await readFile(join(dir, "out", "report.md"), "utf8");
+  const figures = [...markdown.matchAll(/!\[[^\]]*\]\(([^)]+)\)/g)].map((match) => match[1]);
+  expect(figures.length).toBeGreaterThanOrEqual(6);
+  for (const file of figures) {
+    expect(await readFile(join(dir, "out", file), "utf8")).toMatch(/^<svg .*<path .*<\/svg>\n$/s);
+  }
+});
+
+test("is the same bytes every time", async () => {
+  report("dense", "switch", "--out", "again");
+  for (const file of ["index.html", "report.md", "speedups.csv", "speedups.json"]) {
+    expect(await readFile(join(dir, "again", file), "utf8")).toBe(await readFile(join(dir, "out", file), "utf8"));
+  }
+});
+
+test("--json is one document; an unfinished run is compared and said to be unfinished", () => {
+  const { stdout, stderr, status } = report("dense", "switch", "short", "--out", "two", "--json");
+  expect(status).toBe(0);
+  const { candidates, page } = JSON.parse(stdout);
+  expect(page).toBe(join("two", "index.html"));
+  expect(candidates.map(({ name, finished }: { name: string; finished: boolean }) => [name, finished])).toEqual([
+    ["switch", true],
+    ["short", false],
+  ]);
+  expect(candidates[0].languages.measures.step.mean.value).toBeCloseTo(2, 1);
+  expect(stderr).toContain("short is not finished: compared as it stands at step 200 of 400");
+});
+
+test.each([
+  [["dense", "other"], /other: the runs dense and other cannot be compared: evalExamples differs/],
+  [["dense", "absent"], /absent: this is no run directory/],
+  [["dense", "switch", "switch"], /switch: a run is named twice/],
+  [["dense"], /Missing 1 required arg/],
+])("refuses %s with exit code 2 and writes nothing", (args, message) => {
+  const { stdout, stderr, status } = report(...args, "--out", "refused");
+  expect([stdout, status]).toEqual(["", 2]);
+  expect(stderr).toMatch(message);
+  expect(existsSync(join(dir, "refused"))).toBe(false);
+});
