@@ -36,7 +36,7 @@ const floors: Record<string, string[]> = {
 };
 
 /** The files of `eval` that are plain data and arithmetic: all that `report` may take from it. */
-const plainEval = ["runFiles", "speedup", "summary", "bootstrap", "readRun"];
+const plainEval = ["runFiles", "readRun", "crossing", "trainClock", "speedup", "summary", "bootstrap"];
 
 const files = readdirSync(src, { recursive: true, encoding: "utf8" })
   .filter((file) => file.endsWith(".ts") && !file.endsWith(".test.ts"))
