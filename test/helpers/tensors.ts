@@ -35,9 +35,7 @@ export function expectGradients(f: (...inputs: tf.Tensor[]) => tf.Tensor, inputs
   const valueAt = (which: number, values: Float32Array): number =>
     tf.tidy(() => {
       const changed = inputs.map((input, i) => (i === which ? tf.tensor(values, input.shape) : input));
-      return f(...changed)
-        .dataSync()
-        .reduce((sum, value, i) => sum + value * r[i], 0);
+      return Array.from(f(...changed).dataSync()).reduce((sum, value, i) => sum + value * r[i], 0);
     });
   const before = tf.memory().numTensors;
   const analytic = tf.grads(f)(inputs, weights);

@@ -32,9 +32,10 @@ export const batchMatMulConfig: KernelConfig = {
 };
 
 function batchMatMul(a: TensorInfo, b: TensorInfo, attrs: BatchMatMulAttrs, backend: BackendWasm): TensorInfo {
-  const outerA = a.shape.slice(0, -2);
-  const outerB = b.shape.slice(0, -2);
-  const outer = broadcast_util.assertAndGetBroadcastShape(outerA, outerB);
+  const outer = broadcast_util.assertAndGetBroadcastShape(a.shape.slice(0, -2), b.shape.slice(0, -2));
+  const batches = util.sizeFromShape(outer);
+  const indexA = batchIndex(util.sizeFromShape(a.shape.slice(0, -2)), batches);
+  const indexB = batchIndex(util.sizeFromShape(b.shape.slice(0, -2)), batches);
   const left = attrs.transposeA ? transposed(a, backend) : a;
   const right = attrs.transposeB ? transposed(b, backend) : b;
   const [m, k] = left.shape.slice(-2);
@@ -43,10 +44,7 @@ function batchMatMul(a: TensorInfo, b: TensorInfo, attrs: BatchMatMulAttrs, back
 
   const out = backend.makeOutput([...outer, m, n], "float32");
   const [start, leftStart, rightStart] = [out, left, right].map((tensor) => addressOf(backend, tensor));
-  const indexA = batchIndex(outerA, outer);
-  const indexB = batchIndex(outerB, outer);
-  const batches = m * k * n === 0 ? 0 : util.sizeFromShape(outer);
-  for (let i = 0; i < batches; i++) {
+  for (let i = 0; i < batches && m * k * n > 0; i++) {
     multiply(leftStart + 4 * m * k * indexA(i), rightStart + 4 * k * n * indexB(i), start + 4 * m * n * i, m, k, n);
   }
   if (k === 0) backend.typedArrayFromHeap(out).fill(0);
@@ -62,20 +60,8 @@ function transposed(x: TensorInfo, backend: BackendWasm): TensorInfo {
   return getKernel("Transpose", "wasm").kernelFunc({ inputs: { x }, attrs: { perm }, backend }) as TensorInfo;
 }
 
-/** Which matrix of an operand with batch shape `own` the i-th product of the broadcast batch takes. */
-function batchIndex(own: number[], outer: number[]): (i: number) => number {
-  const size = util.sizeFromShape(own);
-  if (size === util.sizeFromShape(outer)) return (i) => i;
-  if (size === 1) return () => 0;
-  const strides = util.computeStrides([...outer, 1]);
-  const ownStrides = util.computeStrides([...own, 1]);
-  const skip = outer.length - own.length;
-  return (i) => {
-    let index = 0;
-    for (let axis = 0; axis < own.length; axis++) {
-      const place = Math.floor(i / strides[axis + skip]) % outer[axis + skip];
-      if (own[axis] > 1) index += place * ownStrides[axis];
-    }
-    return index;
-  };
+/** Which matrix of an operand of `own` matrices the i-th product takes: its own, or the only one. */
+function batchIndex(own: number, batches: number): (i: number) => number {
+  util.assert(own === batches || own === 1, () => `matMul: a batch of ${own} does not broadcast to ${batches}`);
+  return own === 1 ? () => 0 : (i) => i;
 }
