@@ -10,7 +10,7 @@ const floors: Record<string, string[]> = {
   base: [],
   corpus: ["base"],
   ops: ["base"],
-  backends: ["base"],
+  backends: ["base", "ops"],
   vocab: ["base", "corpus"],
   dataset: ["base", "corpus", "vocab"],
   stream: ["base", "corpus", "vocab", "dataset"],
