@@ -1,6 +1,7 @@
 import { getKernel, registerKernel, unregisterKernel } from "@tensorflow/tfjs-core";
 import { batchMatMulConfig } from "./batchMatMul.js";
 import { columnReductionConfigs } from "./columnSum.js";
+import { gatherRowsConfig } from "./gatherRows.js";
 import { unsortedSegmentSumConfig } from "./unsortedSegmentSum.js";
 
 let registered = false;
@@ -9,7 +10,7 @@ let registered = false;
 export function registerWasmKernels(): void {
   if (registered) return;
   registered = true;
-  for (const config of [batchMatMulConfig, ...columnReductionConfigs(), unsortedSegmentSumConfig]) {
+  for (const config of [batchMatMulConfig, ...columnReductionConfigs(), gatherRowsConfig(), unsortedSegmentSumConfig]) {
     if (getKernel(config.kernelName, "wasm")) unregisterKernel(config.kernelName, "wasm");
     registerKernel(config);
   }

@@ -77,6 +77,15 @@ describe("wasm kernels agree with the cpu backend", () => {
     );
   });
 
+  it("GatherV2: rows by indices of any shape, and what is not rows", async () => {
+    const ids = (): tf.Tensor => tf.tensor2d([4, 0, 4, 1], [2, 2], "int32");
+    await expectAsOnCpu(() => tf.gather(random([5, 2, 3], 1), ids()));
+    await expectAsOnCpu(() => tf.gather(random([5], 1), ids()));
+    await expectAsOnCpu(() => tf.gather(random([2, 5, 3], 1), ids(), 1));
+    await expectAsOnCpu(() => tf.gather(random([2, 5, 3], 1), ids(), 1, 1));
+    expect(() => tf.gather(random([4, 2], 1), ids())).toThrow();
+  });
+
   it("UnsortedSegmentSum: repeated, missing and negative segments", async () => {
     const ids = (): tf.Tensor1D => tf.tensor1d([2, 0, 2, -1, 5], "int32");
     await expectAsOnCpu(() => tf.unsortedSegmentSum(random([5, 2, 3], 1), ids(), 6));
