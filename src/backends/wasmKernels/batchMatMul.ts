@@ -44,8 +44,9 @@ function batchMatMul(a: TensorInfo, b: TensorInfo, attrs: BatchMatMulAttrs, back
 
   const out = backend.makeOutput([...outer, m, n], "float32");
   const [start, leftStart, rightStart] = [out, left, right].map((tensor) => addressOf(backend, tensor));
+  const product = multiply(m, k, n);
   for (let i = 0; i < batches && m * k * n > 0; i++) {
-    multiply(leftStart + 4 * m * k * indexA(i), rightStart + 4 * k * n * indexB(i), start + 4 * m * n * i, m, k, n);
+    product(leftStart + 4 * m * k * indexA(i), rightStart + 4 * k * n * indexB(i), start + 4 * m * n * i);
   }
   if (k === 0) backend.typedArrayFromHeap(out).fill(0);
   if (left !== a) backend.disposeData(left.dataId);

@@ -1,8 +1,8 @@
 import type { BackendWasm } from "@tensorflow/tfjs-backend-wasm";
 import type { TensorInfo } from "@tensorflow/tfjs-core";
 
-/** Multiplies [M, K] by [K, N] out of and into the wasm heap, addresses in bytes. */
-export type NativeMatMul = (a: number, b: number, out: number, m: number, k: number, n: number) => void;
+/** For sizes M, K, N: multiplies [M, K] by [K, N] out of and into the wasm heap, addresses in bytes. */
+export type NativeMatMul = (m: number, k: number, n: number) => (a: number, b: number, out: number) => void;
 
 /** The part of the backend's Emscripten module used here; its own declaration rests on types that are not installed. */
 interface WasmModule {
@@ -27,10 +27,13 @@ export function nativeMatMul(backend: BackendWasm): NativeMatMul {
     wasm.tfjs.registerTensor(id, size, address);
     return id;
   };
-  return (a, b, out, m, k, n) => {
-    const ids = [view(a, m * k), view(b, k * n), view(out, m * n)];
-    call(ids[0], shapeBytes(1, m, k), 3, ids[1], shapeBytes(1, k, n), 3, 0, 0, ids[2]);
-    for (const id of ids) wasm.tfjs.disposeData(id);
+  return (m, k, n) => {
+    const [shapeA, shapeB] = [shapeBytes(1, m, k), shapeBytes(1, k, n)];
+    return (a, b, out) => {
+      const ids = [view(a, m * k), view(b, k * n), view(out, m * n)];
+      call(ids[0], shapeA, 3, ids[1], shapeB, 3, 0, 0, ids[2]);
+      for (const id of ids) wasm.tfjs.disposeData(id);
+    };
   };
 }
 
