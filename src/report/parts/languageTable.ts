@@ -80,7 +80,10 @@ export function tableColumns(data: ReportData, candidate: CandidateFacts): Colum
       title: "Difference of the two, with its 95 % interval",
       sort: ({ row }) => row.gain.value,
       cell: ({ row }) =>
-        number(signed(row.gain.value), row.gain.interval !== null && html`<small>${interval(row.gain)}</small>`),
+        number(
+          signed(row.gain.value),
+          row.gain.interval !== null && html`<small>${interval(row.gain, (end) => figures(end, 2))}</small>`,
+        ),
     },
     speedupColumn("step", "Steps", "Speed-up in training steps, with its 95 % interval"),
     {
