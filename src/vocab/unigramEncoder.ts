@@ -74,7 +74,7 @@ export class UnigramEncoder implements Encoder {
   private encodeWords(text: Uint8Array): void {
     const { cache, addedScore } = this;
     const { separators } = this.normalizer;
-    const { ids, idStarts, idCounts, limits } = cache;
+    const { arena } = cache;
     let score = 0;
     for (let start = 0; start < text.length; start++) {
       let hash = 0;
@@ -82,17 +82,17 @@ export class UnigramEncoder implements Encoder {
       for (; end < text.length; end++) {
         const byte = text[end];
         if (separators[byte] === 1) break;
+        // FNV-1a's step.
         hash = Math.imul(hash ^ byte, 0x01000193);
-        hash ^= hash >>> 13;
       }
       if (end > start) {
         const entry = end - start <= maxCachedBytes ? cache.find(text, start, end, hash) : -1;
-        if (entry >= 0 && Math.abs(score) < limits[entry]) {
-          const count = idCounts[entry];
-          const first = idStarts[entry];
+        if (entry >= 0 && Math.abs(score) < cache.limit(entry)) {
+          const count = cache.idCount(entry);
+          const first = cache.firstId(entry);
           if (this.count + count > this.out.length) this.grow(count);
           for (let i = 0; i < count; i++) {
-            const id = ids[first + i];
+            const id = arena[first + i];
             this.out[this.count++] = id;
             score = Math.fround(score + addedScore[id]);
           }
@@ -113,7 +113,11 @@ export class UnigramEncoder implements Encoder {
       viterbi.segmentExactly(normalizer.output, length);
       this.emitPath();
       const { scoreLimit } = viterbi;
-      this.cache.insert(slot, text, start, end, hash, this.out.subarray(before, this.count), scoreLimit);
+      this.cache.insert(
+        slot,
+        { bytes: text, start, end, hash },
+        { ids: this.out, first: before, last: this.count, limit: scoreLimit },
+      );
       if (Math.abs(score) < scoreLimit) {
         let after = score;
         for (let i = before; i < this.count; i++) after = Math.fround(after + this.addedScore[this.out[i]]);

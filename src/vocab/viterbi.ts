@@ -32,8 +32,9 @@ export type Arithmetic = "float" | "double";
 const unkPenalty = 10;
 /** SentencePiece 0.2.2 starts again from 0 beyond this score. */
 const rebaseScore = 100_000;
-/** SentencePiece starts its search for the best score at FLT_MIN, which no log probability exceeds. */
-const floatMin = Math.fround(1.17549435e-38);
+/** FLT_MIN and FLT_MAX, where SentencePiece starts its search for the largest and the smallest score. */
+const smallestFloat = 2 ** -126;
+const largestFloat = (2 - 2 ** -23) * 2 ** 127;
 
 /** Pieces that can come out of encoding: normal and user-defined ones. */
 export function encodablePieces(model: SentencePieceModel): number[] {
@@ -44,14 +45,14 @@ export function encodablePieces(model: SentencePieceModel): number[] {
   return ids;
 }
 
-/** Score of each id as SentencePiece adds it up: log probabilities, and for user-defined pieces a bonus that makes them win. */
+/** Score of each id as SentencePiece adds it up: log probabilities, and for user-defined pieces a bonus that lets them win. */
 export function pieceScores(
   model: SentencePieceModel,
   arithmetic: Arithmetic,
 ): { scores: Float64Array; unkScore: number } {
   const { size, types, pieceStarts, pieceEnds } = model;
-  let min = Number.POSITIVE_INFINITY;
-  let max = floatMin;
+  let min = largestFloat;
+  let max = smallestFloat;
   for (let id = 0; id < size; id++) {
     if (types[id] !== pieceType.normal) continue;
     min = Math.min(min, model.scores[id]);
@@ -59,12 +60,11 @@ export function pieceScores(
   }
   const scores = Float64Array.from(model.scores);
   for (let id = 0; id < size; id++) {
-    // A product of floats, then a difference of doubles: `length * max_score_ - 0.1`.
     if (types[id] !== pieceType.userDefined) continue;
-    const score = Math.fround((pieceEnds[id] - pieceStarts[id]) * max) - 0.1;
-    scores[id] = arithmetic === "float" ? Math.fround(score) : score;
+    const bytes = pieceEnds[id] - pieceStarts[id];
+    // 0.2.2 gives a tenth for each byte but the first. Before, `max` was meant to count, but it is never below FLT_MIN.
+    scores[id] = arithmetic === "float" ? Math.fround(0.1 * (bytes - 1)) : Math.fround(bytes * max) - 0.1;
   }
-  if (min === Number.POSITIVE_INFINITY) min = 3.4028234663852886e38;
   return { scores, unkScore: Math.fround(min - unkPenalty) };
 }
 
