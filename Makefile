@@ -21,8 +21,9 @@ bench: build           ## every benchmark, each against a named peer in the same
 golden: build          ## the model against reference cases computed by Transformers
 	npm run --silent golden -- eval/golden
 
+# Not `npm ci`: it refuses a lock file without the optional packages of platforms that a registry does not carry.
 node_modules: package.json package-lock.json
-	npm ci --no-audit --no-fund
+	npm install --no-save --no-audit --no-fund
 	@touch node_modules
 
 clean:
