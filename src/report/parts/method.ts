@@ -20,7 +20,7 @@ export const method: [title: string, text: string][] = [
   ],
   [
     "Intervals",
-    "95 % percentile intervals from 1,000 resamples of each language's validation examples, the same draw for both runs and all evaluations. They say how much the choice of validation examples matters, not how much another training seed would.",
+    "95 % percentile intervals from bootstrap resamples (1,000 unless asked otherwise) of each language's validation examples, the same draw for both runs and all evaluations. They say how much the choice of validation examples matters, not how much another training seed would.",
   ],
   [
     "Averages",
