@@ -4,10 +4,14 @@ import { pieceType, type SentencePieceModel } from "./modelFile.js";
 /** The pieces of a unigram model that text can be cut into, as a trie with their scores. */
 export interface PieceTrie {
   codeOf: CodePointTrie["codeOf"];
-  /** Of state `s`: base at `4s`, check at `4s + 1`; its score is `scores[2s + 1]` in the same memory, so in the same cache line. */
+  /**
+   * Of the state at `s`, a multiple of 4: base at `s`, check at `s + 1`, both multiples of 4 too, and at `scores[s / 2 + 1]`, which
+   * is the same memory and so the same cache line, its score.
+   */
   units: Int32Array;
   /** -Infinity in a state where no piece ends: it can win no comparison, which saves a branch. */
   scores: Float64Array;
+  /** Of the state at `s`: the id of the piece that ends there, at `s / 4`. */
   ids: Int32Array;
   /** Score of a character that no piece covers. */
   unkScore: number;
@@ -92,8 +96,8 @@ export function buildPieceTrie(model: SentencePieceModel, arithmetic: Arithmetic
   const units = new Int32Array(4 * base.length);
   const scores = new Float64Array(units.buffer);
   for (let state = 0; state < base.length; state++) {
-    units[4 * state] = base[state];
-    units[4 * state + 1] = check[state];
+    units[4 * state] = 4 * base[state];
+    units[4 * state + 1] = 4 * check[state];
     scores[2 * state + 1] = value[state] < 0 ? Number.NEGATIVE_INFINITY : scoreOf[value[state]];
   }
   let largestScore = Math.abs(unkScore);
@@ -142,10 +146,10 @@ export class Viterbi {
       const here = best[i];
       let node = units[0] + codes[i];
       let covered = false;
-      if (units[4 * node + 1] === 0) {
-        covered = scores[2 * node + 1] > Number.NEGATIVE_INFINITY;
+      if (units[node + 1] === 0) {
+        covered = scores[(node >> 1) + 1] > Number.NEGATIVE_INFINITY;
         for (let j = i + 1; ; j++) {
-          const sum = scores[2 * node + 1] + here;
+          const sum = scores[(node >> 1) + 1] + here;
           const rounded = Math.fround(sum);
           if ((floats ? rounded : sum) > best[j]) {
             best[j] = rounded;
@@ -153,8 +157,8 @@ export class Viterbi {
             state[j] = node;
           }
           if (j === length) break;
-          const next = units[4 * node] + codes[j];
-          if (units[4 * next + 1] !== node) break;
+          const next = units[node] + codes[j];
+          if (units[next + 1] !== node) break;
           node = next;
         }
       }
@@ -191,10 +195,10 @@ export class Viterbi {
       magnitude = Math.max(magnitude, Math.abs(here));
       let node = units[0] + codes[i];
       let covered = false;
-      if (units[4 * node + 1] === 0) {
-        covered = scores[2 * node + 1] > Number.NEGATIVE_INFINITY;
+      if (units[node + 1] === 0) {
+        covered = scores[(node >> 1) + 1] > Number.NEGATIVE_INFINITY;
         for (let j = i + 1; ; j++) {
-          const candidate = scores[2 * node + 1] + here;
+          const candidate = scores[(node >> 1) + 1] + here;
           if (candidate > best[j]) {
             second[j] = best[j];
             best[j] = candidate;
@@ -204,8 +208,8 @@ export class Viterbi {
             second[j] = candidate;
           }
           if (j === length) break;
-          const next = units[4 * node] + codes[j];
-          if (units[4 * next + 1] !== node) break;
+          const next = units[node] + codes[j];
+          if (units[next + 1] !== node) break;
           node = next;
         }
       }
@@ -252,7 +256,7 @@ export class Viterbi {
     const { codeOf } = this.trie;
     const { codes, best } = this;
     for (let i = 0; i < length; i++) {
-      codes[i] = codeOf[text[i]];
+      codes[i] = 4 * codeOf[text[i]];
       best[i + 1] = Number.NEGATIVE_INFINITY;
     }
   }
@@ -266,7 +270,7 @@ export class Viterbi {
     this.pathLength = count;
     for (let j = length; j > 0; j = from[j]) {
       const s = state[j];
-      path[--count] = s >= 0 ? ids[s] : -1 - text[from[j]];
+      path[--count] = s >= 0 ? ids[s >> 2] : -1 - text[from[j]];
     }
   }
 }
