@@ -1,8 +1,8 @@
 import "@tensorflow/tfjs-core/dist/public/chained_ops/register_all_chained_ops.js";
 import "@tensorflow/tfjs-core/dist/register_all_gradients.js";
 import { setTestEnvs } from "@tensorflow/tfjs-core/dist/jasmine_util.js";
-import { hostKernelNames } from "../src/kernels/host.ts";
 import { allKernels } from "../src/kernels/all.ts";
+import { hostKernelNames } from "../src/kernels/host.ts";
 import { setTorchThreads } from "../src/register.ts";
 
 const backendName = process.env.CONFORMANCE_BACKEND ?? "torch:cpu";

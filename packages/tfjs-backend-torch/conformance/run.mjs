@@ -27,7 +27,9 @@ await build({
   // The published package marks its test modules as free of side effects.
   ignoreAnnotations: true,
   logLevel: "error",
-  banner: { js: 'import { createRequire as requireFrom } from "node:module"; const require = requireFrom(import.meta.url);' },
+  banner: {
+    js: 'import { createRequire as requireFrom } from "node:module"; const require = requireFrom(import.meta.url);',
+  },
 });
 
 const jasmine = new Jasmine({ projectBaseDir: home });

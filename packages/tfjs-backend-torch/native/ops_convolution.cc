@@ -61,8 +61,9 @@ at::Tensor forward(const Convolution& conv, at::Tensor x, at::Tensor filter) {
   unify(x, filter);
   const at::Tensor weights = conv.filterToAten(filter);
   const at::Tensor image = conv.toAten(x);
+  if (conv.isEmpty()) return conv.empty(image, weights.size(0));
   const Padding padding = conv.padding(image, conv.kernelOf(weights));
-  const Dims none(conv.rank(), 0);
+  const Dims none(static_cast<size_t>(conv.rank()), 0);
   return conv.fromAten(at::convolution(padding.apply(image, 0), weights, {}, conv.strides, padding.inner, conv.dilations,
                                        false, none, conv.groups(image)));
 }
@@ -100,10 +101,15 @@ void gradOfInput(Call& c) {
   const at::Tensor weights = conv.filterToAten(filter);
   const at::Tensor image = conv.toAten(at::empty({1}, dy.options()).expand(shape));
   const Padding padding = conv.padding(image, conv.kernelOf(weights));
-  const Dims none(conv.rank(), 0);
+  const Dims none(static_cast<size_t>(conv.rank()), 0);
   const Dims padded = padding.shape(image);
+  // TensorFlow.js lets dy be larger than the convolution's output and passes over the rest.
+  at::Tensor gradient = conv.toAten(dy);
+  for (int64_t d = 0; d < conv.rank(); ++d) {
+    if (gradient.size(d + 2) > conv.out[d]) gradient = gradient.narrow(d + 2, 0, conv.out[d]);
+  }
   const at::Tensor dx = std::get<0>(at::convolution_backward(
-      conv.toAten(dy), at::empty({1}, dy.options()).expand(padded), weights, std::nullopt, conv.strides, padding.inner,
+      gradient, at::empty({1}, dy.options()).expand(padded), weights, std::nullopt, conv.strides, padding.inner,
       conv.dilations, false, none, conv.groups(image), {true, false, false}));
   c.result(conv.fromAten(padding.crop(dx)));
 }
@@ -117,7 +123,7 @@ void gradOfFilter(Call& c) {
   const at::Tensor image = conv.toAten(x);
   const at::Tensor weights = conv.filterToAten(at::empty({1}, x.options()).expand(shape));
   const Padding padding = conv.padding(image, conv.kernelOf(weights));
-  const Dims none(conv.rank(), 0);
+  const Dims none(static_cast<size_t>(conv.rank()), 0);
   const at::Tensor dw = std::get<1>(at::convolution_backward(
       conv.toAten(dy), padding.apply(image, 0), weights, std::nullopt, conv.strides, padding.inner, conv.dilations, false,
       none, conv.groups(image), {false, true, false}));

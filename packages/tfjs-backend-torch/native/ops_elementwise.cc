@@ -71,8 +71,7 @@ at::Tensor divide(const at::Tensor& a, const at::Tensor& b) {
 }
 
 at::Tensor floorDivide(const at::Tensor& a, const at::Tensor& b) {
-  const bool whole = at::isIntegralType(a.scalar_type(), true) && at::isIntegralType(b.scalar_type(), true);
-  return whole ? wholeQuotient(a, b, true) : at::floor(at::div(a, b));
+  return wholeQuotient(a, b, true);  // TensorFlow.js's FloorDiv is int32 whatever goes in
 }
 
 at::Tensor modulo(const at::Tensor& a, const at::Tensor& b) {
@@ -103,6 +102,9 @@ at::Tensor logicalAnd(const at::Tensor& a, const at::Tensor& b) { return at::log
 at::Tensor logicalOr(const at::Tensor& a, const at::Tensor& b) { return at::logical_or(a, b); }
 at::Tensor logicalXor(const at::Tensor& a, const at::Tensor& b) { return at::logical_xor(a, b); }
 at::Tensor logicalNot(const at::Tensor& x) { return at::logical_not(x); }
+
+// The one unary operation that TensorFlow.js makes float32 of int32.
+void exponential(Call& c) { c.result(at::exp(floating(c.x()))); }
 
 void addN(Call& c) {
   at::Tensor sum = at::add(c.x(0), c.x(1));
@@ -137,7 +139,7 @@ void precision(Call& c) {
 void clip(Call& c) {
   const double low = c.number();
   const double high = c.number();
-  c.result(at::clamp(c.x(), low, high));
+  c.resultAs(at::clamp(c.x(), low, high), c.x().scalar_type());
 }
 
 void leakyRelu(Call& c) {
@@ -215,7 +217,7 @@ void addElementwiseOps(OpTable& ops) {
       {"EluGrad", eluGrad},
       {"Equal", compare<equal>},
       {"Erf", floatUnary<at::erf>},
-      {"Exp", floatUnary<at::exp>},
+      {"Exp", exponential},
       {"Expm1", floatUnary<at::expm1>},
       {"Floor", floatUnary<at::floor>},
       {"FloorDiv", binary<floorDivide>},

@@ -4,6 +4,13 @@
 namespace tfjs_torch {
 namespace {
 
+// Names the first index out of range, in TensorFlow.js's words.
+void rejectOutOfRange(const at::Tensor& indices, int64_t size) {
+  const at::Tensor wrong = at::logical_or(at::lt(indices, 0), at::ge(indices, size));
+  const at::Tensor bad = indices.masked_select(wrong);
+  TORCH_CHECK(bad.numel() == 0, "GatherV2: the index value ", bad[0].item<int64_t>(), " is not in [0, ", size - 1, "]");
+}
+
 // Parameters [batch, outer, dim, slice] (TensorFlow.js's flattening of x) and the output's shape.
 void gather(Call& c) {
   const Dims flat = c.ints(4);
@@ -14,7 +21,12 @@ void gather(Call& c) {
   if (indices.numel() == 0 || c.x(0).numel() == 0) return c.result(at::zeros(shape, c.x(0).options()));
   if (batch == 1) {
     const at::Tensor rows = c.x(0).reshape({outer, dim, slice});
-    return c.result(rows.index_select(1, indices.reshape({-1}).to(at::kInt)).reshape(shape));
+    try {
+      return c.result(rows.index_select(1, indices.reshape({-1}).to(at::kInt)).reshape(shape));
+    } catch (const c10::Error&) {
+      rejectOutOfRange(indices, dim);
+      throw;
+    }
   }
   const at::Tensor index = indices.reshape({batch, 1, perBatch, 1}).to(at::kLong).expand({batch, outer, perBatch, slice});
   c.result(c.x(0).reshape(flat).gather(2, index).reshape(shape));

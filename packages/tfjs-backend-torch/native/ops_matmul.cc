@@ -29,6 +29,7 @@ at::Tensor product(at::Tensor a, at::Tensor b) {
 }
 
 at::Tensor transposedProduct(const at::Tensor& a, const at::Tensor& b, bool transposeA, bool transposeB) {
+  TORCH_CHECK(a.dim() >= 2 && b.dim() >= 2, "both operands must have at least two dimensions");
   return product(transposeA ? a.transpose(-2, -1) : a, transposeB ? b.transpose(-2, -1) : b);
 }
 

@@ -18,15 +18,19 @@ at::Tensor averages(const at::Tensor& image, const Pool& pool) {
 }
 
 std::tuple<at::Tensor, at::Tensor> maxima(const at::Tensor& image, const Pool& pool) {
-  const Dims none(pool.rank(), 0);
+  const Dims none(static_cast<size_t>(pool.rank()), 0);
   return pool.rank() == 2
              ? at::max_pool2d_with_indices(image, pool.kernel, pool.strides, none, pool.dilations)
              : at::max_pool3d_with_indices(image, pool.kernel, pool.strides, none, pool.dilations);
 }
 
+// TensorFlow.js's maxima pass over NaN.
+at::Tensor comparable(const at::Tensor& image) { return at::nan_to_num(floating(image), -INFINITY, INFINITY, -INFINITY); }
+
 void maxPool(Call& c) {
   const Pool pool(c);
-  const at::Tensor image = pool.toAten(floating(c.x()));
+  const at::Tensor image = pool.toAten(comparable(c.x()));
+  if (pool.isEmpty()) return c.result(pool.empty(image, image.size(1)));
   const auto [y, index] = maxima(pool.outerPadding(image).apply(image, -INFINITY), pool);
   c.resultAs(pool.fromAten(y), c.x().scalar_type());
 }
@@ -34,12 +38,12 @@ void maxPool(Call& c) {
 // Inputs dy, x.
 void maxPoolGrad(Call& c) {
   const Pool pool(c);
-  const at::Tensor image = pool.toAten(floating(c.x(1)));
+  const at::Tensor image = pool.toAten(comparable(c.x(1)));
   const Padding padding = pool.outerPadding(image);
   const at::Tensor padded = padding.apply(image, -INFINITY).contiguous();
   const auto [y, index] = maxima(padded, pool);
   const at::Tensor dy = pool.toAten(c.x(0)).to(padded.scalar_type()).contiguous();
-  const Dims none(pool.rank(), 0);
+  const Dims none(static_cast<size_t>(pool.rank()), 0);
   const at::Tensor dx =
       pool.rank() == 2
           ? at::max_pool2d_with_indices_backward(dy, padded, pool.kernel, pool.strides, none, pool.dilations, false, index)
@@ -51,11 +55,12 @@ void maxPoolGrad(Call& c) {
 void avgPool(Call& c) {
   const Pool pool(c);
   const at::Tensor image = pool.toAten(floating(c.x()));
+  if (pool.isEmpty()) return c.result(pool.empty(image, image.size(1)));
   const Padding padding = pool.outerPadding(image);
   at::Tensor y = averages(padding.apply(image, 0), pool);
   if (padding.isOuter()) {
     const at::Tensor inside = padding.apply(at::ones_like(image.narrow(0, 0, 1).narrow(1, 0, 1)), 0);
-    y = at::div(y, averages(inside, pool));
+    y = at::div(y, at::clamp_min(averages(inside, pool), 1e-9));  // 0 for windows that lie outside altogether
   }
   c.resultAs(pool.fromAten(y), c.x().scalar_type());
 }
@@ -67,7 +72,7 @@ void avgPoolGrad(Call& c) {
   const Padding padding = pool.outerPadding(image);
   const at::Tensor padded = padding.apply(image, 0).contiguous();
   const at::Tensor dy = pool.toAten(c.x(0)).to(padded.scalar_type()).contiguous();
-  const Dims none(pool.rank(), 0);
+  const Dims none(static_cast<size_t>(pool.rank()), 0);
   const at::Tensor dx =
       pool.rank() == 2
           ? at::avg_pool2d_backward(dy, padded, pool.kernel, pool.strides, none, false, true, std::nullopt)
@@ -79,7 +84,7 @@ void avgPoolGrad(Call& c) {
 void maxPoolWithArgmax(Call& c) {
   const Pool pool(c);
   const bool includeBatch = c.flag();
-  const at::Tensor image = pool.toAten(floating(c.x()));
+  const at::Tensor image = pool.toAten(comparable(c.x()));
   const Padding padding = pool.outerPadding(image);
   const at::Tensor padded = padding.apply(image, -INFINITY);
   const auto [y, index] = maxima(padded, pool);

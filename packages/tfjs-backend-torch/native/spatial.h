@@ -42,6 +42,16 @@ struct Spatial {
 
   int64_t rank() const { return static_cast<int64_t>(strides.size()); }
 
+  // No window fits: TensorFlow.js then has an empty result.
+  bool isEmpty() const {
+    return std::any_of(out.begin(), out.end(), [](int64_t size) { return size <= 0; });
+  }
+  at::Tensor empty(const at::Tensor& image, int64_t channels) const {
+    Dims shape = {image.size(0), channels};
+    for (const int64_t size : out) shape.push_back(std::max<int64_t>(size, 0));
+    return fromAten(at::zeros(shape, image.options()));
+  }
+
   at::Tensor toAten(const at::Tensor& image) const { return channelsLast ? image.movedim(-1, 1) : image; }
   at::Tensor fromAten(const at::Tensor& image) const { return channelsLast ? image.movedim(1, -1) : image; }
 

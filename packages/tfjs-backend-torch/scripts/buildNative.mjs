@@ -47,7 +47,9 @@ function fingerprint(torch, compiler) {
   for (const file of readdirSync(native).sort()) hash.update(file).update(readFileSync(join(native, file)));
   hash.update(readFileSync(join(home, "binding.gyp"))).update(readFileSync(fileURLToPath(import.meta.url)));
   const { size, mtimeMs } = statSync(torch.library);
-  hash.update(JSON.stringify([torch, size, mtimeMs, compiler, process.versions.modules, process.arch, process.platform]));
+  hash.update(
+    JSON.stringify([torch, size, mtimeMs, compiler, process.versions.modules, process.arch, process.platform]),
+  );
   return hash.digest("hex");
 }
 
@@ -69,9 +71,16 @@ export function compile(folder, torch) {
   ]) {
     const split = step.indexOf("--");
     const own = split < 0 ? step : step.slice(0, split);
-    const args = [gyp, ...own, `--nodedir=${nodeDirectory()}`, "--loglevel=warn", ...(split < 0 ? [] : step.slice(split))];
+    const args = [
+      gyp,
+      ...own,
+      `--nodedir=${nodeDirectory()}`,
+      "--loglevel=warn",
+      ...(split < 0 ? [] : step.slice(split)),
+    ];
     const { status } = spawnSync(process.execPath, args, { cwd: folder, stdio: ["ignore", 2, 2] });
-    if (status !== 0) throw new BuildError(`the compiler failed; its messages are above (libtorch ${torch.version}, ${torch.root})`);
+    if (status !== 0)
+      throw new BuildError(`the compiler failed; its messages are above (libtorch ${torch.version}, ${torch.root})`);
   }
 }
 

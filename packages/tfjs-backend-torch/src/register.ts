@@ -1,12 +1,18 @@
 // Importing this module registers the backends `torch`, `torch:cpu`, `torch:cuda` and `torch:cuda:0` to `torch:cuda:7` with
 // TensorFlow.js. libtorch is loaded when one of them is first used.
 import { existsSync } from "node:fs";
-import { type KernelConfig, registerBackend, registerGradient, registerKernel, type Tensor } from "@tensorflow/tfjs-core";
+import {
+  engine,
+  type KernelConfig,
+  registerBackend,
+  registerGradient,
+  registerKernel,
+  type Tensor,
+} from "@tensorflow/tfjs-core";
 import { allKernels } from "./kernels/all.js";
-import { precisionKernelName, type PrecisionAttrs } from "./kernels/precision.js";
+import { type PrecisionAttrs, precisionKernelName } from "./kernels/precision.js";
 import { type AddonInfo, addonPath, nativeAddon } from "./native.js";
 import { TorchBackend } from "./torchBackend.js";
-import { engine } from "@tensorflow/tfjs-core";
 
 // Above webgpu's and tfjs-node's 3.
 const priority = 4;

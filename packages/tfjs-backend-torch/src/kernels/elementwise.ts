@@ -1,15 +1,24 @@
-import type {
-  CastAttrs,
-  ClipByValueAttrs,
-  LeakyReluAttrs,
-  StepAttrs,
-  TensorInfo,
-} from "@tensorflow/tfjs-core";
+import type { CastAttrs, ClipByValueAttrs, LeakyReluAttrs, StepAttrs, TensorInfo } from "@tensorflow/tfjs-core";
 import { type NativeDtype, nativeDtypes } from "../native.js";
 import { type Kernel, type KernelTable, kernel, listOf, plain } from "./kernel.js";
 
 const unary = [
-  ...["Abs", "Acos", "Acosh", "Asin", "Asinh", "Atan", "Atanh", "Ceil", "ComplexAbs", "Cos", "Cosh", "Elu", "Erf", "Exp"],
+  ...[
+    "Abs",
+    "Acos",
+    "Acosh",
+    "Asin",
+    "Asinh",
+    "Atan",
+    "Atanh",
+    "Ceil",
+    "ComplexAbs",
+    "Cos",
+    "Cosh",
+    "Elu",
+    "Erf",
+    "Exp",
+  ],
   ...["Expm1", "Floor", "IsFinite", "IsInf", "IsNan", "Log", "Log1p", "LogicalNot", "Neg", "OnesLike", "Reciprocal"],
   ...["Relu", "Relu6", "Round", "Rsqrt", "Selu", "Sigmoid", "Sign", "Sin", "Sinh", "Softplus", "Sqrt", "Square", "Tan"],
   ...["Tanh", "ZerosLike"],

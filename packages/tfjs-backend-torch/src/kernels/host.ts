@@ -1,13 +1,26 @@
 // Kernels that run in JavaScript on copies of their inputs, as in TensorFlow.js's WebGL backend: strings, which libtorch does not
 // have, and index bookkeeping whose output's shape depends on its values.
 import { MathBackendCPU } from "@tensorflow/tfjs-backend-cpu";
-import { type DataType, getKernel, type NamedAttrMap, type NamedTensorInfoMap, type TensorInfo } from "@tensorflow/tfjs-core";
+import {
+  type DataType,
+  getKernel,
+  type NamedAttrMap,
+  type NamedTensorInfoMap,
+  type TensorInfo,
+} from "@tensorflow/tfjs-core";
 import type { TorchBackend } from "../torchBackend.js";
 import type { Kernel, KernelTable } from "./kernel.js";
 
 /** Always on the host. */
 export const hostKernelNames = [
-  ...["BroadcastArgs", "CropAndResize", "Dilation2D", "Dilation2DBackpropFilter", "Dilation2DBackpropInput", "Multinomial"],
+  ...[
+    "BroadcastArgs",
+    "CropAndResize",
+    "Dilation2D",
+    "Dilation2DBackpropFilter",
+    "Dilation2DBackpropInput",
+    "Multinomial",
+  ],
   ...["NonMaxSuppressionV3", "NonMaxSuppressionV4", "NonMaxSuppressionV5", "RaggedGather", "RaggedRange"],
   ...["RaggedTensorToTensor", "RotateWithOffset", "SparseFillEmptyRows", "SparseReshape", "SparseSegmentMean"],
   ...["SparseSegmentSum", "StaticRegexReplace", "StringNGrams", "StringSplit", "StringToHashBucketFast", "Transform"],
@@ -16,8 +29,20 @@ export const hostKernelNames = [
 
 /** On the host where an input holds strings. */
 const stringKernelNames = [
-  ...["Concat", "Equal", "GatherNd", "GatherV2", "NotEqual", "Pack", "PadV2", "Reverse", "ScatterNd", "Slice"],
-  ...["SparseToDense", "SplitV", "StridedSlice", "TensorScatterUpdate", "Tile", "Transpose", "Unpack"],
+  ...["Concat", "Equal", "GatherNd", "GatherV2", "Greater", "GreaterEqual", "Less", "LessEqual", "NotEqual", "Pack"],
+  ...[
+    "PadV2",
+    "Reverse",
+    "ScatterNd",
+    "Slice",
+    "SparseToDense",
+    "SplitV",
+    "StridedSlice",
+    "TensorScatterUpdate",
+    "Tile",
+    "Transpose",
+    "Unpack",
+  ],
 ];
 
 let host: MathBackendCPU | null = null;
@@ -44,8 +69,10 @@ function onHost(name: string): Kernel {
       temporaries.push(info);
       return info;
     };
-    const copy = ({ dataId, shape, dtype }: TensorInfo): TensorInfo =>
-      keep({ dataId: cpu.write(backend.readSync(dataId), shape, dtype), shape, dtype });
+    const copy = ({ dataId, shape, dtype }: TensorInfo): TensorInfo => {
+      const info = { dataId: cpu.write(backend.readSync(dataId), shape, dtype), shape, dtype, rank: shape.length };
+      return keep(info); // some of them read a Tensor's rank, which TensorInfo does not promise
+    };
     const copies: Inputs = {};
     for (const [key, input] of Object.entries(inputs as Inputs)) {
       copies[key] = Array.isArray(input) ? input.map(copy) : copy(input);

@@ -1,4 +1,4 @@
-import { type AvgPoolAttrs, backend_util, type MaxPoolWithArgmaxAttrs } from "@tensorflow/tfjs-core";
+import { type AvgPoolAttrs, backend_util, type MaxPoolWithArgmaxAttrs, util } from "@tensorflow/tfjs-core";
 import type { Param } from "../native.js";
 import { type Kernel, type KernelTable, kernel } from "./kernel.js";
 
@@ -49,7 +49,14 @@ function parameters3D(image: number[], attrs: Pool3DAttrs): Param[] {
 }
 
 const pool2D = (op: string): Kernel =>
-  kernel<AvgPoolAttrs>((backend, { x }, attrs) => backend.op(op, [x!], parameters2D(x!.shape, attrs)));
+  kernel<AvgPoolAttrs>((backend, { x }, attrs) => {
+    const parameters = parameters2D(x!.shape, attrs);
+    const [, height, width] = x!.shape;
+    const [, , , out, , window] = parameters as [unknown, unknown, unknown, number[], unknown, number[]];
+    // TensorFlow.js takes a window of one for the identity whatever the stride, where the sizes agree.
+    if (util.sizeFromShape(window) === 1 && out[0] === height && out[1] === width) return backend.share(x!);
+    return backend.op(op, [x!], parameters);
+  });
 
 const pool2DGrad = (op: string): Kernel =>
   kernel<AvgPoolAttrs>((backend, { dy, input }, attrs) =>
