@@ -26,12 +26,8 @@ if (isMainThread) {
     for (let i = 0; i < count; i++) {
       value = tf.tidy(() => {
         const x = tf.fill([32, 32], value / 1000);
-        return tf
-          .softmax(tf.matMul(x, x, false, true))
-          .sum()
-          .add(value)
-          .div(33)
-          .dataSync()[0];
+        const share = tf.sum(tf.softmax(tf.matMul(x, x, false, true)));
+        return tf.add(tf.div(share, 32 + seed), value / 2).dataSync()[0];
       });
     }
     return { value, torchTensors: tf.memory().torchTensors };
