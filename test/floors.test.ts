@@ -18,8 +18,21 @@ const floors: Record<string, string[]> = {
   eval: ["base", "corpus", "vocab", "dataset", "stream", "ops", "model", "backends"],
   train: ["base", "corpus", "vocab", "dataset", "stream", "ops", "model", "backends", "eval"],
   report: ["base", "corpus", "eval"],
-  cli: ["base"],
-  commands: ["base", "cli", "corpus", "vocab", "dataset", "stream", "ops", "model", "backends", "eval", "train", "report"],
+  cli: ["base", "corpus", "vocab", "dataset", "stream", "ops", "model", "backends", "eval", "train", "report"],
+  commands: [
+    "base",
+    "cli",
+    "corpus",
+    "vocab",
+    "dataset",
+    "stream",
+    "ops",
+    "model",
+    "backends",
+    "eval",
+    "train",
+    "report",
+  ],
 };
 
 /** The files of `eval` that are plain data and arithmetic: all that `report` may take from it. */

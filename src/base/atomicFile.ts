@@ -1,13 +1,30 @@
 import { randomBytes } from "node:crypto";
-import { type FileHandle, mkdir, open, rename, rm } from "node:fs/promises";
+import { readlinkSync } from "node:fs";
+import { type FileHandle, mkdir, open, readdir, rename, rm, stat } from "node:fs/promises";
+import { hostname } from "node:os";
 import { basename, dirname, join } from "node:path";
+import { sha256 } from "./hash.js";
 
 /** A leftover of a killed writer carries this infix: it is never taken for a finished file. */
 const temporaryInfix = ".tmp-";
 
+/** A temporary file of another machine or container is taken for a dead one's after this long without a write. */
+const foreignAgeMs = 24 * 3600 * 1000;
+
 /** Whether a file name is that of an unfinished file left by `writeFileAtomic` or `withAtomicFile`. */
 export function isTemporaryName(name: string): boolean {
   return name.includes(temporaryInfix);
+}
+
+/** Where process numbers mean the same as here: this machine, and on Linux this container. */
+function processSpace(): string {
+  let namespace = "";
+  try {
+    namespace = readlinkSync("/proc/self/ns/pid");
+  } catch {
+    // Not Linux: the machine's name has to do.
+  }
+  return sha256(`${hostname()} ${namespace}`).slice(0, 12);
 }
 
 /** Makes a rename or a new file in `directory` survive a power cut. */
@@ -27,7 +44,9 @@ export async function syncDirectory(directory: string): Promise<void> {
 export async function withAtomicFile(path: string, write: (file: FileHandle) => Promise<void>): Promise<void> {
   const directory = dirname(path);
   await mkdir(directory, { recursive: true });
-  const temporary = join(directory, `.${basename(path)}${temporaryInfix}${randomBytes(6).toString("hex")}`);
+  // The owner stands in the name, so that another process can tell a dead one's leftover from a file that is being written.
+  const owner = `${processSpace()}-${process.pid}-${randomBytes(6).toString("hex")}`;
+  const temporary = join(directory, `.${basename(path)}${temporaryInfix}${owner}`);
   const file = await open(temporary, "wx");
   try {
     await write(file);
@@ -47,4 +66,39 @@ export async function writeFileAtomic(path: string, data: string | Uint8Array): 
   await withAtomicFile(path, async (file) => {
     await file.writeFile(data);
   });
+}
+
+/**
+ * Removes from `directory` (not from those below it) the temporary files of writers that are gone: of processes of this machine (and
+ * container) that no longer run, and of others' after a day without a write. Files of running processes are left alone.
+ */
+export async function removeStaleTemporaries(directory: string): Promise<void> {
+  const names = await readdir(directory).catch(() => []);
+  const here = processSpace();
+  for (const name of names) {
+    if (!isTemporaryName(name)) continue;
+    const path = join(directory, name);
+    const owner = name.slice(name.lastIndexOf(temporaryInfix) + temporaryInfix.length);
+    const [space, pid] = owner.split("-");
+    const written = await stat(path).then(
+      (found) => found.mtimeMs,
+      () => undefined,
+    );
+    if (written === undefined) continue;
+    if (space === here ? isGone(Number(pid), written) : Date.now() - written > foreignAgeMs) {
+      await rm(path, { force: true });
+    }
+  }
+}
+
+/** Whether the process that wrote a file at `written` (ms since 1970) no longer runs. */
+function isGone(pid: number, written: number): boolean {
+  // In a container every run may have the same number: then the file is a former run's if it is older than this one.
+  if (pid === process.pid) return written < Date.now() - process.uptime() * 1000;
+  try {
+    process.kill(pid, 0);
+    return false;
+  } catch (error) {
+    return (error as NodeJS.ErrnoException).code === "ESRCH";
+  }
 }

@@ -1,5 +1,5 @@
 import { Command } from "@oclif/core";
-import { MswitchError } from "../base/errors.js";
+import { exitCode, MswitchError, messageOf } from "../base/errors.js";
 
 /**
  * The base of every command. A command parses its flags, calls one function below, prints the result, and returns it as plain
@@ -13,19 +13,20 @@ export abstract class MswitchCommand extends Command {
     process.exitCode = code;
   }
 
-  protected override async catch(error: Error & { exitCode?: number }): Promise<unknown> {
-    if (!(error instanceof MswitchError)) return super.catch(error);
-    process.exitCode = error.exitCode;
+  protected override async catch(error: Error & { exitCode?: number; oclif?: { exit?: number } }): Promise<unknown> {
+    process.exitCode = error.exitCode ?? error.oclif?.exit ?? exitCode.failed;
     if (this.jsonEnabled()) {
       this.logJson(this.toErrorJson(error));
-    } else {
+    } else if (error instanceof MswitchError) {
       process.stderr.write(`error: ${error.message}\n${error.hint ? `  try: ${error.hint}\n` : ""}`);
+    } else {
+      throw error;
     }
     return undefined;
   }
 
   protected override toErrorJson(error: unknown): unknown {
-    if (!(error instanceof MswitchError)) return super.toErrorJson(error);
+    if (!(error instanceof MswitchError)) return { error: { message: messageOf(error) } };
     const { what, where, why, hint, message } = error;
     return { error: { message, what, where, why, hint } };
   }

@@ -1,6 +1,6 @@
 /** A document of a shard. */
 export interface Document {
-  /** The `text` field in UTF-8, unescaped, never empty. Valid until the next document is asked for. */
+  /** The `text` field in UTF-8, unescaped, never empty. Valid until the next chunk of documents is asked for. */
   text: Uint8Array;
   /** 1-based line of the shard. */
   line: number;

@@ -4,6 +4,8 @@ import * as z from "zod";
 export const datasetFormat = 1;
 
 const count = z.int().nonnegative();
+/** Files are named relative to the dataset's folder and lie inside it. */
+const tokenFile = z.string().regex(/^\w[\w-]*\/\w[\w-]*\.arrow$/);
 const hash = z.string().regex(/^[0-9a-f]{64}$/);
 
 /** What is known of one finished shard. Keyed by what was read, never by who read it. */
@@ -24,11 +26,14 @@ export const shardRecordSchema = z.strictObject({
   textBytes: count,
   /** Number of rejections by cause. */
   rejected: z.record(z.string(), count),
+  /** The first of them, at most `maxListedRejections`. */
+  rejections: z.array(z.strictObject({ line: count, cause: z.string(), detail: z.string() })),
   /** The Arrow file, relative to the dataset's folder. */
-  output: z.strictObject({ file: z.string(), bytes: count, sha256: hash }),
+  output: z.strictObject({ file: tokenFile, bytes: count, sha256: hash }),
 });
 export type ShardRecord = z.infer<typeof shardRecordSchema>;
 
+/** `bytes` are UTF-8 bytes of the kept texts. */
 const splitTotals = z.strictObject({ shards: count, documents: count, tokens: count, bytes: count });
 export type SplitTotals = z.infer<typeof splitTotals>;
 
@@ -37,7 +42,7 @@ export const datasetManifestSchema = z.strictObject({
   format: z.literal(datasetFormat),
   vocabulary: z.strictObject({
     /** The copy inside the dataset's folder. */
-    file: z.string(),
+    file: z.string().regex(/^\w[\w.-]*$/),
     fingerprint: hash,
     /** Pieces in the model. */
     size: count,
@@ -50,12 +55,14 @@ export const datasetManifestSchema = z.strictObject({
   /** The Arrow files in reading order: by language, split, index. */
   shards: z.array(
     z.strictObject({
-      file: z.string(),
+      file: tokenFile,
       language: z.string(),
       split: z.enum(["train", "validation"]),
       documents: count,
       tokens: count,
+      /** Size of the Arrow file. */
       bytes: count,
+      /** Hash of the Arrow file. */
       sha256: hash,
     }),
   ),

@@ -8,6 +8,21 @@ import * as z from "zod";
  *   run.json                      one RunDescription, written before the first step
  */
 
+/** Files of a run directory, relative to it. */
+export const runFile = {
+  description: "run.json",
+  metrics: "metrics.jsonl",
+  evalDirectory: "eval",
+  evalPoint: (step: number): string => `eval/${evalPointName(step)}`,
+  config: "config.yaml",
+  environment: "environment.json",
+} as const;
+
+/** `step-00001000.json`: sorts by step up to a hundred million steps. */
+function evalPointName(step: number): string {
+  return `step-${String(step).padStart(8, "0")}.json`;
+}
+
 const code = z.string();
 
 /** One language at one evaluation, over the same fixed examples each time. */

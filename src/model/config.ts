@@ -31,7 +31,13 @@ export interface ModelConfig {
   encoderLayers: number;
   decoderLayers: number;
   feedForward: "gated-gelu" | "relu";
+  /** The output layer is the embedding, on states scaled by dModel^−½; false (mT5): a matrix of its own. */
   tieEmbeddings: boolean;
+  /**
+   * Encoder and decoder each have an input embedding of their own, as Transformers gives an untied Switch; absent or false: they
+   * share one, as mT5 does.
+   */
+  separateInputEmbeddings?: boolean;
   relativeBuckets: number;
   relativeMaxDistance: number;
   layerNormEpsilon: number;
@@ -41,4 +47,9 @@ export interface ModelConfig {
   precision: "float32" | "bfloat16" | "selective";
   /** null: the dense mT5. */
   switch: SwitchConfig | null;
+}
+
+/** Whether a layer of a stack is sparse: layer mod every = every − 1 (T5X; 1, 3, 5, … for every = 2). */
+export function isSparse(config: ModelConfig, layer: number): boolean {
+  return config.switch !== null && layer % config.switch.every === config.switch.every - 1;
 }

@@ -1,4 +1,4 @@
-/** Fixed shapes of a span-corruption example (facts: 512 → 568 raw tokens → 114 targets). */
+/** Fixed shapes of a span-corruption example (512 → 568 raw tokens → 114 targets). */
 export interface ExampleLengths {
   /** Encoder positions, end-of-sequence included. */
   inputs: number;
@@ -8,22 +8,32 @@ export interface ExampleLengths {
   targets: number;
 }
 
-/** One global batch. Rows are padded with 0 on the right; weight of a target is 0 where it is padding. */
-export interface Batch {
-  step: number;
+/** Span-corruption examples in fixed shapes, one a row, padded with 0 on the right: a target counts where it is not 0. */
+export interface ExampleRows {
   batchSize: number;
   lengths: ExampleLengths;
   /** Encoder ids, [batchSize, lengths.inputs] row-major. */
   inputs: Int32Array;
   /** Decoder targets, [batchSize, lengths.targets] row-major; the model shifts them right itself. */
   targets: Int32Array;
+}
+
+/** One global batch. */
+export interface Batch extends ExampleRows {
+  step: number;
   /** Index into `ExampleStream.languages` of each row, [batchSize]. */
   languages: Int32Array;
 }
 
+/** One language's fixed evaluation examples. */
+export interface ValidationExamples extends ExampleRows {
+  language: string;
+}
+
 /**
  * How languages share the batches. `temperature`: p ∝ |L|^alpha with |L| in documents (mT5's reading), alpha 1/3.3 by default.
- * `unimax`: as even as a budget of training tokens allows without reading any language more than `maxEpochs` times.
+ * `proportional`: p ∝ tokens, so that every language is read equally often. `uniform`: the same for each. `unimax`: as even as
+ * a budget of training tokens allows without reading any language more than `maxEpochs` (1 by default) times.
  */
 export type Mixing =
   | { strategy: "temperature"; alpha?: number }

@@ -1,0 +1,85 @@
+import * as tf from "@tensorflow/tfjs-core";
+import { MswitchError, messageOf, usageError } from "../base/errors.js";
+import { nearest } from "../base/nearest.js";
+import { registerGradients } from "../ops/gradients.js";
+import { loadCpu } from "./cpu.js";
+import { loadPackageBackend } from "./packageBackend.js";
+import { loadWasm } from "./wasm.js";
+
+/**
+ * Every backend, best first: the default is the first that loads. A loader makes its backend TensorFlow.js's own and says what it
+ * is, or throws an MswitchError that says how to get it. A new backend is one more line here.
+ */
+const loaders = {
+  "tfjs-node-gpu": () => loadPackageBackend({ packageName: "@tensorflow/tfjs-node-gpu", backend: "tensorflow" }),
+  "tfjs-node": () => loadPackageBackend({ packageName: "@tensorflow/tfjs-node", backend: "tensorflow" }),
+  wasm: loadWasm,
+  cpu: loadCpu,
+} satisfies Record<string, () => Promise<string>>;
+
+export type BackendName = keyof typeof loaders;
+
+export const backendNames = Object.keys(loaders) as BackendName[];
+
+export interface Backend {
+  name: BackendName;
+  /** For the log: version and what it runs on. */
+  description: string;
+  /** TensorFlow.js with this backend set. */
+  tf: typeof tf;
+}
+
+export interface BackendFinding {
+  name: BackendName;
+  usable: boolean;
+  /** What it is, or why it cannot be used and how to get it. */
+  description: string;
+}
+
+/** Loads a backend by name, the best one found where no name is given, and makes it TensorFlow.js's own. */
+export async function loadBackend(name?: string): Promise<Backend> {
+  quietTensorFlow();
+  registerGradients();
+  if (name !== undefined) {
+    const known = backendNames.find((candidate) => candidate === name);
+    if (!known) {
+      const near = nearest(name, backendNames);
+      throw usageError(`unknown backend "${name}"`, {
+        why: `there are ${backendNames.join(", ")}`,
+        ...(near ? { hint: `--backend ${near}` } : {}),
+      });
+    }
+    return { name: known, description: await loaders[known](), tf };
+  }
+  const failures: string[] = [];
+  for (const candidate of backendNames) {
+    try {
+      return { name: candidate, description: await loaders[candidate](), tf };
+    } catch (error) {
+      failures.push(`${candidate}: ${messageOf(error)}`);
+    }
+  }
+  throw new MswitchError("no TensorFlow.js backend can be used", { why: failures.join("; ") });
+}
+
+/** Every backend, best first, and whether it can be used here. The backend that was set stays set. */
+export async function findBackends(): Promise<BackendFinding[]> {
+  quietTensorFlow();
+  const before = tf.getBackend();
+  const findings: BackendFinding[] = [];
+  for (const name of backendNames) {
+    try {
+      findings.push({ name, usable: true, description: await loaders[name]() });
+    } catch (error) {
+      const hint = error instanceof MswitchError && error.hint ? `; to get it: ${error.hint}` : "";
+      findings.push({ name, usable: false, description: `${messageOf(error)}${hint}` });
+    }
+  }
+  if (before) await tf.setBackend(before);
+  return findings;
+}
+
+/** Keeps TensorFlow.js from advertising its other backends on the console. */
+function quietTensorFlow(): void {
+  tf.env().set("PROD", true);
+}

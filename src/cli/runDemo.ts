@@ -1,0 +1,97 @@
+import { spawn } from "node:child_process";
+import { availableParallelism } from "node:os";
+import { join, resolve } from "node:path";
+import { createInterface } from "node:readline";
+import { exitCode, MswitchError } from "../base/errors.js";
+import type { Log } from "../base/log.js";
+import { packageRoot, shipped } from "./packageRoot.js";
+
+export interface DemoOptions {
+  /** Folder for the dataset, the two runs and the report. An unfinished demo in it goes on. */
+  out: string;
+  backend?: string;
+  log: Log;
+  signal: AbortSignal;
+}
+
+/**
+ * The whole job on the shipped sample, as the commands a user would type: preprocess, the dense baseline and its Switch twin
+ * trained at the same time (one core each; one after the other on a single core), and the report.
+ *
+ * @returns what `mswitch report --json` returned
+ */
+export async function runDemo({ out, backend, log, signal }: DemoOptions): Promise<unknown> {
+  const folder = resolve(out);
+  const dataset = join(folder, "dataset");
+  const runs = { dense: join(folder, "dense"), switch: join(folder, "switch") };
+
+  const mswitch = (name: string, args: string[]): Promise<string> => runCommand(name, [...args, "--json"], log, signal);
+  const pretrain = (name: "dense" | "switch"): Promise<string> => {
+    const pipeline = shipped("pipelines", `demo-${name}.yaml`);
+    const chosen = backend === undefined ? [] : ["--backend", backend];
+    return mswitch(name, ["pretrain", pipeline, "--run", runs[name], "--set", `dataset=${dataset}`, ...chosen]);
+  };
+
+  await mswitch("preprocess", [
+    "preprocess",
+    ...["--source", shipped("data", "sample")],
+    ...["--vocab", shipped("vocab", "sample.model")],
+    ...["--out", dataset],
+  ]);
+  if (availableParallelism() > 1) {
+    await allOrAbort([pretrain("dense"), pretrain("switch")]);
+  } else {
+    await pretrain("dense");
+    await pretrain("switch");
+  }
+  return JSON.parse(await mswitch("report", ["report", runs.dense, runs.switch, "--out", join(folder, "report")]));
+}
+
+/** Waits for all, so that no training is left running behind an error of the other. */
+async function allOrAbort(work: Promise<string>[]): Promise<void> {
+  const results = await Promise.allSettled(work);
+  for (const result of results) if (result.status === "rejected") throw result.reason;
+}
+
+/** Runs one mswitch command in a process of its own, its log lines under its name. @returns its stdout */
+function runCommand(name: string, args: string[], log: Log, signal: AbortSignal): Promise<string> {
+  log.info(`$ mswitch ${args.filter((arg) => arg !== "--json").join(" ")}`);
+  return new Promise((resolvePromise, reject) => {
+    const child = spawn(process.execPath, [join(packageRoot, "bin", "run.js"), ...args], {
+      stdio: ["ignore", "pipe", "pipe"],
+      // Its own process group: Ctrl-C reaches us alone, and each child gets one SIGTERM, not two signals at once.
+      detached: true,
+    });
+    const stop = (): void => void child.kill("SIGTERM");
+    signal.addEventListener("abort", stop, { once: true });
+    let stdout = "";
+    child.stdout.setEncoding("utf8").on("data", (chunk: string) => {
+      stdout += chunk;
+    });
+    createInterface({ input: child.stderr }).on("line", (line) => log.info(`[${name}] ${line}`));
+    child.on("error", reject);
+    child.on("close", (code) => {
+      signal.removeEventListener("abort", stop);
+      if (code === exitCode.done) resolvePromise(stdout);
+      else if (signal.aborted) reject(interrupted());
+      else reject(new MswitchError(`${name} failed with exit code ${code}`, { why: failureOf(stdout) }));
+    });
+  });
+}
+
+function interrupted(): MswitchError {
+  return new MswitchError("interrupted", {
+    hint: "the same command goes on from here",
+    exitCode: exitCode.interrupted,
+  });
+}
+
+/** The message of a command's `--json` error document, where there is one. */
+function failureOf(stdout: string): string {
+  try {
+    const document = JSON.parse(stdout) as { error?: { message?: string } };
+    return document.error?.message ?? "see its log above";
+  } catch {
+    return "see its log above";
+  }
+}

@@ -1,0 +1,69 @@
+import { Args, Flags } from "@oclif/core";
+import { stderrLog } from "../base/log.js";
+import { MswitchCommand } from "../cli/mswitchCommand.js";
+import type { EvalPoint } from "../eval/runFiles.js";
+
+interface EvaluateResult {
+  run: string;
+  checkpoint: string;
+  backend: string;
+  step: number;
+  /** Mean over the languages, each counting the same. */
+  meanNegLogPerplexity: number;
+  languages: Record<string, { name: string; negLogPerplexity: number; examples: number; tokens: number }>;
+  routing: EvalPoint["routing"];
+  written: string[];
+}
+
+export default class Evaluate extends MswitchCommand {
+  static override summary = "Measure a checkpoint's quality in every language on fixed validation examples.";
+  static override description =
+    "Prints each language's negative log perplexity (nats per target token of span corruption, higher is better). On the run's own examples, a step without an evaluation gets one in the run's eval/ folder, where `report` finds it; with --languages or --examples nothing is put there: use --out.";
+  static override examples = [
+    "<%= config.bin %> <%= command.id %> runs/switch8",
+    "<%= config.bin %> <%= command.id %> runs/switch8 --checkpoint 2000 --languages af,am --examples 64 --out af-am.json",
+  ];
+  static override args = {
+    run: Args.string({ required: true, description: "Run directory." }),
+  };
+  static override flags = {
+    checkpoint: Flags.string({ default: "latest", helpValue: "STEP|latest", description: "Which checkpoint." }),
+    languages: Flags.string({ helpValue: "af,am", description: "Only these codes; all of the run's where left out." }),
+    examples: Flags.integer({ min: 1, description: "Examples a language; the run's own number where left out." }),
+    backend: Flags.string({ description: "TensorFlow.js backend; the run's own where left out." }),
+    out: Flags.string({ helpValue: "FILE", description: "Also write the evaluation to this file (JSON)." }),
+  };
+
+  async run(): Promise<EvaluateResult> {
+    const { args, flags } = await this.parse(Evaluate);
+    const { findLanguage, requireLanguages } = await import("../corpus/languages.js");
+    const { languages: list, ...options } = flags;
+    const chosen = list === undefined ? undefined : requireLanguages(list);
+    const { evaluateRun } = await import("../train/evaluateRun.js");
+    const { point, ...result } = await evaluateRun(args.run, { ...options, languages: chosen, log: stderrLog });
+    const rows = Object.entries(point.languages).map(([code, { negLogPerplexity, exampleTokens }]) => ({
+      code,
+      name: findLanguage(code)?.name ?? code,
+      negLogPerplexity,
+      examples: exampleTokens.length,
+      tokens: exampleTokens.reduce((sum, tokens) => sum + tokens, 0),
+    }));
+    const mean = rows.reduce((sum, row) => sum + row.negLogPerplexity, 0) / rows.length;
+    this.log(`step ${point.step}`);
+    this.log(`${"language".padEnd(28)}${"nlp".padStart(10)}${"examples".padStart(10)}${"tokens".padStart(10)}`);
+    for (const { code, name, negLogPerplexity, examples, tokens } of rows) {
+      const figures = [negLogPerplexity.toFixed(4), examples, tokens].map((value) => String(value).padStart(10));
+      this.log(`${`${code.padEnd(8)} ${name}`.padEnd(28)}${figures.join("")}`);
+    }
+    this.log(`${"mean over languages".padEnd(28)}${mean.toFixed(4).padStart(10)}`);
+    for (const file of result.written) this.log(`written: ${file}`);
+    return {
+      run: args.run,
+      step: point.step,
+      meanNegLogPerplexity: mean,
+      languages: Object.fromEntries(rows.map(({ code, ...row }) => [code, row])),
+      routing: point.routing,
+      ...result,
+    };
+  }
+}

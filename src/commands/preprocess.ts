@@ -1,0 +1,170 @@
+import { Flags } from "@oclif/core";
+import { exitCode, usageError } from "../base/errors.js";
+import { stderrLog } from "../base/log.js";
+import { withInterrupt } from "../cli/interrupt.js";
+import { MswitchCommand } from "../cli/mswitchCommand.js";
+import type { Split } from "../corpus/shard.js";
+import type { LanguageSummary, PreprocessSummary } from "../dataset/preprocessSummary.js";
+
+export default class Preprocess extends MswitchCommand {
+  static override summary = "Tokenize mC4 shards into a dataset for training.";
+
+  static override description =
+    `Reads shards named c4-CODE[-validation].tfrecord-IIIII-of-NNNNN.json.gz (gzip, one JSON object a line with a "text" field) and writes a folder that \`mswitch pretrain\` trains from: dataset.json, one Arrow file a shard (OUT/CODE/SPLIT-IIIII-of-NNNNN.arrow, readable by pyarrow, DuckDB and pandas), a copy of the vocabulary, and quarantine.jsonl.
+
+Lines and shards that cannot be read are set aside, counted and listed in quarantine.jsonl with file, line and cause; nothing else is lost, and the exit code is 3. A shard that cannot be opened, or whose worker dies, is left out and named, and the exit code is 1.
+
+Every shard is finished on its own and durably. Stopped at any moment, the same command goes on where it stopped; run again, it redoes only what is missing or changed. Any number of processes, on any number of machines, may work on one folder: give each its --task. The files are the same to the byte for any number of workers, tasks and interruptions.`;
+
+  static override examples = [
+    {
+      description: "Every language that is there, with one worker a core",
+      command: "<%= config.bin %> <%= command.id %> --source corpus --vocab vocab/sample.model --out data/tokens",
+    },
+    {
+      description: "Two languages' training shards, two of them at a time",
+      command:
+        "<%= config.bin %> <%= command.id %> --source 'corpus/c4-{af,am}*' --vocab mt5.model --out tokens --languages af,am --split train --workers 2",
+    },
+    {
+      description: "One of a hundred jobs of a Slurm array (0 to 99); run once without --task to mend what failed",
+      command:
+        "<%= config.bin %> <%= command.id %> --source /mc4 --vocab mt5.model --out /scratch/tokens --task $SLURM_ARRAY_TASK_ID/100",
+    },
+  ];
+
+  static override flags = {
+    source: Flags.string({
+      summary:
+        "Directory of shards, a shard, or a pattern such as 'corpus/c4-{af,am}*.json.gz'; may be given several times.",
+      multiple: true,
+      required: true,
+      helpValue: "DIR|GLOB",
+    }),
+    vocab: Flags.string({ summary: "SentencePiece model.", required: true, helpValue: "FILE.model" }),
+    out: Flags.string({
+      summary: "Folder of the dataset: a new one, or one that an earlier run began.",
+      required: true,
+      helpValue: "DIR",
+    }),
+    languages: Flags.string({
+      summary: "mC4 codes separated by commas, or all that the source has.",
+      default: "all",
+      helpValue: "all|af,am",
+    }),
+    split: Flags.string({
+      summary: "Splits to take, separated by commas.",
+      default: "train,validation",
+      helpValue: "train,validation",
+    }),
+    workers: Flags.integer({ summary: "Shards worked on at a time, each in a thread. Default: one a core.", min: 1 }),
+    task: Flags.string({
+      summary: "Work only on share I, counted from 0, of N equal shares of the shards.",
+      helpValue: "I/N",
+    }),
+    "max-line-bytes": Flags.integer({ summary: "Longer lines are set aside. Default: 16 MiB.", min: 1 }),
+    verify: Flags.boolean({
+      summary: "Read sources and finished shards again and compare their hashes, instead of trusting size and time.",
+    }),
+  };
+
+  async run(): Promise<PreprocessSummary> {
+    const { flags } = await this.parse(Preprocess);
+    const splits = parseSplits(flags.split);
+    const task = flags.task === undefined ? undefined : parseTask(flags.task);
+    const { requireLanguages } = await import("../corpus/languages.js");
+    const languages = flags.languages === "all" ? undefined : requireLanguages(flags.languages);
+    const { createProgress } = await import("../base/progress.js");
+    const { preprocess } = await import("../dataset/preprocess.js");
+    const rates = [
+      { label: "MB/s", scale: 1e-6 },
+      { label: "ktok/s", scale: 1e-3 },
+    ];
+    const summary = await withInterrupt((signal) =>
+      preprocess({
+        sources: flags.source,
+        vocab: flags.vocab,
+        out: flags.out,
+        languages,
+        splits,
+        workers: flags.workers,
+        task,
+        maxLineBytes: flags["max-line-bytes"],
+        verify: flags.verify,
+        log: stderrLog,
+        progress: (parts) => createProgress({ parts, rates }),
+        signal,
+      }),
+    );
+    this.print(summary);
+    if (summary.failed > 0) this.exitWith(exitCode.failed);
+    else if (summary.total.rejected > 0) this.exitWith(exitCode.quarantined);
+    return summary;
+  }
+
+  private print({
+    out,
+    complete,
+    languages,
+    total,
+    tokenized,
+    skipped,
+    rejected,
+    quarantine,
+    failures,
+  }: PreprocessSummary): void {
+    const rows: [string, LanguageSummary][] = [...Object.entries(languages), ["total", total]];
+    this.log(formatRow(["language", "shards", "documents", "tokens", "bytes", "tokens/byte", "set aside"]));
+    for (const [name, sum] of rows) {
+      const density = sum.bytes > 0 ? (sum.tokens / sum.bytes).toFixed(4) : "-";
+      this.log(formatRow([name, sum.shards, sum.documents, sum.tokens, sum.bytes, density, sum.rejected]));
+    }
+    this.log("");
+    if (total.rejected > 0) {
+      const causes = Object.entries(rejected).map(([cause, count]) => `${cause} ${count}`);
+      const place = quarantine ? `listed in ${quarantine}` : "listed in quarantine.jsonl when the last task is done";
+      this.log(`${total.rejected} set aside (${causes.join(", ")}), ${place}`);
+    }
+    for (const { file, why } of failures) this.log(`left out: ${file}: ${why}`);
+    if (failures.length > 0) this.log("run the same command again to try the shards that were left out");
+    const state = complete ? "dataset.json is written" : "dataset.json is written when the last task is done";
+    this.log(`${out}: ${tokenized} shards tokenized, ${skipped} were done already; ${state}`);
+  }
+}
+
+const columnWidths = [10, 7, 12, 16, 17, 12, 10];
+
+function formatRow(cells: (string | number)[]): string {
+  return cells
+    .map((cell, i) => {
+      const text = typeof cell === "number" ? cell.toLocaleString("en-US") : cell;
+      return i === 0 ? text.padEnd(columnWidths[i]) : text.padStart(columnWidths[i]);
+    })
+    .join("");
+}
+
+function parseSplits(list: string): Split[] {
+  return list.split(",").map((name) => {
+    const split = name.trim();
+    if (split !== "train" && split !== "validation") {
+      throw usageError(`unknown split ${split}`, {
+        where: "--split",
+        hint: "give train, validation or both: train,validation",
+      });
+    }
+    return split;
+  });
+}
+
+function parseTask(text: string): { index: number; count: number } {
+  const match = /^(\d+)\/(\d+)$/.exec(text);
+  const [index, count] = [Number(match?.[1]), Number(match?.[2])];
+  if (match === null || index >= count) {
+    throw usageError(`${text} is no task`, {
+      where: "--task",
+      why: "it must be I/N with I from 0 to N - 1",
+      hint: "of four tasks: 0/4, 1/4, 2/4, 3/4",
+    });
+  }
+  return { index, count };
+}

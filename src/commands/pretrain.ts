@@ -1,0 +1,72 @@
+import { Args, Flags } from "@oclif/core";
+import { exitCode } from "../base/errors.js";
+import { stderrLog } from "../base/log.js";
+import { withInterrupt } from "../cli/interrupt.js";
+import { MswitchCommand } from "../cli/mswitchCommand.js";
+import type { PretrainResult } from "../train/pretrain.js";
+
+export default class Pretrain extends MswitchCommand {
+  static override summary = "Train a model, or go on with its training, as a pipeline file says.";
+
+  static override description =
+    `A pipeline file (YAML) names a tokenized dataset, a model, and how it is trained; pipelines/ has
+annotated ones. Everything goes to the run directory: config.yaml (resolved), run.json, environment.json, log.txt,
+metrics.jsonl, tensorboard/, checkpoints/ and eval/. A checkpoint is a Hugging Face model directory with the optimizer's
+state beside it.
+
+The same command goes on with a run that was stopped or killed, from its last complete checkpoint, and ends with the same
+bytes as if it had never stopped. Ctrl-C or SIGTERM finish the step and write a checkpoint first (exit code 130). A run
+directory with another configuration is refused; only these keys may change on the way: name, dataset (the same content
+elsewhere), run, evaluation.every, checkpoints, logEvery, backend (results then agree but for rounding), and steps where the
+learning rate has no ramp down.
+
+Relative paths, in the file and in flags, are relative to the working directory.`;
+
+  static override examples = [
+    "<%= config.bin %> <%= command.id %> pipelines/demo-dense.yaml",
+    "<%= config.bin %> <%= command.id %> pipelines/demo-switch.yaml --run runs/sixteen --set model.switch.experts=16 --set steps=1000",
+    {
+      description: "Go on with a run from its own directory:",
+      command: "<%= config.bin %> <%= command.id %> runs/sixteen/config.yaml",
+    },
+  ];
+
+  static override args = {
+    pipeline: Args.string({ description: "Pipeline file.", required: true }),
+  };
+
+  static override flags = {
+    run: Flags.string({ description: "Run directory, instead of the file's." }),
+    set: Flags.string({
+      description: "Another value for a key, written path=value with the value in YAML; may be given more than once.",
+      multiple: true,
+      multipleNonGreedy: true,
+      default: [],
+    }),
+    backend: Flags.string({ description: "TensorFlow.js backend; the best one found where left out (see `doctor`)." }),
+  };
+
+  async run(): Promise<PretrainResult> {
+    const { args, flags } = await this.parse(Pretrain);
+    const { set: sets, run, backend } = flags;
+    const { pretrain } = await import("../train/pretrain.js");
+    const { createProgress } = await import("../base/progress.js");
+    // Elsewhere than on a terminal the log's own lines tell the progress.
+    const progress = process.stderr.isTTY ? createProgress : undefined;
+    const result = await withInterrupt((signal) =>
+      pretrain(args.pipeline, { sets, run, backend, log: stderrLog, signal, progress }),
+    );
+    const { step, steps, evaluation, checkpoint } = result;
+    this.log(`${result.name}: step ${step} of ${steps}${result.interrupted ? ", interrupted" : ""}`);
+    if (evaluation) {
+      const { mean, languages, best, worst } = evaluation;
+      this.log(
+        `  nlp ${mean.toFixed(4)} over ${languages} languages at step ${evaluation.step}, best ${best}, worst ${worst}`,
+      );
+    }
+    this.log(`  run ${result.run}`);
+    if (checkpoint) this.log(`  checkpoint ${checkpoint}`);
+    if (result.interrupted) this.exitWith(exitCode.interrupted);
+    return result;
+  }
+}

@@ -1,0 +1,63 @@
+import { Args, Flags } from "@oclif/core";
+import { usageError } from "../base/errors.js";
+import { stderrLog } from "../base/log.js";
+import { MswitchCommand } from "../cli/mswitchCommand.js";
+import type { Summary } from "../eval/summary.js";
+
+interface ReportResult {
+  page: string;
+  baseline: string;
+  candidates: { name: string; finished: boolean; headline: string; tasks: Summary; languages: Summary }[];
+}
+
+export default class Report extends MswitchCommand {
+  static override summary = "Compare runs with a baseline: how much sooner are they as good, language by language?";
+  static override description =
+    "Writes index.html (one self-contained page), report.md with figures/*.svg, speedups.csv and speedups.json. Runs must share vocabulary, dataset and validation examples. Unfinished runs are compared as they stand, and the report says so.";
+  static override examples = [
+    "<%= config.bin %> report runs/dense runs/switch8 --out report",
+    "<%= config.bin %> report runs/dense runs/switch8 runs/switch32 --out report --json",
+  ];
+  static override strict = false;
+  static override args = {
+    baseline: Args.string({ required: true, description: "run directory of the baseline" }),
+    runs: Args.string({ required: true, description: "run directories of the candidates, one or more" }),
+  };
+  static override flags = {
+    out: Flags.string({ required: true, helpValue: "DIR", description: "where the report goes" }),
+    resamples: Flags.integer({
+      default: 1000,
+      min: 100,
+      max: 100_000,
+      description: "bootstrap resamples of the validation examples, for the intervals",
+    }),
+  };
+
+  async run(): Promise<ReportResult> {
+    const { argv, flags } = await this.parse(Report);
+    const [baselineDir, ...dirs] = argv as string[];
+    const twice = dirs.find((dir, i) => dir === baselineDir || dirs.indexOf(dir) !== i);
+    if (twice) throw usageError("a run is named twice", { where: twice });
+    const { readRun } = await import("../eval/readRun.js");
+    const { writeReport } = await import("../report/writeReport.js");
+    const { caveats, headline, verdict } = await import("../report/headline.js");
+    const [baseline, ...candidates] = await Promise.all([baselineDir, ...dirs].map(readRun));
+    const { data, page } = await writeReport(baseline, candidates, flags.out, { resamples: flags.resamples });
+    for (const candidate of data.candidates) {
+      this.log(`${candidate.name}: ${headline(candidate, "languages")}.`);
+      this.log(verdict(data, candidate, "languages"));
+      for (const caveat of caveats(data, candidate, "languages")) stderrLog.warn(caveat);
+    }
+    this.log(page);
+    return {
+      page,
+      baseline: data.baseline.name,
+      candidates: data.candidates.map((candidate) => ({
+        name: candidate.name,
+        finished: candidate.finished,
+        headline: headline(candidate, "languages"),
+        ...candidate.summaries,
+      })),
+    };
+  }
+}

@@ -1,0 +1,105 @@
+import { Flags } from "@oclif/core";
+import { exitCode, usageError } from "../../base/errors.js";
+import { stderrLog } from "../../base/log.js";
+import { withInterrupt } from "../../cli/interrupt.js";
+import { MswitchCommand } from "../../cli/mswitchCommand.js";
+import type { TrainedVocabulary } from "../../vocab/trainVocabulary.js";
+
+/** Special pieces and bytes, and at least one piece to write text with. */
+const smallestSize = 3 + 256 + 1;
+
+export default class VocabTrain extends MswitchCommand {
+  static override summary = "Train a SentencePiece vocabulary on mC4 shards, as mT5's was.";
+
+  static override description =
+    `Samples sentences of the training shards, language by language with shares p ∝ documents^alpha, and runs SentencePiece's own trainer on them: spm_train if it is on the PATH, or else the Python package sentencepiece. Options are mT5's: unigram pieces, byte fallback, nmt_nfkc normalization, pad 0, eos 1, unk 2, no bos; T5's 100 sentinels are counted down from above the pieces.
+
+Prints how many bytes of each language make a token. The same shards, options, seed and version of SentencePiece give the same file.`;
+
+  static override examples = [
+    {
+      description: "32,000 pieces for every language that is there",
+      command: "<%= config.bin %> <%= command.id %> --source corpus --size 32000 --out my.model",
+    },
+    {
+      description: "mT5's size, for two languages, with the Python package of a virtual environment",
+      command:
+        "<%= config.bin %> <%= command.id %> --source /mc4 --languages af,am --size 250000 --out af-am.model --python ~/venv/bin/python",
+    },
+  ];
+
+  static override flags = {
+    source: Flags.string({
+      summary:
+        "Directory of shards, a shard, or a pattern such as 'corpus/c4-{af,am}*.json.gz'; may be given several times. Only training shards are read.",
+      multiple: true,
+      required: true,
+      helpValue: "DIR|GLOB",
+    }),
+    size: Flags.integer({
+      summary: "Pieces, 3 special and 256 byte pieces among them (mT5: 250000).",
+      required: true,
+      min: smallestSize,
+    }),
+    out: Flags.string({ summary: "File to write.", required: true, helpValue: "FILE.model" }),
+    languages: Flags.string({
+      summary: "mC4 codes separated by commas, or all that the source has.",
+      default: "all",
+      helpValue: "all|af,am",
+    }),
+    alpha: Flags.string({
+      summary:
+        "Exponent of the languages' shares: 1 follows the number of documents, 0 makes all equal. Default: 1/3.3, mT5's.",
+    }),
+    "max-sentences": Flags.integer({ summary: "Lines of text to train on, at most.", default: 1_000_000, min: 1 }),
+    coverage: Flags.string({
+      summary: "Share of all characters that get a piece of their own; the rarer ones are spelt in bytes.",
+      default: "0.99999",
+    }),
+    seed: Flags.integer({ summary: "Chooses the sentences.", default: 1, min: 0 }),
+    python: Flags.string({
+      summary: "Python that has the package sentencepiece, to be used instead of spm_train.",
+      helpValue: "FILE",
+    }),
+  };
+
+  async run(): Promise<TrainedVocabulary> {
+    const { flags } = await this.parse(VocabTrain);
+    const alpha = flags.alpha === undefined ? 1 / 3.3 : numberBetween("alpha", flags.alpha, 0, 1);
+    const coverage = numberBetween("coverage", flags.coverage, 0.9, 1);
+    const { requireLanguages } = await import("../../corpus/languages.js");
+    const { trainVocabulary } = await import("../../vocab/trainVocabulary.js");
+    const result = await withInterrupt((signal) =>
+      trainVocabulary({
+        sources: flags.source,
+        languages: flags.languages === "all" ? undefined : requireLanguages(flags.languages),
+        size: flags.size,
+        out: flags.out,
+        alpha,
+        maxSentences: flags["max-sentences"],
+        coverage,
+        seed: flags.seed,
+        python: flags.python,
+        log: stderrLog,
+        signal,
+      }),
+    );
+    this.log("language  documents  sentences      bytes     tokens  bytes/token");
+    for (const { language, documents, sentences, bytes, tokens, bytesPerToken } of result.languages) {
+      const columns = [documents, sentences, bytes, tokens].map((n, i) => String(n).padStart(i < 2 ? 11 : 11));
+      this.log(`${language.padEnd(8)}${columns.join("")}${bytesPerToken.toFixed(2).padStart(13)}`);
+    }
+    this.log(`${result.out}: ${result.size} pieces, made by ${result.trainer}`);
+    if (result.rejected > 0) this.exitWith(exitCode.quarantined);
+    return result;
+  }
+}
+
+function numberBetween(flag: string, text: string, low: number, high: number): number {
+  const fraction = /^\s*([\d.]+)\s*\/\s*([\d.]+)\s*$/.exec(text);
+  const value = fraction ? Number(fraction[1]) / Number(fraction[2]) : Number(text);
+  if (text.trim() !== "" && value >= low && value <= high) return value;
+  throw usageError(`--${flag} ${text} is not a number between ${low} and ${high}`, {
+    hint: `--${flag} 0.99, or --${flag} 1/3.3`,
+  });
+}

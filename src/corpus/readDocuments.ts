@@ -1,0 +1,78 @@
+import { createHash } from "node:crypto";
+import { createReadStream } from "node:fs";
+import type { Document, Rejection } from "./document.js";
+import { extractText } from "./extractText.js";
+import { compressedChunkBytes, GzipFault, gunzip } from "./gunzip.js";
+import { LineSplitter } from "./lineSplitter.js";
+import { readAhead } from "./readAhead.js";
+
+export interface ReadDocumentsOptions {
+  /** Longer lines are rejected as they stream by. Default 16 MiB; mC4's longest page has 190,000 characters. */
+  maxLineBytes?: number;
+}
+
+/** What is known of a shard once it has been read. */
+export interface ShardSummary {
+  /** SHA-256 of the compressed file, in hex: of all its bytes, but where a rejection says that it was unreadable. */
+  sha256: string;
+  /** Compressed bytes read. */
+  bytes: number;
+  /** Lines read to their end, blank and rejected ones included. */
+  lines: number;
+}
+
+/** Some documents and rejections of a shard, both in the order of lines. Chunks follow the order of the shard. */
+export interface DocumentChunk {
+  documents: Document[];
+  rejections: Rejection[];
+  /** On the last chunk, and only there. */
+  summary?: ShardSummary;
+}
+
+/**
+ * Reads a shard: gunzip, lines, the `text` field of each. Never throws for what the shard holds, nor where it cannot be read:
+ * bad lines are rejected one by one, and a fault of the compressed file after all documents that could be decoded before it. A
+ * line that such a fault has cut is no document. Blank lines are no documents and no faults.
+ *
+ * Memory: a few dozen megabytes and `maxLineBytes` at most, however large the shard or its lines inflate.
+ */
+export async function* readDocuments(
+  path: string,
+  { maxLineBytes = 16 * 2 ** 20 }: ReadDocumentsOptions = {},
+): AsyncGenerator<DocumentChunk, void> {
+  let chunk: DocumentChunk = { documents: [], rejections: [] };
+  const splitter = new LineSplitter(maxLineBytes, (bytes, line, length) => {
+    if (!bytes) {
+      const detail = `the line has ${length} bytes, the limit is ${maxLineBytes}`;
+      chunk.rejections.push({ cause: "line-too-long", line, detail });
+    } else if (!isBlank(bytes)) {
+      const text = extractText(bytes);
+      if (text instanceof Uint8Array) chunk.documents.push({ text, line });
+      else chunk.rejections.push({ ...text, line });
+    }
+  });
+  const hash = createHash("sha256");
+  let bytes = 0;
+  const open = () => createReadStream(path, { highWaterMark: compressedChunkBytes });
+  const onCompressed = (compressed: Uint8Array): void => {
+    hash.update(compressed);
+    bytes += compressed.length;
+  };
+  try {
+    for await (const piece of readAhead(gunzip(open, onCompressed))) {
+      splitter.push(piece);
+      if (chunk.documents.length > 0 || chunk.rejections.length > 0) yield chunk;
+      chunk = { documents: [], rejections: [] };
+    }
+    splitter.end();
+  } catch (error) {
+    if (!(error instanceof GzipFault)) throw error;
+    chunk.rejections.push({ cause: error.rejection, line: splitter.lines + 1, detail: error.message });
+  }
+  yield { ...chunk, summary: { sha256: hash.digest("hex"), bytes, lines: splitter.lines } };
+}
+
+/** Whether a line holds nothing but JSON's white space. */
+function isBlank(line: Uint8Array): boolean {
+  return line.every((byte) => byte === 0x20 || byte === 0x09 || byte === 0x0d);
+}

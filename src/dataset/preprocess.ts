@@ -1,0 +1,204 @@
+import { availableParallelism } from "node:os";
+import { join } from "node:path";
+import pLimit from "p-limit";
+import { exitCode, MswitchError } from "../base/errors.js";
+import { type Log, silentLog } from "../base/log.js";
+import type { Progress } from "../base/progress.js";
+import { workerUrl } from "../base/workerUrl.js";
+import { discoverShards } from "../corpus/discoverShards.js";
+import type { Shard, Split } from "../corpus/shard.js";
+import { loadVocabulary } from "../vocab/loadVocabulary.js";
+import { quarantineFile, sumOf, writeManifest } from "./buildManifest.js";
+import type { ShardRecord } from "./manifest.js";
+import { outputError } from "./outputError.js";
+import { prepareOutput } from "./prepareOutput.js";
+import { type PreprocessSummary, summarize } from "./preprocessSummary.js";
+import { type ShardOutcome, ShardPool } from "./shardPool.js";
+import {
+  isCurrent,
+  type KnownShard,
+  listRecords,
+  recordedOptions,
+  recordPath,
+  tokenFileName,
+  type Wanted,
+} from "./shardRecord.js";
+
+/** mC4's longest page has 190,000 characters; longer lines are faults more often than documents. */
+export const defaultMaxLineBytes = 16 * 2 ** 20;
+
+/** Text grows about this much when it is inflated: only the bars between two shards rest on it. */
+const gzipRatio = 3;
+
+const warningsPerShard = 5;
+const warningsInAll = 100;
+
+export interface PreprocessOptions {
+  /** Directories, files or patterns of mC4 shards. */
+  sources: string[];
+  /** A SentencePiece `.model` file. */
+  vocab: string;
+  /** The dataset's folder. */
+  out: string;
+  languages?: string[];
+  splits?: Split[];
+  /** Worker threads; default one a core. */
+  workers?: number;
+  /** Take only the share `index` (from 0) of `count` of the shards. */
+  task?: { index: number; count: number };
+  maxLineBytes?: number;
+  /** Read every source and output again and compare hashes, instead of trusting size and time. */
+  verify?: boolean;
+  log?: Log;
+  /** Makes the bars: parts are languages, totals compressed bytes, amounts text bytes and tokens. */
+  progress?: (parts: { name: string; total: number }[]) => Progress;
+  signal?: AbortSignal;
+}
+
+/**
+ * Tokenizes an mC4-shaped corpus into a dataset folder, or finishes or mends what an earlier run left there: only shards that are
+ * missing, changed or damaged are worked on. Files depend on the sources, the vocabulary and the options alone, never on the
+ * number of workers or processes or on what was interrupted.
+ *
+ * Bad lines and damaged shards are quarantined and counted; a shard that cannot be read or whose worker dies is left out and
+ * named in `failures`.
+ *
+ * @throws usageError before any work for a bad source, vocabulary, selection or output folder; MswitchError where the output
+ *   cannot be written, or (exit code 130) when `signal` was aborted: the same call then goes on where it stopped
+ */
+export async function preprocess(options: PreprocessOptions): Promise<PreprocessSummary> {
+  const { sources, out, languages, splits, task, signal, verify = false, log = silentLog } = options;
+  const maxLineBytes = options.maxLineBytes ?? defaultMaxLineBytes;
+  const vocabulary = loadVocabulary(options.vocab);
+  const listed = await discoverShards(sources, { languages, splits });
+  const mine = task ? listed.filter((_, i) => i % task.count === task.index) : listed;
+
+  try {
+    const known = await prepareOutput(out, vocabulary, listed);
+    const wanted = { vocabulary: vocabulary.fingerprint, options: recordedOptions({ maxLineBytes }), verify };
+    const { done, todo } = await divide(out, mine, known, wanted, signal);
+    if (done.length > 0) log.info(`${done.length} of ${mine.length} shards are done already`);
+
+    const pool = new ShardPool(workerUrl("./shardWorker", import.meta.url), { out, vocabulary, maxLineBytes });
+    const progress = todo.length > 0 ? options.progress?.(partsOf(todo)) : undefined;
+    const drop = (): void => pool.dropAll();
+    signal?.addEventListener("abort", drop);
+    let result: TokenizeResult;
+    try {
+      result = await tokenizeAll(todo, pool, options, progress);
+    } finally {
+      signal?.removeEventListener("abort", drop);
+      progress?.stop();
+      await pool.close();
+    }
+    if (signal?.aborted) {
+      throw new MswitchError("interrupted", {
+        where: out,
+        why: `${done.length + result.records.length} of ${mine.length} shards are done`,
+        hint: "the same command goes on from there",
+        exitCode: exitCode.interrupted,
+      });
+    }
+    const written = !task || (await allRecorded(out, listed));
+    if (written) await writeManifest(out, vocabulary);
+    const { records, failures } = result;
+    const quarantine = written ? join(out, quarantineFile) : null;
+    return summarize({
+      out,
+      records: [...done, ...records],
+      skipped: done.length,
+      failures,
+      quarantine,
+      complete: written,
+    });
+  } catch (error) {
+    throw outputError(out, error) ?? error;
+  }
+}
+
+interface TokenizeResult {
+  records: KnownShard[];
+  failures: { file: string; why: string }[];
+}
+
+async function tokenizeAll(
+  todo: Shard[],
+  pool: ShardPool,
+  { signal, workers = availableParallelism(), log: plainLog = silentLog }: PreprocessOptions,
+  progress: Progress | undefined,
+): Promise<TokenizeResult> {
+  const log = progress?.log ?? plainLog;
+  const limit = pLimit(workers);
+  const result: TokenizeResult = { records: [], failures: [] };
+  const warn = createWarner(log);
+  let refused: MswitchError | undefined;
+  const finish = (shard: Shard, outcome: ShardOutcome): void => {
+    if (outcome.kind === "done") {
+      const { rejections: _, ...record } = outcome.record;
+      result.records.push(record);
+      warn(outcome.record);
+    } else if (outcome.kind === "failed") {
+      result.failures.push({ file: shard.path, why: outcome.why });
+      log.warn(`${shard.path}: the shard was left out: ${outcome.why}`);
+    } else if (outcome.kind === "refused") {
+      refused ??= new MswitchError(outcome.what, outcome.details);
+      pool.dropAll();
+    }
+  };
+  const tokenize = async (shard: Shard): Promise<void> => {
+    if (signal?.aborted || refused) return;
+    let advanced = 0;
+    const outcome = await pool.run(shard, ({ tokens, textBytes }) => {
+      const step = Math.min(textBytes / gzipRatio, shard.bytes - advanced);
+      advanced += step;
+      progress?.advance(shard.language, step, [textBytes, tokens]);
+    });
+    progress?.advance(shard.language, shard.bytes - advanced, [0, 0]);
+    finish(shard, outcome);
+  };
+  await Promise.all(todo.map((shard) => limit(tokenize, shard)));
+  if (refused) throw refused;
+  return result;
+}
+
+/** Tells shards whose output stands from those to be worked on. */
+async function divide(
+  out: string,
+  shards: Shard[],
+  known: Map<string, KnownShard>,
+  wanted: Wanted,
+  signal: AbortSignal | undefined,
+): Promise<{ done: KnownShard[]; todo: Shard[] }> {
+  const limit = pLimit(16);
+  const current = await limit.map(shards, async (shard) => {
+    const record = known.get(tokenFileName(shard));
+    return record && !signal?.aborted && (await isCurrent(out, shard, record, wanted)) ? record : undefined;
+  });
+  return {
+    done: current.filter((record) => record !== undefined),
+    todo: shards.filter((_, i) => current[i] === undefined),
+  };
+}
+
+async function allRecorded(out: string, shards: Shard[]): Promise<boolean> {
+  const recorded = new Set(await listRecords(out));
+  return shards.every((shard) => recorded.has(recordPath(out, shard)));
+}
+
+function partsOf(shards: Shard[]): { name: string; total: number }[] {
+  const totals = new Map<string, number>();
+  for (const { language, bytes } of shards) totals.set(language, (totals.get(language) ?? 0) + bytes);
+  return [...totals].map(([name, total]) => ({ name, total }));
+}
+
+/** Names what was set aside, file and line, without flooding: all of it stands in the quarantine file. */
+function createWarner(log: Log): (record: ShardRecord) => void {
+  let left = warningsInAll;
+  return ({ source, rejected, rejections }) => {
+    const shown = rejections.slice(0, Math.min(warningsPerShard, left));
+    left -= shown.length;
+    for (const { line, cause, detail } of shown) log.warn(`${source.path} line ${line}: ${cause}: ${detail}`);
+    const more = sumOf(rejected) - shown.length;
+    if (more > 0 && shown.length > 0) log.warn(`${source.path}: ${more} more set aside`);
+  };
+}

@@ -1,0 +1,72 @@
+import { addCounts, sumOf } from "./buildManifest.js";
+import type { KnownShard } from "./shardRecord.js";
+
+export interface LanguageSummary {
+  shards: number;
+  documents: number;
+  tokens: number;
+  /** UTF-8 bytes of the kept texts. */
+  bytes: number;
+  rejected: number;
+}
+
+/** What a run of `preprocess` answers for: the shards it was asked for, whether it tokenized them or found them done. */
+export interface PreprocessSummary {
+  out: string;
+  /** Whether `dataset.json` was written; not by one of several tasks, but by the last. */
+  complete: boolean;
+  /** Shards found done, shards tokenized now, shards left out. */
+  skipped: number;
+  tokenized: number;
+  failed: number;
+  languages: Record<string, LanguageSummary>;
+  total: LanguageSummary;
+  /** Number of rejections by cause. */
+  rejected: Record<string, number>;
+  /** Where each of them is listed; null while other tasks are under way. */
+  quarantine: string | null;
+  /** Shards that could not be read or whose worker died: no part of the dataset until a later run mends it. */
+  failures: { file: string; why: string }[];
+}
+
+export function summarize({
+  out,
+  complete,
+  skipped,
+  records,
+  failures,
+  quarantine,
+}: Pick<PreprocessSummary, "out" | "complete" | "skipped" | "failures" | "quarantine"> & {
+  records: KnownShard[];
+}): PreprocessSummary {
+  const rejected: Record<string, number> = {};
+  const languages: Record<string, LanguageSummary> = {};
+  const total = emptySummary();
+  for (const record of records.sort((a, b) => (a.language < b.language ? -1 : a.language > b.language ? 1 : 0))) {
+    addCounts(rejected, record.rejected);
+    languages[record.language] ??= emptySummary();
+    for (const sum of [languages[record.language], total]) {
+      sum.shards++;
+      sum.documents += record.documents;
+      sum.tokens += record.tokens;
+      sum.bytes += record.textBytes;
+      sum.rejected += sumOf(record.rejected);
+    }
+  }
+  return {
+    out,
+    complete,
+    skipped,
+    tokenized: records.length - skipped,
+    failed: failures.length,
+    languages,
+    total,
+    rejected,
+    quarantine,
+    failures: failures.sort((a, b) => (a.file < b.file ? -1 : 1)),
+  };
+}
+
+function emptySummary(): LanguageSummary {
+  return { shards: 0, documents: 0, tokens: 0, bytes: 0, rejected: 0 };
+}

@@ -1,0 +1,61 @@
+import { Worker } from "node:worker_threads";
+import { messageOf } from "../base/errors.js";
+import type { Shard } from "../corpus/shard.js";
+import type { ShardReply, ShardRequest, ShardWorkerData } from "./shardProtocol.js";
+import type { ShardProgress } from "./tokenizeShard.js";
+
+export type ShardOutcome = Exclude<ShardReply, { kind: "progress" }>;
+
+/**
+ * Worker threads that tokenize one shard each at a time. A worker that dies takes down the shard it had in hand and no other: the
+ * next shard gets a new worker.
+ */
+export class ShardPool {
+  private readonly idle: Worker[] = [];
+  private readonly all = new Set<Worker>();
+  private readonly drop = new Int32Array(new SharedArrayBuffer(4));
+
+  /** @param url the compiled worker module */
+  constructor(
+    private readonly url: URL,
+    private readonly data: Omit<ShardWorkerData, "drop">,
+  ) {}
+
+  /** Tokenizes a shard in an idle worker or a new one; never rejects. */
+  run(shard: Shard, onProgress: (progress: ShardProgress) => void): Promise<ShardOutcome> {
+    const worker = this.idle.pop() ?? this.start();
+    return new Promise((resolve) => {
+      const end = (outcome: ShardOutcome, alive: boolean): void => {
+        worker.removeAllListeners();
+        // Without a listener a late error would end the process.
+        worker.on("error", () => this.all.delete(worker));
+        if (alive) this.idle.push(worker);
+        else this.all.delete(worker);
+        resolve(outcome);
+      };
+      worker.removeAllListeners();
+      worker.on("message", (reply: ShardReply) => {
+        if (reply.kind === "progress") onProgress(reply.progress);
+        else end(reply, true);
+      });
+      worker.on("error", (error) => end({ kind: "failed", why: `its worker crashed (${messageOf(error)})` }, false));
+      worker.on("exit", (code) => end({ kind: "failed", why: `its worker ended early (code ${code})` }, false));
+      worker.postMessage(shard satisfies ShardRequest);
+    });
+  }
+
+  /** Lets the shards in hand be dropped at their next piece. */
+  dropAll(): void {
+    Atomics.store(this.drop, 0, 1);
+  }
+
+  async close(): Promise<void> {
+    await Promise.all([...this.all].map((worker) => worker.terminate()));
+  }
+
+  private start(): Worker {
+    const worker = new Worker(this.url, { workerData: { ...this.data, drop: this.drop } satisfies ShardWorkerData });
+    this.all.add(worker);
+    return worker;
+  }
+}

@@ -1,0 +1,23 @@
+import type { ErrorDetails } from "../base/errors.js";
+import type { Shard } from "../corpus/shard.js";
+import type { ShardRecord } from "./manifest.js";
+import type { ShardProgress, TokenizeOptions } from "./tokenizeShard.js";
+
+/** What a worker is started with. */
+export interface ShardWorkerData extends TokenizeOptions {
+  /** Its one element is set to 1 when shards in work are to be dropped. */
+  drop: Int32Array;
+}
+
+/** To a worker: tokenize this shard. One at a time. */
+export type ShardRequest = Shard;
+
+/** From a worker: any number of reports, then one outcome. */
+export type ShardReply =
+  | { kind: "progress"; progress: ShardProgress }
+  | { kind: "done"; record: ShardRecord }
+  | { kind: "dropped" }
+  /** This shard failed; the others are not concerned. */
+  | { kind: "failed"; why: string }
+  /** The output cannot be written or the vocabulary not be used: no other shard would fare better. */
+  | { kind: "refused"; what: string; details: ErrorDetails };

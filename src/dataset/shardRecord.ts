@@ -1,0 +1,124 @@
+import { readdir, readFile, rm, stat } from "node:fs/promises";
+import { join } from "node:path";
+import { isTemporaryName, syncDirectory, writeFileAtomic } from "../base/atomicFile.js";
+import { sha256File } from "../base/hash.js";
+import type { Shard } from "../corpus/shard.js";
+import { type ShardRecord, shardRecordSchema } from "./manifest.js";
+
+/** Rejections listed in a shard's record; all of them are counted. */
+export const maxListedRejections = 1000;
+
+/** The options that decide a shard's output, as they stand in its record. */
+export function recordedOptions({ maxLineBytes }: { maxLineBytes: number }): ShardRecord["options"] {
+  return { maxLineBytes };
+}
+
+/** Folder of the records inside a dataset's. */
+export const recordFolder = ".records";
+
+/** A shard's record without its list of rejections, which may be long. */
+export type KnownShard = Omit<ShardRecord, "rejections">;
+
+type ShardKey = Pick<Shard, "language" | "split" | "index" | "count">;
+
+function stem({ language, split, index, count }: ShardKey): string {
+  const number = (value: number): string => String(value).padStart(5, "0");
+  return `${language}/${split}-${number(index)}-of-${number(count)}`;
+}
+
+/** Name of a shard's Arrow file, relative to the dataset's folder: `af/train-00000-of-00002.arrow`. */
+export function tokenFileName(shard: ShardKey): string {
+  return `${stem(shard)}.arrow`;
+}
+
+/** Path of a shard's record. */
+export function recordPath(out: string, shard: ShardKey): string {
+  return join(out, recordFolder, `${stem(shard)}.json`);
+}
+
+/** Reads a record, or undefined where there is none that can be read: such a shard is not done. */
+async function readRecord(path: string): Promise<ShardRecord | undefined> {
+  try {
+    return shardRecordSchema.parse(JSON.parse(await readFile(path, "utf8")));
+  } catch {
+    return undefined;
+  }
+}
+
+/** Marks a shard done. Its Arrow file must stand already. */
+export async function writeRecord(out: string, record: ShardRecord): Promise<void> {
+  await writeFileAtomic(recordPath(out, record), `${JSON.stringify(record)}\n`);
+}
+
+/** Marks a shard as not done, durably, before its Arrow file is replaced. */
+export async function removeRecord(out: string, shard: ShardKey): Promise<void> {
+  const path = recordPath(out, shard);
+  await rm(path, { force: true });
+  await syncDirectory(join(path, "..")).catch(() => undefined);
+}
+
+/** Paths of the records of a dataset, by language, split and index. */
+export async function listRecords(out: string): Promise<string[]> {
+  const paths: string[] = [];
+  const languages = await readdir(join(out, recordFolder)).catch(() => []);
+  for (const language of languages.sort()) {
+    const names = await readdir(join(out, recordFolder, language));
+    const whole = names.filter((name) => name.endsWith(".json") && !isTemporaryName(name));
+    for (const name of whole.sort()) paths.push(join(out, recordFolder, language, name));
+  }
+  return paths;
+}
+
+/** Yields the readable records among `paths`, in their order; a few are held at a time. */
+export async function* readRecords(paths: string[]): AsyncGenerator<ShardRecord> {
+  const readAhead = 32;
+  for (let i = 0; i < paths.length; i += readAhead) {
+    for (const record of await Promise.all(paths.slice(i, i + readAhead).map(readRecord))) if (record) yield record;
+  }
+}
+
+/** What a shard's output must have been made with to stand. */
+export interface Wanted {
+  /** Fingerprint of the vocabulary. */
+  vocabulary: string;
+  options: ShardRecord["options"];
+  /** Read source and output in full and compare their hashes. */
+  verify: boolean;
+}
+
+/**
+ * Whether a record still says the truth about its source and its Arrow file.
+ *
+ * The Arrow file is taken for whole when it has the recorded size. The source is taken for unchanged when it has the recorded
+ * path and size and its inode was not touched (ctime: also by a copy that keeps the modification time) since the record was
+ * written; where any of that fails but the size, its hash decides. What escapes is a file of equal size put in place by renaming
+ * a folder above it, or a clock set back; `verify` trusts nothing but hashes.
+ */
+export async function isCurrent(out: string, shard: Shard, record: KnownShard, wanted: Wanted): Promise<boolean> {
+  if (record.vocabulary !== wanted.vocabulary || !sameOptions(record.options, wanted.options)) return false;
+  if (record.source.name !== shard.name || record.source.bytes !== shard.bytes) return false;
+  if (record.output.file !== tokenFileName(shard)) return false;
+  const output = join(out, record.output.file);
+  const written = await stat(output).catch(() => undefined);
+  if (written?.size !== record.output.bytes) return false;
+  if (wanted.verify && (await sha256File(output)) !== record.output.sha256) return false;
+  const [source, marker] = await Promise.all([
+    stat(shard.path).catch(() => undefined),
+    stat(recordPath(out, shard)).catch(() => undefined),
+  ]);
+  if (source === undefined || marker === undefined) return false;
+  const untouched = record.source.path === shard.path && source.ctimeMs < marker.mtimeMs;
+  if (untouched && !wanted.verify) return true;
+  if ((await sha256File(shard.path).catch(() => "")) !== record.source.sha256) return false;
+  if (untouched) return true;
+  // Written anew, so that the next run need not read the source again.
+  const whole = await readRecord(recordPath(out, shard));
+  if (whole === undefined) return false;
+  await writeRecord(out, { ...whole, source: { ...whole.source, path: shard.path } });
+  return true;
+}
+
+function sameOptions(a: ShardRecord["options"], b: ShardRecord["options"]): boolean {
+  const keys = Object.keys(a);
+  return keys.length === Object.keys(b).length && keys.every((key) => a[key] === b[key]);
+}

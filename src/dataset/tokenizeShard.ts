@@ -1,0 +1,107 @@
+import { stat } from "node:fs/promises";
+import { join } from "node:path";
+import { withAtomicFile } from "../base/atomicFile.js";
+import type { Rejection } from "../corpus/document.js";
+import { readDocuments } from "../corpus/readDocuments.js";
+import type { Shard } from "../corpus/shard.js";
+import type { Encoder } from "../vocab/encoder.js";
+import type { Vocabulary } from "../vocab/vocabulary.js";
+import { TokenFileWriter } from "./arrowWriter.js";
+import { datasetFormat, type ShardRecord } from "./manifest.js";
+import { maxListedRejections, recordedOptions, removeRecord, tokenFileName, writeRecord } from "./shardRecord.js";
+import { tokenTypeFor } from "./tokenType.js";
+
+/** What every shard of a run is tokenized with. Plain data, sent to the workers. */
+export interface TokenizeOptions {
+  /** The dataset's folder. */
+  out: string;
+  vocabulary: Vocabulary;
+  maxLineBytes: number;
+}
+
+/** Work done since the last report. */
+export interface ShardProgress {
+  tokens: number;
+  /** UTF-8 bytes of text. */
+  textBytes: number;
+}
+
+/** The shard cannot be tokenized now; nothing is wrong with the others. It is no part of the dataset until a later run mends it. */
+export class ShardFault extends Error {}
+
+/** The run is being ended; the shard was dropped. */
+export class Dropped extends Error {}
+
+/**
+ * Tokenizes one shard: its Arrow file first, then its record. Whatever happens on the way, either both stand and agree, or there
+ * is no record.
+ *
+ * @param dropped asked between pieces of the shard: where it says so, the shard is dropped and leaves nothing behind
+ * @throws ShardFault, Dropped; an error of the file system where the output cannot be written
+ */
+export async function tokenizeShard(
+  shard: Shard,
+  encoder: Encoder,
+  { out, vocabulary, maxLineBytes }: TokenizeOptions,
+  dropped: () => boolean,
+  onProgress: (progress: ShardProgress) => void,
+): Promise<ShardRecord> {
+  const { name, path, language, split, index, count } = shard;
+  const file = tokenFileName(shard);
+  const metadata = { source: name, language, split, vocabulary: vocabulary.fingerprint };
+  const rejected: Record<string, number> = {};
+  const rejections: Rejection[] = [];
+  const totals = { documents: 0, tokens: 0, textBytes: 0 };
+  let source = { bytes: 0, sha256: "" };
+  let output = { bytes: 0, sha256: "" };
+
+  const before = await stateOf(path);
+  await removeRecord(out, shard);
+  await withAtomicFile(join(out, file), async (handle) => {
+    const writer = new TokenFileWriter(handle, tokenTypeFor(vocabulary.embeddingRows), metadata);
+    for await (const chunk of readDocuments(path, { maxLineBytes })) {
+      const progress = { tokens: 0, textBytes: 0 };
+      for (const { text, line } of chunk.documents) {
+        const ids = encoder.encode(text);
+        if (writer.add(ids, line, text.length)) await writer.flush();
+        totals.documents++;
+        progress.tokens += ids.length;
+        progress.textBytes += text.length;
+      }
+      for (const rejection of chunk.rejections) {
+        if (rejection.cause === "unreadable") throw new ShardFault(rejection.detail);
+        rejected[rejection.cause] = (rejected[rejection.cause] ?? 0) + 1;
+        if (rejections.length < maxListedRejections) rejections.push(rejection);
+      }
+      totals.tokens += progress.tokens;
+      totals.textBytes += progress.textBytes;
+      onProgress(progress);
+      if (dropped()) throw new Dropped();
+      if (chunk.summary) source = { bytes: chunk.summary.bytes, sha256: chunk.summary.sha256 };
+    }
+    if ((await stateOf(path)) !== before) throw new ShardFault("the file was changed while it was being read");
+    output = await writer.close();
+  });
+  const record: ShardRecord = {
+    format: datasetFormat,
+    source: { name, path, ...source },
+    language,
+    split,
+    index,
+    count,
+    vocabulary: vocabulary.fingerprint,
+    options: recordedOptions({ maxLineBytes }),
+    ...totals,
+    rejected: Object.fromEntries(Object.entries(rejected).sort()),
+    rejections: rejections.map(({ line, cause, detail }) => ({ line, cause, detail })),
+    output: { file, ...output },
+  };
+  await writeRecord(out, record);
+  return record;
+}
+
+/** Changes whenever the file does. */
+async function stateOf(path: string): Promise<string> {
+  const found = await stat(path).catch(() => undefined);
+  return `${found?.ino} ${found?.size} ${found?.ctimeMs}`;
+}

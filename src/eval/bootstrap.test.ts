@@ -1,0 +1,62 @@
+import { expect, test } from "vitest";
+import { randomStream } from "../base/random.js";
+import { interval95, quantile, resampleCurves } from "./bootstrap.js";
+
+const scores = (steps: number[], logProbs: number[]) => ({ steps, logProbs: Float64Array.from(logProbs) });
+
+test("both runs and all evaluations see the same draw", () => {
+  // The candidate is better by exactly 0.5 nat per token on each example: so it is on every resample.
+  const tokens = Float64Array.from([10, 20, 30]);
+  const base = [-40, -50, -130];
+  const better = base.map((x, i) => x + 0.5 * tokens[i]);
+  const drawn = resampleCurves(scores([1, 2], [...base, ...better]), scores([1], better), tokens, {
+    resamples: 200,
+    seed: 0,
+    key: "af",
+  });
+  for (let r = 0; r < 200; r++) {
+    expect(drawn.candidate[r]).toBe(drawn.baseline[2 * r + 1]);
+    expect(drawn.candidate[r] - drawn.baseline[2 * r]).toBeCloseTo(0.5, 12);
+  }
+  expect(new Set(drawn.candidate).size).toBeGreaterThan(3);
+});
+
+test("is a pure function of seed and key", () => {
+  const draw = (seed: number, key: string) =>
+    resampleCurves(scores([1], [-4, -5, -6]), scores([1], [-1, -2, -3]), Float64Array.from([1, 1, 1]), {
+      resamples: 50,
+      seed,
+      key,
+    });
+  expect(draw(1, "af")).toEqual(draw(1, "af"));
+  expect(draw(1, "af")).not.toEqual(draw(2, "af"));
+  expect(draw(1, "af")).not.toEqual(draw(1, "am"));
+});
+
+test("quantiles are linear between order statistics", () => {
+  expect(quantile([1, 2, 4], 0.5)).toBe(2);
+  expect(quantile([1, 2, 4], 0.75)).toBe(3);
+  expect(interval95(new Float64Array(0))).toBeNull();
+});
+
+test("a 95 % interval holds the true gain in about 95 of 100 experiments", () => {
+  const experiments = 400;
+  const examples = 60;
+  const truth = 0.2;
+  let held = 0;
+  for (let k = 0; k < experiments; k++) {
+    const random = randomStream(7, k);
+    const tokens = new Float64Array(examples).fill(30);
+    const base = Array.from({ length: examples }, () => 30 * (-3 + random.normal()));
+    const candidate = base.map((x) => x + 30 * (truth + 0.4 * random.normal()));
+    const drawn = resampleCurves(scores([1], base), scores([1], candidate), tokens, {
+      resamples: 300,
+      seed: k,
+      key: "x",
+    });
+    const [low, high] = interval95(drawn.candidate.map((q, r) => q - drawn.baseline[r]))!;
+    if (low <= truth && truth <= high) held++;
+  }
+  expect(held / experiments).toBeGreaterThan(0.9);
+  expect(held / experiments).toBeLessThan(0.985);
+});

@@ -1,0 +1,97 @@
+import * as tf from "@tensorflow/tfjs-core";
+import { afterAll, beforeAll, describe, expect, test } from "vitest";
+import { loadBackend } from "../backends/loadBackend.js";
+import { randomStream } from "../base/random.js";
+import type { ModelConfig } from "../model/config.js";
+import { disposeExampleLogProbs, exampleLogProbs } from "../model/exampleLogProbs.js";
+import { disposeParameters, initParameters, type Parameters } from "../model/parameters.js";
+import { preset } from "../model/presets.js";
+import type { ValidationExamples } from "../stream/batch.js";
+import { evaluateModel } from "./evaluateModel.js";
+
+const lengths = { inputs: 16, tokens: 15, targets: 8 };
+const small = { vocabSize: 128, dModel: 16, dKv: 8, dFf: 16, heads: 2 };
+const base = preset("tiny-switch");
+const config: ModelConfig = { ...base, ...small, switch: { ...base.switch!, experts: 4, group: "sequence" } };
+
+/** Examples of a language, some shorter than others. */
+function examplesOf(language: string, batchSize: number): ValidationExamples {
+  const random = randomStream("examples", language);
+  const fill = (length: number): Int32Array => {
+    const ids = new Int32Array(batchSize * length);
+    for (let row = 0; row < batchSize; row++) {
+      const real = Math.max(2, length - (row % 9));
+      for (let i = 0; i < real; i++) ids[row * length + i] = 2 + random.integer(100);
+    }
+    return ids;
+  };
+  return { language, batchSize, lengths, inputs: fill(lengths.inputs), targets: fill(lengths.targets) };
+}
+
+// A batch holds 64 rows: 70 are one full batch and one that is filled up.
+const sets = [examplesOf("af", 40), examplesOf("am", 10), examplesOf("ja", 20)];
+let params: Parameters;
+
+beforeAll(async () => {
+  await loadBackend("wasm");
+  params = initParameters(config, 1);
+});
+afterAll(() => disposeParameters(params));
+
+describe("evaluateModel", () => {
+  test("gives each example what the model gives it alone", async () => {
+    const tensors = tf.memory().numTensors;
+    const progress: number[] = [];
+    const point = await evaluateModel(config, params, sets, 7, { onProgress: (done) => progress.push(done) });
+    expect(tf.memory().numTensors).toBe(tensors);
+    expect(progress).toEqual([64, 70]);
+    expect(point.step).toBe(7);
+    expect(Object.keys(point.languages)).toEqual(["af", "am", "ja"]);
+    for (const { language, batchSize, inputs, targets } of sets) {
+      const quality = point.languages[language];
+      const batch = {
+        inputs: tf.tensor2d(inputs, [batchSize, lengths.inputs], "int32"),
+        targets: tf.tensor2d(targets, [batchSize, lengths.targets], "int32"),
+      };
+      const alone = exampleLogProbs(config, params, batch);
+      const [logProbs, tokens] = [alone.logProbs.dataSync(), alone.tokens.dataSync()];
+      expect(quality.exampleTokens).toEqual([...tokens]);
+      for (const [i, value] of quality.exampleLogProbs.entries()) expect(value).toBeCloseTo(logProbs[i], 2);
+      const sum = (values: ArrayLike<number>): number => Array.from(values).reduce((a, b) => a + b, 0);
+      expect(quality.negLogPerplexity).toBeCloseTo(sum(quality.exampleLogProbs) / sum(tokens), 12);
+      disposeExampleLogProbs(alone);
+      tf.dispose([batch.inputs, batch.targets]);
+    }
+  });
+
+  test("counts each language's real tokens at every expert of every Switch layer", async () => {
+    const { routing } = await evaluateModel(config, params, sets, 0);
+    expect(routing.map(({ layer }) => layer)).toEqual(["encoder.1", "decoder.1"]);
+    for (const { expertShare, fractionDropped } of routing) {
+      expect(fractionDropped).toBeGreaterThanOrEqual(0);
+      expect(fractionDropped).toBeLessThan(1);
+      expect(Object.keys(expertShare)).toEqual(["af", "am", "ja"]);
+      for (const share of Object.values(expertShare)) {
+        expect(share).toHaveLength(4);
+        expect(share.reduce((a, b) => a + b)).toBeCloseTo(1, 5);
+      }
+    }
+  });
+
+  test("is the same each time, and empty of routing for a dense model", async () => {
+    const dense: ModelConfig = { ...config, switch: null };
+    const weights = initParameters(dense, 1);
+    const first = await evaluateModel(dense, weights, sets.slice(1), 0);
+    expect(first.routing).toEqual([]);
+    expect(await evaluateModel(dense, weights, sets.slice(1), 0)).toEqual(first);
+    disposeParameters(weights);
+  });
+
+  test("refuses a model that has diverged, and has nothing to say about no examples", async () => {
+    const broken = initParameters(config, 1);
+    for (const variable of broken.values()) variable.assign(tf.fill(variable.shape, Number.NaN));
+    await expect(evaluateModel(config, broken, sets, 5)).rejects.toThrow(/quality in af is not a number.*at step 5/);
+    disposeParameters(broken);
+    expect(await evaluateModel(config, params, [], 3)).toEqual({ step: 3, languages: {}, routing: [] });
+  });
+});

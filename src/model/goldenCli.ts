@@ -1,0 +1,34 @@
+// npm run golden -- DIR [--backend NAME]: holds this model to cases made with Transformers.
+import { parseArgs } from "node:util";
+import { loadBackend } from "../backends/loadBackend.js";
+import { exitCode, MswitchError, messageOf, usageError } from "../base/errors.js";
+import { goldenCases } from "./golden.js";
+
+async function main(): Promise<number> {
+  const { positionals, values } = parseArgs({ allowPositionals: true, options: { backend: { type: "string" } } });
+  if (positionals.length !== 1)
+    throw usageError("one folder of golden cases is needed", { hint: "npm run golden -- DIR" });
+  const backend = await loadBackend(values.backend);
+  process.stderr.write(`backend ${backend.name}: ${backend.description}\n`);
+  let cases = 0;
+  let failed = 0;
+  for await (const { name, differences, passed } of goldenCases(positionals[0])) {
+    cases++;
+    if (!passed) failed++;
+    const parts = differences.map(
+      ({ kind, tensor, relative, limit }) =>
+        `${kind} ${relative.toExponential(1)}${relative <= limit ? "" : ` > ${limit} in ${tensor}`}`,
+    );
+    process.stdout.write(`${passed ? "pass" : "FAIL"}  ${name}: ${parts.join(", ")}\n`);
+  }
+  if (cases === 0) throw new MswitchError("no golden case there", { where: positionals[0] });
+  process.stdout.write(`${cases - failed} of ${cases} cases pass\n`);
+  return failed === 0 ? exitCode.done : exitCode.failed;
+}
+
+try {
+  process.exitCode = await main();
+} catch (error) {
+  process.stderr.write(`error: ${messageOf(error)}\n`);
+  process.exitCode = error instanceof MswitchError ? error.exitCode : exitCode.failed;
+}

@@ -1,0 +1,70 @@
+import * as tf from "@tensorflow/tfjs-core";
+import { linearCrossEntropy } from "../ops/linearCrossEntropy.js";
+import type { ModelConfig } from "./config.js";
+import type { Parameters } from "./parameters.js";
+import { disposeReports, type RouterReport } from "./routerReport.js";
+import { type ModelBatch, switchT5 } from "./switchT5.js";
+
+export type { ModelBatch } from "./switchT5.js";
+
+export interface StepResult {
+  /** crossEntropy + auxLoss + zLoss: what the gradients are of. */
+  loss: tf.Scalar;
+  /** Mean over the batch's real target tokens, natural log. */
+  crossEntropy: tf.Scalar;
+  /** Weighted load-balancing loss α·N·Σ f·P, summed over layers; 0 where dense. */
+  auxLoss: tf.Scalar;
+  /** Weighted router z-loss, summed over layers. */
+  zLoss: tf.Scalar;
+  /** One per Switch layer, encoder first. */
+  routing: RouterReport[];
+  /** Of every parameter, by its name and in its shape. */
+  gradients: Map<string, tf.Tensor>;
+}
+
+/** One training step's loss and gradients. The caller disposes of the result (`disposeStep`). Noise is a function of seed and step. */
+export function lossAndGradients(
+  config: ModelConfig,
+  params: Parameters,
+  batch: ModelBatch,
+  { seed, step }: { seed: number; step: number },
+): StepResult {
+  let parts: Omit<StepResult, "loss" | "gradients"> | undefined;
+  const { value, grads } = tf.variableGrads(() => {
+    const { hidden_BTD, head_VD, real_BT, routed } = switchT5(config, params, batch, { training: true, seed, step });
+    const hidden_ND = tf.reshape(hidden_BTD, [-1, config.dModel]) as tf.Tensor2D;
+    const target_N = tf.reshape(batch.targets, [-1]) as tf.Tensor1D;
+    const crossEntropy = linearCrossEntropy(hidden_ND, head_VD, target_N, tf.reshape(real_BT, [-1]));
+
+    const { auxLossWeight = 0, zLossWeight = 0 } = config.switch ?? {};
+    const weighted = (terms: tf.Scalar[], weight: number): tf.Scalar =>
+      terms.length === 0 || weight === 0
+        ? tf.scalar(0)
+        : tf.mul(
+            terms.reduce((sum, term) => tf.add(sum, term)),
+            weight,
+          );
+    const auxLoss = weighted(
+      routed.map(({ balance }) => balance),
+      auxLossWeight,
+    );
+    const zLoss = weighted(zLossWeight === 0 ? [] : routed.map(({ z }) => z()), zLossWeight);
+
+    // Kept: the scope of variableGrads frees everything but the loss.
+    const routing = routed.map(({ report }) => report);
+    for (const { load, fractionDropped, confidence, expertCounts } of routing) {
+      for (const tensor of [load, fractionDropped, confidence, expertCounts]) tf.keep(tensor);
+    }
+    parts = { crossEntropy: tf.keep(crossEntropy), auxLoss: tf.keep(auxLoss), zLoss: tf.keep(zLoss), routing };
+    return tf.add(tf.add(crossEntropy, auxLoss), zLoss);
+  }, [...params.values()]);
+  const gradients = new Map<string, tf.Tensor>();
+  for (const [name, variable] of params) gradients.set(name, grads[variable.name]);
+  return { loss: value, gradients, ...parts! };
+}
+
+/** Frees every tensor of a step. */
+export function disposeStep({ loss, crossEntropy, auxLoss, zLoss, routing, gradients }: StepResult): void {
+  tf.dispose([loss, crossEntropy, auxLoss, zLoss, ...gradients.values()]);
+  disposeReports(routing);
+}

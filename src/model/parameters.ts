@@ -1,0 +1,124 @@
+import * as tf from "@tensorflow/tfjs-core";
+import { type RandomStream, randomStream } from "../base/random.js";
+import { isSparse, type ModelConfig } from "./config.js";
+
+/**
+ * The weights of a model by Transformers' names, linear weights as [out, in]. The experts of a layer are one stacked variable:
+ * `….mlp.experts.wi.weight` [experts, dFf, dModel] (`wi_0` and `wi_1` where gated), `….mlp.experts.wo.weight` [experts, dModel, dFf].
+ */
+export type Parameters = ReadonlyMap<string, tf.Variable>;
+
+export type Stack = "encoder" | "decoder";
+
+/** Where a block's feed-forward layer is: `encoder.block.0.layer.1`. */
+export function feedForwardLayer(stack: Stack, block: number): string {
+  return `${stack}.block.${block}.layer.${stack === "encoder" ? 1 : 2}`;
+}
+
+/** The name Transformers gives a feed-forward layer: `DenseReluDense` in its T5 and MT5, `mlp` in its Switch. */
+export function feedForwardName(config: ModelConfig): "DenseReluDense" | "mlp" {
+  return config.switch ? "mlp" : "DenseReluDense";
+}
+
+/** The matrices into a feed-forward layer. */
+export function inputMatrices(config: ModelConfig): string[] {
+  return config.feedForward === "relu" ? ["wi"] : ["wi_0", "wi_1"];
+}
+
+interface ParameterSpec {
+  shape: number[];
+  /** How the initial values are drawn. */
+  draw: "ones" | { normal: number } | { truncated: number };
+}
+
+/** Name and shape of every parameter of a configuration, in a fixed order. */
+export function parameterShapes(config: ModelConfig): Map<string, number[]> {
+  return new Map([...parameterSpecs(config)].map(([name, { shape }]) => [name, shape]));
+}
+
+/** Fresh parameters: a pure function of configuration and seed, on any backend. */
+export function initParameters(config: ModelConfig, seed: number): Parameters {
+  const params = new Map<string, tf.Variable>();
+  for (const [name, spec] of parameterSpecs(config)) {
+    const values = drawValues(spec, randomStream(seed, "init", name));
+    params.set(
+      name,
+      tf.tidy(() => tf.variable(tf.tensor(values, spec.shape))),
+    );
+  }
+  return params;
+}
+
+/** Frees every variable. */
+export function disposeParameters(params: Parameters): void {
+  for (const variable of params.values()) variable.dispose();
+}
+
+/**
+ * Initialization. "truncated-normal" (Switch paper §2.4): σ = sqrt(scale / fan_in), nothing beyond 2σ. "t5": plain normals with
+ * σ = fan_in^−½. In both, q takes a further dKv^−½, since T5 does not scale its scores; the embedding has σ 1 and the router 0.02
+ * (T5X). An untied output layer has σ = dModel^−½, not the 1 of Transformers, with which a fresh model's loss is about 100.
+ */
+function parameterSpecs(config: ModelConfig): Map<string, ParameterSpec> {
+  const { vocabSize, dModel, dKv, dFf, heads, init } = config;
+  const inner = heads * dKv;
+  const specs = new Map<string, ParameterSpec>();
+  const add = (name: string, shape: number[], draw: ParameterSpec["draw"]): void => {
+    specs.set(`${name}.weight`, { shape, draw });
+  };
+  const fanIn = (size: number): ParameterSpec["draw"] =>
+    init.scheme === "t5" ? { normal: size ** -0.5 } : { truncated: Math.sqrt(init.scale / size) };
+
+  const attention = (name: string): void => {
+    add(`${name}.q`, [inner, dModel], fanIn(dModel * dKv));
+    add(`${name}.k`, [inner, dModel], fanIn(dModel));
+    add(`${name}.v`, [inner, dModel], fanIn(dModel));
+    add(`${name}.o`, [dModel, inner], fanIn(inner));
+  };
+  const feedForward = (name: string, stack: number[]): void => {
+    for (const wi of inputMatrices(config)) add(`${name}.${wi}`, [...stack, dFf, dModel], fanIn(dModel));
+    add(`${name}.wo`, [...stack, dModel, dFf], fanIn(dFf));
+  };
+
+  const tables = config.separateInputEmbeddings ? ["encoder.embed_tokens", "decoder.embed_tokens"] : ["shared"];
+  for (const table of tables) add(table, [vocabSize, dModel], { normal: 1 });
+  for (const stack of ["encoder", "decoder"] as const) {
+    const blocks = stack === "encoder" ? config.encoderLayers : config.decoderLayers;
+    for (let block = 0; block < blocks; block++) {
+      const prefix = `${stack}.block.${block}`;
+      attention(`${prefix}.layer.0.SelfAttention`);
+      if (block === 0) {
+        const table = `${prefix}.layer.0.SelfAttention.relative_attention_bias`;
+        add(table, [config.relativeBuckets, heads], fanIn(dModel));
+      }
+      add(`${prefix}.layer.0.layer_norm`, [dModel], "ones");
+      if (stack === "decoder") {
+        attention(`${prefix}.layer.1.EncDecAttention`);
+        add(`${prefix}.layer.1.layer_norm`, [dModel], "ones");
+      }
+      const layer = feedForwardLayer(stack, block);
+      const name = `${layer}.${feedForwardName(config)}`;
+      if (config.switch && isSparse(config, block)) {
+        add(`${name}.router.classifier`, [config.switch.experts, dModel], { normal: 0.02 });
+        feedForward(`${name}.experts`, [config.switch.experts]);
+      } else {
+        feedForward(name, []);
+      }
+      add(`${layer}.layer_norm`, [dModel], "ones");
+    }
+    add(`${stack}.final_layer_norm`, [dModel], "ones");
+  }
+  if (!config.tieEmbeddings) add("lm_head", [vocabSize, dModel], fanIn(dModel));
+  return specs;
+}
+
+function drawValues({ shape, draw }: ParameterSpec, random: RandomStream): Float32Array {
+  const values = new Float32Array(tf.util.sizeFromShape(shape));
+  if (draw === "ones") return values.fill(1);
+  for (let i = 0; i < values.length; i++) {
+    let z = random.normal();
+    if ("truncated" in draw) while (Math.abs(z) > 2) z = random.normal();
+    values[i] = z * ("truncated" in draw ? draw.truncated : draw.normal);
+  }
+  return values;
+}

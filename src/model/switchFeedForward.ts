@@ -1,0 +1,93 @@
+import * as tf from "@tensorflow/tfjs-core";
+import { combine, dispatch } from "../ops/dispatch.js";
+import { expertFeedForward } from "../ops/expertFeedForward.js";
+import type { FeedForwardWeights } from "../ops/feedForward.js";
+import { type NoiseKey, uniformNoise } from "../ops/noise.js";
+import { expertCapacity, router } from "../ops/router.js";
+import type { RoutingGroup, SwitchConfig } from "./config.js";
+import type { RouterReport } from "./routerReport.js";
+
+// B batch, T positions, N = B·T tokens, D dModel, E experts, G groups, C capacity
+
+export interface SwitchLayer {
+  /** `encoder.1`, `decoder.3`, … */
+  name: string;
+  /** [E, D] */
+  router: tf.Tensor;
+  /** Stacked over experts. */
+  experts: FeedForwardWeights;
+}
+
+export interface SwitchNoise {
+  /** null: no jitter. */
+  jitter: NoiseKey | null;
+  expertDropout: (hidden: tf.Tensor) => tf.Tensor;
+}
+
+export interface SwitchOutput {
+  /** The layer's output, 0 for a token without a place; the residual is the caller's. */
+  y_BTD: tf.Tensor3D;
+  /** Unweighted load-balancing loss. */
+  balance: tf.Scalar;
+  /** Unweighted router z-loss, computed when asked for. */
+  z: () => tf.Scalar;
+  report: RouterReport;
+}
+
+/** A Switch layer (paper §2.1): each token to its best expert, the expert's output times the router's probability. */
+export function switchFeedForward(
+  x_BTD: tf.Tensor3D,
+  layer: SwitchLayer,
+  real_BT: tf.Tensor2D,
+  config: SwitchConfig,
+  training: boolean,
+  noise: SwitchNoise,
+): SwitchOutput {
+  const [batch, length, width] = x_BTD.shape;
+  const { experts, capacity } = config;
+  const groups = routingGroups(config.group, batch, length);
+  const groupTokens = (batch * length) / groups;
+  const places =
+    "absolute" in capacity
+      ? Math.min(capacity.absolute, groupTokens)
+      : expertCapacity(groupTokens, experts, training ? capacity.train : capacity.evaluation);
+
+  const x_ND = tf.reshape(x_BTD, [-1, width]) as tf.Tensor2D;
+  const real_N = tf.reshape(real_BT, [-1]) as tf.Tensor1D;
+  const jittered_ND = noise.jitter
+    ? (tf.mul(x_ND, uniformNoise(x_ND.shape, 1 - config.jitter, 1 + config.jitter, noise.jitter)) as tf.Tensor2D)
+    : x_ND;
+  const routing = router(jittered_ND, layer.router, real_N, {
+    groups,
+    capacity: places,
+    ignorePadding: config.ignorePadding,
+  });
+
+  const slots_ECD = tf.reshape(dispatch(x_ND, routing.slot_N, routing.slots), [experts, -1, width]) as tf.Tensor3D;
+  const done_ECD = expertFeedForward(slots_ECD, layer.experts, noise.expertDropout);
+  const y_ND = combine(tf.reshape(done_ECD, [-1, width]), routing.slot_N);
+  const gated_ND = tf.mul(y_ND, tf.expandDims(routing.gate_N, 1));
+
+  const counted_BTE = tf.mul(tf.reshape(routing.choice_NE, [batch, length, experts]), tf.expandDims(real_BT, 2));
+  const chosen_E = tf.sum(routing.choice_NE, 0);
+  const routed = tf.maximum(tf.sum(chosen_E), 1);
+  const routed_N = tf.sum(routing.choice_NE, 1);
+  const report: RouterReport = {
+    layer: layer.name,
+    load: tf.div(chosen_E, routed),
+    fractionDropped: tf.sub(1, tf.div(tf.sum(routing.kept_N), routed)),
+    confidence: tf.div(tf.sum(tf.mul(routing.gate_N, routed_N)), routed),
+    expertCounts: tf.sum(counted_BTE, 1),
+  };
+  return { y_BTD: tf.reshape(gated_ND, [batch, length, width]), balance: routing.balance, z: routing.z, report };
+}
+
+/** How many groups a batch's tokens fall into: for a number of tokens, the fewest equal groups that are no larger (T5X). */
+export function routingGroups(group: RoutingGroup, batch: number, length: number): number {
+  if (group === "sequence") return batch;
+  if (group === "batch") return 1;
+  const tokens = batch * length;
+  let groups = Math.ceil(tokens / group.tokens);
+  while (tokens % groups !== 0) groups++;
+  return groups;
+}

@@ -1,0 +1,140 @@
+import * as tf from "@tensorflow/tfjs-core";
+import { type AttentionWeights, attention, causalMask, paddingMask } from "../ops/attention.js";
+import { embedding } from "../ops/embedding.js";
+import { type FeedForwardWeights, feedForward } from "../ops/feedForward.js";
+import { dropout } from "../ops/noise.js";
+import { relativePositionBias } from "../ops/relativePositionBias.js";
+import { rmsNorm } from "../ops/rmsNorm.js";
+import { isSparse, type ModelConfig } from "./config.js";
+import { feedForwardLayer, feedForwardName, type Parameters, type Stack } from "./parameters.js";
+import { type SwitchOutput, switchFeedForward } from "./switchFeedForward.js";
+
+// B batch, S source positions, T target positions, D dModel, H heads, V vocab
+
+/** Ids of a batch, int32, padded with 0 on the right; the model shifts the targets right itself. */
+export interface ModelBatch {
+  /** [B, S] */
+  inputs: tf.Tensor2D;
+  /** [B, T] */
+  targets: tf.Tensor2D;
+}
+
+/** In training there is noise (jitter, dropout), a function of seed and step, and the training capacity. */
+export type Mode = { training: true; seed: number; step: number } | { training: false };
+
+export interface Decoded {
+  /** What the output layer is applied to, [B, T, D]. */
+  hidden_BTD: tf.Tensor3D;
+  /** The output layer, [V, D]. */
+  head_VD: tf.Tensor2D;
+  /** 1 where a target is real, 0 where padding, [B, T]. */
+  real_BT: tf.Tensor2D;
+  /** One per Switch layer, encoder first. */
+  routed: SwitchOutput[];
+}
+
+/**
+ * The forward pass of mT5 (T5.1.1: Raffel et al. 2020, Xue et al. 2021 §3.1) and of its Switch twin (Fedus et al. 2022 §2), up to
+ * the output layer: encoder over the inputs, decoder over the targets shifted right.
+ */
+export function switchT5(config: ModelConfig, params: Parameters, batch: ModelBatch, mode: Mode): Decoded {
+  const routed: SwitchOutput[] = [];
+  const weight = (name: string): tf.Variable => params.get(`${name}.weight`)!;
+  const noiseKey = (kind: string, place: string) => (mode.training ? [mode.seed, kind, mode.step, place] : null);
+  const drop = (place: string, rate = config.dropout) => {
+    const key = noiseKey("dropout", place);
+    return <X extends tf.Tensor>(x: X): X => (key ? dropout(x, rate, key) : x);
+  };
+  const norm = (x: tf.Tensor3D, name: string): tf.Tensor3D => rmsNorm(x, weight(name), config.layerNormEpsilon);
+  const embed = (ids: tf.Tensor2D, stack: Stack): tf.Tensor3D => {
+    const table = config.separateInputEmbeddings ? `${stack}.embed_tokens` : "shared";
+    return drop(stack)(embedding(weight(table) as tf.Tensor as tf.Tensor2D, ids)) as tf.Tensor3D;
+  };
+  const positionBias = (stack: Stack, length: number): tf.Tensor4D =>
+    relativePositionBias(
+      weight(`${stack}.block.0.layer.0.SelfAttention.relative_attention_bias`) as tf.Tensor as tf.Tensor2D,
+      length,
+      length,
+      { bidirectional: stack === "encoder", buckets: config.relativeBuckets, maxDistance: config.relativeMaxDistance },
+    );
+
+  // x + sublayer(norm(x)), for attention and for the feed-forward or Switch layer
+  const attend = (
+    x: tf.Tensor3D,
+    layer: string,
+    name: string,
+    bias: tf.Tensor4D,
+    memory?: tf.Tensor3D,
+  ): tf.Tensor3D => {
+    const normal = norm(x, `${layer}.layer_norm`);
+    const weights = Object.fromEntries(["q", "k", "v", "o"].map((part) => [part, weight(`${layer}.${name}.${part}`)]));
+    const y = attention(
+      normal,
+      memory ?? normal,
+      weights as unknown as AttentionWeights,
+      config.heads,
+      bias,
+      drop(`${layer}.probs`),
+    );
+    return tf.add(x, drop(layer)(y));
+  };
+  const feed = (x: tf.Tensor3D, stack: Stack, block: number, real: tf.Tensor2D): tf.Tensor3D => {
+    const layer = feedForwardLayer(stack, block);
+    const name = `${layer}.${feedForwardName(config)}`;
+    const normal = norm(x, `${layer}.layer_norm`);
+    if (!config.switch || !isSparse(config, block)) {
+      return tf.add(x, drop(layer)(feedForward(normal, matrices(config, weight, name), drop(`${layer}.hidden`))));
+    }
+    const experts = matrices(config, weight, `${name}.experts`);
+    const switchLayer = { name: `${stack}.${block}`, router: weight(`${name}.router.classifier`), experts };
+    const out = switchFeedForward(normal, switchLayer, real, config.switch, mode.training, {
+      jitter: config.switch.jitter > 0 ? noiseKey("jitter", layer) : null,
+      expertDropout: drop(`${layer}.hidden`, config.switch.expertDropout || config.dropout),
+    });
+    routed.push(out);
+    return tf.add(x, drop(layer)(out.y_BTD));
+  };
+
+  const source_BS = realTokens(batch.inputs);
+  const sourceMask_B11S = paddingMask(source_BS);
+  const encoderBias_BHSS = tf.add(positionBias("encoder", batch.inputs.shape[1]), sourceMask_B11S) as tf.Tensor4D;
+  let x_BSD = embed(batch.inputs, "encoder");
+  for (let block = 0; block < config.encoderLayers; block++) {
+    x_BSD = attend(x_BSD, `encoder.block.${block}.layer.0`, "SelfAttention", encoderBias_BHSS);
+    x_BSD = feed(x_BSD, "encoder", block, source_BS);
+  }
+  const encoded_BSD = drop("encoder.final")(norm(x_BSD, "encoder.final_layer_norm"));
+
+  const real_BT = realTokens(batch.targets);
+  const length = batch.targets.shape[1];
+  const decoderBias_1HTT = tf.add(positionBias("decoder", length), causalMask(length)) as tf.Tensor4D;
+  let y_BTD = embed(shiftRight(batch.targets), "decoder");
+  for (let block = 0; block < config.decoderLayers; block++) {
+    y_BTD = attend(y_BTD, `decoder.block.${block}.layer.0`, "SelfAttention", decoderBias_1HTT);
+    y_BTD = attend(y_BTD, `decoder.block.${block}.layer.1`, "EncDecAttention", sourceMask_B11S, encoded_BSD);
+    y_BTD = feed(y_BTD, "decoder", block, real_BT);
+  }
+  const decoded_BTD = drop("decoder.final")(norm(y_BTD, "decoder.final_layer_norm"));
+
+  const head_VD = weight(config.tieEmbeddings ? "shared" : "lm_head") as tf.Tensor as tf.Tensor2D;
+  const hidden_BTD = config.tieEmbeddings ? tf.mul(decoded_BTD, config.dModel ** -0.5) : decoded_BTD;
+  return { hidden_BTD: hidden_BTD as tf.Tensor3D, head_VD, real_BT, routed };
+}
+
+function matrices(config: ModelConfig, weight: (name: string) => tf.Tensor, name: string): FeedForwardWeights {
+  const wo = weight(`${name}.wo`);
+  return config.feedForward === "relu"
+    ? { kind: "relu", wi: weight(`${name}.wi`), wo }
+    : { kind: "gated-gelu", wi0: weight(`${name}.wi_0`), wi1: weight(`${name}.wi_1`), wo };
+}
+
+/** 1 where an id is not padding. */
+function realTokens(ids: tf.Tensor2D): tf.Tensor2D {
+  return tf.cast(tf.notEqual(ids, 0), "float32");
+}
+
+/** T5's decoder starts with the padding id: [0, t₀, t₁, …]. */
+function shiftRight(targets: tf.Tensor2D): tf.Tensor2D {
+  const [batch, length] = targets.shape;
+  return tf.concat2d([tf.zeros([batch, 1], "int32"), tf.slice2d(targets, [0, 0], [batch, length - 1])], 1);
+}

@@ -1,0 +1,99 @@
+import * as tf from "@tensorflow/tfjs-core";
+import { beforeAll, describe, expect, it } from "vitest";
+import { expectClose, random, rowsOf, testBackends } from "../../test/helpers/tensors.js";
+import { loadBackend } from "../backends/loadBackend.js";
+import { adafactorStateShapes, adafactorUpdate } from "./adafactor.js";
+
+function freshState(shape: number[], minFactoredSize?: number): Map<string, tf.Variable> {
+  const shapes = adafactorStateShapes(shape, minFactoredSize);
+  return new Map([...shapes].map(([slot, size]) => [slot, tf.variable(tf.zeros(size))]));
+}
+
+const mean = (values: number[]): number => values.reduce((sum, value) => sum + value, 0) / values.length;
+const rms = (values: number[]): number => Math.sqrt(mean(values.map((value) => value * value)));
+
+/** Adafactor of one matrix as its paper writes it, in double precision. */
+class PlainAdafactor {
+  row: number[];
+  column: number[];
+  full: number[][];
+  constructor(
+    public value: number[][],
+    private factored: boolean,
+  ) {
+    this.row = value.map(() => 0);
+    this.column = value[0].map(() => 0);
+    this.full = value.map((row) => row.map(() => 0));
+  }
+
+  step(gradient: number[][], t: number, learningRate: number): void {
+    const beta = 1 - (t + 1) ** -0.8;
+    const g2 = gradient.map((row) => row.map((g) => g * g + 1e-30));
+    const mix = (old: number, latest: number): number => beta * old + (1 - beta) * latest;
+    this.row = this.row.map((r, i) => mix(r, mean(g2[i])));
+    this.column = this.column.map((c, j) => mix(c, mean(g2.map((row) => row[j]))));
+    this.full = this.full.map((row, i) => row.map((v, j) => mix(v, g2[i][j])));
+    const moment = (i: number, j: number): number =>
+      this.factored ? (this.row[i] / mean(this.row)) * this.column[j] : this.full[i][j];
+    const update = gradient.map((row, i) => row.map((g, j) => g / Math.sqrt(moment(i, j))));
+    const clip = Math.max(1, rms(update.flat()));
+    const rate = learningRate * Math.max(rms(this.value.flat()), 1e-3);
+    this.value = this.value.map((row, i) => row.map((p, j) => p - (rate * update[i][j]) / clip));
+  }
+}
+
+describe("adafactorStateShapes", () => {
+  it("factors where both of the last two axes are long enough, each expert on its own", () => {
+    expect(Object.fromEntries(adafactorStateShapes([128, 200]))).toEqual({ row: [128], column: [200] });
+    expect(Object.fromEntries(adafactorStateShapes([127, 200]))).toEqual({ full: [127, 200] });
+    expect(Object.fromEntries(adafactorStateShapes([8, 256, 128]))).toEqual({ row: [8, 256], column: [8, 128] });
+    expect(Object.fromEntries(adafactorStateShapes([8, 256, 64]))).toEqual({ full: [8, 256, 64] });
+    expect(Object.fromEntries(adafactorStateShapes([768]))).toEqual({ full: [768] });
+    expect(Object.fromEntries(adafactorStateShapes([3, 2], 1))).toEqual({ row: [3], column: [2] });
+  });
+});
+
+describe.each(testBackends)("adafactorUpdate on %s", (backend) => {
+  beforeAll(() => loadBackend(backend));
+
+  it.each([true, false])("follows the paper's equations over several steps, factored: %s", (factored) => {
+    const param = tf.variable(random([4, 3], 1));
+    const state = freshState([4, 3], factored ? 1 : 128);
+    const plain = new PlainAdafactor(rowsOf(param), factored);
+    const before = tf.memory().numTensors;
+    for (let step = 0; step < 4; step++) {
+      const gradient = random([4, 3], 10 + step);
+      adafactorUpdate(param, gradient, state, { learningRate: 0.1, step });
+      plain.step(rowsOf(gradient), step, 0.1);
+      gradient.dispose();
+      expectClose(param.dataSync(), plain.value.flat());
+    }
+    expect(tf.memory().numTensors).toBe(before);
+  });
+
+  it.each([true, false])("gives stacked experts what each would get alone, factored: %s", (factored) => {
+    const minFactoredSize = factored ? 1 : 128;
+    // Of very different sizes, so that a shared clip or scale would show.
+    const sizes = tf.tensor3d([1, 100, 0.001], [3, 1, 1]);
+    const initial = tf.mul(random([3, 4, 5], 1), sizes);
+    const stacked = tf.variable(initial);
+    const stackedState = freshState([3, 4, 5], minFactoredSize);
+    const alone = tf.unstack(initial).map((own) => tf.variable(own));
+    const aloneState = alone.map((own) => freshState(own.shape, minFactoredSize));
+    for (let step = 0; step < 3; step++) {
+      const gradient = tf.mul(random([3, 4, 5], 20 + step), sizes);
+      adafactorUpdate(stacked, gradient, stackedState, { learningRate: 0.1, step });
+      for (const [i, own] of tf.unstack(gradient).entries()) {
+        adafactorUpdate(alone[i], own, aloneState[i], { learningRate: 0.1, step });
+      }
+    }
+    for (const [i, own] of tf.unstack(stacked).entries()) expectClose(own.dataSync(), alone[i].dataSync());
+  });
+
+  it("moves what is 0, and keeps still where there is no gradient", () => {
+    const zero = tf.variable(tf.zeros([3]));
+    adafactorUpdate(zero, tf.tensor1d([1, -2, 0]), freshState([3]), { learningRate: 1, step: 0 });
+    // At the first step the unclipped update is the sign of the gradient; two of three entries make its RMS less than 1.
+    expectClose(zero.dataSync(), [-1e-3, 1e-3, 0]);
+  });
+});

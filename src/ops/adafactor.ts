@@ -1,0 +1,77 @@
+import * as tf from "@tensorflow/tfjs-core";
+
+/** The second moments of one parameter, by slot: `row` and `column` where factored, `full` where not. Float32. */
+export type AdafactorState = ReadonlyMap<string, tf.Variable>;
+
+export interface AdafactorOptions {
+  learningRate: number;
+  /** From 0: β = 1 − (step + 1)^−0.8. */
+  step: number;
+}
+
+/** Added to g². */
+const epsilonGradient = 1e-30;
+/** Least RMS a parameter is taken to have: what is 0 can still move. */
+const epsilonParameter = 1e-3;
+const decayExponent = 0.8;
+const clippingThreshold = 1;
+/** Both axes must be this long for a matrix's moments to be factored (T5X, Mesh TensorFlow). */
+const defaultMinFactoredSize = 128;
+
+/**
+ * Shapes of a parameter's state by slot. A third axis in front is a stack of experts, each factored on its own.
+ *
+ * @param minFactoredSize factor only where both of the last two axes have at least this many entries
+ */
+export function adafactorStateShapes(
+  shape: readonly number[],
+  minFactoredSize = defaultMinFactoredSize,
+): Map<string, number[]> {
+  const [rows, columns] = shape.slice(-2);
+  if (shape.length < 2 || Math.min(rows, columns) < minFactoredSize) return new Map([["full", [...shape]]]);
+  const stack = shape.slice(0, -2);
+  return new Map([
+    ["row", [...stack, rows]],
+    ["column", [...stack, columns]],
+  ]);
+}
+
+/**
+ * Adafactor as T5X has it (Shazeer & Stern 2018): factored second moments, updates clipped at RMS 1 and scaled by the parameter's own
+ * RMS, no momentum, no weight decay. Stacked experts are factored, clipped and scaled each on its own.
+ *
+ * Assigns the new value to `param` and the new moments to `state`, which starts as zeros; leaves no tensor behind.
+ */
+export function adafactorUpdate(
+  param: tf.Variable,
+  gradient: tf.Tensor,
+  state: AdafactorState,
+  { learningRate, step }: AdafactorOptions,
+): void {
+  tf.tidy(() => {
+    const beta = 1 - (step + 1) ** -decayExponent;
+    const g2 = tf.add(tf.square(gradient), epsilonGradient);
+    const moment = (slot: string, latest: tf.Tensor): tf.Tensor => {
+      const variable = state.get(slot)!;
+      const value = tf.add(tf.mul(variable, beta), tf.mul(latest, 1 - beta));
+      variable.assign(value);
+      return value;
+    };
+
+    let update: tf.Tensor;
+    if (state.has("full")) {
+      update = tf.mul(gradient, tf.rsqrt(moment("full", g2)));
+    } else {
+      const row = moment("row", tf.mean(g2, -1));
+      const column = moment("column", tf.mean(g2, -2));
+      const rowFactor = tf.rsqrt(tf.div(row, tf.mean(row, -1, true)));
+      update = tf.mul(tf.mul(gradient, tf.expandDims(rowFactor, -1)), tf.expandDims(tf.rsqrt(column), -2));
+    }
+
+    const own = param.rank === 3 ? [1, 2] : undefined;
+    const rms = (x: tf.Tensor): tf.Tensor => tf.sqrt(tf.mean(tf.square(x), own, true));
+    const clip = tf.maximum(tf.div(rms(update), clippingThreshold), 1);
+    const rate = tf.mul(tf.maximum(rms(param), epsilonParameter), learningRate);
+    param.assign(tf.sub(param, tf.mul(update, tf.div(rate, clip))));
+  });
+}

@@ -1,0 +1,21 @@
+import * as tf from "@tensorflow/tfjs-core";
+import { beforeAll, describe, expect, it } from "vitest";
+import { expectGradients, random, rowsOf, testBackends } from "../../test/helpers/tensors.js";
+import { loadBackend } from "../backends/loadBackend.js";
+import { embedding } from "./embedding.js";
+
+describe.each(testBackends)("embedding on %s", (backend) => {
+  beforeAll(() => loadBackend(backend));
+
+  it("looks rows up", () => {
+    const table = random([5, 3], 1) as tf.Tensor2D;
+    const rows = rowsOf(table);
+    const out = embedding(table, tf.tensor2d([[4, 0, 4]], undefined, "int32"));
+    expect(out.arraySync()).toEqual([[rows[4], rows[0], rows[4]]]);
+  });
+
+  it("sums the gradient of an id that occurs more than once", () => {
+    const ids = tf.tensor2d([4, 0, 4, 1], [2, 2], "int32");
+    expectGradients((table) => embedding(table as tf.Tensor2D, ids), [random([5, 3], 1)]);
+  });
+});

@@ -1,0 +1,23 @@
+import * as tf from "@tensorflow/tfjs-core";
+import { gatherRows, scatterRows } from "./rows.js";
+
+/**
+ * Looks ids up in a table.
+ *
+ * @param table_VD [V, D]
+ * @param ids int32, any shape, each in [0, V)
+ * @returns [...ids, D]
+ */
+export function embedding(table_VD: tf.Tensor2D, ids: tf.Tensor): tf.Tensor {
+  const [rows, width] = table_VD.shape;
+  const op = tf.customGrad((table, save) => {
+    const ids_N = tf.reshape(ids, [-1]) as tf.Tensor1D;
+    (save as tf.GradSaveFunc)([ids_N]);
+    return {
+      value: tf.reshape(gatherRows(table as tf.Tensor2D, ids_N), [...ids.shape, width]),
+      gradFunc: (dy: tf.Tensor, saved: tf.Tensor[]) =>
+        scatterRows(tf.reshape(dy, [-1, width]), saved[0] as tf.Tensor1D, rows),
+    };
+  });
+  return op(table_VD);
+}

@@ -1,0 +1,52 @@
+import * as tf from "@tensorflow/tfjs-core";
+import { linear } from "./linear.js";
+
+/** The weights of a feed-forward layer: [dFf, dModel] in, [dModel, dFf] out; stacked experts have a leading axis. */
+export type FeedForwardWeights =
+  | { kind: "relu"; wi: tf.Tensor; wo: tf.Tensor }
+  | { kind: "gated-gelu"; wi0: tf.Tensor; wi1: tf.Tensor; wo: tf.Tensor };
+
+/**
+ * T5's feed-forward layer, wo(relu(wi x)), or T5.1.1's, wo(gelu(wi_0 x) ⊙ wi_1 x).
+ *
+ * @param x [..., D]
+ * @param dropout applied to the intermediate activation
+ */
+export function feedForward<T extends tf.Tensor>(
+  x: T,
+  weights: FeedForwardWeights,
+  dropout: (hidden: tf.Tensor) => tf.Tensor = (hidden) => hidden,
+): T {
+  const hidden =
+    weights.kind === "relu"
+      ? tf.relu(linear(x, weights.wi))
+      : gatedGelu(linear(x, weights.wi0), linear(x, weights.wi1));
+  return linear(dropout(hidden), weights.wo) as T;
+}
+
+const slope = 2 * Math.sqrt(2 / Math.PI);
+const cubic = 0.044715;
+
+/**
+ * gelu(gate) ⊙ value with the GELU in its tanh form (Transformers' "gelu_new"), written as gate·σ(2u), u = √(2/π)(g + 0.044715 g³),
+ * because ½(1 + tanh u) = σ(2u) and sigmoid is vectorised where tanh is not.
+ */
+export function gatedGelu<T extends tf.Tensor>(gate: T, value: T): T {
+  const op = tf.customGrad((g, v, save) => {
+    const g2 = tf.square(g as tf.Tensor);
+    const sigmoid = tf.sigmoid(tf.mul(g as tf.Tensor, tf.add(tf.mul(g2, slope * cubic), slope)));
+    const gelu = tf.mul(g as tf.Tensor, sigmoid);
+    (save as tf.GradSaveFunc)([g2, sigmoid, gelu, v as tf.Tensor]);
+    return {
+      value: tf.mul(gelu, v as tf.Tensor),
+      gradFunc: (dy: tf.Tensor, saved: tf.Tensor[]) => {
+        const [square, sig, activated, factor] = saved;
+        // d gelu/dg = σ + g·σ·(1 − σ)·2u′ with 2u′ = slope·(1 + 3·0.044715·g²)
+        const steepness = tf.add(tf.mul(square, 3 * slope * cubic), slope);
+        const dGelu = tf.add(sig, tf.mul(tf.mul(activated, tf.sub(1, sig)), steepness));
+        return [tf.mul(tf.mul(dy, factor), dGelu), tf.mul(dy, activated)];
+      },
+    };
+  });
+  return op(gate, value) as T;
+}

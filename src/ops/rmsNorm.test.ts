@@ -1,0 +1,25 @@
+import * as tf from "@tensorflow/tfjs-core";
+import { beforeAll, describe, it } from "vitest";
+import { expectClose, expectGradients, random, rowsOf, testBackends } from "../../test/helpers/tensors.js";
+import { loadBackend } from "../backends/loadBackend.js";
+import { rmsNorm } from "./rmsNorm.js";
+
+describe.each(testBackends)("rmsNorm on %s", (backend) => {
+  beforeAll(() => loadBackend(backend));
+
+  it("divides by the root mean square and multiplies by the weight", () => {
+    const x = random([2, 3, 4], 1);
+    const weight = random([4], 2);
+    const w = weight.dataSync();
+    const expected = rowsOf(tf.reshape(x, [6, 4])).flatMap((row) => {
+      const rms = Math.sqrt(row.reduce((sum, value) => sum + value * value, 0) / 4 + 1e-6);
+      return row.map((value, i) => (value / rms) * w[i]);
+    });
+    expectClose(rmsNorm(x, weight, 1e-6).dataSync(), expected);
+  });
+
+  it("has the right gradients, with an ε that counts too", () => {
+    expectGradients((x, w) => rmsNorm(x, w, 1e-6), [random([2, 3, 4], 1), random([4], 2)]);
+    expectGradients((x, w) => rmsNorm(x, w, 0.5), [random([3, 4], 3), random([4], 4)]);
+  });
+});

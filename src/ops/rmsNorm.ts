@@ -1,0 +1,31 @@
+import * as tf from "@tensorflow/tfjs-core";
+
+/**
+ * T5's layer norm: x / sqrt(mean(x²) + ε) · weight; no mean is subtracted and there is no bias.
+ *
+ * @param x [..., D]
+ * @param weight_D [D]
+ */
+export function rmsNorm<T extends tf.Tensor>(x: T, weight_D: tf.Tensor, epsilon: number): T {
+  const width = x.shape[x.shape.length - 1];
+  const op = tf.customGrad((input, weight, save) => {
+    const x_ND = tf.reshape(input as tf.Tensor, [-1, width]);
+    const inverse_N1 = tf.rsqrt(tf.add(tf.mean(tf.square(x_ND), 1, true), epsilon));
+    const normal_ND = tf.mul(x_ND, inverse_N1);
+    (save as tf.GradSaveFunc)([normal_ND, inverse_N1, weight as tf.Tensor]);
+    return {
+      value: tf.reshape(tf.mul(normal_ND, weight as tf.Tensor), x.shape),
+      gradFunc: (dy: tf.Tensor, saved: tf.Tensor[]) => {
+        const [normal, inverse, scale] = saved;
+        const dy_ND = tf.reshape(dy, [-1, width]);
+        const dyNormal_ND = tf.mul(dy_ND, normal);
+        const dNormal_ND = tf.mul(dy_ND, scale);
+        // d/dx of x·(mean x² + ε)^−½: what is along x̂ is taken out, the rest is scaled.
+        const along_N1 = tf.mean(tf.mul(dyNormal_ND, scale), 1, true);
+        const dx_ND = tf.mul(inverse, tf.sub(dNormal_ND, tf.mul(normal, along_N1)));
+        return [tf.reshape(dx_ND, x.shape), tf.sum(dyNormal_ND, 0)];
+      },
+    };
+  });
+  return op(x, weight_D) as T;
+}

@@ -1,0 +1,68 @@
+import type { EChartsOption } from "echarts";
+import type { Palette } from "../palette.js";
+
+/** What a chart needs to know of where it is drawn. */
+export interface ChartContext {
+  palette: Palette;
+  /** Pixels. */
+  width: number;
+  animate: boolean;
+}
+
+export const fontFamily =
+  'Inter, "Segoe UI Variable Text", "Segoe UI", system-ui, -apple-system, "Helvetica Neue", "Liberation Sans", Arial, sans-serif';
+
+/** The parts that all charts share. */
+export function chartBase({ palette, animate }: ChartContext): EChartsOption {
+  return {
+    animation: animate,
+    animationDuration: 350,
+    animationDurationUpdate: 350,
+    backgroundColor: "transparent",
+    textStyle: { fontFamily, color: palette.ink },
+    aria: { enabled: true },
+    tooltip: {
+      backgroundColor: palette.surface,
+      borderColor: palette.line,
+      borderWidth: 1,
+      padding: [8, 12],
+      textStyle: { color: palette.ink, fontSize: 13, fontFamily },
+      extraCssText: "box-shadow:0 4px 16px rgba(0,0,0,.14);border-radius:8px;font-variant-numeric:tabular-nums",
+      confine: true,
+    },
+  };
+}
+
+/** Style of an axis; spread it first, then say what the axis is. */
+export function axisStyle({ palette }: ChartContext, name: string) {
+  return {
+    name,
+    nameLocation: "middle" as const,
+    nameGap: 34,
+    nameTextStyle: { color: palette.muted, fontSize: 12 },
+    axisLine: { show: true, lineStyle: { color: palette.line } },
+    axisTick: { lineStyle: { color: palette.line } },
+    axisLabel: { color: palette.muted, fontSize: 12 },
+    splitLine: { lineStyle: { color: palette.line, opacity: 0.7 } },
+  };
+}
+
+/** Style of a legend above the plot. */
+export function legendStyle({ palette }: ChartContext) {
+  return {
+    top: 0,
+    left: 0,
+    icon: "circle",
+    itemWidth: 10,
+    itemHeight: 10,
+    itemGap: 18,
+    textStyle: { color: palette.ink, fontSize: 13 },
+    inactiveColor: palette.muted,
+  };
+}
+
+/** The values behind an event or a tooltip of a custom or scatter series. */
+export function dataValue(params: unknown): unknown[] {
+  const { value } = (Array.isArray(params) ? params[0] : params) as { value: unknown[] };
+  return value;
+}

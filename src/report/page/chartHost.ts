@@ -1,0 +1,59 @@
+/// <reference lib="dom" />
+/// <reference lib="dom.iterable" />
+import type { ECharts, EChartsOption } from "echarts";
+import type { ChartContext } from "../charts/chartBase.js";
+import { initChart } from "../charts/echarts.js";
+import { currentPalette } from "./theme.js";
+
+/** Draws one chart into its element, and again whenever asked, resized, or the theme changes. */
+export interface ChartHost {
+  draw(): void;
+  on(listener: (params: { name?: string; value?: unknown }) => void): void;
+}
+
+export interface ChartSource {
+  option: (context: ChartContext) => EChartsOption | null;
+  /** Pixels; the style sheet's where left out. */
+  height?: () => number;
+  /** A chart that is narrower than this scrolls sideways. */
+  minWidth?: () => number;
+  /** Many small cells are drawn faster as pixels. */
+  renderer?: "svg" | "canvas";
+}
+
+const still = matchMedia("(prefers-reduced-motion: reduce)");
+
+/** Takes hold of the element `id`; null where the page has none. A hidden chart is drawn when it comes into being. */
+export function chartHost(id: string, source: ChartSource): ChartHost {
+  const element = document.getElementById(id);
+  if (!element) return { draw: () => undefined, on: () => undefined };
+  let chart: ECharts | undefined;
+  let listener: Parameters<ChartHost["on"]>[0] | undefined;
+  const draw = (animate = !still.matches): void => {
+    if (source.height) element.style.height = `${source.height()}px`;
+    if (source.minWidth) element.style.minWidth = `${source.minWidth()}px`;
+    const width = element.clientWidth;
+    if (width === 0) return;
+    const option = source.option({ palette: currentPalette(), width, animate });
+    element.hidden = option === null;
+    if (option === null) return;
+    if (!chart) {
+      chart = initChart(element, null, { renderer: source.renderer ?? "svg" });
+      chart.on("click", (params) => listener?.(params as { name?: string; value?: unknown }));
+    }
+    chart.resize({ animation: { duration: 0 } });
+    chart.setOption(option, { notMerge: true });
+  };
+  let width = 0;
+  new ResizeObserver(() => {
+    if (element.clientWidth === width) return;
+    width = element.clientWidth;
+    draw(false);
+  }).observe(element);
+  return {
+    draw: () => draw(),
+    on: (next) => {
+      listener = next;
+    },
+  };
+}

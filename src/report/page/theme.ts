@@ -1,0 +1,41 @@
+/// <reference lib="dom" />
+import { darkPalette, lightPalette, type Palette } from "../palette.js";
+
+const key = "mswitch-theme";
+const dark = matchMedia("(prefers-color-scheme: dark)");
+let printing = false;
+
+/** The palette that the page is shown in now. Paper is light. */
+export function currentPalette(): Palette {
+  const chosen = document.documentElement.dataset.theme;
+  const isDark = !printing && (chosen ? chosen === "dark" : dark.matches);
+  return isDark ? darkPalette : lightPalette;
+}
+
+/** Lets the reader choose light, dark or the system's; `redraw` is called whenever colours change. */
+export function wireTheme(select: HTMLSelectElement, redraw: () => void): void {
+  const root = document.documentElement;
+  select.value = root.dataset.theme ?? "";
+  const apply = (theme: string): void => {
+    if (theme) root.dataset.theme = theme;
+    else delete root.dataset.theme;
+    redraw();
+  };
+  select.addEventListener("change", () => {
+    try {
+      localStorage.setItem(key, select.value);
+    } catch {
+      // A page without storage forgets the choice; nothing else depends on it.
+    }
+    apply(select.value);
+  });
+  dark.addEventListener("change", redraw);
+  addEventListener("beforeprint", () => {
+    printing = true;
+    apply("light");
+  });
+  addEventListener("afterprint", () => {
+    printing = false;
+    apply(select.value);
+  });
+}

@@ -1,0 +1,29 @@
+import { bigSpeedup } from "../../eval/summary.js";
+
+/** How the figures were made: one paragraph each, for the page and for Markdown. */
+export const method: [title: string, text: string][] = [
+  [
+    "Quality",
+    "Negative log perplexity: the mean log probability per target token of span corruption, natural logarithm, on the same fixed validation examples at every evaluation of every run. Higher is better.",
+  ],
+  [
+    "Step speed-up",
+    "The baseline's total steps divided by the first step at which the candidate is as good as the finished baseline (Switch Transformers, footnote 9 and Figure 8). Between two evaluations a curve is taken as a straight line, which lies under a learning curve and so dates a crossing late rather than early. Curves are not smoothed.",
+  ],
+  [
+    "Time and FLOPs",
+    "The same pair of steps, in seconds of training (evaluation and checkpoints not counted, interpolated in the log) and in floating-point operations of forward and backward pass.",
+  ],
+  [
+    "Marks",
+    "≥ the candidate was as good before its first evaluation: a lower bound. † the candidate never was as good: the baseline's first step at the candidate's final quality divided by the candidate's total steps; ≤ where the baseline was there before its first evaluation. ‡ the baseline ended below its own best, which flatters the candidate.",
+  ],
+  [
+    "Intervals",
+    "95 % percentile intervals from 1,000 resamples of each language's validation examples, the same draw for both runs and all evaluations. They say how much the choice of validation examples matters, not how much another training seed would.",
+  ],
+  [
+    "Averages",
+    `Every task or language counts the same. Over languages, the task in a language's own script stands for it; its Latin-script variant is a task of its own. Means are arithmetic, as in the paper, and bounds enter them as they are; “${bigSpeedup}× or more” counts the values at or above ${bigSpeedup}.`,
+  ],
+];

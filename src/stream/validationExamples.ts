@@ -1,0 +1,65 @@
+import { createHash } from "node:crypto";
+import { MswitchError } from "../base/errors.js";
+import { randomStream } from "../base/random.js";
+import type { TokenDataset } from "../dataset/tokenDataset.js";
+import type { ValidationExamples } from "./batch.js";
+import { exampleLengths, requireSentinels } from "./exampleLengths.js";
+import { readSegment, segmentCount } from "./segments.js";
+import { corruptSpans } from "./spanCorruption.js";
+
+export interface ValidationOptions {
+  /** At most this many rows; fewer where the language has fewer segments. */
+  examples: number;
+  /** Encoder positions. */
+  inputLength: number;
+  /** The evaluation's own seed, not the training's: runs with different training seeds see the same rows. */
+  seed?: number;
+}
+
+/**
+ * The fixed examples on which a language's quality is measured: the same rows at every evaluation of every run on the dataset,
+ * evenly spread over the language's validation run.
+ *
+ * @throws MswitchError where the language has fewer than two validation tokens; see `usableLanguages(dataset, "validation")`
+ */
+export function validationExamples(
+  dataset: TokenDataset,
+  language: string,
+  { examples, inputLength, seed = 0 }: ValidationOptions,
+): ValidationExamples {
+  const lengths = exampleLengths(inputLength);
+  requireSentinels(lengths, dataset.vocabulary);
+  const run = dataset.run(language, "validation");
+  const segments = segmentCount(run.tokens, lengths);
+  if (segments === 0) {
+    throw new MswitchError(`no validation example can be made for ${language}`, {
+      where: dataset.dir,
+      why: `it has ${run.tokens} validation tokens, an example needs two`,
+    });
+  }
+  const batchSize = Math.min(examples, segments);
+  const inputs = new Int32Array(batchSize * lengths.inputs);
+  const targets = new Int32Array(batchSize * lengths.targets);
+  const buffer = new Int32Array(lengths.tokens);
+  for (let row = 0; row < batchSize; row++) {
+    const segment = Math.floor((row * segments) / batchSize);
+    corruptSpans(
+      readSegment(run, segment, lengths, buffer),
+      dataset.vocabulary,
+      randomStream(seed, "validation", language, segment),
+      inputs.subarray(row * lengths.inputs, (row + 1) * lengths.inputs),
+      targets.subarray(row * lengths.targets, (row + 1) * lengths.targets),
+    );
+  }
+  return { language, batchSize, lengths, inputs, targets };
+}
+
+/** SHA-256 over all languages' examples, in hex: two runs whose hashes agree were measured on the same rows. */
+export function hashValidationExamples(sets: Iterable<ValidationExamples>): string {
+  const hash = createHash("sha256");
+  for (const { language, batchSize, lengths, inputs, targets } of sets) {
+    hash.update(`${language} ${batchSize} ${lengths.inputs} ${lengths.targets}\n`);
+    for (const ids of [inputs, targets]) hash.update(new Uint8Array(ids.buffer, ids.byteOffset, ids.byteLength));
+  }
+  return hash.digest("hex");
+}

@@ -1,0 +1,143 @@
+import { existsSync } from "node:fs";
+import { readFile } from "node:fs/promises";
+import { join, resolve } from "node:path";
+import { loadBackend } from "../backends/loadBackend.js";
+import { writeFileAtomic } from "../base/atomicFile.js";
+import { usageError } from "../base/errors.js";
+import type { Log } from "../base/log.js";
+import { openDataset } from "../dataset/openDataset.js";
+import type { TokenDataset } from "../dataset/tokenDataset.js";
+import { evaluateModel } from "../eval/evaluateModel.js";
+import { type EvalPoint, runDescriptionSchema } from "../eval/runFiles.js";
+import { loadModel } from "../model/huggingFace.js";
+import { disposeParameters } from "../model/parameters.js";
+import type { ValidationExamples } from "../stream/batch.js";
+import { usableLanguages } from "../stream/segments.js";
+import { hashValidationExamples, validationExamples } from "../stream/validationExamples.js";
+import { type Checkpoint, listCheckpoints, verifyCheckpoint } from "./checkpoint.js";
+import { type Pipeline, readPipeline } from "./pipeline.js";
+import { resolveModel } from "./resolveModel.js";
+import { evaluationPath, type RunPaths, runPaths, writeEvaluation } from "./runDirectory.js";
+
+export interface EvaluateRunOptions {
+  /** A step, or `latest`. */
+  checkpoint: string;
+  /** The run's own languages where left out. */
+  languages?: string[];
+  /** Examples a language; the run's own number where left out. */
+  examples?: number;
+  backend?: string;
+  /** File that the evaluation is also written to. */
+  out?: string;
+  log: Log;
+}
+
+export interface RunEvaluation {
+  point: EvalPoint;
+  /** Checkpoint's folder. */
+  checkpoint: string;
+  backend: string;
+  /** Files that were written. */
+  written: string[];
+}
+
+/**
+ * Evaluates a checkpoint of a run. Measured on the run's own examples, a step that has no evaluation yet gets one in the run
+ * directory, where the report finds it; with other languages or another number of examples nothing is put there.
+ *
+ * @throws usageError where there is no such run or checkpoint, or its dataset has changed; MswitchError for a damaged checkpoint
+ */
+export async function evaluateRun(directory: string, options: EvaluateRunOptions): Promise<RunEvaluation> {
+  const { log, out } = options;
+  const paths = runPaths(resolve(directory));
+  if (!existsSync(paths.config)) {
+    throw usageError("this is no run directory", {
+      where: directory,
+      why: "it has no config.yaml",
+      hint: "give the directory that mswitch pretrain wrote",
+    });
+  }
+  const pipeline = await readPipeline(paths.config);
+  const checkpoint = await findCheckpoint(paths, options.checkpoint);
+  await verifyCheckpoint(checkpoint);
+  const dataset = await openDataset(pipeline.dataset);
+  try {
+    const sets = examplesOf(dataset, pipeline, options);
+    const ownExamples = await isOwnEvaluation(paths, dataset, sets);
+    const backend = await loadBackend(options.backend ?? pipeline.backend);
+    log.info(`backend ${backend.name}: ${backend.description}`);
+    log.info(`checkpoint ${checkpoint.directory}, ${sets.length} languages`);
+    // Routing groups and capacities are the pipeline's: a checkpoint's config.json has no place for them.
+    const model = resolveModel(pipeline, dataset.vocabulary);
+    const { params } = await loadModel(checkpoint.directory);
+    try {
+      const point = await evaluateModel(model, params, sets, checkpoint.step);
+      const written: string[] = [];
+      // An evaluation of this step that the training wrote is what the report should go by, whatever the backend here.
+      if (ownExamples && !existsSync(evaluationPath(paths, point.step))) {
+        await writeEvaluation(paths, point);
+        written.push(evaluationPath(paths, point.step));
+      }
+      if (out !== undefined) {
+        await writeFileAtomic(out, `${JSON.stringify(point)}\n`);
+        written.push(out);
+      }
+      return { point, checkpoint: checkpoint.directory, backend: backend.name, written };
+    } finally {
+      disposeParameters(params);
+    }
+  } finally {
+    dataset.close();
+  }
+}
+
+async function findCheckpoint({ checkpoints }: RunPaths, wanted: string): Promise<Checkpoint> {
+  const complete = await listCheckpoints(checkpoints);
+  if (complete.length === 0) {
+    throw usageError("the run has no complete checkpoint", {
+      where: checkpoints,
+      hint: "let mswitch pretrain reach its first one",
+    });
+  }
+  const steps = complete.map(({ step }) => step);
+  const found = wanted === "latest" ? complete[complete.length - 1] : complete.find(({ step }) => `${step}` === wanted);
+  if (found) return found;
+  throw usageError(`the run has no checkpoint ${wanted}`, {
+    where: checkpoints,
+    why: `it has those of step ${steps.join(", ")}`,
+    hint: `--checkpoint ${steps[steps.length - 1]} or --checkpoint latest`,
+  });
+}
+
+function examplesOf(
+  dataset: TokenDataset,
+  { stream, evaluation }: Pipeline,
+  { languages, examples = evaluation.examplesPerLanguage }: EvaluateRunOptions,
+): ValidationExamples[] {
+  const usable = usableLanguages(dataset, "validation");
+  const missing = languages?.find((code) => !usable.includes(code));
+  if (missing !== undefined) {
+    throw usageError(`the dataset has no validation text in ${missing}`, {
+      where: dataset.dir,
+      why: `it has some in ${usable.join(", ")}`,
+    });
+  }
+  const chosen = languages ?? stream.languages;
+  return usable
+    .filter((code) => chosen?.includes(code) ?? true)
+    .map((code) => validationExamples(dataset, code, { examples, inputLength: stream.inputLength }));
+}
+
+/** Whether these are the very examples, by hash, that the run is evaluated on while it trains. */
+async function isOwnEvaluation(paths: RunPaths, dataset: TokenDataset, sets: ValidationExamples[]): Promise<boolean> {
+  const text = await readFile(paths.description, "utf8").catch(() => undefined);
+  if (text === undefined) return false;
+  const description = runDescriptionSchema.parse(JSON.parse(text));
+  if (description.vocabulary !== dataset.manifest.vocabulary.fingerprint) {
+    throw usageError("the dataset's vocabulary is not the one the run was trained with", {
+      where: join(dataset.dir, "dataset.json"),
+      hint: "preprocess the corpus again with the run's vocabulary",
+    });
+  }
+  return description.evalExamples === hashValidationExamples(sets);
+}

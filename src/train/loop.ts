@@ -1,0 +1,119 @@
+import { setImmediate as turnEventLoop } from "node:timers/promises";
+import * as tf from "@tensorflow/tfjs-core";
+import { MswitchError } from "../base/errors.js";
+import type { EvalPoint } from "../eval/runFiles.js";
+import type { ModelConfig } from "../model/config.js";
+import { disposeStep, lossAndGradients, type ModelBatch, type StepResult } from "../model/lossAndGradients.js";
+import type { Parameters } from "../model/parameters.js";
+import type { Batch } from "../stream/batch.js";
+import type { Prefetcher } from "../stream/prefetch.js";
+import { readStepMetrics } from "./metrics.js";
+import { gradientNorm, type Optimizer } from "./optimizer.js";
+import type { Pipeline } from "./pipeline.js";
+import type { Recorder } from "./recorder.js";
+import { learningRateAt } from "./schedule.js";
+import { createStepClock } from "./stepClock.js";
+
+/** All that a run is made of once it has been set up; `pretrain.ts` puts it together. */
+export interface Training {
+  pipeline: Pipeline;
+  model: ModelConfig;
+  params: Parameters;
+  optimizer: Optimizer;
+  /** Batches from `startStep` on. */
+  batches: Prefetcher;
+  /** Updates done before this process, and the seconds they took. */
+  startStep: number;
+  startSeconds: number;
+  evaluate(step: number): Promise<EvalPoint>;
+  /** Whether the evaluation of a step is in the run directory. */
+  isEvaluated(step: number): boolean;
+  recorder: Recorder;
+  /** Called after each update. */
+  onStep(): void;
+  writeCheckpoint(step: number): Promise<void>;
+  /** Aborted by SIGINT or SIGTERM: the step in hand is finished and a checkpoint written. */
+  signal: AbortSignal;
+}
+
+/**
+ * The training loop. Step n (from 0) takes batch n and noise n, so that where it starts decides all that follows.
+ *
+ * @returns the number of updates done: `pipeline.steps`, or fewer where the signal was aborted
+ * @throws MswitchError where loss or gradients are not finite, before the weights are touched
+ */
+export async function train(training: Training): Promise<number> {
+  const { pipeline, model, params, optimizer, batches, signal } = training;
+  const { steps, seed, optimizer: options } = pipeline;
+  const clock = createStepClock(training.startSeconds);
+  let step = training.startStep;
+
+  await evaluateIfDue(training, step);
+  while (step < steps && !signal.aborted) {
+    clock.begin();
+    const batch = toTensors(await clock.waiting(batches.next()));
+    const result = lossAndGradients(model, params, batch, { seed, step });
+    const gradNorm = await requireFinite(result, step, pipeline.run);
+    const learningRate = learningRateAt(options.learningRate, step, steps);
+    optimizer.update(result.gradients, { learningRate, step });
+    step++;
+    // Signals and the data worker's messages are only heard when the event loop turns; the step that ends a run has its line.
+    await turnEventLoop();
+    const metrics = isLogged(pipeline, step) || signal.aborted ? await readStepMetrics(result) : undefined;
+    disposeStep(result);
+    tf.dispose([batch.inputs, batch.targets]);
+    clock.end();
+    training.onStep();
+
+    if (metrics) {
+      const { trainSeconds } = clock;
+      await training.recorder.line({ step, ...metrics, gradNorm, learningRate, trainSeconds, ...clock.stretch() });
+    }
+    await evaluateIfDue(training, step);
+    if (isCheckpointed(pipeline, step) || signal.aborted) await training.writeCheckpoint(step);
+  }
+  return step;
+}
+
+/** An evaluation that a kill or a signal left out is made up for where the run goes on. */
+async function evaluateIfDue(training: Training, step: number): Promise<void> {
+  if (!isEvaluationDue(training.pipeline, step) || training.isEvaluated(step) || training.signal.aborted) return;
+  await training.recorder.evaluation(await training.evaluate(step));
+}
+
+/** Evaluated are the fresh model, the one at the end, and those between as the pipeline says. */
+export function isEvaluationDue({ evaluation: { every }, steps }: Pipeline, step: number): boolean {
+  if (step === 0 || step === steps) return true;
+  return typeof every === "number" ? step % every === 0 : every.includes(step);
+}
+
+function isCheckpointed({ checkpoints, steps }: Pipeline, step: number): boolean {
+  return step % checkpoints.every === 0 || step === steps;
+}
+
+/** Evaluations and checkpoints have a line of their own step: their time is read from it. */
+function isLogged(pipeline: Pipeline, step: number): boolean {
+  return (
+    step === 1 || step % pipeline.logEvery === 0 || isEvaluationDue(pipeline, step) || isCheckpointed(pipeline, step)
+  );
+}
+
+function toTensors({ batchSize, lengths, inputs, targets }: Batch): ModelBatch {
+  return {
+    inputs: tf.tensor2d(inputs, [batchSize, lengths.inputs], "int32"),
+    targets: tf.tensor2d(targets, [batchSize, lengths.targets], "int32"),
+  };
+}
+
+/** Reads loss and gradient norm, in one transfer, and stops a step that would spoil the weights. Returns the norm. */
+async function requireFinite(result: StepResult, step: number, run: string): Promise<number> {
+  const both = tf.tidy(() => tf.stack([result.loss, gradientNorm(result.gradients)]));
+  const [loss, gradNorm] = await both.data();
+  both.dispose();
+  if (Number.isFinite(loss) && Number.isFinite(gradNorm)) return gradNorm;
+  throw new MswitchError(`step ${step + 1} has a loss of ${loss} and a gradient norm of ${gradNorm}`, {
+    where: run,
+    why: "training diverged; the weights were not touched",
+    hint: "Lower optimizer.learningRate.base, or model.init.scale, in a run directory of its own; the last checkpoint is whole.",
+  });
+}

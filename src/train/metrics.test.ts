@@ -1,0 +1,62 @@
+import { expect, test } from "vitest";
+import { formatBytes, formatDuration, formatFlops, formatMetrics, toMetricsLine } from "./metrics.js";
+import { createStepClock } from "./stepClock.js";
+
+const base = { step: 120, loss: 5.12345, negLogPerplexity: -5.1021, gradNorm: 1.834, learningRate: 0.01 };
+
+test("a dense step's line has no word of experts", () => {
+  const line = {
+    ...base,
+    trainSeconds: 60,
+    tokensPerSecond: 1234.4,
+    flopsPerSecond: 12.34e9,
+    dataWait: 0.001,
+    memoryBytes: 2 ** 30,
+  };
+  expect(formatMetrics(line, 1000, 192)).toBe(
+    "step 120/1000 loss 5.1235 nlp -5.1021 lr 0.0100 grad 1.83 1,234 tok/s 12.3 GFLOP/s mem 1.00 GiB wait 0.1% eta 3m12s",
+  );
+});
+
+test("a sparse step's line tells balance, drops and load", () => {
+  const sparse = { auxLoss: 0.0213, zLoss: 0, fractionDropped: 0.004, expertLoadMin: 0.08, expertLoadMax: 0.19 };
+  const line = toMetricsLine(
+    { ...base, ...sparse, trainSeconds: 60, steps: 10, seconds: 2, dataWait: 0 },
+    { tokensPerStep: 100, flopsPerStep: 1e6 },
+  );
+  expect(line).toMatchObject({ tokensPerSecond: 500, flopsPerSecond: 5e6 });
+  expect(formatMetrics(line, 1000, 1)).toContain("aux 0.0213 drop 0.4% load 0.08-0.19 lr");
+});
+
+test("units", () => {
+  expect([0, 999, 1000, 12.34e9, 6.3e12].map(formatFlops)).toEqual([
+    "0 FLOP",
+    "999 FLOP",
+    "1.00 kFLOP",
+    "12.3 GFLOP",
+    "6.30 TFLOP",
+  ]);
+  expect([512, 1536, 5 * 2 ** 40].map(formatBytes)).toEqual(["512 B", "1.50 KiB", "5.00 TiB"]);
+  expect([5, 192, 18_420, 183_600, Number.NaN].map(formatDuration)).toEqual(["5s", "3m12s", "5h07m", "2d03h", "?"]);
+});
+
+test("the clock leaves out what is between steps, and starts anew with each stretch", async () => {
+  let time = 0;
+  const clock = createStepClock(100, () => time);
+  const step = async (wait: number, work: number): Promise<void> => {
+    clock.begin();
+    const data = clock.waiting(Promise.resolve());
+    time += wait;
+    await data;
+    time += work;
+    clock.end();
+  };
+  await step(500, 1500);
+  time += 60_000;
+  await step(500, 1500);
+  expect(clock.trainSeconds).toBe(104);
+  expect(clock.stretch()).toEqual({ steps: 2, seconds: 4, dataWait: 0.25 });
+  await step(0, 1000);
+  expect(clock.stretch()).toEqual({ steps: 1, seconds: 1, dataWait: 0 });
+  expect(clock.trainSeconds).toBe(105);
+});

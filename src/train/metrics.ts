@@ -1,0 +1,126 @@
+import type * as tf from "@tensorflow/tfjs-core";
+import type { MetricsLine } from "../eval/runFiles.js";
+import type { StepResult } from "../model/lossAndGradients.js";
+import type { Stretch } from "./stepClock.js";
+
+/** What a step computed, read back from the backend. */
+export interface StepMetrics
+  extends Pick<
+    MetricsLine,
+    | "loss"
+    | "negLogPerplexity"
+    | "auxLoss"
+    | "zLoss"
+    | "fractionDropped"
+    | "expertLoadMin"
+    | "expertLoadMax"
+    | "expertLoadEntropy"
+    | "routerConfidence"
+  > {}
+
+/** What the loop knows of a logged step; rates follow from the stretch since the line before. */
+export interface LogLine extends StepMetrics, Stretch {
+  step: number;
+  trainSeconds: number;
+  gradNorm: number;
+  learningRate: number;
+}
+
+/** The line of `metrics.jsonl`. */
+export function toMetricsLine(line: LogLine, plan: { tokensPerStep: number; flopsPerStep: number }): MetricsLine {
+  const { steps, seconds, ...values } = line;
+  return {
+    ...values,
+    tokensPerSecond: (steps * plan.tokensPerStep) / seconds,
+    flopsPerSecond: (steps * plan.flopsPerStep) / seconds,
+    memoryBytes: process.memoryUsage.rss(),
+  };
+}
+
+/** Reads a step's scalars and expert loads. Means over Switch layers; least and greatest load over all of them. */
+export async function readStepMetrics(result: StepResult): Promise<StepMetrics> {
+  const [loss, crossEntropy] = await Promise.all([scalar(result.loss), scalar(result.crossEntropy)]);
+  const metrics: StepMetrics = { loss, negLogPerplexity: -crossEntropy };
+  if (result.routing.length === 0) return metrics;
+  const [auxLoss, zLoss] = await Promise.all([scalar(result.auxLoss), scalar(result.zLoss)]);
+  const dropped = await Promise.all(result.routing.map((report) => scalar(report.fractionDropped)));
+  const confidence = await Promise.all(result.routing.map((report) => scalar(report.confidence)));
+  const loads = await Promise.all(result.routing.map((report) => report.load.data()));
+  return {
+    ...metrics,
+    auxLoss,
+    zLoss,
+    fractionDropped: mean(dropped),
+    expertLoadMin: Math.min(...loads.map((load) => Math.min(...load))),
+    expertLoadMax: Math.max(...loads.map((load) => Math.max(...load))),
+    expertLoadEntropy: mean(loads.map((load) => entropy([...load]))),
+    routerConfidence: mean(confidence),
+  };
+}
+
+async function scalar(value: tf.Scalar): Promise<number> {
+  return (await value.data())[0];
+}
+
+function mean(values: number[]): number {
+  return values.reduce((sum, value) => sum + value, 0) / values.length;
+}
+
+/** In nats. */
+function entropy(shares: number[]): number {
+  return shares.reduce((sum, share) => (share > 0 ? sum - share * Math.log(share) : sum), 0);
+}
+
+/** The line of the log for a step, as in `step 120/1000 loss 5.1234 nlp -5.1021 … eta 3m12s`. */
+export function formatMetrics(line: MetricsLine, totalSteps: number, secondsLeft: number): string {
+  const { fractionDropped, expertLoadMin, expertLoadMax, auxLoss, zLoss } = line;
+  const sparse =
+    fractionDropped === undefined || expertLoadMin === undefined || expertLoadMax === undefined
+      ? []
+      : [
+          `aux ${(auxLoss ?? 0).toFixed(4)}`,
+          ...(zLoss ? [`z ${zLoss.toFixed(4)}`] : []),
+          `drop ${(fractionDropped * 100).toFixed(1)}%`,
+          `load ${expertLoadMin.toFixed(2)}-${expertLoadMax.toFixed(2)}`,
+        ];
+  return [
+    `step ${line.step}/${totalSteps}`,
+    `loss ${line.loss.toFixed(4)}`,
+    `nlp ${line.negLogPerplexity.toFixed(4)}`,
+    ...sparse,
+    `lr ${line.learningRate.toPrecision(3)}`,
+    `grad ${line.gradNorm.toPrecision(3)}`,
+    `${Math.round(line.tokensPerSecond).toLocaleString("en-US")} tok/s`,
+    `${formatFlops(line.flopsPerSecond)}/s`,
+    `mem ${formatBytes(line.memoryBytes)}`,
+    `wait ${(line.dataWait * 100).toFixed(1)}%`,
+    `eta ${formatDuration(secondsLeft)}`,
+  ].join(" ");
+}
+
+/** `12.3 GFLOP`. */
+export function formatFlops(flops: number): string {
+  return `${scaled(flops, ["", "k", "M", "G", "T", "P", "E", "Z"], 1000)}FLOP`;
+}
+
+/** `1.5 GiB`. */
+export function formatBytes(bytes: number): string {
+  return `${scaled(bytes, ["", "Ki", "Mi", "Gi", "Ti", "Pi"], 1024)}B`;
+}
+
+function scaled(value: number, units: string[], base: number): string {
+  const power = Math.max(0, Math.min(units.length - 1, Math.floor(Math.log(Math.max(value, 1)) / Math.log(base))));
+  const number = value / base ** power;
+  return `${power === 0 ? Math.round(number) : number.toFixed(number < 10 ? 2 : number < 100 ? 1 : 0)} ${units[power]}`;
+}
+
+/** `3m12s`, `5h07m`, `2d03h`. */
+export function formatDuration(seconds: number): string {
+  if (!Number.isFinite(seconds)) return "?";
+  const s = Math.round(seconds);
+  const two = (value: number): string => String(value).padStart(2, "0");
+  if (s < 60) return `${s}s`;
+  if (s < 3600) return `${Math.floor(s / 60)}m${two(s % 60)}s`;
+  if (s < 86400) return `${Math.floor(s / 3600)}h${two(Math.floor((s % 3600) / 60))}m`;
+  return `${Math.floor(s / 86400)}d${two(Math.floor((s % 86400) / 3600))}h`;
+}

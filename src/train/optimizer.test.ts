@@ -1,0 +1,70 @@
+import { mkdtempSync, rmSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import * as tf from "@tensorflow/tfjs-core";
+import { afterAll, beforeAll, expect, test } from "vitest";
+import { loadBackend } from "../backends/loadBackend.js";
+import { createOptimizer, gradientNorm } from "./optimizer.js";
+
+let folder: string;
+beforeAll(async () => {
+  await loadBackend("cpu");
+  folder = mkdtempSync(join(tmpdir(), "mswitch-optimizer-"));
+});
+afterAll(() => rmSync(folder, { recursive: true, force: true }));
+
+/** A factored matrix, a stack of two experts, and a vector. */
+const shapes = { matrix: [4, 6], experts: [2, 4, 5], norm: [3] };
+
+const newParams = (sizes: Record<string, number[]> = shapes): Map<string, tf.Variable> =>
+  new Map(Object.entries(sizes).map(([name, shape]) => [name, tf.tidy(() => tf.variable(tf.fill(shape, 0.5)))]));
+
+const gradients = (seed: number): Map<string, tf.Tensor> =>
+  new Map(Object.entries(shapes).map(([name, shape], i) => [name, tf.randomNormal(shape, 0, 1, "float32", seed + i)]));
+
+const values = (params: Map<string, tf.Variable>): number[][] =>
+  [...params.values()].map((param) => [...param.dataSync()]);
+
+test("moments that were saved and restored go on as if they had stayed", async () => {
+  const path = join(folder, "optimizer.safetensors");
+  const params = newParams();
+  const optimizer = createOptimizer(params, 4);
+  const before = tf.memory().numTensors;
+  const first = gradients(1);
+  optimizer.update(first, { learningRate: 0.01, step: 0 });
+  tf.dispose([...first.values()]);
+  expect(tf.memory().numTensors).toBe(before);
+  await optimizer.save(path);
+
+  const copies = newParams();
+  for (const [name, copy] of copies) copy.assign(params.get(name)!);
+  const restored = createOptimizer(copies, 4);
+  await restored.restore(path);
+  const second = gradients(10);
+  optimizer.update(second, { learningRate: 0.01, step: 1 });
+  restored.update(second, { learningRate: 0.01, step: 1 });
+  expect(values(copies)).toEqual(values(params));
+
+  const fresh = createOptimizer(copies, 4);
+  fresh.update(second, { learningRate: 0.01, step: 1 });
+  expect(values(copies)).not.toEqual(values(params));
+  tf.dispose([...second.values()]);
+});
+
+test("the state of another model is refused", async () => {
+  const path = join(folder, "other.safetensors");
+  await createOptimizer(newParams({ matrix: [4, 7] }), 4).save(path);
+  await expect(createOptimizer(newParams({ matrix: [4, 6] }), 4).restore(path)).rejects.toThrow(
+    /other\.safetensors: .*another model: matrix\/column is \[7\], not \[6\]/,
+  );
+  await expect(createOptimizer(newParams(), 4).restore(path)).rejects.toThrow(/another model/);
+});
+
+test("the gradient norm is that of all gradients together, and not finite where one is not", () => {
+  const norm = (...tensors: tf.Tensor[]): number =>
+    gradientNorm(new Map(tensors.map((tensor, i) => [String(i), tensor]))).dataSync()[0];
+  expect(norm(tf.tensor1d([3, 0]), tf.scalar(4))).toBe(5);
+  for (const bad of [Number.NaN, Number.POSITIVE_INFINITY]) {
+    expect(Number.isFinite(norm(tf.tensor1d([1, bad]), tf.scalar(4)))).toBe(false);
+  }
+});

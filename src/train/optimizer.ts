@@ -1,0 +1,74 @@
+import * as tf from "@tensorflow/tfjs-core";
+import { MswitchError } from "../base/errors.js";
+import type { Parameters } from "../model/parameters.js";
+import { openSafetensors, type TensorSource, writeSafetensors } from "../model/safetensors.js";
+import { type AdafactorState, adafactorStateShapes, adafactorUpdate } from "../ops/adafactor.js";
+
+/** Adafactor over all parameters of a model; its moments are variables beside the weights. */
+export interface Optimizer {
+  /** One update of every parameter. `step` counts from 0. Leaves no tensor behind. */
+  update(gradients: ReadonlyMap<string, tf.Tensor>, options: { learningRate: number; step: number }): void;
+  /** Writes the moments to a safetensors file, `parameter/slot` each. */
+  save(path: string): Promise<void>;
+  /** Takes the moments from a file that `save` wrote; refuses one of another model. */
+  restore(path: string): Promise<void>;
+  dispose(): void;
+}
+
+/** Fresh moments, all 0, for `params`. Expert stacks are factored, clipped and scaled expert by expert (papers: T5X). */
+export function createOptimizer(params: Parameters, minFactoredSize: number): Optimizer {
+  const states = new Map<string, AdafactorState>();
+  for (const [name, param] of params) {
+    const slots = [...adafactorStateShapes(param.shape, minFactoredSize)];
+    states.set(name, new Map(slots.map(([slot, shape]) => [slot, tf.tidy(() => tf.variable(tf.zeros(shape), false))])));
+  }
+  const entries = (): [string, tf.Variable][] =>
+    [...states].flatMap(([name, slots]) =>
+      [...slots].map(([slot, value]): [string, tf.Variable] => [`${name}/${slot}`, value]),
+    );
+
+  return {
+    update(gradients, { learningRate, step }) {
+      for (const [name, param] of params) {
+        const gradient = gradients.get(name);
+        if (gradient === undefined) throw new Error(`internal: no gradient of ${name}`);
+        adafactorUpdate(param, gradient, states.get(name)!, { learningRate, step });
+      }
+    },
+    async save(path) {
+      const sources = entries().map(([name, value]): TensorSource => {
+        return { name, shape: value.shape, dtype: "F32", values: () => value.data<"float32">() };
+      });
+      await writeSafetensors(path, sources);
+    },
+    async restore(path) {
+      const file = await openSafetensors(path);
+      try {
+        const expected = entries();
+        for (const [name, value] of expected) {
+          const found = file.tensors.get(name)?.shape;
+          if (found?.join() === value.shape.join()) continue;
+          const why = found ? `${name} is [${found}], not [${value.shape}]` : `${name} is missing`;
+          throw new MswitchError("this is the optimizer state of another model", { where: path, why });
+        }
+        for (const [name, value] of expected) {
+          const values = await file.readFloat(name);
+          tf.tidy(() => value.assign(tf.tensor(values, value.shape, "float32")));
+        }
+      } finally {
+        await file.close();
+      }
+    },
+    dispose() {
+      for (const [, value] of entries()) value.dispose();
+    },
+  };
+}
+
+/** √ of the sum of squares over all gradients, as a scalar of the backend. Not finite where any gradient is not. */
+export function gradientNorm(gradients: ReadonlyMap<string, tf.Tensor>): tf.Scalar {
+  return tf.tidy(() => {
+    const squares = [...gradients.values()].map((gradient) => tf.sum(tf.square(gradient)));
+    return tf.sqrt(tf.addN(squares)) as tf.Scalar;
+  });
+}

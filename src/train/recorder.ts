@@ -1,0 +1,72 @@
+import type { Log } from "../base/log.js";
+import type { EvalPoint } from "../eval/runFiles.js";
+import { formatMetrics, type LogLine, toMetricsLine } from "./metrics.js";
+import type { TrainingPlan } from "./plan.js";
+import { appendMetrics, type RunPaths, writeEvaluation } from "./runDirectory.js";
+import { createEventWriter } from "./tensorboard.js";
+
+/** Writes what a run measures to everywhere it is kept: the log, `metrics.jsonl`, `eval/` and TensorBoard. */
+export interface Recorder {
+  line(line: LogLine): Promise<void>;
+  evaluation(point: EvalPoint): Promise<void>;
+  close(): Promise<void>;
+}
+
+export interface RecorderOptions {
+  paths: RunPaths;
+  plan: TrainingPlan;
+  /** Updates done before this process, and to be done in all. */
+  startStep: number;
+  steps: number;
+  log: Log;
+}
+
+export async function createRecorder({ paths, plan, startStep, steps, log }: RecorderOptions): Promise<Recorder> {
+  const events = await createEventWriter(paths.tensorboard, startStep);
+  return {
+    async line(line) {
+      const metrics = toMetricsLine(line, plan);
+      await appendMetrics(paths, metrics);
+      const { step, ...values } = metrics;
+      await events.scalars(step, prefixed("train/", values));
+      const secondsLeft = ((steps - step) * line.seconds) / line.steps;
+      log.info(formatMetrics(metrics, steps, secondsLeft));
+    },
+    async evaluation(point) {
+      await writeEvaluation(paths, point);
+      const { mean, best, worst } = summarizeEvaluation(point);
+      const byLanguage = Object.entries(point.languages).map(
+        ([code, quality]) => [code, quality.negLogPerplexity] as const,
+      );
+      await events.scalars(point.step, {
+        "eval/negLogPerplexity": mean,
+        ...prefixed("eval/negLogPerplexity/", Object.fromEntries(byLanguage)),
+      });
+      const value = (code: string): string => `${code} ${point.languages[code].negLogPerplexity.toFixed(4)}`;
+      const count = byLanguage.length;
+      log.info(
+        `eval step ${point.step} nlp ${mean.toFixed(4)} over ${count} languages, best ${value(best)}, worst ${value(worst)}`,
+      );
+    },
+    close: () => events.close(),
+  };
+}
+
+function prefixed(prefix: string, values: Record<string, number | undefined>): Record<string, number | undefined> {
+  return Object.fromEntries(Object.entries(values).map(([key, value]) => [prefix + key, value]));
+}
+
+export interface EvaluationSummary {
+  step: number;
+  languages: number;
+  /** Of the languages' negative log perplexities. */
+  mean: number;
+  best: string;
+  worst: string;
+}
+
+export function summarizeEvaluation({ step, languages }: EvalPoint): EvaluationSummary {
+  const sorted = Object.entries(languages).sort(([, a], [, b]) => b.negLogPerplexity - a.negLogPerplexity);
+  const mean = sorted.reduce((sum, [, quality]) => sum + quality.negLogPerplexity, 0) / sorted.length;
+  return { step, languages: sorted.length, mean, best: sorted[0][0], worst: sorted[sorted.length - 1][0] };
+}

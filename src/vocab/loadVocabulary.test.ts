@@ -1,0 +1,39 @@
+import { describe, expect, it } from "vitest";
+import { vocabularyOf } from "./loadVocabulary.js";
+import { pieceType } from "./modelFile.js";
+import { buildModel, t5Pieces } from "./modelFixture.js";
+
+const words = (count: number): string[] => Array.from({ length: count }, (_, i) => `w${i}`);
+
+describe("loadVocabulary", () => {
+  it("counts T5's sentinels down from above the model", () => {
+    const vocabulary = vocabularyOf(buildModel({ pieces: t5Pieces(words(32_000 - 3), false) }));
+    expect(vocabulary).toMatchObject({ size: 32_000, embeddingRows: 32_128, padId: 0, eosId: 1, unkId: 2 });
+    expect(vocabulary.sentinelIds).toHaveLength(100);
+    expect(vocabulary.sentinelIds[0]).toBe(32_099);
+    expect(vocabulary.sentinelIds[99]).toBe(32_000);
+  });
+
+  it.each([["▁<extra_id_"], ["<extra_id_"]])("finds mT5's sentinels inside the model, as %s0>", (name) => {
+    const pieces = t5Pieces(words(250_000 - 259), true);
+    for (let k = 99; k >= 0; k--) pieces.push([`${name}${k}>`, 0, pieceType.userDefined]);
+    const vocabulary = vocabularyOf(buildModel({ pieces, byteFallback: true }));
+    expect(vocabulary).toMatchObject({ size: 250_100, embeddingRows: 250_112 });
+    expect(vocabulary.sentinelIds[0]).toBe(250_099);
+    expect(vocabulary.sentinelIds[99]).toBe(250_000);
+  });
+
+  it("refuses a gap among the sentinels, and a vocabulary without padding or end", () => {
+    const gap = t5Pieces(["▁<extra_id_1>"], false);
+    expect(() => vocabularyOf(buildModel({ pieces: gap }))).toThrow(/no <extra_id_0>/);
+    const pieces = t5Pieces(["a"], false);
+    expect(() => vocabularyOf(buildModel({ pieces: pieces.slice(1) }))).toThrow(/no padding piece/);
+    expect(() => vocabularyOf(buildModel({ pieces: [pieces[0], ...pieces.slice(2)] }))).toThrow(/no end-of-sequence/);
+  });
+
+  it("tells two files apart by their fingerprints", () => {
+    const [a, b] = ["a", "b"].map((text) => vocabularyOf(buildModel({ pieces: t5Pieces([text], false) })));
+    expect(a.fingerprint).toMatch(/^[0-9a-f]{64}$/);
+    expect(a.fingerprint).not.toBe(b.fingerprint);
+  });
+});

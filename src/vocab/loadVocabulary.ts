@@ -1,0 +1,68 @@
+import { MswitchError } from "../base/errors.js";
+import { sha256 } from "../base/hash.js";
+import { pieceText, pieceType, readModelFile, type SentencePieceModel } from "./modelFile.js";
+import type { Vocabulary } from "./vocabulary.js";
+
+/** Sentinels that T5 adds above a model that holds none (its `extra_ids`). */
+const extraIds = 100;
+/** T5 and mT5 round the embedding's rows up to a multiple of this, for the hardware's sake: 250100 becomes 250112. */
+const rowMultiple = 128;
+
+/**
+ * Reads what training needs to know of a vocabulary from its `.model` file.
+ *
+ * @throws MswitchError where the file is no whole model, or lacks the padding or end-of-sequence piece that T5 needs
+ */
+export function loadVocabulary(path: string): Vocabulary {
+  return vocabularyOf(readModelFile(path));
+}
+
+/** `loadVocabulary` for a model that has been read. */
+export function vocabularyOf(model: SentencePieceModel): Vocabulary {
+  const sentinelIds = sentinelIdsOf(model);
+  const top = Math.max(model.size, sentinelIds[0] + 1);
+  return {
+    path: model.path,
+    fingerprint: sha256(model.bytes),
+    size: model.size,
+    embeddingRows: Math.ceil(top / rowMultiple) * rowMultiple,
+    padId: controlId(model, model.trainer.padPiece, "padding"),
+    eosId: controlId(model, model.trainer.eosPiece, "end-of-sequence"),
+    unkId: model.unkId,
+    sentinelIds,
+  };
+}
+
+/**
+ * Ids of T5's sentinels, `<extra_id_0>` first: the model's own pieces of that name, with or without a U+2581 before it, or else
+ * counted down from 100 above the model's size (T5: 32099, 32098, …; mT5's file holds them: 250099, 250098, …).
+ */
+export function sentinelIdsOf(model: SentencePieceModel): number[] {
+  const byNumber = new Map<number, number>();
+  for (let id = 0; id < model.size; id++) {
+    const match = /^\u2581?<extra_id_(\d+)>$/.exec(pieceText(model, id));
+    if (match) byNumber.set(Number(match[1]), id);
+  }
+  if (byNumber.size === 0) return Array.from({ length: extraIds }, (_, k) => model.size + extraIds - 1 - k);
+  return Array.from({ length: byNumber.size }, (_, k) => {
+    const id = byNumber.get(k);
+    if (id === undefined) {
+      throw new MswitchError("the vocabulary's sentinels have a gap", {
+        where: model.path,
+        why: `it holds ${byNumber.size} pieces <extra_id_…>, but no <extra_id_${k}>`,
+      });
+    }
+    return id;
+  });
+}
+
+function controlId(model: SentencePieceModel, piece: string, role: string): number {
+  for (let id = 0; id < model.size; id++) {
+    if (model.types[id] === pieceType.control && pieceText(model, id) === piece) return id;
+  }
+  throw new MswitchError(`the vocabulary has no ${role} piece`, {
+    where: model.path,
+    why: `no control piece is called ${JSON.stringify(piece)}`,
+    hint: "train it with pad_id 0, eos_id 1, unk_id 2, as `mswitch vocab train` does",
+  });
+}

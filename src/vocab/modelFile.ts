@@ -1,0 +1,254 @@
+import { readFileSync, statSync } from "node:fs";
+import { MswitchError, messageOf } from "../base/errors.js";
+import { readCharsmap } from "./charsmap.js";
+import { type ProtobufFault, type ProtobufField, readFields } from "./protobuf.js";
+
+/** `sentencepiece_model.proto`, `ModelProto.SentencePiece.Type`. */
+export const pieceType = { normal: 1, unknown: 2, control: 3, userDefined: 4, unused: 5, byte: 6 } as const;
+
+export type ModelType = "unigram" | "bpe" | "word" | "char";
+
+/** What of `TrainerSpec` changes how text is encoded or decoded. */
+export interface TrainerSpec {
+  modelType: ModelType;
+  byteFallback: boolean;
+  treatWhitespaceAsSuffix: boolean;
+  unkPiece: string;
+  eosPiece: string;
+  padPiece: string;
+  unkSurface: string;
+}
+
+/** `NormalizerSpec`, as SentencePiece applies it. */
+export interface NormalizerSpec {
+  name: string;
+  /** Compiled rules: a Darts double array and the texts it points to; empty where nothing is normalized. */
+  precompiledCharsmap: Uint8Array;
+  addDummyPrefix: boolean;
+  removeExtraWhitespaces: boolean;
+  escapeWhitespaces: boolean;
+}
+
+/** A SentencePiece model, checked. Plain data; the pieces are columns, because there may be 250,000 of them. */
+export interface SentencePieceModel {
+  path: string;
+  /** The whole file. */
+  bytes: Uint8Array;
+  size: number;
+  /** The text of piece `i`, in UTF-8, is `bytes[pieceStarts[i], pieceEnds[i])`. */
+  pieceStarts: Uint32Array;
+  pieceEnds: Uint32Array;
+  /** Log probabilities. */
+  scores: Float32Array;
+  /** Values of `pieceType`. */
+  types: Uint8Array;
+  unkId: number;
+  trainer: TrainerSpec;
+  normalizer: NormalizerSpec;
+  denormalizer: NormalizerSpec | undefined;
+}
+
+/** Larger files than this are no vocabulary: mT5's, with 250,100 pieces, is 4.3 MB. */
+const maxFileBytes = 512 * 2 ** 20;
+const maxPieces = 2 ** 22;
+const maxPieceBytes = 2 ** 16;
+const modelTypes: Record<number, ModelType> = { 1: "unigram", 2: "bpe", 3: "word", 4: "char" };
+
+/** The text of a piece. */
+export function pieceText(model: SentencePieceModel, id: number): string {
+  return Buffer.from(model.bytes.buffer, model.bytes.byteOffset, model.bytes.length).toString(
+    "utf8",
+    model.pieceStarts[id],
+    model.pieceEnds[id],
+  );
+}
+
+/**
+ * Reads a SentencePiece `.model` file and checks it as SentencePiece itself does when it loads one.
+ *
+ * @throws MswitchError naming the file and the byte at fault
+ */
+export function readModelFile(path: string): SentencePieceModel {
+  let bytes: Uint8Array;
+  try {
+    const { size } = statSync(path);
+    if (size > maxFileBytes) throw new Error(`it has ${size} bytes, and no vocabulary is that large`);
+    const file = readFileSync(path);
+    // A plain array: Buffer's `slice` is none.
+    bytes = new Uint8Array(file.buffer, file.byteOffset, file.length);
+  } catch (error) {
+    throw new MswitchError("cannot read the vocabulary", {
+      where: path,
+      why: messageOf(error),
+      hint: "give the path of a SentencePiece .model file; `mswitch vocab train` makes one",
+      cause: error,
+    });
+  }
+  return parseModel(bytes, path);
+}
+
+/** `readModelFile` for bytes at hand; `path` is what errors call them. */
+export function parseModel(bytes: Uint8Array, path: string): SentencePieceModel {
+  const fault: ProtobufFault = (why, at) =>
+    new MswitchError("not a whole SentencePiece model", {
+      where: `${path} byte ${at}`,
+      why,
+      hint: "give a .model file as SentencePiece wrote it; fetch or copy it again if it was cut short",
+    });
+  if (bytes.length === 0) throw fault("the file is empty", 0);
+
+  const pieceFields: { start: number; end: number }[] = [];
+  let trainer: TrainerSpec | undefined;
+  let normalizer: NormalizerSpec | undefined;
+  let denormalizer: NormalizerSpec | undefined;
+  readFields(bytes, 0, bytes.length, fault, (field) => {
+    if (field.number < 1 || (field.number > 5 && field.number < 200)) {
+      throw fault(`a model has no field ${field.number}`, field.at);
+    }
+    if (field.number > 5) return;
+    expectWireType(field, 2, fault);
+    if (field.number === 1) {
+      if (pieceFields.length === maxPieces) throw fault(`more than ${maxPieces} pieces`, field.at);
+      pieceFields.push({ start: field.start, end: field.end });
+    } else if (field.number === 2) trainer = readTrainerSpec(bytes, field, fault);
+    else if (field.number === 3) normalizer = readNormalizerSpec(bytes, field, fault);
+    else if (field.number === 5) denormalizer = readNormalizerSpec(bytes, field, fault);
+  });
+  if (pieceFields.length === 0) throw fault("it holds no pieces", bytes.length);
+  if (!trainer) throw fault("it ends before its trainer_spec", bytes.length);
+  if (!normalizer) throw fault("it ends before its normalizer_spec", bytes.length);
+
+  const size = pieceFields.length;
+  const pieceStarts = new Uint32Array(size);
+  const pieceEnds = new Uint32Array(size);
+  const scores = new Float32Array(size);
+  const types = new Uint8Array(size).fill(pieceType.normal);
+  const view = new DataView(bytes.buffer, bytes.byteOffset, bytes.length);
+  pieceFields.forEach(({ start, end }, id) => {
+    pieceStarts[id] = pieceEnds[id] = start;
+    readFields(bytes, start, end, fault, (field) => {
+      if (field.number === 1) {
+        expectWireType(field, 2, fault);
+        pieceStarts[id] = field.start;
+        pieceEnds[id] = field.end;
+      } else if (field.number === 2) {
+        expectWireType(field, 5, fault);
+        scores[id] = view.getFloat32(field.start, true);
+        if (!Number.isFinite(scores[id])) throw fault(`piece ${id} has the score ${scores[id]}`, field.at);
+      } else if (field.number === 3) {
+        expectWireType(field, 0, fault);
+        if (field.value < 1 || field.value > 6) throw fault(`piece ${id} has the type ${field.value}`, field.at);
+        types[id] = field.value;
+      }
+    });
+  });
+  const columns = { path, bytes, size, pieceStarts, pieceEnds, scores, types };
+  return { ...columns, unkId: checkPieces(columns, trainer, fault), trainer, normalizer, denormalizer };
+}
+
+/** What SentencePiece's `InitializePieces` checks, and that every piece is UTF-8. Returns the id of the unknown piece. */
+function checkPieces(
+  {
+    bytes,
+    size,
+    pieceStarts,
+    pieceEnds,
+    types,
+  }: Omit<SentencePieceModel, "unkId" | "trainer" | "normalizer" | "denormalizer">,
+  trainer: TrainerSpec,
+  fault: ProtobufFault,
+): number {
+  const utf8 = new TextDecoder("utf-8", { fatal: true, ignoreBOM: true });
+  const ordinary = new Map<string, number>();
+  const reserved = new Map<string, number>();
+  let unkId = -1;
+  let bytePieces = 0;
+  for (let id = 0; id < size; id++) {
+    const at = pieceStarts[id];
+    const length = pieceEnds[id] - at;
+    if (length === 0) throw fault(`piece ${id} is empty`, at);
+    if (length > maxPieceBytes) throw fault(`piece ${id} has ${length} bytes`, at);
+    let text: string;
+    try {
+      text = utf8.decode(bytes.subarray(at, pieceEnds[id]));
+    } catch {
+      throw fault(`piece ${id} is not UTF-8`, at);
+    }
+    if (text.includes("\0")) throw fault(`piece ${id} holds a NUL`, at);
+    const type = types[id];
+    const names =
+      type === pieceType.normal || type === pieceType.userDefined || type === pieceType.unused ? ordinary : reserved;
+    if (names.has(text)) throw fault(`piece ${id}, ${JSON.stringify(text)}, is piece ${names.get(text)} again`, at);
+    names.set(text, id);
+    if (type === pieceType.unknown) {
+      if (unkId >= 0) throw fault(`piece ${id} is a second unknown piece after ${unkId}`, at);
+      unkId = id;
+    } else if (type === pieceType.byte) {
+      if (!trainer.byteFallback) throw fault(`piece ${id} stands for a byte, but byte_fallback is off`, at);
+      if (!/^<0x[0-9A-F]{2}>$/.test(text)) throw fault(`piece ${id}, ${JSON.stringify(text)}, names no byte`, at);
+      bytePieces++;
+    }
+  }
+  if (unkId < 0) throw fault("no piece is the unknown one", bytes.length);
+  if (ordinary.size === 0) throw fault("it holds no ordinary piece", bytes.length);
+  if (trainer.byteFallback && bytePieces < 256)
+    throw fault(`byte_fallback is on with ${bytePieces} of 256 bytes`, bytes.length);
+  return unkId;
+}
+
+function readTrainerSpec(bytes: Uint8Array, message: ProtobufField, fault: ProtobufFault): TrainerSpec {
+  const spec: TrainerSpec = {
+    modelType: "unigram",
+    byteFallback: false,
+    treatWhitespaceAsSuffix: false,
+    unkPiece: "<unk>",
+    eosPiece: "</s>",
+    padPiece: "<pad>",
+    unkSurface: " \u2047 ",
+  };
+  const texts: Record<number, "unkPiece" | "eosPiece" | "padPiece" | "unkSurface"> = {
+    44: "unkSurface",
+    45: "unkPiece",
+    47: "eosPiece",
+    48: "padPiece",
+  };
+  readFields(bytes, message.start, message.end, fault, (field) => {
+    if (field.number === 3) {
+      const type = modelTypes[field.value];
+      if (field.wireType !== 0 || !type) throw fault(`model type ${field.value} is none of SentencePiece's`, field.at);
+      spec.modelType = type;
+    } else if (field.number === 24) spec.treatWhitespaceAsSuffix = field.value !== 0;
+    else if (field.number === 35) spec.byteFallback = field.value !== 0;
+    else if (texts[field.number]) {
+      expectWireType(field, 2, fault);
+      spec[texts[field.number]] = Buffer.from(bytes.subarray(field.start, field.end)).toString("utf8");
+    }
+  });
+  return spec;
+}
+
+function readNormalizerSpec(bytes: Uint8Array, message: ProtobufField, fault: ProtobufFault): NormalizerSpec {
+  const spec: NormalizerSpec = {
+    name: "",
+    precompiledCharsmap: new Uint8Array(0),
+    addDummyPrefix: true,
+    removeExtraWhitespaces: true,
+    escapeWhitespaces: true,
+  };
+  readFields(bytes, message.start, message.end, fault, (field) => {
+    if (field.number === 1 || field.number === 2) expectWireType(field, 2, fault);
+    if (field.number === 1) spec.name = Buffer.from(bytes.subarray(field.start, field.end)).toString("utf8");
+    else if (field.number === 2) {
+      spec.precompiledCharsmap = bytes.subarray(field.start, field.end);
+      const charsmap = readCharsmap(spec.precompiledCharsmap);
+      if (typeof charsmap === "string") throw fault(charsmap, field.start);
+    } else if (field.number === 3) spec.addDummyPrefix = field.value !== 0;
+    else if (field.number === 4) spec.removeExtraWhitespaces = field.value !== 0;
+    else if (field.number === 5) spec.escapeWhitespaces = field.value !== 0;
+  });
+  return spec;
+}
+
+function expectWireType(field: ProtobufField, wireType: ProtobufField["wireType"], fault: ProtobufFault): void {
+  if (field.wireType !== wireType) throw fault(`field ${field.number} has wire type ${field.wireType}`, field.at);
+}

@@ -1,0 +1,81 @@
+import { mkdtemp, rm } from "node:fs/promises";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { setTimeout as sleep } from "node:timers/promises";
+import { afterAll, beforeAll, expect, it } from "vitest";
+import { randomStream } from "../src/base/random.js";
+import { filesBelow, line, model, preprocess, snapshot, text, writeCorpus, writeShard } from "./preprocessRuns.js";
+
+let dir: string;
+let corpus: string;
+let undisturbed: Record<string, string>;
+/** Milliseconds of the undisturbed run. */
+let duration: number;
+const args = (out: string, workers: number): string[] => {
+  return ["--source", corpus, "--vocab", model, "--out", out, "--workers", String(workers)];
+};
+
+beforeAll(async () => {
+  dir = await mkdtemp(join(tmpdir(), "mswitch-resume-"));
+  corpus = join(dir, "corpus");
+  await writeCorpus(corpus, ["af", "am", "ar", "iw"], { shards: 5, documents: 12, words: 80 });
+  const bad = ["no JSON", line(text(1, 10)), '{"text": ""}'];
+  for (const i of [0, 1, 2]) await writeShard(corpus, ["yo", "train", i, 3], bad);
+  const out = join(dir, "undisturbed");
+  const start = Date.now();
+  expect(await preprocess(args(out, 1))).toMatchObject({ code: 3 });
+  duration = Date.now() - start;
+  undisturbed = snapshot(out);
+  expect(Object.keys(undisturbed)).toHaveLength(2 * (4 * 6 + 3) + 3);
+});
+afterAll(() => rm(dir, { recursive: true }));
+
+it.each([2, 4])("gives the same bytes with %d workers as with one", async (workers) => {
+  const out = join(dir, `workers-${workers}`);
+  await preprocess(args(out, workers));
+  expect(snapshot(out)).toEqual(undisturbed);
+});
+
+it("killed at 20 random moments, ends with the same bytes as if it had never been", async () => {
+  const random = randomStream(Date.now(), "kill");
+  let kills = 0;
+  let metWork = 0;
+  for (let folder = 0; kills < 20; folder++) {
+    const out = join(dir, `killed-${folder}`);
+    for (;;) {
+      const before = filesBelow(out).length;
+      // Every fourth kill anywhere from the start on, the others while shards are being written.
+      const kill =
+        kills % 4 === 0 ? sleep(duration * random.float()) : newFile(out).then(() => sleep(250 * random.float()));
+      const run = await preprocess(args(out, 1 + (kills % 2)), { kill: kills < 20 ? kill : undefined });
+      if (run.code !== null) {
+        expect(run, run.stderr).toMatchObject({ code: 3 });
+        break;
+      }
+      kills++;
+      if (filesBelow(out).length > before) metWork++;
+    }
+    expect(snapshot(out)).toEqual(undisturbed);
+  }
+  expect(metWork).toBeGreaterThan(4);
+}, 300_000);
+
+it("interrupted, drops what is in hand, says how to go on, and goes on", async () => {
+  const out = join(dir, "interrupted");
+  const { code, stderr, stdout } = await preprocess(args(out, 2), { kill: newFile(out), signal: "SIGINT" });
+  expect(code).toBe(130);
+  expect(stdout).toBe("");
+  expect(stderr).toMatch(
+    /error: .*interrupted: \d+ of 27 shards are done\n {2}try: the same command goes on from there/,
+  );
+  expect(filesBelow(out).filter((name) => name.includes(".tmp-"))).toEqual([]);
+  await preprocess(args(out, 2));
+  expect(snapshot(out)).toEqual(undisturbed);
+});
+
+/** Settles when a shard is begun in a folder, or after ten seconds. */
+async function newFile(out: string): Promise<void> {
+  const shards = (): number => filesBelow(out).filter((name) => name.includes(".arrow")).length;
+  const before = shards();
+  for (let i = 0; i < 1000 && shards() === before; i++) await sleep(10);
+}
