@@ -63,7 +63,7 @@ at::Tensor forward(const Convolution& conv, at::Tensor x, at::Tensor filter) {
   const at::Tensor image = conv.toAten(x);
   if (conv.isEmpty()) return conv.empty(image, weights.size(0));
   const Padding padding = conv.padding(image, conv.kernelOf(weights));
-  const Dims none(static_cast<size_t>(conv.rank()), 0);
+  const Dims none = conv.zeros();
   return conv.fromAten(at::convolution(padding.apply(image, 0), weights, {}, conv.strides, padding.inner, conv.dilations,
                                        false, none, conv.groups(image)));
 }
@@ -101,7 +101,7 @@ void gradOfInput(Call& c) {
   const at::Tensor weights = conv.filterToAten(filter);
   const at::Tensor image = conv.toAten(at::empty({1}, dy.options()).expand(shape));
   const Padding padding = conv.padding(image, conv.kernelOf(weights));
-  const Dims none(static_cast<size_t>(conv.rank()), 0);
+  const Dims none = conv.zeros();
   const Dims padded = padding.shape(image);
   // TensorFlow.js lets dy be larger than the convolution's output and passes over the rest.
   at::Tensor gradient = conv.toAten(dy);
@@ -123,7 +123,7 @@ void gradOfFilter(Call& c) {
   const at::Tensor image = conv.toAten(x);
   const at::Tensor weights = conv.filterToAten(at::empty({1}, x.options()).expand(shape));
   const Padding padding = conv.padding(image, conv.kernelOf(weights));
-  const Dims none(static_cast<size_t>(conv.rank()), 0);
+  const Dims none = conv.zeros();
   const at::Tensor dw = std::get<1>(at::convolution_backward(
       conv.toAten(dy), padding.apply(image, 0), weights, std::nullopt, conv.strides, padding.inner, conv.dilations, false,
       none, conv.groups(image), {false, true, false}));

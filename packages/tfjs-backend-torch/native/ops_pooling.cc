@@ -18,7 +18,7 @@ at::Tensor averages(const at::Tensor& image, const Pool& pool) {
 }
 
 std::tuple<at::Tensor, at::Tensor> maxima(const at::Tensor& image, const Pool& pool) {
-  const Dims none(static_cast<size_t>(pool.rank()), 0);
+  const Dims none = pool.zeros();
   return pool.rank() == 2
              ? at::max_pool2d_with_indices(image, pool.kernel, pool.strides, none, pool.dilations)
              : at::max_pool3d_with_indices(image, pool.kernel, pool.strides, none, pool.dilations);
@@ -43,7 +43,7 @@ void maxPoolGrad(Call& c) {
   const at::Tensor padded = padding.apply(image, -INFINITY).contiguous();
   const auto [y, index] = maxima(padded, pool);
   const at::Tensor dy = pool.toAten(c.x(0)).to(padded.scalar_type()).contiguous();
-  const Dims none(static_cast<size_t>(pool.rank()), 0);
+  const Dims none = pool.zeros();
   const at::Tensor dx =
       pool.rank() == 2
           ? at::max_pool2d_with_indices_backward(dy, padded, pool.kernel, pool.strides, none, pool.dilations, false, index)
@@ -72,7 +72,7 @@ void avgPoolGrad(Call& c) {
   const Padding padding = pool.outerPadding(image);
   const at::Tensor padded = padding.apply(image, 0).contiguous();
   const at::Tensor dy = pool.toAten(c.x(0)).to(padded.scalar_type()).contiguous();
-  const Dims none(static_cast<size_t>(pool.rank()), 0);
+  const Dims none = pool.zeros();
   const at::Tensor dx =
       pool.rank() == 2
           ? at::avg_pool2d_backward(dy, padded, pool.kernel, pool.strides, none, false, true, std::nullopt)

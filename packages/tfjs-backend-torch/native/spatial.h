@@ -40,6 +40,12 @@ struct Spatial {
     TORCH_CHECK((rank() == 2 || rank() == 3) && c.x().dim() == rank() + 2, "expected an image of rank 4 or 5");
   }
 
+  Dims zeros() const {
+    Dims none = strides;
+    std::fill(none.begin(), none.end(), int64_t{0});
+    return none;
+  }
+
   int64_t rank() const { return static_cast<int64_t>(strides.size()); }
 
   // No window fits: TensorFlow.js then has an empty result.
