@@ -33,11 +33,10 @@ function speedupColumn(measure: Measure, label: string, title: string): Column {
   };
 }
 
-function speedupCell(estimate: Estimate | null, { match, baselinePeaked }: LanguageSpeedup): Html {
+function speedupCell(estimate: Estimate | null, { match }: LanguageSpeedup): Html {
   if (!estimate) return number("–");
   const ends = interval(estimate);
-  const value = `${markedTimes(estimate.value, match)}${baselinePeaked ? "‡" : ""}`;
-  return number(value, ends !== "" && html`<small>${ends}</small>`);
+  return number(markedTimes(estimate.value, match), ends !== "" && html`<small>${ends}</small>`);
 }
 
 /** The table's columns for a candidate. */
