@@ -12,7 +12,7 @@ test: build            ## unit tests, whole commands, crash and resume; ends wit
 build: node_modules    ## TypeScript to dist/, and the command manifest
 	@npm run --silent build
 
-lint: node_modules     ## formatting, lint rules and types
+lint: build            ## formatting, lint rules and types (those of the workspace come from its build)
 	npm run --silent lint
 
 bench: build           ## every benchmark, each against a named peer in the same run
