@@ -103,9 +103,10 @@ export class HttpClient {
         if (failures >= attempts || wait > maxWaitMs || late) {
           this.given.set(host, (this.given.get(host) ?? 0) + 1);
           const why = ending.signal.aborted ? `not done within ${totalMs / 1000} s` : describe(error);
-          const longer = wait > maxWaitMs ? ` and asks for a pause of ${Math.round(wait / 1000)} s` : "";
+          const pause =
+            asked !== undefined && asked >= backoff ? `, asking for a pause of ${Math.ceil(asked / 1000)} s` : "";
           throw new DownloadFault(
-            `given up after ${tried} ${tried === 1 ? "attempt" : "attempts"}: ${why}${longer}; see whether ${host} is up, then run the same command again`,
+            `given up after ${tried} ${tried === 1 ? "attempt" : "attempts"}: ${why}${pause}; see whether ${host} is up, then run the same command again`,
           );
         }
         if (asked !== undefined) this.notBefore.set(host, Math.max(this.notBefore.get(host) ?? 0, Date.now() + asked));

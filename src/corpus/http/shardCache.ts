@@ -162,8 +162,7 @@ export async function openShardCache(directory: string, maxBytes: number, client
       hint: "name another --cache-dir, on a disk of this machine",
     });
   } finally {
-    await rm(probe, { force: true });
-    await rm(`${probe}-link`, { force: true });
+    for (const path of [probe, `${probe}-link`]) await rm(path, { force: true }).catch(() => undefined);
   }
   return new ShardCache(directory, maxBytes, client);
 }
