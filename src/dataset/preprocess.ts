@@ -39,8 +39,8 @@ export const defaultMaxLineBytes = 16 * 2 ** 20;
 /** Downloads at a time: enough to fill most lines, few enough for a public server. */
 export const defaultConnections = 8;
 
-/** Weight in the bars of a shard whose size is not known: what mC4's have on average. */
-const typicalShardBytes = 170e6;
+/** Weight in the bars of a shard whose size is not known: mC4 has 9.7 TB in 59,410 shards, `und` included. */
+const typicalShardBytes = 163e6;
 
 /** Text grows about this much when it is inflated: only the bars between two shards rest on it. */
 const gzipRatio = 3;
