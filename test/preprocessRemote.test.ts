@@ -1,3 +1,4 @@
+import { createHash } from "node:crypto";
 import { mkdtemp, readdir, readFile, rm } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
@@ -123,6 +124,17 @@ describe("preprocess from a server", () => {
     expect(await run({ http: { attempts: 1 } })).toMatchObject({ tokenized: 0, skipped: 6, failed: 0 });
   });
 
+  it("takes shards that moved from a folder to a server for done where the server gives their hash", async () => {
+    await preprocess({ sources: [corpus], vocab: model, out });
+    for (const [path, file] of server.files) {
+      const digest = createHash("sha256").update(file.body).digest("base64");
+      server.files.set(path, { ...file, headers: { "repr-digest": `sha-256=:${digest}:` } });
+    }
+    expect(await run({ verify: true })).toMatchObject({ tokenized: 0, skipped: 6 });
+    expect(gets()).toEqual([]);
+    expect(dataset(out)).toEqual(local);
+  });
+
   it("needs no download for another vocabulary's dataset while the cache holds the shards", async () => {
     await run();
     server.requests.length = 0;
@@ -141,7 +153,9 @@ describe("preprocess from a server", () => {
     server.behaviours.set(shard("xh", 1), () => undefined);
     const stop = new AbortController();
     const running = run({ signal: stop.signal, http: {} });
-    setTimeout(() => stop.abort(), 1500);
+    const done = (): number => Object.keys(snapshot(join(out, ".records"))).length;
+    const timer = setInterval(() => done() === 5 && stop.abort(), 20);
+    stop.signal.addEventListener("abort", () => clearInterval(timer));
     await expect(running).rejects.toMatchObject({ exitCode: 130, why: "5 of 6 shards are done" });
   });
 

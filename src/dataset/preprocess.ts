@@ -202,9 +202,10 @@ async function tokenizeAll(
     try {
       return await from.obtain(shard.path);
     } catch (error) {
+      if (signal?.aborted) return undefined;
       if (error instanceof DownloadFault) finish(shard, { kind: "failed", why: error.message });
       else if (error instanceof MswitchError) refused ??= error;
-      else if (!signal?.aborted) throw error;
+      else throw error;
       return undefined;
     }
   };

@@ -1,5 +1,5 @@
 import { setTimeout as sleep } from "node:timers/promises";
-import { MswitchError, messageOf } from "../../base/errors.js";
+import { exitCode, MswitchError, messageOf } from "../../base/errors.js";
 import { type HttpResponse, httpRequest, type RequestTimeouts, TransientFault } from "./httpRequest.js";
 import { type RemoteFile, remoteFile } from "./remoteFile.js";
 
@@ -69,7 +69,7 @@ export class HttpClient {
    *
    * @param work asked again after a TransientFault or an error with a `code`; gets the signal that ends an attempt
    * @param progress grows whenever something new was had: failures before that are forgotten
-   * @throws DownloadFault; whatever else `work` throws; AbortError when the run is aborted
+   * @throws DownloadFault; whatever else `work` throws; MswitchError (exit code 130) when the run is aborted
    */
   async retry<T>(url: string, work: (signal: AbortSignal) => Promise<T>, progress = () => 0): Promise<T> {
     const { attempts, backoffMs, maxWaitMs, totalMs, serverFailures } = this.options;
@@ -80,7 +80,7 @@ export class HttpClient {
       if ((this.given.get(host) ?? 0) >= serverFailures) {
         throw new DownloadFault(`not asked for: ${host} let ${serverFailures} files in a row fail; try again later`);
       }
-      await this.wait((this.notBefore.get(host) ?? 0) - Date.now());
+      await this.wait(host, (this.notBefore.get(host) ?? 0) - Date.now());
       tried++;
       const ending = new AbortController();
       const end = (): void => ending.abort();
@@ -91,7 +91,7 @@ export class HttpClient {
         this.given.delete(host);
         return result;
       } catch (error) {
-        this.signal?.throwIfAborted();
+        if (this.signal?.aborted) throw interrupted(host);
         if (error instanceof MswitchError || !isTransient(error)) throw error;
         if (error instanceof StatusFault && error.final) throw refused(error);
         failures = progress() > reached ? 1 : failures + 1;
@@ -110,7 +110,7 @@ export class HttpClient {
           );
         }
         if (asked !== undefined) this.notBefore.set(host, Math.max(this.notBefore.get(host) ?? 0, Date.now() + asked));
-        await this.wait(wait);
+        await this.wait(host, wait);
       } finally {
         clearTimeout(timer);
         this.signal?.removeEventListener("abort", end);
@@ -142,9 +142,18 @@ export class HttpClient {
     });
   }
 
-  private async wait(ms: number): Promise<void> {
-    if (ms > 0) await sleep(ms, undefined, { signal: this.signal });
+  private async wait(host: string, ms: number): Promise<void> {
+    if (ms > 0) await sleep(ms, undefined, { signal: this.signal }).catch(() => undefined);
+    if (this.signal?.aborted) throw interrupted(host);
   }
+}
+
+function interrupted(host: string): MswitchError {
+  return new MswitchError("interrupted", {
+    why: `${host} was being asked`,
+    hint: "the same command goes on from there",
+    exitCode: exitCode.interrupted,
+  });
 }
 
 function isTransient(error: unknown): boolean {

@@ -55,7 +55,8 @@ export class ShardCache {
   /**
    * The file at an address: the copy that is here if the server says that it is still the same, or a new one.
    *
-   * @throws DownloadFault where it cannot be had; MswitchError where the cache cannot be written; AbortError
+   * @throws DownloadFault where it cannot be had; MswitchError where the cache cannot be written or the run is
+   *   aborted
    */
   async obtain(url: string): Promise<Lease> {
     const record = join(this.directory, `${sha256(url).slice(0, 32)}.json`);
