@@ -25,7 +25,10 @@ export function printPlan(plan: PreprocessPlan): string {
       "needs",
       `${plan.inputSpeedPerNode.toFixed(0)} MB/s of compressed input to each node; a slower source takes longer`,
     ],
-    ["output", `about ${formatBytes(plan.outputBytes)} for ${formatCount(plan.tokens)} tokens`],
+    [
+      "output",
+      `about ${formatBytes(plan.outputBytes)} for ${formatCount(plan.tokens)} tokens; more with a smaller vocabulary than mT5's`,
+    ],
   );
   if (plan.cacheBytesPerNode > 0) {
     rows.push(["cache", `up to ${formatBytes(plan.cacheBytesPerNode)} on each node`]);

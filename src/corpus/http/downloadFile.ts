@@ -1,7 +1,7 @@
 import { createHash } from "node:crypto";
 import { createReadStream } from "node:fs";
 import type { FileHandle } from "node:fs/promises";
-import { MswitchError, messageOf } from "../../base/errors.js";
+import { cacheError } from "./cacheError.js";
 import type { HttpClient } from "./httpClient.js";
 import { TransientFault } from "./httpRequest.js";
 import { type RemoteFile, remoteFile } from "./remoteFile.js";
@@ -105,13 +105,6 @@ async function local<T>(path: string, work: () => Promise<T>): Promise<T> {
   try {
     return await work();
   } catch (error) {
-    const { code } = error as NodeJS.ErrnoException;
-    const full = code === "ENOSPC" || code === "EDQUOT";
-    throw new MswitchError(full ? "the disk of the cache is full" : "the cache cannot be written", {
-      where: path,
-      why: messageOf(error),
-      hint: "make room or name another --cache-dir or a smaller --cache-size, and run the same command again",
-      cause: error,
-    });
+    throw cacheError(path, error);
   }
 }

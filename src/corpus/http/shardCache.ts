@@ -3,8 +3,9 @@ import { homedir } from "node:os";
 import { join } from "node:path";
 import * as z from "zod";
 import { isTemporaryName, removeStaleTemporaries, temporaryName, writeFileAtomic } from "../../base/atomicFile.js";
-import { MswitchError, messageOf, usageError } from "../../base/errors.js";
+import { messageOf, usageError } from "../../base/errors.js";
 import { sha256 } from "../../base/hash.js";
+import { cacheError, isDiskFull } from "./cacheError.js";
 import { downloadFile } from "./downloadFile.js";
 import type { HttpClient } from "./httpClient.js";
 import { isImmutable } from "./remoteFile.js";
@@ -108,11 +109,13 @@ export class ShardCache {
 
   private async download(url: string, record: string, pin: string): Promise<Entry> {
     const handle = await open(pin, "wx").catch((error) => {
-      throw unusable(this.directory, error);
+      throw cacheError(this.directory, error);
     });
     try {
       const entry: Entry = { url, ...(await downloadFile(this.client, url, handle, pin)) };
-      await handle.sync();
+      await handle.sync().catch((error) => {
+        throw cacheError(this.directory, error);
+      });
       await handle.close();
       if (this.maxBytes > 0) await this.keep(entry, record, pin);
       await this.evict();
@@ -132,7 +135,8 @@ export class ShardCache {
       await writeFileAtomic(record, `${JSON.stringify(entry)}\n`);
     } catch (error) {
       await rm(second, { force: true });
-      throw unusable(this.directory, error);
+      // Not kept for another run; this one has its link.
+      if (!isDiskFull(error)) throw cacheError(this.directory, error);
     }
   }
 
@@ -191,16 +195,6 @@ async function evict(directory: string, maxBytes: number): Promise<void> {
     await rm(path, { force: true });
     total -= bytes;
   }
-}
-
-function unusable(directory: string, error: unknown): MswitchError {
-  if (error instanceof MswitchError) return error;
-  return new MswitchError("the cache cannot be written", {
-    where: directory,
-    why: messageOf(error),
-    hint: "make room or name another --cache-dir, and run the same command again",
-    cause: error,
-  });
 }
 
 function parseJson(text: string): unknown {
