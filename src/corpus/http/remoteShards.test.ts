@@ -36,6 +36,11 @@ describe("templates", () => {
       "https://example.org/validation/haw/c4-haw-validation.tfrecord-00000-of-00001.json.gz",
     ]);
     expect(shards[2]).toMatchObject({ language: "haw", split: "validation", index: 0, count: 1, bytes: 0 });
+    const [zst] = await discoverShards(["https://example.org/{code}-{index}.jsonl.zst"], {
+      languages: ["haw"],
+      splits: ["train"],
+    });
+    expect(zst.name).toBe("c4-haw.tfrecord-00000-of-00002.jsonl.zst");
   });
 
   it.each([

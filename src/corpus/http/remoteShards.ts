@@ -76,12 +76,14 @@ function fromTemplate(template: string, { languages, splits = ["train", "validat
     });
   }
   const tasks = languages ? languages.map(taskOf) : allLanguages();
+  // The name's ending says how a shard is compressed.
+  const ending = /\.jsonl?(?:\.gz|\.zst)?$/.exec(template)?.[0] ?? ".json.gz";
   const shards: RemoteShard[] = [];
   for (const { code, trainShards, validationShards } of tasks) {
     for (const split of splits) {
       const count = split === "train" ? trainShards : validationShards;
       for (let index = 0; index < count; index++) {
-        const name = formatShardName(code, split, index, count);
+        const name = formatShardName(code, split, index, count).replace(/\.json\.gz$/, ending);
         const values: Record<string, string> = {
           code,
           language: code,
