@@ -11,9 +11,8 @@ import type { Encoder } from "./encoder.js";
 import { createLibraryEncoder } from "./libraryEncoder.js";
 import { pieceType, readModelFile } from "./modelFile.js";
 import { type ModelFixture, t5Pieces, writeModel } from "./modelFixture.js";
-import { Normalizer } from "./normalizer.js";
+import { buildPieceTrie } from "./pieceTrie.js";
 import { UnigramEncoder } from "./unigramEncoder.js";
-import { buildPieceTrie, Viterbi } from "./viterbi.js";
 
 const root = fileURLToPath(new URL("../..", import.meta.url));
 const samplePath = join(root, "vocab/sample.model");
@@ -86,7 +85,7 @@ const malformed = [
 describe("createEncoder", () => {
   let oracle: Encoder;
   /** As the oracle computes, which is an older SentencePiece. */
-  const encoder = new UnigramEncoder(sample, "double");
+  const encoder = new UnigramEncoder(sample, buildPieceTrie(sample), "double");
 
   beforeAll(async () => {
     oracle = await createLibraryEncoder(samplePath);
@@ -266,7 +265,8 @@ describe("createEncoder on models of other kinds", () => {
     const path = join(mkdtempSync(join(tmpdir(), "mswitch-")), "fixture.model");
     writeFileSync(path, writeModel({ ...spec, pieces: [...t5Pieces(texts, bytes ?? false), ...(extra ?? [])] }));
     const oracle = await createLibraryEncoder(path);
-    const encoder = new UnigramEncoder(readModelFile(path), "double");
+    const model = readModelFile(path);
+    const encoder = new UnigramEncoder(model, buildPieceTrie(model), "double");
     fc.assert(
       fc.property(words, (text) => {
         const utf8 = Buffer.from(text);

@@ -1,0 +1,342 @@
+/**
+ * The exact encoder for unigram models: bytes in, ids out. Compiled to WebAssembly; `src/vocab/unigramEncoder.ts` is its host.
+ *
+ * Where the model allows it text is cut at raw spaces first, and the ids of a word are remembered. A word's segmentation depends on
+ * what stands before it only through float32 rounding of the accumulated score: `scoreLimit` says up to which score it does not,
+ * and beyond it the word is segmented anew from the true score. The true score is not kept: an upper bound of its magnitude is, and
+ * where that is not enough, the score is added up from the ids written since it was last known.
+ */
+import { normalize } from "./normalize";
+import * as s from "./state";
+import * as v from "./viterbi";
+import * as cache from "./wordCache";
+
+export {
+  allocateTables,
+  setUp,
+  codePointsAt,
+  unitsAt,
+  scoresAt,
+  byteIdsAt,
+  charsmapAt,
+  replacementsAt,
+  userDefinedAt,
+} from "./state";
+export { clearCache } from "./wordCache";
+
+/** Zeros or spaces behind a text, which whole vectors may be read from. */
+const padding: usize = 64;
+/** More than the float32 rounding of one addition to a score below 100,000. */
+const roundingPerId: f64 = 0.0079;
+
+let text: usize = 0;
+let textRoom: usize = 0;
+
+/** At least the magnitude of the score so far. */
+let bound: f64 = 0;
+/** The true score after the first `knownAt` bytes of the output. */
+let knownScore: f32 = 0;
+let knownAt: usize = 0;
+
+/** Where the host puts a text of `length` bytes. */
+export function textAt(length: usize): usize {
+  if (length + padding > textRoom) {
+    if (text) heap.free(text);
+    textRoom = length + (length >> 2) + 65536;
+    text = heap.alloc(textRoom);
+  }
+  return text;
+}
+
+export function idsAt(): usize {
+  return s.output;
+}
+
+export function charactersAt(): usize {
+  return s.characters;
+}
+
+/** Normalizes the text alone. Returns the number of code points at `charactersAt`. */
+export function normalizeText(length: usize): u32 {
+  return normalize(text, text + length);
+}
+
+/** Encodes the text of `length` bytes at `textAt`. Returns the number of ids at `idsAt`. */
+export function encode(length: usize): u32 {
+  if (cache.shortEntries == 0) cache.allocateCache();
+  s.setOutputEnd(s.output);
+  s.reserveOutput(1024);
+  // Ends the last word.
+  memory.fill(text + length, 0x20, padding);
+  if (s.splits && !holdsSpaceSymbol(length)) {
+    encodeWords(length);
+  } else {
+    const count = normalize(text, text + length);
+    v.segment(count, 0);
+    writePath(count);
+  }
+  if (!s.byteFallback) mergeUnknown();
+  return <u32>((s.outputEnd - s.output) >> 2);
+}
+
+/** Whether a literal U+2581 (E2 96 81) stands in the text. */
+function holdsSpaceSymbol(length: usize): bool {
+  const a = i8x16.splat(<i8>0xe2);
+  const b = i8x16.splat(<i8>0x96);
+  const c = i8x16.splat(<i8>0x81);
+  const end = text + length;
+  for (let p = text; p < end; p += 16) {
+    const first = i8x16.eq(v128.load(p), a);
+    if (v128.any_true(first)) {
+      const second = v128.and(i8x16.eq(v128.load(p, 1), b), i8x16.eq(v128.load(p, 2), c));
+      if (v128.any_true(v128.and(first, second))) return true;
+    }
+  }
+  return false;
+}
+
+function encodeWords(length: usize): void {
+  const cuts = s.separators;
+  const cut0 = i8x16.splat(<i8>cuts);
+  const cut1 = i8x16.splat(<i8>(cuts >> 8));
+  const cut2 = i8x16.splat(<i8>(cuts >> 16));
+  const cut3 = i8x16.splat(<i8>(cuts >> 24));
+  const end = text + length;
+  bound = 0;
+  knownScore = 0;
+  knownAt = 0;
+  let out = s.outputEnd;
+  let magnitude: f64 = 0;
+  let p = text;
+  while (p < end) {
+    const bytes = v128.load(p);
+    const isCut = v128.or(
+      v128.or(i8x16.eq(bytes, cut0), i8x16.eq(bytes, cut1)),
+      v128.or(i8x16.eq(bytes, cut2), i8x16.eq(bytes, cut3)),
+    );
+    const size = <u32>ctz(i8x16.bitmask(isCut) | 0x10000);
+    if (size == 0) {
+      p++;
+      continue;
+    }
+    if (out + 256 > s.outputLimit) {
+      s.setOutputEnd(out);
+      s.reserveOutput(256);
+      out = s.outputEnd;
+    }
+    if (size < 16) {
+      const key = cache.shortKey(bytes, size);
+      const entry = cache.shortEntry(key);
+      const limit = load<f32>(entry, 16);
+      if (i8x16.all_true(i8x16.eq(key, v128.load(entry))) && magnitude < <f64>limit) {
+        v128.store(out, v128.load(entry, 24));
+        v128.store(out, v128.load(entry, 40), 16);
+        store<u64>(out, load<u64>(entry, 56), 32);
+        out += <usize>((load<u32>(entry, 16) & 15) << 2);
+        magnitude += <f64>load<f32>(entry, 20);
+      } else {
+        s.setOutputEnd(out);
+        bound = magnitude;
+        const known = i8x16.all_true(i8x16.eq(key, v128.load(entry)));
+        if (known) encodeAgain(p, p + size);
+        else if (encodeNew(p, p + size, cache.maxShortIds)) {
+          const count = <u32>((s.outputEnd - wordStart) >> 2);
+          const kept = v.scoreLimit > 0 ? <f32>(v.scoreLimit * (1 - 2 ** -18)) : <f32>-1;
+          v128.store(entry, key);
+          store<u32>(entry, (reinterpret<u32>(kept) & ~15) | count, 16);
+          store<f32>(entry, wordCost, 20);
+          memory.copy(entry + 24, wordStart, 4 * count);
+          finishNew(p, p + size);
+        }
+        out = s.outputEnd;
+        magnitude = bound;
+      }
+      p += size + 1;
+      continue;
+    }
+    let stop = p + 16;
+    for (;;) {
+      const more = v128.load(stop);
+      const cutsHere = i8x16.bitmask(
+        v128.or(
+          v128.or(i8x16.eq(more, cut0), i8x16.eq(more, cut1)),
+          v128.or(i8x16.eq(more, cut2), i8x16.eq(more, cut3)),
+        ),
+      );
+      if (cutsHere != 0) {
+        stop += ctz(cutsHere);
+        break;
+      }
+      stop += 16;
+    }
+    const long = <u32>(stop - p);
+    if (long <= cache.maxCachedBytes) {
+      const second = cache.masked(v128.load(p, 16), long - 16);
+      const third = cache.masked(v128.load(p, 32), long - 32);
+      const entry = cache.longEntry(bytes, second, third, long);
+      const sizes = load<u32>(entry, 56);
+      const known =
+        (sizes & 0xff) == long &&
+        i8x16.all_true(
+          v128.and(
+            i8x16.eq(bytes, v128.load(entry)),
+            v128.and(i8x16.eq(second, v128.load(entry, 16)), i8x16.eq(third, v128.load(entry, 32))),
+          ),
+        );
+      if (known && magnitude < <f64>load<f32>(entry, 48)) {
+        v128.store(out, v128.load(entry, 60));
+        v128.store(out, v128.load(entry, 76), 16);
+        v128.store(out, v128.load(entry, 92), 32);
+        v128.store(out, v128.load(entry, 108), 48);
+        store<u32>(out, load<u32>(entry, 124), 64);
+        out += <usize>((sizes >> 8) << 2);
+        magnitude += <f64>load<f32>(entry, 52);
+      } else {
+        s.setOutputEnd(out);
+        bound = magnitude;
+        if (known) encodeAgain(p, stop);
+        else if (encodeNew(p, stop, cache.maxLongIds)) {
+          const count = <u32>((s.outputEnd - wordStart) >> 2);
+          v128.store(entry, bytes);
+          v128.store(entry, second, 16);
+          v128.store(entry, third, 32);
+          store<f32>(entry, v.scoreLimit > 0 ? <f32>(v.scoreLimit * (1 - 2 ** -18)) : <f32>-1, 48);
+          store<f32>(entry, wordCost, 52);
+          store<u32>(entry, long | (count << 8), 56);
+          memory.copy(entry + 60, wordStart, 4 * count);
+          finishNew(p, stop);
+        }
+        out = s.outputEnd;
+        magnitude = bound;
+      }
+    } else {
+      s.setOutputEnd(out);
+      bound = magnitude;
+      encodeAgain(p, stop);
+      out = s.outputEnd;
+      magnitude = bound;
+    }
+    p = stop + 1;
+  }
+  s.setOutputEnd(out);
+}
+
+/** Where the ids of the last new word start, by how much it can raise the score's magnitude, and its normalized length. */
+let wordStart: usize = 0;
+let wordCost: f32 = 0;
+let wordLength: u32 = 0;
+
+/**
+ * Encodes a word that is not in the cache as if nothing stood before it, and writes the ids. Returns whether they can be kept; then
+ * `finishNew` must follow. Otherwise the word is done.
+ */
+function encodeNew(start: usize, end: usize, maxIds: u32): bool {
+  const length = normalize(start, end);
+  if (length > v.maxWordLength) {
+    encodeTrue(length);
+    return false;
+  }
+  v.segmentExactly(length);
+  const offset = s.outputEnd - s.output;
+  writePath(length);
+  wordStart = s.output + offset;
+  wordLength = length;
+  const count = <u32>((s.outputEnd - wordStart) >> 2);
+  wordCost = <f32>((abs(v.endScore) + roundingPerId * <f64>(count + 1)) * 1.000001);
+  if (count <= maxIds) return true;
+  finishNew(start, end);
+  return false;
+}
+
+/** After `encodeNew`: takes the ids back where they do not hold for the score before the word, and encodes it from that. */
+function finishNew(start: usize, end: usize): void {
+  if (bound < v.scoreLimit) {
+    bound += <f64>wordCost;
+    return;
+  }
+  s.setOutputEnd(wordStart);
+  encodeTrue(wordLength);
+}
+
+/** Encodes a word from the true score before it. */
+function encodeAgain(start: usize, end: usize): void {
+  encodeTrue(normalize(start, end));
+}
+
+/** Segments what has been normalized from the true score before it, and writes the ids. */
+function encodeTrue(length: u32): void {
+  let score = knownScore;
+  for (let p = s.output + knownAt; p < s.outputEnd; p += 4) {
+    score = <f32>(<f64>score + load<f64>(s.scores + 8 * load<u32>(p)));
+  }
+  v.segment(length, score);
+  writePath(length);
+  knownScore = <f32>v.endScore;
+  knownAt = s.outputEnd - s.output;
+  bound = abs(v.endScore);
+}
+
+/** Ids that an unknown character becomes. */
+function unknownIds(codePoint: u32): u32 {
+  if (!s.byteFallback) return 1;
+  return codePoint < 0x80 ? 1 : codePoint < 0x800 ? 2 : codePoint < 0x10000 ? 3 : 4;
+}
+
+/** Follows the best path back from its end and writes its ids in order, an unknown character as bytes where the model does so. */
+function writePath(length: u32): void {
+  const first = s.positions;
+  let count: u32 = 0;
+  for (let j = length; j > 0; ) {
+    const at = first + 16 * j;
+    const start = load<u32>(at, 12);
+    count += load<u32>(at, 8) == v.unknown ? unknownIds(load<u32>(s.characters + 4 * start)) : 1;
+    j = start;
+  }
+  s.reserveOutput(count);
+  let p = s.outputEnd + 4 * count;
+  s.setOutputEnd(p);
+  for (let j = length; j > 0; ) {
+    const at = first + 16 * j;
+    const id = load<u32>(at, 8);
+    const start = load<u32>(at, 12);
+    if (id != v.unknown) {
+      p -= 4;
+      store<u32>(p, id);
+    } else {
+      p = writeUnknown(p, load<u32>(s.characters + 4 * start));
+    }
+    j = start;
+  }
+}
+
+/** Writes the ids of an unknown character before `p`, last byte first. Returns where they start. */
+function writeUnknown(p: usize, codePoint: u32): usize {
+  if (!s.byteFallback) {
+    store<u32>(p - 4, s.unkId);
+    return p - 4;
+  }
+  let left = unknownIds(codePoint);
+  const lead: u32 = left == 1 ? 0 : left == 2 ? 0xc0 : left == 3 ? 0xe0 : 0xf0;
+  let rest = codePoint;
+  for (; left > 1; left--) {
+    p -= 4;
+    store<u32>(p, load<u32>(s.byteIds + 4 * (0x80 | (rest & 0x3f))));
+    rest >>= 6;
+  }
+  p -= 4;
+  store<u32>(p, load<u32>(s.byteIds + 4 * (lead | rest)));
+  return p;
+}
+
+/** SentencePiece writes a run of unknown characters as one unknown piece. */
+function mergeUnknown(): void {
+  const unk = s.unkId;
+  let to = s.output;
+  for (let p = s.output; p < s.outputEnd; p += 4) {
+    const id = load<u32>(p);
+    if (id == unk && to > s.output && load<u32>(to - 4) == unk) continue;
+    store<u32>(to, id);
+    to += 4;
+  }
+  s.setOutputEnd(to);
+}

@@ -1,0 +1,45 @@
+import { readFileSync } from "node:fs";
+
+/** What `assembly/unigram.ts` exports. Pointers are byte offsets into `memory`. */
+export interface UnigramExports extends WebAssembly.Exports {
+  memory: WebAssembly.Memory;
+  allocateTables(states: number, ids: number, charsmapUnits: number, replacements: number, userDefined: number): void;
+  setUp(flags: number, cuts: number, unkId: number, unkScore: number, largestScore: number, longest: number): void;
+  codePointsAt(): number;
+  unitsAt(): number;
+  scoresAt(): number;
+  byteIdsAt(): number;
+  charsmapAt(): number;
+  replacementsAt(): number;
+  userDefinedAt(): number;
+  textAt(length: number): number;
+  idsAt(): number;
+  charactersAt(): number;
+  normalizeText(length: number): number;
+  encode(length: number): number;
+}
+
+/** The bits of `flags` in `setUp`. */
+export const setUpFlag = {
+  splits: 1,
+  byteFallback: 2,
+  comparesDoubles: 4,
+  removeExtraWhitespaces: 8,
+  dummyPrefix: 16,
+  dummySuffix: 32,
+  escapeWhitespaces: 64,
+} as const;
+
+let compiled: WebAssembly.Module | undefined;
+
+/** A new instance with a memory of its own; the module is compiled once a thread. Built code lies in `dist`, for tests in `src` too. */
+export function instantiateUnigram(): UnigramExports {
+  if (!compiled) {
+    const url = new URL("unigram.wasm", import.meta.url);
+    compiled = new WebAssembly.Module(readFileSync(new URL(url.href.replace(/\/src\/(?!.*\/src\/)/, "/dist/"))));
+  }
+  const abort = (): never => {
+    throw new RangeError("the encoder is out of memory");
+  };
+  return new WebAssembly.Instance(compiled, { env: { abort } }).exports as UnigramExports;
+}
