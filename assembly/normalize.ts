@@ -22,18 +22,18 @@ function codePointAt(p: usize, end: usize): u32 {
   if (a < 0x80) return a;
   if (a < 0xc2 || a >= 0xf5 || p + 1 >= end) return malformed;
   const b = <u32>load<u8>(p, 1);
-  if ((b & 0xc0) != 0x80) return malformed;
+  if ((b & 0xc0) !== 0x80) return malformed;
   if (a < 0xe0) return ((a & 0x1f) << 6) | (b & 0x3f);
   if (p + 2 >= end) return malformed;
   const c = <u32>load<u8>(p, 2);
-  if ((c & 0xc0) != 0x80) return malformed;
+  if ((c & 0xc0) !== 0x80) return malformed;
   if (a < 0xf0) {
     const codePoint = ((a & 0x0f) << 12) | ((b & 0x3f) << 6) | (c & 0x3f);
     return codePoint < 0x800 || (codePoint >= 0xd800 && codePoint < 0xe000) ? malformed : codePoint;
   }
   if (p + 3 >= end) return malformed;
   const d = <u32>load<u8>(p, 3);
-  if ((d & 0xc0) != 0x80) return malformed;
+  if ((d & 0xc0) !== 0x80) return malformed;
   const codePoint = ((a & 0x07) << 18) | ((b & 0x3f) << 12) | ((c & 0x3f) << 6) | (d & 0x3f);
   return codePoint < 0x10000 || codePoint > 0x10ffff ? malformed : codePoint;
 }
@@ -59,7 +59,7 @@ function match(p: usize, end: usize, codePoint: u32): void {
     const last = s.userDefined + load<u32>(starts, 4);
     while (piece < last) {
       const length = <usize>load<u32>(piece);
-      if (length <= end - p && memory.compare(piece + 4, p, length) == 0) {
+      if (length <= end - p && memory.compare(piece + 4, p, length) === 0) {
         matched = length;
         from = piece + 4;
         to = from + length;
@@ -78,9 +78,9 @@ function match(p: usize, end: usize, codePoint: u32): void {
       node ^= byte;
       if (node >= s.charsmapUnits) break;
       unit = load<u32>(s.charsmap + 4 * node);
-      if ((unit & 0x800000ff) != byte) break;
+      if ((unit & 0x800000ff) !== byte) break;
       node ^= (unit >>> 10) << ((unit & 0x200) >>> 6);
-      if ((unit & 0x100) != 0) {
+      if ((unit & 0x100) !== 0) {
         value = load<u32>(s.charsmap + 4 * node) & 0x7fffffff;
         matched = q + 1 - p;
       }
@@ -88,7 +88,7 @@ function match(p: usize, end: usize, codePoint: u32): void {
     if (matched > 0) {
       from = s.replacements + value;
       to = from;
-      while (load<u8>(to) != 0) to++;
+      while (load<u8>(to) !== 0) to++;
       return;
     }
   }
@@ -116,7 +116,7 @@ export function normalize(start: usize, end: usize): u32 {
   let p = start;
   while (p < end) {
     const codePoint = codePointAt(p, end);
-    if (codePoint == malformed) {
+    if (codePoint === malformed) {
       put(count++, replacementCharacter, entryOf(replacementCharacter));
       p++;
       afterSpace = false;
@@ -126,7 +126,7 @@ export function normalize(start: usize, end: usize): u32 {
     const entry = entryOf(codePoint);
     const next = p + utf8Length(codePoint);
     const kind = entry & s.kindMask;
-    if (kind == 0 || (kind == s.copyUnlessMark && (next >= end || <u32>load<u8>(next) < firstMarkLead))) {
+    if (kind === 0 || (kind === s.copyUnlessMark && (next >= end || <u32>load<u8>(next) < firstMarkLead))) {
       put(count++, codePoint, entry);
       p = next;
       afterSpace = false;
@@ -137,20 +137,20 @@ export function normalize(start: usize, end: usize): u32 {
     p += matched;
     let source = from;
     const last = to;
-    if (!merges || last - source != 1 || load<u8>(source) != space) onlySpaces = false;
-    while (afterSpace && source < last && load<u8>(source) == space) source++;
-    if (source == last) continue;
-    afterSpace = merges && load<u8>(last - 1) == space;
+    if (!merges || last - source !== 1 || load<u8>(source) !== space) onlySpaces = false;
+    while (afterSpace && source < last && load<u8>(source) === space) source++;
+    if (source === last) continue;
+    afterSpace = merges && load<u8>(last - 1) === space;
     s.reservePositions(count + <u32>(last - source) + <u32>(end - p) + 4);
     while (source < last) {
       const read = codePointAt(source, last);
-      const written = read == space ? writtenSpace : read;
+      const written = read === space ? writtenSpace : read;
       put(count++, written, entryOf(written));
       source += utf8Length(read);
     }
   }
   if (onlySpaces) return 0;
-  if (merges) while (count > 0 && load<u32>(s.characters + 4 * (count - 1)) == writtenSpace) count--;
+  if (merges) while (count > 0 && load<u32>(s.characters + 4 * (count - 1)) === writtenSpace) count--;
   if (s.dummySuffix) put(count++, writtenSpace, entryOf(writtenSpace));
   // No state goes on by code 0, so the end of the text ends every piece.
   put(count, 0, 0);

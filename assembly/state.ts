@@ -73,21 +73,14 @@ export function allocateTables(
   userDefined = userDefinedBytes > 0 ? heap.alloc(userDefinedBytes) : 0;
 }
 
-export function setUp(
-  flags: u32,
-  cuts: u32,
-  unk: u32,
-  scoreOfUnk: f32,
-  magnitude: f64,
-  longest: i32,
-): void {
-  splits = (flags & flagSplits) != 0;
-  byteFallback = (flags & flagByteFallback) != 0;
-  comparesDoubles = (flags & flagDoubles) != 0;
-  removeExtraWhitespaces = (flags & flagRemoveSpaces) != 0;
-  dummyPrefix = (flags & flagPrefix) != 0;
-  dummySuffix = (flags & flagSuffix) != 0;
-  writtenSpace = (flags & flagEscape) != 0 ? 0x2581 : 0x20;
+export function setUp(flags: u32, cuts: u32, unk: u32, scoreOfUnk: f32, magnitude: f64, longest: i32): void {
+  splits = (flags & flagSplits) !== 0;
+  byteFallback = (flags & flagByteFallback) !== 0;
+  comparesDoubles = (flags & flagDoubles) !== 0;
+  removeExtraWhitespaces = (flags & flagRemoveSpaces) !== 0;
+  dummyPrefix = (flags & flagPrefix) !== 0;
+  dummySuffix = (flags & flagSuffix) !== 0;
+  writtenSpace = (flags & flagEscape) !== 0 ? 0x2581 : 0x20;
   separators = cuts;
   unkId = unk;
   unkScore = scoreOfUnk;

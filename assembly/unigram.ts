@@ -13,13 +13,13 @@ import * as cache from "./wordCache";
 
 export {
   allocateTables,
-  setUp,
-  codePointsAt,
-  unitsAt,
-  scoresAt,
   byteIdsAt,
   charsmapAt,
+  codePointsAt,
   replacementsAt,
+  scoresAt,
+  setUp,
+  unitsAt,
   userDefinedAt,
 } from "./state";
 export { clearCache } from "./wordCache";
@@ -63,7 +63,7 @@ export function normalizeText(length: usize): u32 {
 
 /** Encodes the text of `length` bytes at `textAt`. Returns the number of ids at `idsAt`. */
 export function encode(length: usize): u32 {
-  if (cache.shortEntries == 0) cache.allocateCache();
+  if (cache.shortEntries === 0) cache.allocateCache();
   s.setOutputEnd(s.output);
   s.reserveOutput(1024);
   // Ends the last word.
@@ -115,7 +115,7 @@ function encodeWords(length: usize): void {
       v128.or(i8x16.eq(bytes, cut2), i8x16.eq(bytes, cut3)),
     );
     const size = <u32>ctz(i8x16.bitmask(isCut) | 0x10000);
-    if (size == 0) {
+    if (size === 0) {
       p++;
       continue;
     }
@@ -146,7 +146,7 @@ function encodeWords(length: usize): void {
           store<u32>(entry, (reinterpret<u32>(kept) & ~15) | count, 16);
           store<f32>(entry, wordCost, 20);
           memory.copy(entry + 24, wordStart, 4 * count);
-          finishNew(p, p + size);
+          finishNew();
         }
         out = s.outputEnd;
         magnitude = bound;
@@ -163,7 +163,7 @@ function encodeWords(length: usize): void {
           v128.or(i8x16.eq(more, cut2), i8x16.eq(more, cut3)),
         ),
       );
-      if (cutsHere != 0) {
+      if (cutsHere !== 0) {
         stop += ctz(cutsHere);
         break;
       }
@@ -176,7 +176,7 @@ function encodeWords(length: usize): void {
       const entry = cache.longEntry(bytes, second, third, long);
       const sizes = load<u32>(entry, 56);
       const known =
-        (sizes & 0xff) == long &&
+        (sizes & 0xff) === long &&
         i8x16.all_true(
           v128.and(
             i8x16.eq(bytes, v128.load(entry)),
@@ -204,7 +204,7 @@ function encodeWords(length: usize): void {
           store<f32>(entry, wordCost, 52);
           store<u32>(entry, long | (count << 8), 56);
           memory.copy(entry + 60, wordStart, 4 * count);
-          finishNew(p, stop);
+          finishNew();
         }
         out = s.outputEnd;
         magnitude = bound;
@@ -244,12 +244,12 @@ function encodeNew(start: usize, end: usize, maxIds: u32): bool {
   const count = <u32>((s.outputEnd - wordStart) >> 2);
   wordCost = <f32>((abs(v.endScore) + roundingPerId * <f64>(count + 1)) * 1.000001);
   if (count <= maxIds) return true;
-  finishNew(start, end);
+  finishNew();
   return false;
 }
 
 /** After `encodeNew`: takes the ids back where they do not hold for the score before the word, and encodes it from that. */
-function finishNew(start: usize, end: usize): void {
+function finishNew(): void {
   if (bound < v.scoreLimit) {
     bound += <f64>wordCost;
     return;
@@ -289,7 +289,7 @@ function writePath(length: u32): void {
   for (let j = length; j > 0; ) {
     const at = first + 16 * j;
     const start = load<u32>(at, 12);
-    count += load<u32>(at, 8) == v.unknown ? unknownIds(load<u32>(s.characters + 4 * start)) : 1;
+    count += load<u32>(at, 8) === v.unknown ? unknownIds(load<u32>(s.characters + 4 * start)) : 1;
     j = start;
   }
   s.reserveOutput(count);
@@ -299,7 +299,7 @@ function writePath(length: u32): void {
     const at = first + 16 * j;
     const id = load<u32>(at, 8);
     const start = load<u32>(at, 12);
-    if (id != v.unknown) {
+    if (id !== v.unknown) {
       p -= 4;
       store<u32>(p, id);
     } else {
@@ -316,7 +316,7 @@ function writeUnknown(p: usize, codePoint: u32): usize {
     return p - 4;
   }
   let left = unknownIds(codePoint);
-  const lead: u32 = left == 1 ? 0 : left == 2 ? 0xc0 : left == 3 ? 0xe0 : 0xf0;
+  const lead: u32 = left === 1 ? 0 : left === 2 ? 0xc0 : left === 3 ? 0xe0 : 0xf0;
   let rest = codePoint;
   for (; left > 1; left--) {
     p -= 4;
@@ -334,7 +334,7 @@ function mergeUnknown(): void {
   let to = s.output;
   for (let p = s.output; p < s.outputEnd; p += 4) {
     const id = load<u32>(p);
-    if (id == unk && to > s.output && load<u32>(to - 4) == unk) continue;
+    if (id === unk && to > s.output && load<u32>(to - 4) === unk) continue;
     store<u32>(to, id);
     to += 4;
   }

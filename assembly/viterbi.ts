@@ -44,7 +44,7 @@ export function segment(length: u32, startScore: f32): void {
     const score = load<f32>(here);
     let unit = root + load<u32>(here, 4);
     let covered = false;
-    if (load<i32>(unit, 4) == 0) {
+    if (load<i32>(unit, 4) === 0) {
       const start = (<u64>i) << 32;
       covered = load<i32>(unit, 12) >= 0;
       let at = here;
@@ -56,7 +56,7 @@ export function segment(length: u32, startScore: f32): void {
         store<f32>(at, select(candidate, best, wins));
         store<u64>(at, select(start | <u64>load<u32>(unit, 12), load<u64>(at, 8), wins), 8);
         const next = units + load<i32>(unit) + load<u32>(at, 4);
-        if (load<i32>(next, 4) != <i32>(unit - units)) break;
+        if (load<i32>(next, 4) !== <i32>(unit - units)) break;
         unit = next;
       }
     }
@@ -74,7 +74,7 @@ export function segment(length: u32, startScore: f32): void {
 /** The score of a state's piece: of user-defined ones a double. */
 function scoreAt(unit: usize): f64 {
   const score = <f64>load<f32>(unit, 8);
-  if (!s.userDefined || score == -Infinity) return score;
+  if (!s.userDefined || score === -Infinity) return score;
   return load<f64>(s.scores + 8 * load<u32>(unit, 12));
 }
 
@@ -91,7 +91,7 @@ function segmentInDoubles(length: u32, startScore: f32): void {
     const score = load<f32>(here);
     let unit = root + load<u32>(here, 4);
     let covered = false;
-    if (load<i32>(unit, 4) == 0) {
+    if (load<i32>(unit, 4) === 0) {
       covered = load<i32>(unit, 12) >= 0;
       let at = here;
       for (;;) {
@@ -104,7 +104,7 @@ function segmentInDoubles(length: u32, startScore: f32): void {
           store<u64>(at, ((<u64>i) << 32) | <u64>load<u32>(unit, 12), 8);
         }
         const next = units + load<i32>(unit) + load<u32>(at, 4);
-        if (load<i32>(next, 4) != <i32>(unit - units)) break;
+        if (load<i32>(next, 4) !== <i32>(unit - units)) break;
         unit = next;
       }
     }
@@ -145,7 +145,7 @@ export function segmentExactly(length: u32): void {
     magnitude = max(magnitude, abs(score));
     let unit = root + load<u32>(here, 4);
     let covered = false;
-    if (load<i32>(unit, 4) == 0) {
+    if (load<i32>(unit, 4) === 0) {
       covered = load<i32>(unit, 12) >= 0;
       let at = here;
       let cell = exact + 16 * i;
@@ -161,7 +161,7 @@ export function segmentExactly(length: u32): void {
         store<f64>(cell, select(loser, second, loser > second), 8);
         store<u64>(at, select(start | <u64>load<u32>(unit, 12), load<u64>(at, 8), wins), 8);
         const next = units + load<i32>(unit) + load<u32>(at, 4);
-        if (load<i32>(next, 4) != <i32>(unit - units)) break;
+        if (load<i32>(next, 4) !== <i32>(unit - units)) break;
         unit = next;
       }
     }

@@ -11,6 +11,9 @@
  */
 const shortBits: u32 = 17;
 const longBits: u32 = 15;
+/** Odd multipliers that spread bits upwards. */
+const mixA: u64 = ((<u64>0x9e3779b9) << 32) | 0x7f4a7c15;
+const mixB: u64 = ((<u64>0xd6e8feb8) << 32) | 0x6659fd93;
 export const maxShortIds: u32 = 10;
 export const maxLongIds: u32 = 17;
 export const maxCachedBytes: u32 = 48;
@@ -50,20 +53,20 @@ export function masked(bytes: v128, length: i32): v128 {
 export function shortEntry(key: v128): usize {
   const low = i64x2.extract_lane(key, 0);
   const high = i64x2.extract_lane(key, 1);
-  let hash = low ^ (high * 0x9e3779b97f4a7c15);
+  let hash = low ^ (high * mixA);
   hash ^= hash >>> 32;
-  hash *= 0xd6e8feb86659fd93;
-  return shortEntries + (<usize>(hash >>> (64 - shortBits)) << 6);
+  hash *= mixB;
+  return shortEntries + ((<usize>(hash >>> (64 - shortBits))) << 6);
 }
 
 export function longEntry(a: v128, b: v128, c: v128, length: u32): usize {
-  let hash = (i64x2.extract_lane(a, 0) ^ <u64>length) * 0x9e3779b97f4a7c15;
-  hash = (hash ^ (hash >>> 29) ^ i64x2.extract_lane(a, 1)) * 0xd6e8feb86659fd93;
-  hash = (hash ^ (hash >>> 29) ^ i64x2.extract_lane(b, 0)) * 0x9e3779b97f4a7c15;
-  hash = (hash ^ (hash >>> 29) ^ i64x2.extract_lane(b, 1)) * 0xd6e8feb86659fd93;
-  hash = (hash ^ (hash >>> 29) ^ i64x2.extract_lane(c, 0)) * 0x9e3779b97f4a7c15;
-  hash = (hash ^ (hash >>> 29) ^ i64x2.extract_lane(c, 1)) * 0xd6e8feb86659fd93;
+  let hash = (i64x2.extract_lane(a, 0) ^ <u64>length) * mixA;
+  hash = (hash ^ (hash >>> 29) ^ i64x2.extract_lane(a, 1)) * mixB;
+  hash = (hash ^ (hash >>> 29) ^ i64x2.extract_lane(b, 0)) * mixA;
+  hash = (hash ^ (hash >>> 29) ^ i64x2.extract_lane(b, 1)) * mixB;
+  hash = (hash ^ (hash >>> 29) ^ i64x2.extract_lane(c, 0)) * mixA;
+  hash = (hash ^ (hash >>> 29) ^ i64x2.extract_lane(c, 1)) * mixB;
   hash ^= hash >>> 32;
-  hash *= 0x9e3779b97f4a7c15;
-  return longEntries + (<usize>(hash >>> (64 - longBits)) << 7);
+  hash *= mixA;
+  return longEntries + ((<usize>(hash >>> (64 - longBits))) << 7);
 }

@@ -1,6 +1,8 @@
 import { readFileSync, statSync } from "node:fs";
 import { MswitchError, messageOf } from "../base/errors.js";
 import { readCharsmap } from "./charsmap.js";
+import { codePointAt, utf8Length } from "./codePoints.js";
+import { PieceTexts } from "./pieceTexts.js";
 import { type ProtobufFault, type ProtobufField, readFields } from "./protobuf.js";
 
 /** `sentencepiece_model.proto`, `ModelProto.SentencePiece.Type`. */
@@ -158,9 +160,8 @@ function checkPieces(
   trainer: TrainerSpec,
   fault: ProtobufFault,
 ): number {
-  const utf8 = new TextDecoder("utf-8", { fatal: true, ignoreBOM: true });
-  const ordinary = new Map<string, number>();
-  const reserved = new Map<string, number>();
+  const texts = new PieceTexts(bytes, pieceStarts, pieceEnds);
+  let ordinary = 0;
   let unkId = -1;
   let bytePieces = 0;
   for (let id = 0; id < size; id++) {
@@ -168,32 +169,39 @@ function checkPieces(
     const length = pieceEnds[id] - at;
     if (length === 0) throw fault(`piece ${id} is empty`, at);
     if (length > maxPieceBytes) throw fault(`piece ${id} has ${length} bytes`, at);
-    let text: string;
-    try {
-      text = utf8.decode(bytes.subarray(at, pieceEnds[id]));
-    } catch {
-      throw fault(`piece ${id} is not UTF-8`, at);
-    }
-    if (text.includes("\0")) throw fault(`piece ${id} holds a NUL`, at);
+    const wrong = faultOfText(bytes, at, pieceEnds[id]);
+    if (wrong) throw fault(`piece ${id} ${wrong}`, at);
     const type = types[id];
-    const names =
-      type === pieceType.normal || type === pieceType.userDefined || type === pieceType.unused ? ordinary : reserved;
-    if (names.has(text)) throw fault(`piece ${id}, ${JSON.stringify(text)}, is piece ${names.get(text)} again`, at);
-    names.set(text, id);
+    const isOrdinary = type === pieceType.normal || type === pieceType.userDefined || type === pieceType.unused;
+    const same = texts.add(id, isOrdinary);
+    const text = (): string => JSON.stringify(Buffer.from(bytes.subarray(at, pieceEnds[id])).toString("utf8"));
+    if (same >= 0) throw fault(`piece ${id}, ${text()}, is piece ${same} again`, at);
+    if (isOrdinary) ordinary++;
     if (type === pieceType.unknown) {
       if (unkId >= 0) throw fault(`piece ${id} is a second unknown piece after ${unkId}`, at);
       unkId = id;
     } else if (type === pieceType.byte) {
       if (!trainer.byteFallback) throw fault(`piece ${id} stands for a byte, but byte_fallback is off`, at);
-      if (!/^<0x[0-9A-F]{2}>$/.test(text)) throw fault(`piece ${id}, ${JSON.stringify(text)}, names no byte`, at);
+      if (!/^"<0x[0-9A-F]{2}>"$/.test(text())) throw fault(`piece ${id}, ${text()}, names no byte`, at);
       bytePieces++;
     }
   }
   if (unkId < 0) throw fault("no piece is the unknown one", bytes.length);
-  if (ordinary.size === 0) throw fault("it holds no ordinary piece", bytes.length);
+  if (ordinary === 0) throw fault("it holds no ordinary piece", bytes.length);
   if (trainer.byteFallback && bytePieces < 256)
     throw fault(`byte_fallback is on with ${bytePieces} of 256 bytes`, bytes.length);
   return unkId;
+}
+
+/** What is wrong with a piece's text. */
+function faultOfText(bytes: Uint8Array, start: number, end: number): string | undefined {
+  for (let at = start; at < end; ) {
+    const codePoint = codePointAt(bytes, at, end);
+    if (codePoint < 0) return "is not UTF-8";
+    if (codePoint === 0) return "holds a NUL";
+    at += utf8Length(codePoint);
+  }
+  return undefined;
 }
 
 function readTrainerSpec(bytes: Uint8Array, message: ProtobufField, fault: ProtobufFault): TrainerSpec {

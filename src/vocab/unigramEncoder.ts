@@ -92,23 +92,13 @@ function splitsAtSpaces(model: SentencePieceModel, tables: NormalizerTables): bo
   const { addDummyPrefix, removeExtraWhitespaces, escapeWhitespaces } = model.normalizer;
   if (!addDummyPrefix || !removeExtraWhitespaces || !escapeWhitespaces) return false;
   if (model.trainer.treatWhitespaceAsSuffix || tables.writesSpaceSymbol || !tables.separators.has(0x20)) return false;
-  const bytes = Buffer.from(model.bytes.buffer, model.bytes.byteOffset, model.bytes.length);
-  const encodable = new Set(encodablePieces(model));
-  for (let at = bytes.indexOf(spaceSymbolBytes); at >= 0; at = bytes.indexOf(spaceSymbolBytes, at + 1)) {
-    const id = pieceAt(model, at);
-    if (id >= 0 && encodable.has(id) && model.pieceStarts[id] < at && at < model.pieceEnds[id]) return false;
+  const { bytes, pieceStarts, pieceEnds, types } = model;
+  const [a, b, c] = spaceSymbolBytes;
+  for (let id = 0; id < model.size; id++) {
+    if (types[id] !== pieceType.normal && types[id] !== pieceType.userDefined) continue;
+    for (let i = pieceStarts[id] + 1; i + 2 < pieceEnds[id]; i++) {
+      if (bytes[i] === a && bytes[i + 1] === b && bytes[i + 2] === c) return false;
+    }
   }
   return true;
-}
-
-/** The piece with the last start at or before a place in the file; pieces stand there in order. */
-function pieceAt({ pieceStarts, size }: SentencePieceModel, at: number): number {
-  let low = -1;
-  let high = size;
-  while (high - low > 1) {
-    const middle = (low + high) >> 1;
-    if (pieceStarts[middle] <= at) low = middle;
-    else high = middle;
-  }
-  return low;
 }
