@@ -9,8 +9,8 @@
  * The key of a short word is its bytes, zeros, and its length as the 16th byte. `limit`: the ids hold while the score before the
  * word is nearer to 0 than this. A short entry keeps the number of ids in the low four bits of its limit. `cost`: by how much the word can raise the score's magnitude.
  */
-const shortBits: u32 = 17;
-const longBits: u32 = 15;
+const shortBits: u32 = 18;
+const longBits: u32 = 16;
 /** Odd multipliers that spread bits upwards. */
 const mixA: u64 = ((<u64>0x9e3779b9) << 32) | 0x7f4a7c15;
 const mixB: u64 = ((<u64>0xd6e8feb8) << 32) | 0x6659fd93;
