@@ -64,6 +64,8 @@ export function allocateTables(
   userDefinedBytes: u32,
 ): void {
   codePoints = heap.alloc(4 * 0x110000);
+  // New memory is not all zeros: the allocator has marks of its own in it.
+  memory.fill(codePoints, 0, 4 * 0x110000);
   units = heap.alloc(16 * stateCount);
   scores = heap.alloc(8 * idCount);
   byteIds = heap.alloc(1024);

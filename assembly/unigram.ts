@@ -22,7 +22,6 @@ export {
   unitsAt,
   userDefinedAt,
 } from "./state";
-export { clearCache } from "./wordCache";
 
 /** Zeros or spaces behind a text, which whole vectors may be read from. */
 const padding: usize = 64;

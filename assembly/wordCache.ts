@@ -29,16 +29,12 @@ const lengths: usize = memory.data(17 * 16, 16);
 export function allocateCache(): void {
   shortEntries = heap.alloc(64 << shortBits);
   longEntries = heap.alloc(128 << longBits);
+  memory.fill(shortEntries, 0, 64 << shortBits);
+  memory.fill(longEntries, 0, 128 << longBits);
   for (let length: usize = 0; length <= 16; length++) {
     memory.fill(masks + 16 * length, 0xff, length);
     store<u8>(lengths + 16 * length + 15, <u8>length);
   }
-}
-
-/** Forgets all words. */
-export function clearCache(): void {
-  memory.fill(shortEntries, 0, 64 << shortBits);
-  memory.fill(longEntries, 0, 128 << longBits);
 }
 
 export function shortKey(bytes: v128, length: u32): v128 {

@@ -69,6 +69,7 @@ const fixedCases = [
   `${"e\u0301".repeat(500)} ${"\u1112\u1161\u11ab".repeat(500)}`,
   "<s></s><pad><unk><0x41>▁<extra_id_0>",
   "👩‍👩‍👧‍👦🏳️‍🌈 1️⃣",
+  "\u34c2",
 ];
 
 /** Malformed UTF-8: SentencePiece turns each bad byte into a U+FFFD of its own. */

@@ -127,6 +127,18 @@ export function parseModel(bytes: Uint8Array, path: string): SentencePieceModel 
   const types = new Uint8Array(size).fill(pieceType.normal);
   const view = new DataView(bytes.buffer, bytes.byteOffset, bytes.length);
   pieceFields.forEach(({ start, end }, id) => {
+    // As SentencePiece writes it, all but without cost: text of fewer than 128 bytes, score, type unless normal.
+    const text = start + 2;
+    const after = text + bytes[start + 1];
+    const typed = bytes[after + 5] === 0x18 && bytes[after + 6] >= 1 && bytes[after + 6] <= 6 && after + 7 === end;
+    if (bytes[start] === 0x0a && after < text + 128 && bytes[after] === 0x15 && (typed || after + 5 === end)) {
+      pieceStarts[id] = text;
+      pieceEnds[id] = after;
+      scores[id] = view.getFloat32(after + 1, true);
+      if (typed) types[id] = bytes[after + 6];
+      if (!Number.isFinite(scores[id])) throw fault(`piece ${id} has the score ${scores[id]}`, after);
+      return;
+    }
     pieceStarts[id] = pieceEnds[id] = start;
     readFields(bytes, start, end, fault, (field) => {
       if (field.number === 1) {
