@@ -12,7 +12,7 @@ test: build            ## unit tests, whole commands, crash and resume; ends wit
 build: node_modules    ## TypeScript to dist/, and the command manifest
 	@npm run --silent build
 
-lint: node_modules     ## formatting, lint rules and types
+lint: build            ## formatting, lint rules and types (those of the workspace come from its build)
 	npm run --silent lint
 
 bench: build           ## every benchmark, each against a named peer in the same run
@@ -21,8 +21,9 @@ bench: build           ## every benchmark, each against a named peer in the same
 golden: build          ## the model against reference cases computed by Transformers
 	npm run --silent golden -- eval/golden
 
+# Not `npm ci`: it refuses a lock file without the optional packages of platforms that a registry does not carry.
 node_modules: package.json package-lock.json
-	npm ci --no-audit --no-fund
+	npm install --no-save --no-audit --no-fund
 	@touch node_modules
 
 clean:

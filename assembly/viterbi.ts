@@ -29,7 +29,7 @@ function rebase(i: u32, length: u32): void {
  * starts earlier. Where no piece ends the score is -Infinity and wins nothing, so that an update needs no branch.
  */
 export function segment(length: u32, startScore: f32): void {
-  if (s.comparesDoubles || s.userDefined) {
+  if (s.comparesDoubles) {
     segmentInDoubles(length, startScore);
     return;
   }

@@ -40,7 +40,7 @@ test("every command of the design is there", () => {
 
 describe.each(commands)("mswitch $id", ({ id, summary, description, examples, flags, args }) => {
   test("says what it does, how, and with what", () => {
-    expect(summary).toMatch(/\.$/);
+    expect(summary).toMatch(/[.?]$/);
     expect((description ?? "").length).toBeGreaterThan(80);
     expect((examples ?? []).length).toBeGreaterThan(0);
     for (const flag of Object.values(flags)) {

@@ -4,6 +4,7 @@ import { nearest } from "../base/nearest.js";
 import { registerGradients } from "../ops/gradients.js";
 import { loadCpu } from "./cpu.js";
 import { loadPackageBackend } from "./packageBackend.js";
+import { loadTorch } from "./torch.js";
 import { loadWasm } from "./wasm.js";
 
 /**
@@ -11,6 +12,7 @@ import { loadWasm } from "./wasm.js";
  * is, or throws an MswitchError that says how to get it. A new backend is one more line here.
  */
 const loaders = {
+  torch: loadTorch,
   "tfjs-node-gpu": () => loadPackageBackend({ packageName: "@tensorflow/tfjs-node-gpu", backend: "tensorflow" }),
   "tfjs-node": () => loadPackageBackend({ packageName: "@tensorflow/tfjs-node", backend: "tensorflow" }),
   wasm: loadWasm,

@@ -91,7 +91,7 @@ export async function diagnose(): Promise<Finding[]> {
     {
       name: "Default backend",
       found: usable !== undefined,
-      detail: usable?.name ?? "none can be loaded: reinstall with `npm ci`",
+      detail: usable?.name ?? "none can be loaded: reinstall with `npm install`",
       required: true,
     },
     trainer,

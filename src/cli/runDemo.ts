@@ -14,13 +14,18 @@ export interface DemoOptions {
   signal: AbortSignal;
 }
 
+/** What the demo's last command, `mswitch report --json`, returns and the demo passes on. */
+export interface DemoReport {
+  /** The report's page. */
+  page: string;
+  candidates: { name: string; headline: string }[];
+}
+
 /**
  * The whole job on the shipped sample, as the commands a user would type: preprocess, the dense baseline and its Switch twin
  * trained at the same time (one core each; one after the other on a single core), and the report.
- *
- * @returns what `mswitch report --json` returned
  */
-export async function runDemo({ out, backend, log, signal }: DemoOptions): Promise<unknown> {
+export async function runDemo({ out, backend, log, signal }: DemoOptions): Promise<DemoReport> {
   const folder = resolve(out);
   const dataset = join(folder, "dataset");
   const runs = { dense: join(folder, "dense"), switch: join(folder, "switch") };
@@ -44,7 +49,8 @@ export async function runDemo({ out, backend, log, signal }: DemoOptions): Promi
     await pretrain("dense");
     await pretrain("switch");
   }
-  return JSON.parse(await mswitch("report", ["report", runs.dense, runs.switch, "--out", join(folder, "report")]));
+  const report = await mswitch("report", ["report", runs.dense, runs.switch, "--out", join(folder, "report")]);
+  return JSON.parse(report) as DemoReport;
 }
 
 /** Waits for all, so that no training is left running behind an error of the other. */

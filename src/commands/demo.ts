@@ -2,6 +2,7 @@ import { Flags } from "@oclif/core";
 import { stderrLog } from "../base/log.js";
 import { withInterrupt } from "../cli/interrupt.js";
 import { MswitchCommand } from "../cli/mswitchCommand.js";
+import type { DemoReport } from "../cli/runDemo.js";
 
 export default class Demo extends MswitchCommand {
   static override summary =
@@ -23,12 +24,12 @@ figures honestly are. Stopped or killed, the same command goes on from where it 
     backend: Flags.string({ description: "TensorFlow.js backend; the best one found where left out (see `doctor`)." }),
   };
 
-  async run(): Promise<unknown> {
+  async run(): Promise<DemoReport> {
     const { flags } = await this.parse(Demo);
     const { runDemo } = await import("../cli/runDemo.js");
-    return withInterrupt(async (signal) => {
-      const report = await runDemo({ ...flags, log: stderrLog, signal });
-      return report;
-    });
+    const report = await withInterrupt((signal) => runDemo({ ...flags, log: stderrLog, signal }));
+    for (const { name, headline } of report.candidates) this.log(`${name}: ${headline}`);
+    this.log(report.page);
+    return report;
   }
 }

@@ -15,9 +15,10 @@ export default class Report extends MswitchCommand {
   static override description =
     "Writes index.html (one self-contained page), report.md with figures/*.svg, speedups.csv and speedups.json. Runs must share vocabulary, dataset and validation examples. Unfinished runs are compared as they stand, and the report says so.";
   static override examples = [
-    "<%= config.bin %> report runs/dense runs/switch8 --out report",
-    "<%= config.bin %> report runs/dense runs/switch8 runs/switch32 --out report --json",
+    "<%= config.bin %> <%= command.id %> runs/dense runs/switch8 --out report",
+    "<%= config.bin %> <%= command.id %> runs/dense runs/switch8 runs/switch32 --out report --json",
   ];
+  static override usage = "<%= command.id %> BASELINE RUN... --out DIR [--json] [--resamples N]";
   static override strict = false;
   static override args = {
     baseline: Args.string({ required: true, description: "run directory of the baseline" }),

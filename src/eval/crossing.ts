@@ -3,9 +3,12 @@
  *
  * Between two evaluations a curve is taken as linear in the step. Learning curves bend downwards (each step helps less), so the
  * straight line lies under the curve and a crossing is dated late: a candidate's speed-up is never overstated by interpolation.
- * Curves are not smoothed. "First step at which" is the definition of the paper, and on a curve that is not monotone the first
- * crossing is the crossing of its running maximum; a baseline that ends below its own best is reported instead (`speedup.ts`).
+ *
+ * A dip in a learning curve is noise of measurement, and a first crossing of a noisy curve comes too early. So curves are first
+ * made to rise (`monotone.ts`), which leaves a curve without dips as it is.
  */
+
+import { monotone } from "./monotone.js";
 
 /** One language's (or an average's) quality at each evaluation, by rising step. */
 export interface Curve {
@@ -48,32 +51,28 @@ export interface QualityMatch {
 }
 
 /**
- * Matches a candidate to the baseline's final quality (Switch Transformers, footnote 9 and Figure 8): the baseline's step is its
- * last, the candidate's the first at which it is as good. A candidate that never is as good is matched at its own last step
- * with the first step at which the baseline was that good.
+ * Matches a candidate to the baseline's final quality (Switch Transformers, footnote 9 and Figure 8), or the baseline to the
+ * candidate's where that is the lower one: for each of them the first step at which it is that good. On curves that rise to
+ * their end the run that sets the quality is there at its last step; a run against itself always gives a ratio of 1.
  */
 export function matchQuality(baseline: Curve, candidate: Curve): QualityMatch {
-  const baselineEnd = baseline.steps.length - 1;
-  const candidateEnd = candidate.steps.length - 1;
-  const target = baseline.quality[baselineEnd];
-  const reached = firstReach(candidate, target);
-  if (reached) {
-    return {
-      of: "baseline",
-      quality: target,
-      baselineStep: Math.max(baseline.steps[baselineEnd], 1),
-      candidateStep: reached.step,
-      bound: reached.before ? "atLeast" : "none",
-    };
-  }
-  const quality = candidate.quality[candidateEnd];
-  // Never undefined: the candidate stayed below the baseline's last quality, so the baseline's last is above the candidate's.
-  const { step, before } = firstReach(baseline, quality)!;
-  return {
-    of: "candidate",
-    quality,
-    baselineStep: step,
-    candidateStep: Math.max(candidate.steps[candidateEnd], 1),
-    bound: before ? "atMost" : "none",
+  const [risingBaseline, risingCandidate] = [rising(baseline), rising(candidate)];
+  const ends = { baseline: last(risingBaseline.quality), candidate: last(risingCandidate.quality) };
+  const of = ends.candidate >= ends.baseline ? "baseline" : "candidate";
+  // Never undefined: neither curve ends below the lower of both ends.
+  const reach = {
+    baseline: firstReach(risingBaseline, ends[of])!,
+    candidate: firstReach(risingCandidate, ends[of])!,
   };
+  const bound =
+    reach.candidate.before === reach.baseline.before ? "none" : reach.candidate.before ? "atLeast" : "atMost";
+  return { of, quality: ends[of], baselineStep: reach.baseline.step, candidateStep: reach.candidate.step, bound };
+}
+
+function rising({ steps, quality }: Curve): Curve {
+  return { steps, quality: monotone(quality) };
+}
+
+function last(values: ArrayLike<number>): number {
+  return values[values.length - 1];
 }

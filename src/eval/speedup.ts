@@ -1,5 +1,5 @@
 import { type Estimate, type ExampleScores, interval95, type ResampledCurves, resampleCurves } from "./bootstrap.js";
-import { type Curve, firstReach, matchQuality, type QualityMatch } from "./crossing.js";
+import { type Curve, matchQuality, type QualityMatch } from "./crossing.js";
 import type { Run } from "./readRun.js";
 import { trainClock } from "./trainClock.js";
 
@@ -24,8 +24,6 @@ export interface LanguageSpeedup extends Speedup {
   candidateFinal: number;
   /** candidateFinal − baselineFinal, nats per target token. */
   gain: Estimate;
-  /** The baseline first had its final quality before its last two evaluations: it got worse, and the speed-up is flattered. */
-  baselinePeaked: boolean;
 }
 
 /** Resampled values of one language, [resamples] each; empty where the language has a single example. */
@@ -50,9 +48,9 @@ export interface SpeedupOptions {
 }
 
 /**
- * Step, time and FLOP speed-up of a candidate over a baseline, language by language: the baseline's total steps over the first
- * candidate step at which the candidate is as good as the finished baseline (Switch Transformers, footnote 9 and Figure 8), with
- * 95 % intervals over validation examples. A run's total is its last evaluation; runs may differ in length.
+ * Step, time and FLOP speed-up of a candidate over a baseline, language by language: the baseline's step over the first
+ * candidate step at which the candidate is as good as the finished baseline (Switch Transformers, footnote 9 and Figure 8; see
+ * `matchQuality`), with 95 % intervals over validation examples. A run ends at its last evaluation; runs may differ in length.
  */
 export function speedupTable(
   baseline: Run,
@@ -84,7 +82,6 @@ export function speedupTable(
       gain: { value: candidateFinal - baselineFinal, interval: interval95(drawnValues.gain) },
       match,
       ...estimates(match, drawnValues, cost),
-      baselinePeaked: hasPeaked(curves.baseline),
     });
   }
   return table;
@@ -196,12 +193,6 @@ function commonLanguages(baseline: Run, candidate: Run): { common: string[]; lef
   const all = new Set([baseline, candidate].flatMap((run) => run.points.flatMap((p) => Object.keys(p.languages))));
   const common = [...mine].filter((code) => theirs.has(code)).sort();
   return { common, leftOut: [...all].filter((code) => !common.includes(code)).sort() };
-}
-
-/** Whether the curve had its last quality well before its end: earlier than its last but one evaluation. */
-function hasPeaked(curve: Curve): boolean {
-  const { steps } = curve;
-  return steps.length > 2 && firstReach(curve, last(curve.quality))!.step < steps[steps.length - 2];
 }
 
 function last(values: ArrayLike<number>): number {

@@ -27,7 +27,6 @@ export interface Summary {
   atLeast: number;
   atMost: number;
   reversed: number;
-  baselinePeaked: number;
 }
 
 /**
@@ -76,7 +75,6 @@ export function summarize({ rows, resamples }: SpeedupTable, include: (code: str
     atLeast: countWhere(({ match }) => match.bound === "atLeast"),
     atMost: countWhere(({ match }) => match.bound === "atMost"),
     reversed: countWhere(({ match }) => match.of === "candidate"),
-    baselinePeaked: countWhere((row) => row.baselinePeaked),
   };
 }
 

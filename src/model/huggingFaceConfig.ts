@@ -119,7 +119,7 @@ const foreignSchema = z.object({
 /**
  * Our configuration from a `config.json` of ours or of Transformers'. Throws a plain Error that says what does not fit.
  *
- * @param names of the checkpoint's tensors: they tell what the flags of some versions do not (see papers' export notes in docs)
+ * @param names of the checkpoint's tensors: they tell what the flags of some versions do not (see docs/checkpoints.md)
  */
 export function fromHuggingFaceConfig(json: unknown, names: ReadonlySet<string>): ModelConfig {
   const own = z.object({ mswitch: modelConfigSchema }).safeParse(json);

@@ -1,10 +1,13 @@
 import * as z from "zod";
-import type { ModelConfig } from "./config.js";
 
 const count = z.int().positive();
 
-const switchSchema = z.strictObject({
-  experts: count,
+/** Bounds that no model of this kind comes near: a slip of the pen is named before anything is allocated. */
+const mostExperts = 65_536;
+const mostLayers = 1000;
+
+export const switchConfigSchema = z.strictObject({
+  experts: count.max(mostExperts),
   every: count,
   capacity: z.union([
     z.strictObject({ train: z.number().positive(), evaluation: z.number().positive() }),
@@ -19,14 +22,14 @@ const switchSchema = z.strictObject({
 });
 
 /** A ModelConfig that came from a file: every key known, every number in its range. */
-export const modelConfigSchema: z.ZodType<ModelConfig> = z.strictObject({
+export const modelConfigSchema = z.strictObject({
   vocabSize: count,
   dModel: count,
   dKv: count,
   dFf: count,
   heads: count,
-  encoderLayers: count,
-  decoderLayers: count,
+  encoderLayers: count.max(mostLayers),
+  decoderLayers: count.max(mostLayers),
   feedForward: z.enum(["gated-gelu", "relu"]),
   tieEmbeddings: z.boolean(),
   separateInputEmbeddings: z.boolean().optional(),
@@ -39,5 +42,5 @@ export const modelConfigSchema: z.ZodType<ModelConfig> = z.strictObject({
     z.strictObject({ scheme: z.literal("t5") }),
   ]),
   precision: z.enum(["float32", "bfloat16", "selective"]),
-  switch: switchSchema.nullable(),
+  switch: switchConfigSchema.nullable(),
 });

@@ -1,5 +1,5 @@
 import type { Estimate } from "../eval/bootstrap.js";
-import type { QualityMatch } from "../eval/crossing.js";
+import type { Speedup } from "../eval/speedup.js";
 
 const minus = "\u2212";
 
@@ -72,7 +72,7 @@ export function interval({ interval: ends }: Estimate, show: (value: number) => 
   return ends ? ends.map((end) => show(end)).join(ends[0] < 0 ? " to " : "–") : "";
 }
 
-const boundSigns: Record<QualityMatch["bound"], string> = { none: "", atLeast: "≥\u202f", atMost: "≤\u202f" };
+const boundSigns: Record<Speedup["match"]["bound"], string> = { none: "", atLeast: "≥\u202f", atMost: "≤\u202f" };
 
 /** The ends of an interval of shares: `88–93 %`. */
 export function percentInterval(estimate: Estimate): string {
@@ -81,7 +81,7 @@ export function percentInterval(estimate: Estimate): string {
 }
 
 /** A language's speed-up with the marks that qualify it: `≥ 10.0×`, `0.620×†` where the question was asked the other way round. */
-export function markedTimes(value: number, { bound, of }: QualityMatch): string {
+export function markedTimes(value: number, { bound, of }: Speedup["match"]): string {
   return `${boundSigns[bound]}${times(value)}${of === "candidate" ? "†" : ""}`;
 }
 

@@ -76,11 +76,6 @@ export function caveats(data: ReportData, candidate: CandidateFacts, level: Leve
           `In ${of(summary.atMost)} the baseline was there before its first evaluation: those values are upper bounds (≤).`,
         ]
       : []),
-    ...(summary.baselinePeaked > 0
-      ? [
-          `In ${of(summary.baselinePeaked)} the baseline had been better before than it is at its end (‡), which flatters the candidate's speed-up.`,
-        ]
-      : []),
     ...(baseline.backend !== candidate.backend
       ? [`The runs used different backends (${baseline.backend}, ${candidate.backend}): their times do not compare.`]
       : []),

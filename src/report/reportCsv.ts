@@ -22,7 +22,6 @@ const header = [
   "matched_quality",
   "baseline_step",
   "candidate_step",
-  "baseline_peaked",
   "baseline_epochs",
   "candidate_epochs",
   "train_tokens",
@@ -32,8 +31,7 @@ const header = [
 export function reportCsv({ baseline, candidates, languages }: ReportData): string {
   const lines = candidates.flatMap((candidate) =>
     languages.map(({ code, name, main, trainTokens }, i) => {
-      const { examples, baselineFinal, candidateFinal, gain, match, step, time, flops, baselinePeaked } =
-        candidate.rows[i];
+      const { examples, baselineFinal, candidateFinal, gain, match, step, time, flops } = candidate.rows[i];
       return [
         candidate.name,
         code,
@@ -51,7 +49,6 @@ export function reportCsv({ baseline, candidates, languages }: ReportData): stri
         match.quality,
         match.baselineStep,
         match.candidateStep,
-        baselinePeaked,
         baseline.epochs[code],
         candidate.epochs[code],
         trainTokens,

@@ -60,9 +60,8 @@ function languageRows(data: ReportData, { rows, epochs }: CandidateFacts): strin
     .map((language, i) => ({ language, row: rows[i] }))
     .sort((a, b) => b.row.step.value - a.row.step.value)
     .map(({ language: { code, name, trainTokens }, row }) => {
-      const peaked = row.baselinePeaked ? "‡" : "";
       const speedup = (estimate: typeof row.time): string =>
-        estimate ? `${markedTimes(estimate.value, row.match)}${peaked}` : "–";
+        estimate ? `${markedTimes(estimate.value, row.match)}` : "–";
       return [
         name,
         code,

@@ -20,7 +20,7 @@ export function requireComparable(baseline: Run, candidates: readonly Run[]): vo
       throw usageError(`the runs ${baseline.dir} and ${candidate.dir} cannot be compared: ${key} differs`, {
         where: candidate.dir,
         why,
-        hint: "train both on one dataset with the same evaluation settings (eval.examples, input length, eval seed)",
+        hint: "train both on one dataset with the same evaluation settings (stream.inputLength, evaluation.examplesPerLanguage)",
       });
     }
     const code = languageWithOtherExamples(baseline, candidate);

@@ -4,7 +4,7 @@ import { nearest } from "../base/nearest.js";
 import { randomStream } from "../base/random.js";
 import type { TokenDataset } from "../dataset/tokenDataset.js";
 import type { Batch, ExampleLengths, ExampleStream, StreamConfig } from "./batch.js";
-import { exampleLengths, requireSentinels } from "./exampleLengths.js";
+import { exampleLengths, requireSentinels, requireZeroPadding } from "./exampleLengths.js";
 import { mixingProbabilities } from "./mixing.js";
 import { permutation } from "./permutation.js";
 import { createSchedule } from "./schedule.js";
@@ -28,6 +28,7 @@ export function createExampleStream(dataset: TokenDataset, config: StreamConfig,
   const { seed, batchSize } = config;
   const lengths = exampleLengths(config.inputLength);
   requireSentinels(lengths, dataset.vocabulary);
+  requireZeroPadding(dataset.vocabulary);
   requireBatchSize(batchSize, lengths);
   const languages = chooseLanguages(dataset, config.languages, log);
   const runs = languages.map((language) => dataset.run(language, "train"));

@@ -2,7 +2,7 @@ import fc from "fast-check";
 import { describe, expect, test } from "vitest";
 import { memoryVocabulary } from "../../test/memoryDataset.js";
 import { MswitchError } from "../base/errors.js";
-import { exampleLengths, noiseCounts, requireSentinels } from "./exampleLengths.js";
+import { exampleLengths, noiseCounts, requireSentinels, requireZeroPadding } from "./exampleLengths.js";
 
 describe("exampleLengths", () => {
   test.each([
@@ -49,6 +49,14 @@ describe("noiseCounts", () => {
   ])("%i tokens: %i masked in %i spans", (tokens, noise, spans) => {
     expect(noiseCounts(tokens)).toEqual({ noise, spans });
   });
+});
+
+test("a vocabulary whose padding is not 0 is refused by name", () => {
+  const vocabulary = memoryVocabulary(1000, 100);
+  const check = () => requireZeroPadding({ ...vocabulary, padId: 3 });
+  expect(check).toThrow(/memory\.model.*padding has id 3/);
+  expect(check).toThrow(expect.objectContaining({ exitCode: 2 }));
+  requireZeroPadding(vocabulary);
 });
 
 describe("requireSentinels", () => {

@@ -3,7 +3,7 @@ import { MswitchError } from "../base/errors.js";
 import { randomStream } from "../base/random.js";
 import type { TokenDataset } from "../dataset/tokenDataset.js";
 import type { ValidationExamples } from "./batch.js";
-import { exampleLengths, requireSentinels } from "./exampleLengths.js";
+import { exampleLengths, requireSentinels, requireZeroPadding } from "./exampleLengths.js";
 import { readSegment, segmentCount } from "./segments.js";
 import { corruptSpans } from "./spanCorruption.js";
 
@@ -29,6 +29,7 @@ export function validationExamples(
 ): ValidationExamples {
   const lengths = exampleLengths(inputLength);
   requireSentinels(lengths, dataset.vocabulary);
+  requireZeroPadding(dataset.vocabulary);
   const run = dataset.run(language, "validation");
   const segments = segmentCount(run.tokens, lengths);
   if (segments === 0) {

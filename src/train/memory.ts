@@ -49,6 +49,7 @@ export function requireMemory(need: number, backend: BackendName, batchSize: num
   const limits: Record<BackendName, number> = {
     "tfjs-node-gpu": Number.POSITIVE_INFINITY,
     "tfjs-node": machine,
+    torch: machine,
     wasm: Math.min(machine, wasmBytes),
     cpu: machine,
   };

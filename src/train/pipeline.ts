@@ -1,49 +1,18 @@
 import { resolve } from "node:path";
 import * as z from "zod";
 import { sha256 } from "../base/hash.js";
+import { modelConfigSchema, switchConfigSchema } from "../model/modelConfigSchema.js";
 import { presetNames } from "../model/presets.js";
 import { parseSet, readConfig } from "./readConfig.js";
 
 const size = z.int().min(1);
 const positive = z.number().positive();
 
-const switchSchema = z.strictObject({
-  experts: size.max(65536),
-  every: size,
-  capacity: z.union([z.strictObject({ train: positive, evaluation: positive }), z.strictObject({ absolute: size })]),
-  group: z.union([z.enum(["sequence", "batch"]), z.strictObject({ tokens: size })]),
-  jitter: z.number().min(0).lt(1),
-  auxLossWeight: z.number().min(0),
-  zLossWeight: z.number().min(0),
-  ignorePadding: z.boolean(),
-  expertDropout: z.number().min(0).lt(1),
-});
-
-/** A preset by name; every other key stands for the preset's own value. */
+/** A preset by name; every other key stands for the preset's own value, `vocabSize` for what the dataset's vocabulary needs. */
 const modelSchema = z.strictObject({
   preset: z.enum(presetNames),
-  /** The dataset's vocabulary decides where left out. */
-  vocabSize: size.optional(),
-  dModel: size.optional(),
-  dKv: size.optional(),
-  dFf: size.optional(),
-  heads: size.optional(),
-  encoderLayers: size.max(1000).optional(),
-  decoderLayers: size.max(1000).optional(),
-  feedForward: z.enum(["gated-gelu", "relu"]).optional(),
-  tieEmbeddings: z.boolean().optional(),
-  separateInputEmbeddings: z.boolean().optional(),
-  relativeBuckets: size.multipleOf(4).optional(),
-  relativeMaxDistance: size.optional(),
-  layerNormEpsilon: positive.optional(),
-  dropout: z.number().min(0).lt(1).optional(),
-  init: z
-    .discriminatedUnion("scheme", [
-      z.strictObject({ scheme: z.literal("truncated-normal"), scale: positive }),
-      z.strictObject({ scheme: z.literal("t5") }),
-    ])
-    .optional(),
-  switch: switchSchema.partial().nullable().optional(),
+  ...modelConfigSchema.omit({ precision: true, switch: true }).partial().shape,
+  switch: switchConfigSchema.partial().nullable().optional(),
 });
 
 const mixingSchema = z.discriminatedUnion("strategy", [

@@ -1,6 +1,6 @@
 import { codePointsOf } from "./codePoints.js";
 import type { Decoder } from "./encoder.js";
-import { sentinelIdsOf } from "./loadVocabulary.js";
+import { sentinelsAbove } from "./loadVocabulary.js";
 import { pieceText, pieceType, readModelFile, type SentencePieceModel } from "./modelFile.js";
 import { normalizerTables, writeNormalizer } from "./normalizerTables.js";
 import { instantiateUnigram } from "./unigramModule.js";
@@ -22,7 +22,7 @@ export interface PieceDecoder extends Decoder {
 export function createDecoder(model: string | SentencePieceModel): PieceDecoder {
   const read = typeof model === "string" ? readModelFile(model) : model;
   const { size, trainer, normalizer } = read;
-  const sentinels = new Map(sentinelIdsOf(read).map((id, k) => [id, `<extra_id_${k}>`]));
+  const sentinels = new Map(sentinelsAbove(read).map((id, k) => [id, `<extra_id_${k}>`]));
   const trimsFirstSpace = normalizer.addDummyPrefix || normalizer.removeExtraWhitespaces;
   const types = decodedTypes(read);
   const denormalize = denormalizerOf(read);

@@ -38,11 +38,7 @@ export function vocabularyOf(model: SentencePieceModel): Vocabulary {
  * counted down from 100 above the model's size (T5: 32099, 32098, …; mT5's file holds them: 250099, 250098, …).
  */
 export function sentinelIdsOf(model: SentencePieceModel): number[] {
-  const byNumber = new Map<number, number>();
-  for (let id = 0; id < model.size; id++) {
-    const match = /^\u2581?<extra_id_(\d+)>$/.exec(pieceText(model, id));
-    if (match) byNumber.set(Number(match[1]), id);
-  }
+  const byNumber = sentinelPieces(model);
   if (byNumber.size === 0) return Array.from({ length: extraIds }, (_, k) => model.size + extraIds - 1 - k);
   return Array.from({ length: byNumber.size }, (_, k) => {
     const id = byNumber.get(k);
@@ -54,6 +50,21 @@ export function sentinelIdsOf(model: SentencePieceModel): number[] {
     }
     return id;
   });
+}
+
+/** Sentinels above the model's pieces: none where it holds some itself. */
+export function sentinelsAbove(model: SentencePieceModel): number[] {
+  return sentinelPieces(model).size === 0 ? sentinelIdsOf(model) : [];
+}
+
+/** Ids of the model's own pieces `<extra_id_K>` by K. */
+function sentinelPieces(model: SentencePieceModel): Map<number, number> {
+  const byNumber = new Map<number, number>();
+  for (let id = 0; id < model.size; id++) {
+    const match = /^\u2581?<extra_id_(\d+)>$/.exec(pieceText(model, id));
+    if (match) byNumber.set(Number(match[1]), id);
+  }
+  return byNumber;
 }
 
 function controlId(model: SentencePieceModel, piece: string, role: string): number {

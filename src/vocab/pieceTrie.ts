@@ -11,10 +11,22 @@ export interface PieceTrie {
   longestPiece: number;
 }
 
+/**
+ * SentencePiece keeps the best score up to each position as a float32, in all versions; which segmentation wins where two are as
+ * good as equal depends on how it computes with it, and that has changed (it shows in about one document of a hundred):
+ * - `float`: 0.2.2, which this project follows. Candidates are rounded to float32 before they are compared; where the score at
+ *   a position exceeds 100,000 in magnitude, it is subtracted from this and all later scores.
+ * - `double`: 0.1.97 to 0.2.0, and sentencepiece-js. Candidates are compared in double, and scores grow without end.
+ *
+ * Found out by probing 0.2.2 with models made for it; `vocab/oracle/compare_tokens.py` checks it on text.
+ */
+export type Arithmetic = "float" | "double";
+
 /** SentencePiece's `kUnkPenalty`. */
 const unkPenalty = 10;
-/** SentencePiece starts its search for the best score at FLT_MIN, which no log probability exceeds. */
-const floatMin = Math.fround(1.17549435e-38);
+/** FLT_MIN and FLT_MAX, where SentencePiece starts its search for the largest and the smallest score. */
+const smallestFloat = 2 ** -126;
+const largestFloat = (2 - 2 ** -23) * 2 ** 127;
 
 /** Pieces that can come out of encoding: normal and user-defined ones. */
 export function encodablePieces(model: SentencePieceModel): number[] {
@@ -25,11 +37,14 @@ export function encodablePieces(model: SentencePieceModel): number[] {
   return ids;
 }
 
-/** Score of each id as SentencePiece adds it up: log probabilities, and for user-defined pieces a bonus that makes them win. */
-export function pieceScores(model: SentencePieceModel): { scores: Float64Array; unkScore: number } {
+/** Score of each id as SentencePiece adds it up: log probabilities, and for user-defined pieces a bonus that lets them win. */
+export function pieceScores(
+  model: SentencePieceModel,
+  arithmetic: Arithmetic,
+): { scores: Float64Array; unkScore: number } {
   const { size, types, pieceStarts, pieceEnds } = model;
-  let min = Number.POSITIVE_INFINITY;
-  let max = floatMin;
+  let min = largestFloat;
+  let max = smallestFloat;
   for (let id = 0; id < size; id++) {
     if (types[id] !== pieceType.normal) continue;
     min = Math.min(min, model.scores[id]);
@@ -37,10 +52,11 @@ export function pieceScores(model: SentencePieceModel): { scores: Float64Array; 
   }
   const scores = Float64Array.from(model.scores);
   for (let id = 0; id < size; id++) {
-    // A product of floats, then a difference of doubles: `length * max_score_ - 0.1`.
-    if (types[id] === pieceType.userDefined) scores[id] = Math.fround((pieceEnds[id] - pieceStarts[id]) * max) - 0.1;
+    if (types[id] !== pieceType.userDefined) continue;
+    const bytes = pieceEnds[id] - pieceStarts[id];
+    // 0.2.2 gives a tenth for each byte but the first. Before, `max` was meant to count, but it is never below FLT_MIN.
+    scores[id] = arithmetic === "float" ? Math.fround(0.1 * (bytes - 1)) : Math.fround(bytes * max) - 0.1;
   }
-  if (min === Number.POSITIVE_INFINITY) min = 3.4028234663852886e38;
   return { scores, unkScore: Math.fround(min - unkPenalty) };
 }
 
@@ -64,12 +80,13 @@ export function buildPieceTrie(model: SentencePieceModel): PieceTrie {
   pool = pool.subarray(0, used);
   const { codeOf, base, check, value } = buildCodePointTrie({ pool, starts, values });
 
+  const { scores: scoreOf } = pieceScores(model, "float");
   const units = new Int32Array(4 * base.length);
   const scores = new Float32Array(units.buffer);
   for (let state = 0; state < base.length; state++) {
     units[4 * state] = 16 * base[state];
     units[4 * state + 1] = check[state] < 0 ? -1 : 16 * check[state];
-    scores[4 * state + 2] = value[state] < 0 ? Number.NEGATIVE_INFINITY : model.scores[value[state]];
+    scores[4 * state + 2] = value[state] < 0 ? Number.NEGATIVE_INFINITY : scoreOf[value[state]];
     units[4 * state + 3] = value[state];
   }
   let codes = 0;

@@ -72,8 +72,11 @@ export function sentenceQuotas(counts: LanguageCount[], alpha: number, max: numb
     const shares = weights.map((weight) => (left * weight) / total);
     const exhausted = open.filter(({ sentences }, i) => sentences <= shares[i]);
     if (exhausted.length === 0) {
+      // Rounding the running sum, not each share, gives out exactly what is left.
+      let sum = 0;
       open.forEach(({ language }, i) => {
-        quotas.set(language, Math.floor(shares[i]));
+        quotas.set(language, Math.round(sum + shares[i]) - Math.round(sum));
+        sum += shares[i];
       });
       break;
     }

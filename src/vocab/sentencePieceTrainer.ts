@@ -105,7 +105,7 @@ export async function runTrainer(
 }
 
 function lastWords(lines: string[]): string {
-  const spoken = lines.map((line) => line.trim()).filter((line) => line !== "");
+  const spoken = lines.map((line) => line.trim()).filter((line) => line !== "" && !/^Program terminated/.test(line));
   return (
     spoken.findLast((line) => /Error|RuntimeError|CHECK|Internal/i.test(line)) ?? spoken.at(-1) ?? "it said nothing"
   );

@@ -1,19 +1,8 @@
 import type { Encoder } from "./encoder.js";
 import { pieceText, pieceType, type SentencePieceModel } from "./modelFile.js";
 import { type NormalizerTables, normalizerTables, writeNormalizer } from "./normalizerTables.js";
-import { encodablePieces, type PieceTrie, pieceScores } from "./pieceTrie.js";
+import { type Arithmetic, encodablePieces, type PieceTrie, pieceScores } from "./pieceTrie.js";
 import { instantiateUnigram, setUpFlag, type UnigramExports } from "./unigramModule.js";
-
-/**
- * SentencePiece keeps the best score up to each position as a float32, in all versions; which segmentation wins where two are as
- * good as equal depends on how it computes with it, and that has changed (it shows in about one document of a hundred):
- * - `float`: 0.2.2, which this project follows. Candidates are rounded to float32 before they are compared; where the score at
- *   a position exceeds 100,000 in magnitude, it is subtracted from this and all later scores.
- * - `double`: 0.1.97 to 0.2.0, and sentencepiece-js. Candidates are compared in double, and scores grow without end.
- *
- * Found out by probing 0.2.2 with models made for it; `vocab/oracle/compare_tokens.py` checks it on text.
- */
-export type Arithmetic = "float" | "double";
 
 /** A larger text does not fit the module's memory. */
 const maxTextBytes = 2 ** 30;
@@ -33,7 +22,7 @@ export class UnigramEncoder implements Encoder {
     const { normalizer: spec, trainer, path } = model;
     const { treatWhitespaceAsSuffix, byteFallback } = trainer;
     const tables = normalizerTables({ spec, treatWhitespaceAsSuffix, userDefined, path });
-    const { scores, unkScore } = pieceScores(model);
+    const { scores, unkScore } = pieceScores(model, arithmetic);
     let largestScore = Math.abs(unkScore);
     for (const id of encodablePieces(model)) largestScore = Math.max(largestScore, Math.abs(scores[id]));
 

@@ -1,8 +1,16 @@
 import { readFileSync } from "node:fs";
 
+/** What of WebAssembly is used here: TypeScript declares it for browsers only. */
+const { WebAssembly } = globalThis as unknown as {
+  WebAssembly: {
+    Module: new (bytes: Uint8Array) => object;
+    Instance: new (module: object, imports: object) => { exports: unknown };
+  };
+};
+
 /** What `assembly/unigram.ts` exports. Pointers are byte offsets into `memory`. */
-export interface UnigramExports extends WebAssembly.Exports {
-  memory: WebAssembly.Memory;
+export interface UnigramExports {
+  memory: { buffer: ArrayBuffer };
   allocateTables(states: number, ids: number, charsmapUnits: number, replacements: number, userDefined: number): void;
   setUp(flags: number, cuts: number, unkId: number, unkScore: number, largestScore: number, longest: number): void;
   codePointsAt(): number;
@@ -30,7 +38,7 @@ export const setUpFlag = {
   escapeWhitespaces: 64,
 } as const;
 
-let compiled: WebAssembly.Module | undefined;
+let compiled: object | undefined;
 
 /** A new instance with a memory of its own; the module is compiled once a thread. Built code lies in `dist`, for tests in `src` too. */
 export function instantiateUnigram(): UnigramExports {

@@ -13,7 +13,7 @@ let multiply: NativeMatMul;
 
 /**
  * BatchMatMul for the wasm backend. Its own takes the vectorised path (XNNPACK) only for a single pair of matrices that are not
- * transposed, and is about twenty times slower otherwise, which is to say in every gradient. This one transposes first and goes
+ * transposed, and is five to ten times slower otherwise, which is to say in every gradient. This one transposes first and goes
  * through a batch pair by pair.
  */
 export const batchMatMulConfig: KernelConfig = {

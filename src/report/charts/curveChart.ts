@@ -1,5 +1,5 @@
 import type { EChartsOption, LineSeriesOption } from "echarts";
-import type { QualityMatch } from "../../eval/crossing.js";
+import type { Speedup } from "../../eval/speedup.js";
 import { figures, markedTimes, tick } from "../format.js";
 import { escapeHtml } from "../html.js";
 import { axisStyle, type ChartContext, chartBase, legendStyle } from "./chartBase.js";
@@ -7,7 +7,7 @@ import { axisStyle, type ChartContext, chartBase, legendStyle } from "./chartBas
 export interface CurveInput {
   curves: { name: string; steps: number[]; quality: number[]; colour: string; baseline: boolean }[];
   /** Where the two curves are equally good, and the speed-up that this is; drawn as the gap between them. */
-  match: { match: QualityMatch; speedup: number; colour: string } | null;
+  match: { match: Speedup["match"]; speedup: number; colour: string } | null;
   logarithmic: boolean;
 }
 
@@ -38,7 +38,7 @@ export function curveChart({ curves, match, logarithmic }: CurveInput, context: 
       formatter: (params) => tooltip(params as unknown as TooltipRow[]),
     },
     legend: { ...legendStyle(context), data: curves.map(({ name }) => name) },
-    grid: { left: 60, right: 24, top: 40, bottom: 52 },
+    grid: { left: 60, right: 42, top: 40, bottom: 52 },
     xAxis: {
       ...axisStyle(context, `training steps${logarithmic ? " (logarithmic)" : ""}`),
       type: logarithmic ? "log" : "value",
@@ -81,6 +81,8 @@ function gapMark(
   const { candidateStep, baselineStep, quality } = match;
   return {
     silent: true,
+    // ECharts rounds the place of a line to two decimals unless told otherwise.
+    precision: 12,
     symbol: ["circle", "circle"],
     symbolSize: 9,
     lineStyle: { color: colour, width: 2, type: "solid" },

@@ -58,6 +58,8 @@ export function histogramChart(input: HistogramInput, context: ChartContext): EC
         markLine: {
           silent: true,
           symbol: "none",
+          // ECharts rounds the place of a line to two decimals unless told otherwise.
+          precision: 12,
           z: 10,
           data: lines.map(({ value, label, colour, dashed }, i) => ({
             xAxis: value,

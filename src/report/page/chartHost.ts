@@ -3,7 +3,7 @@
 import type { ECharts, EChartsOption } from "echarts";
 import type { ChartContext } from "../charts/chartBase.js";
 import { initChart } from "../charts/echarts.js";
-import { currentPalette } from "./theme.js";
+import { currentPalette, isPrinting } from "./theme.js";
 
 /** Draws one chart into its element, and again whenever asked, resized, or the theme changes. */
 export interface ChartHost {
@@ -31,7 +31,7 @@ export function chartHost(id: string, source: ChartSource): ChartHost {
   let listener: Parameters<ChartHost["on"]>[0] | undefined;
   const draw = (animate = !still.matches): void => {
     if (source.height) element.style.height = `${source.height()}px`;
-    if (source.minWidth) element.style.minWidth = `${source.minWidth()}px`;
+    element.style.minWidth = source.minWidth && !isPrinting() ? `${source.minWidth()}px` : "";
     const width = element.clientWidth;
     if (width === 0) return;
     const option = source.option({ palette: currentPalette(), width, animate });

@@ -12,6 +12,11 @@ export function currentPalette(): Palette {
   return isDark ? darkPalette : lightPalette;
 }
 
+/** Whether the page is being laid out for paper, which cannot scroll. */
+export function isPrinting(): boolean {
+  return printing;
+}
+
 /** Lets the reader choose light, dark or the system's; `redraw` is called whenever colours change. */
 export function wireTheme(select: HTMLSelectElement, redraw: () => void): void {
   const root = document.documentElement;

@@ -33,11 +33,10 @@ function speedupColumn(measure: Measure, label: string, title: string): Column {
   };
 }
 
-function speedupCell(estimate: Estimate | null, { match, baselinePeaked }: LanguageSpeedup): Html {
+function speedupCell(estimate: Estimate | null, { match }: LanguageSpeedup): Html {
   if (!estimate) return number("–");
   const ends = interval(estimate);
-  const value = `${markedTimes(estimate.value, match)}${baselinePeaked ? "‡" : ""}`;
-  return number(value, ends !== "" && html`<small>${ends}</small>`);
+  return number(markedTimes(estimate.value, match), ends !== "" && html`<small>${ends}</small>`);
 }
 
 /** The table's columns for a candidate. */
@@ -80,7 +79,10 @@ export function tableColumns(data: ReportData, candidate: CandidateFacts): Colum
       title: "Difference of the two, with its 95 % interval",
       sort: ({ row }) => row.gain.value,
       cell: ({ row }) =>
-        number(signed(row.gain.value), row.gain.interval !== null && html`<small>${interval(row.gain)}</small>`),
+        number(
+          signed(row.gain.value),
+          row.gain.interval !== null && html`<small>${interval(row.gain, (end) => figures(end, 2))}</small>`,
+        ),
     },
     speedupColumn("step", "Steps", "Speed-up in training steps, with its 95 % interval"),
     {

@@ -8,7 +8,7 @@ export const method: [title: string, text: string][] = [
   ],
   [
     "Step speed-up",
-    "The baseline's total steps divided by the first step at which the candidate is as good as the finished baseline (Switch Transformers, footnote 9 and Figure 8). Between two evaluations a curve is taken as a straight line, which lies under a learning curve and so dates a crossing late rather than early. Curves are not smoothed.",
+    "The baseline's steps to its final quality divided by the first step at which the candidate is as good as the finished baseline (Switch Transformers, footnote 9 and Figure 8). Between two evaluations a curve is taken as a straight line, which lies under a learning curve and so dates a crossing late rather than early. A dip in a curve is noise of measurement, so curves are first made to rise by isotonic regression; one that rises is left as it is, and a run against itself always has a speed-up of 1.",
   ],
   [
     "Time and FLOPs",
@@ -16,11 +16,11 @@ export const method: [title: string, text: string][] = [
   ],
   [
     "Marks",
-    "≥ the candidate was as good before its first evaluation: a lower bound. † the candidate never was as good: the baseline's first step at the candidate's final quality divided by the candidate's total steps; ≤ where the baseline was there before its first evaluation. ‡ the baseline ended below its own best, which flatters the candidate.",
+    "≥ the candidate was as good before its first evaluation: a lower bound. † the candidate never was as good: the baseline's first step at the candidate's final quality divided by the candidate's; ≤ where the baseline was there before its first evaluation.",
   ],
   [
     "Intervals",
-    "95 % percentile intervals from 1,000 resamples of each language's validation examples, the same draw for both runs and all evaluations. They say how much the choice of validation examples matters, not how much another training seed would.",
+    "95 % percentile intervals from bootstrap resamples (1,000 unless asked otherwise) of each language's validation examples, the same draw for both runs and all evaluations. They say how much the choice of validation examples matters, not how much another training seed would.",
   ],
   [
     "Averages",

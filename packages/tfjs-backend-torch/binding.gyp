@@ -1,0 +1,53 @@
+{
+  # Variables come from scripts/buildNative.mjs: node-gyp build -- -Dtorch_root=... (see there).
+  "variables": {
+    "torch_root%": "",
+    "torch_abi%": "1",
+    "torch_cuda%": "0",
+    "addon_api%": "",
+  },
+  "targets": [
+    {
+      "target_name": "tfjs_torch",
+      "sources": [
+        "native/binding.cc",
+        "native/call.cc",
+        "native/ops_complex.cc",
+        "native/ops_convolution.cc",
+        "native/ops_elementwise.cc",
+        "native/ops_image.cc",
+        "native/ops_index.cc",
+        "native/ops_matmul.cc",
+        "native/ops_pooling.cc",
+        "native/ops_reduce.cc",
+        "native/ops_shape.cc",
+      ],
+      "include_dirs": ["<(addon_api)", "<(torch_root)/include"],
+      "defines": ["NAPI_VERSION=8", "NAPI_CPP_EXCEPTIONS", "_GLIBCXX_USE_CXX11_ABI=<(torch_abi)"],
+      # libtorch's headers are C++17 up to 2.11 and C++20 after; C++20 compiles both.
+      "cflags_cc": ["-std=gnu++20", "-O2", "-fvisibility=hidden", "-Wall", "-Wextra"],
+      "cflags_cc!": ["-std=gnu++17", "-fno-exceptions", "-fno-rtti", "-O3"],
+      "libraries": ["-L<(torch_root)/lib", "-Wl,--no-as-needed", "-ltorch_cpu", "-lc10"],
+      "ldflags": [
+        "-Wl,-rpath,<(torch_root)/lib",
+        # The addon and libtorch stay mapped when a worker that loaded them ends: their thread-local destructors may run later.
+        "-Wl,-z,nodelete",
+      ],
+      "conditions": [
+        ["torch_cuda==1", {"libraries": ["-ltorch_cuda", "-lc10_cuda"]}],
+        [
+          "OS=='mac'",
+          {
+            "xcode_settings": {
+              "CLANG_CXX_LANGUAGE_STANDARD": "gnu++20",
+              "GCC_ENABLE_CPP_EXCEPTIONS": "YES",
+              "GCC_ENABLE_CPP_RTTI": "YES",
+              "OTHER_LDFLAGS": ["-Wl,-rpath,<(torch_root)/lib"],
+            },
+            "libraries!": ["-Wl,--no-as-needed"],
+          },
+        ],
+      ],
+    }
+  ],
+}

@@ -1,0 +1,17 @@
+import { type KernelTable, kernel } from "./kernel.js";
+
+/** Width in memory of a float32 tensor's values. */
+export type Precision = "float32" | "bfloat16";
+
+/** Name of the kernel that changes the width. It exists on this backend only: ask `getKernel` before running it. */
+export const precisionKernelName = "TorchPrecision";
+
+export interface PrecisionAttrs {
+  precision: Precision;
+}
+
+export const precisionKernels: KernelTable = {
+  [precisionKernelName]: kernel<PrecisionAttrs>((backend, { x }, { precision }) =>
+    backend.op("Precision", [x!], [precision === "bfloat16"]),
+  ),
+};

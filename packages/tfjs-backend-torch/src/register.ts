@@ -1,0 +1,78 @@
+// Importing this module registers the backends `torch`, `torch:cpu`, `torch:cuda` and `torch:cuda:0` to `torch:cuda:7` with
+// TensorFlow.js. libtorch is loaded when one of them is first used.
+import { existsSync } from "node:fs";
+import {
+  engine,
+  type KernelConfig,
+  registerBackend,
+  registerGradient,
+  registerKernel,
+  type Tensor,
+} from "@tensorflow/tfjs-core";
+import { allKernels } from "./kernels/all.js";
+import { type PrecisionAttrs, precisionKernelName } from "./kernels/precision.js";
+import { type AddonInfo, addonPath, nativeAddon } from "./native.js";
+import { TorchBackend } from "./torchBackend.js";
+
+// Above webgpu's and tfjs-node's 3.
+const priority = 4;
+const cudaNames = ["torch:cuda", ...Array.from({ length: 8 }, (_, i) => `torch:cuda:${i}`)];
+
+/** CUDA device number of a backend's name, -1 for the CPU. Throws where the device does not exist. */
+function deviceOf(name: string): number {
+  const { cudaDevices, cudaBuild } = nativeAddon().info();
+  if (name === "torch") return cudaDevices > 0 ? 0 : -1;
+  if (name === "torch:cpu") return -1;
+  const device = Number(name.slice("torch:cuda:".length));
+  if (device < cudaDevices) return device;
+  const why = cudaBuild ? `there are ${cudaDevices} CUDA devices` : "this libtorch was built for the CPU only";
+  throw new Error(`${name}: ${why}`);
+}
+
+function registerDevice(name: string, itsPriority: number): void {
+  for (const [kernelName, run] of Object.entries(allKernels)) {
+    const kernelFunc = ({ inputs, backend, attrs }: { inputs: unknown; backend: unknown; attrs?: unknown }) =>
+      run(backend as TorchBackend, inputs as never, attrs);
+    registerKernel({ kernelName, backendName: name, kernelFunc } as KernelConfig);
+  }
+  registerBackend(name, () => new TorchBackend(deviceOf(name)), itsPriority);
+}
+
+registerDevice("torch", priority);
+for (const name of ["torch:cpu", ...cudaNames]) registerDevice(name, 0);
+
+// A width changes no value's meaning: the gradient goes through in the width it has.
+registerGradient({
+  kernelName: precisionKernelName,
+  gradFunc: (dy) => ({ x: () => dy as Tensor }),
+});
+
+/** What `findTorchAddon` reports. */
+export type TorchStatus = { available: true; info: AddonInfo } | { available: false; reason: string };
+
+/** Whether the addon is built and loads here, and what it found. Never throws; loads libtorch when it is there. */
+export function torchStatus(): TorchStatus {
+  if (!existsSync(addonPath())) {
+    return { available: false, reason: "not built (npm run build:native -w @mswitch/tfjs-backend-torch)" };
+  }
+  try {
+    return { available: true, info: nativeAddon().info() };
+  } catch (error) {
+    return { available: false, reason: error instanceof Error ? error.message : String(error) };
+  }
+}
+
+/** Threads that one operation may use on the CPU, for this JavaScript thread. libtorch's default is one a core. */
+export function setTorchThreads(threads: number): void {
+  if (!Number.isInteger(threads) || threads < 1) throw new Error(`threads must be a positive integer, got ${threads}`);
+  nativeAddon().setThreads(threads);
+}
+
+/**
+ * Narrows a float32 tensor to bfloat16 in memory, or widens it again; its dtype stays float32 and the gradient is dy itself.
+ * On any other backend the tensor comes back as it is.
+ */
+export function precision<T extends Tensor>(x: T, width: PrecisionAttrs["precision"]): T {
+  if (!engine().backendName.startsWith("torch")) return x.clone();
+  return engine().runKernel(precisionKernelName, { x }, { precision: width }) as T;
+}
