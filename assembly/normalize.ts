@@ -5,8 +5,6 @@ const malformed: u32 = 0xffffffff;
 const replacementCharacter: u32 = 0xfffd;
 /** Bytes below this are no part of a combining mark: U+0300, the first one, is CC 80. */
 const firstMarkLead: u32 = 0xcc;
-/** A position before anything reached it: -Infinity in its low half. */
-const unreached: u64 = 0xff800000;
 
 /** Of the last `match`: bytes it covers, and the bytes it becomes, from `from` to `to`. */
 let matched: usize = 0;
@@ -43,7 +41,7 @@ function utf8Length(codePoint: u32): usize {
 }
 
 function put(i: u32, codePoint: u32, entry: u32): void {
-  store<u64>(s.positions + 16 * i, unreached | ((<u64>(entry & ~s.kindMask)) << 32));
+  store<u32>(s.codes + 4 * i, entry & ~s.kindMask);
   store<u32>(s.characters + 4 * i, codePoint);
 }
 
@@ -97,10 +95,52 @@ function match(p: usize, end: usize, codePoint: u32): void {
   to = p + matched;
 }
 
+/** Up to where `copyPlain` came. */
+let copiedTo: usize = 0;
+
+/**
+ * Copies characters of up to three bytes that no rule can touch, from `p` on, as long as there are such ones. Some bytes beyond `end` are read.
+ *
+ * @returns the number of code points after it, with `count` before it
+ */
+function copyPlain(p: usize, end: usize, count: u32): u32 {
+  const codePoints = s.codePoints;
+  const characters = s.characters;
+  const codes = s.codes;
+  while (p < end) {
+    const bytes = load<u32>(p);
+    const a = bytes & 0xff;
+    let codePoint = a;
+    let next = p + 1;
+    if (a >= 0x80) {
+      if (a < 0xe0) {
+        if (a < 0xc2 || (bytes & 0xc000) !== 0x8000) break;
+        codePoint = ((a & 0x1f) << 6) | ((bytes >> 8) & 0x3f);
+        next = p + 2;
+      } else {
+        if (a >= 0xf0 || (bytes & 0xc0c000) !== 0x808000) break;
+        codePoint = ((a & 0x0f) << 12) | ((bytes >> 2) & 0xfc0) | ((bytes >> 16) & 0x3f);
+        if (codePoint < 0x800 || (codePoint >= 0xd800 && codePoint < 0xe000)) break;
+        next = p + 3;
+      }
+      if (next > end) break;
+    }
+    const entry = load<u32>(codePoints + 4 * codePoint);
+    const kind = entry & s.kindMask;
+    if (kind !== 0 && (kind !== s.copyUnlessMark || (next < end && <u32>load<u8>(next) >= firstMarkLead))) break;
+    store<u32>(codes + 4 * count, entry & ~s.kindMask);
+    store<u32>(characters + 4 * count, codePoint);
+    count++;
+    p = next;
+  }
+  copiedTo = p;
+  return count;
+}
+
 /**
  * Normalizes the bytes from `start` to `end` as a text of its own: compiled rules, longest first; user-defined pieces kept; spaces
  * merged and trimmed; the dummy prefix added; spaces written as U+2581; each as the model says. Malformed bytes become U+FFFD.
- * Fills `positions` and `characters`.
+ * Fills `characters` and `codes`.
  *
  * @returns the number of code points
  */
@@ -115,6 +155,14 @@ export function normalize(start: usize, end: usize): u32 {
   if (s.dummyPrefix) put(count++, writtenSpace, entryOf(writtenSpace));
   let p = start;
   while (p < end) {
+    const copied = copyPlain(p, end, count);
+    if (copied > count) {
+      count = copied;
+      p = copiedTo;
+      afterSpace = false;
+      onlySpaces = false;
+      if (p >= end) break;
+    }
     const codePoint = codePointAt(p, end);
     if (codePoint === malformed) {
       put(count++, replacementCharacter, entryOf(replacementCharacter));
@@ -152,7 +200,5 @@ export function normalize(start: usize, end: usize): u32 {
   if (onlySpaces) return 0;
   if (merges) while (count > 0 && load<u32>(s.characters + 4 * (count - 1)) === writtenSpace) count--;
   if (s.dummySuffix) put(count++, writtenSpace, entryOf(writtenSpace));
-  // No state goes on by code 0, so the end of the text ends every piece.
-  put(count, 0, 0);
   return count;
 }

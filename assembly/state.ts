@@ -9,11 +9,14 @@ export const copyUnlessMark: u32 = 1;
 export const copyNever: u32 = 2;
 export const kindMask: u32 = 3;
 
-/**
- * The double array, 16 bytes a state, offsets in bytes: `{ base i32, check i32, score f32, id i32 }`. From state `s` the code
- * point with code `c` leads to `t = base + 16 c` if `check` of `t` is `s`. The score is -Infinity where no piece ends.
- */
+/** The automaton of pieces, as `PieceTrie` in `src/vocab/pieceTrie.ts` describes it. */
 export let units: usize = 0;
+export let blocks: usize = 0;
+export let fails: usize = 0;
+/** In a state's `nextBase`. */
+export const leafMark: u32 = 1;
+export const chainMark: u32 = 2;
+export const baseMask: u32 = ~15;
 /** What an id that was written adds to the score of the document, as f64, by id. */
 export let scores: usize = 0;
 /** Ids of the 256 byte pieces. */
@@ -57,7 +60,8 @@ const flagEscape: u32 = 64;
 
 /** Makes room for a model's tables; the host then fills them at the pointers the getters give. */
 export function allocateTables(
-  stateCount: u32,
+  unitBytes: u32,
+  blockBytes: u32,
   idCount: u32,
   charsmapLength: u32,
   replacementBytes: u32,
@@ -66,7 +70,9 @@ export function allocateTables(
   codePoints = heap.alloc(4 * 0x110000);
   // New memory is not all zeros: the allocator has marks of its own in it.
   memory.fill(codePoints, 0, 4 * 0x110000);
-  units = heap.alloc(16 * stateCount);
+  units = heap.alloc(unitBytes);
+  fails = heap.alloc(unitBytes >> 2);
+  blocks = heap.alloc(blockBytes);
   scores = heap.alloc(8 * idCount);
   byteIds = heap.alloc(1024);
   charsmapUnits = charsmapLength;
@@ -96,6 +102,12 @@ export function codePointsAt(): usize {
 export function unitsAt(): usize {
   return units;
 }
+export function failsAt(): usize {
+  return fails;
+}
+export function blocksAt(): usize {
+  return blocks;
+}
 export function scoresAt(): usize {
   return scores;
 }
@@ -112,18 +124,37 @@ export function userDefinedAt(): usize {
   return userDefined;
 }
 
-/** A position of the lattice, 16 bytes: `{ best f32, code times 16 of the character here u32, id u32, start of the piece u32 }`. */
-export let positions: usize = 0;
-/** The code point at each position. */
+/** Of the normalized text: its code points, and their dense codes times 16. */
 export let characters: usize = 0;
+export let codes: usize = 0;
+/** Of each position between them: the best score up to it as f32, and of the piece that it ends with the block and the length. */
+export let best: usize = 0;
+export let from: usize = 0;
+/** By how much the second best candidate for the position is worse, as f32. */
+export let gaps: usize = 0;
 let capacity: u32 = 0;
+/** Vectors of scores are read from some positions before the first. What stands there is added to -Infinity. */
+const before: u32 = 32;
 
-/** Makes room for `needed` positions and keeps what is there. */
+/** Makes room for a normalized text of `needed` code points and keeps what is there of it. */
 export function reservePositions(needed: u32): void {
   if (needed <= capacity) return;
   capacity = max<u32>(4096, needed + (needed >> 1));
-  positions = positions ? heap.realloc(positions, 16 * capacity) : heap.alloc(16 * capacity);
-  characters = characters ? heap.realloc(characters, 4 * capacity) : heap.alloc(4 * capacity);
+  const bytes = 4 * capacity + 16;
+  if (characters) {
+    characters = heap.realloc(characters, bytes);
+    codes = heap.realloc(codes, bytes);
+    heap.free(best - before);
+    heap.free(from);
+    heap.free(gaps);
+  } else {
+    characters = heap.alloc(bytes);
+    codes = heap.alloc(bytes);
+  }
+  best = heap.alloc(bytes + before) + before;
+  memory.fill(best - before, 0, before);
+  from = heap.alloc(2 * bytes);
+  gaps = heap.alloc(bytes);
 }
 
 /** Ids written so far stand from `output`; the next one goes to `outputEnd`. */

@@ -13,8 +13,10 @@ import * as cache from "./wordCache";
 
 export {
   allocateTables,
+  blocksAt,
   byteIdsAt,
   charsmapAt,
+  failsAt,
   codePointsAt,
   replacementsAt,
   scoresAt,
@@ -137,14 +139,17 @@ function encodeWords(length: usize): void {
         s.setOutputEnd(out);
         bound = magnitude;
         const known = i8x16.all_true(i8x16.eq(key, v128.load(entry)));
-        if (known) encodeAgain(p, p + size);
-        else if (encodeNew(p, p + size, cache.maxShortIds)) {
-          const count = <u32>((s.outputEnd - wordStart) >> 2);
-          const kept = v.scoreLimit > 0 ? <f32>(v.scoreLimit * (1 - 2 ** -18)) : <f32>-1;
-          v128.store(entry, key);
-          store<u32>(entry, (reinterpret<u32>(kept) & ~15) | count, 16);
-          store<f32>(entry, wordCost, 20);
-          memory.copy(entry + 24, wordStart, 4 * count);
+        if (known) encodeTrue(normalize(p, p + size));
+        else {
+          encodeNew(p, p + size);
+          if (wordIds <= cache.maxShortIds) {
+            v128.store(entry, key);
+            store<u32>(entry, (reinterpret<u32>(wordLimit) & ~15) | wordIds, 16);
+            store<f32>(entry, wordCost, 20);
+            v128.store(entry, v128.load(wordStart), 24);
+            v128.store(entry, v128.load(wordStart, 16), 40);
+            store<u64>(entry, load<u64>(wordStart, 32), 56);
+          }
           finishNew();
         }
         out = s.outputEnd;
@@ -193,16 +198,22 @@ function encodeWords(length: usize): void {
       } else {
         s.setOutputEnd(out);
         bound = magnitude;
-        if (known) encodeAgain(p, stop);
-        else if (encodeNew(p, stop, cache.maxLongIds)) {
-          const count = <u32>((s.outputEnd - wordStart) >> 2);
-          v128.store(entry, bytes);
-          v128.store(entry, second, 16);
-          v128.store(entry, third, 32);
-          store<f32>(entry, v.scoreLimit > 0 ? <f32>(v.scoreLimit * (1 - 2 ** -18)) : <f32>-1, 48);
-          store<f32>(entry, wordCost, 52);
-          store<u32>(entry, long | (count << 8), 56);
-          memory.copy(entry + 60, wordStart, 4 * count);
+        if (known) encodeTrue(normalize(p, stop));
+        else {
+          encodeNew(p, stop);
+          if (wordIds <= cache.maxLongIds) {
+            v128.store(entry, bytes);
+            v128.store(entry, second, 16);
+            v128.store(entry, third, 32);
+            store<f32>(entry, wordLimit, 48);
+            store<f32>(entry, wordCost, 52);
+            store<u32>(entry, long | (wordIds << 8), 56);
+            v128.store(entry, v128.load(wordStart), 60);
+            v128.store(entry, v128.load(wordStart, 16), 76);
+            v128.store(entry, v128.load(wordStart, 32), 92);
+            v128.store(entry, v128.load(wordStart, 48), 108);
+            store<u32>(entry, load<u32>(wordStart, 64), 124);
+          }
           finishNew();
         }
         out = s.outputEnd;
@@ -211,7 +222,8 @@ function encodeWords(length: usize): void {
     } else {
       s.setOutputEnd(out);
       bound = magnitude;
-      encodeAgain(p, stop);
+      encodeNew(p, stop);
+      finishNew();
       out = s.outputEnd;
       magnitude = bound;
     }
@@ -220,46 +232,35 @@ function encodeWords(length: usize): void {
   s.setOutputEnd(out);
 }
 
-/** Where the ids of the last new word start, by how much it can raise the score's magnitude, and its normalized length. */
+/** The ids of the last new word: where, how many, by how much they can raise the score's magnitude, up to which score they hold. */
 let wordStart: usize = 0;
+let wordIds: u32 = 0;
 let wordCost: f32 = 0;
+let wordLimit: f32 = 0;
+/** Its normalized length. */
 let wordLength: u32 = 0;
 
-/**
- * Encodes a word that is not in the cache as if nothing stood before it, and writes the ids. Returns whether they can be kept; then
- * `finishNew` must follow. Otherwise the word is done.
- */
-function encodeNew(start: usize, end: usize, maxIds: u32): bool {
-  const length = normalize(start, end);
-  if (length > v.maxWordLength) {
-    encodeTrue(length);
-    return false;
-  }
-  v.segmentExactly(length);
+/** Encodes a word that is not in the cache as if nothing stood before it. `finishNew` must follow. */
+function encodeNew(start: usize, end: usize): void {
+  wordLength = normalize(start, end);
+  v.pull(wordLength, 0);
   const offset = s.outputEnd - s.output;
-  writePath(length);
+  const limit = v.scoreLimit(wordLength, writePath(wordLength));
+  // A hundred-thousandth less covers its rounding to float32 and the bits that an entry takes from it.
+  wordLimit = limit > 0 ? <f32>(limit * (1 - 2 ** -18)) : <f32>-1;
   wordStart = s.output + offset;
-  wordLength = length;
-  const count = <u32>((s.outputEnd - wordStart) >> 2);
-  wordCost = <f32>((abs(v.endScore) + roundingPerId * <f64>(count + 1)) * 1.000001);
-  if (count <= maxIds) return true;
-  finishNew();
-  return false;
+  wordIds = <u32>((s.outputEnd - wordStart) >> 2);
+  wordCost = <f32>((abs(v.endScore) + roundingPerId * <f64>(wordIds + 1)) * 1.000001);
 }
 
-/** After `encodeNew`: takes the ids back where they do not hold for the score before the word, and encodes it from that. */
+/** Takes the ids of the new word back where they do not hold for the score before it, and encodes it from that. */
 function finishNew(): void {
-  if (bound < v.scoreLimit) {
+  if (bound < <f64>wordLimit) {
     bound += <f64>wordCost;
     return;
   }
   s.setOutputEnd(wordStart);
   encodeTrue(wordLength);
-}
-
-/** Encodes a word from the true score before it. */
-function encodeAgain(start: usize, end: usize): void {
-  encodeTrue(normalize(start, end));
 }
 
 /** Segments what has been normalized from the true score before it, and writes the ids. */
@@ -275,37 +276,44 @@ function encodeTrue(length: u32): void {
   bound = abs(v.endScore);
 }
 
-/** Ids that an unknown character becomes. */
-function unknownIds(codePoint: u32): u32 {
-  if (!s.byteFallback) return 1;
-  return codePoint < 0x80 ? 1 : codePoint < 0x800 ? 2 : codePoint < 0x10000 ? 3 : 4;
+/** Copies `count` ids in whole vectors, from a place that is the same or later where the two overlap. */
+function copyIds(to: usize, source: usize, count: u32): void {
+  const end = to + 4 * count;
+  while (to < end) {
+    v128.store(to, v128.load(source));
+    to += 16;
+    source += 16;
+  }
 }
 
-/** Follows the best path back from its end and writes its ids in order, an unknown character as bytes where the model does so. */
-function writePath(length: u32): void {
-  const first = s.positions;
-  let count: u32 = 0;
-  for (let j = length; j > 0; ) {
-    const at = first + 16 * j;
-    const start = load<u32>(at, 12);
-    count += load<u32>(at, 8) === v.unknown ? unknownIds(load<u32>(s.characters + 4 * start)) : 1;
-    j = start;
-  }
-  s.reserveOutput(count);
-  let p = s.outputEnd + 4 * count;
-  s.setOutputEnd(p);
-  for (let j = length; j > 0; ) {
-    const at = first + 16 * j;
-    const id = load<u32>(at, 8);
-    const start = load<u32>(at, 12);
+/**
+ * Follows the best path back from its end and writes its ids in order, an unknown character as bytes where the model does so. Returns
+ * the smallest of its gaps.
+ */
+function writePath(length: u32): f32 {
+  let gap: f32 = Infinity;
+  const most = s.byteFallback ? 4 * length : length;
+  s.reserveOutput(most);
+  const end = s.outputEnd + 4 * most;
+  let p = end;
+  for (let at = length; at > 0; ) {
+    const taken = load<u32>(s.from + 8 * at, 4);
+    let block = s.blocks + load<u32>(s.from + 8 * at);
+    while (load<u32>(block, 4) !== taken) block = s.blocks + load<u32>(block, 8);
+    const id = load<u32>(block);
+    gap = min(gap, load<f32>(s.gaps + 4 * at));
+    at -= min(at, taken);
     if (id !== v.unknown) {
       p -= 4;
       store<u32>(p, id);
     } else {
-      p = writeUnknown(p, load<u32>(s.characters + 4 * start));
+      p = writeUnknown(p, load<u32>(s.characters + 4 * at));
     }
-    j = start;
   }
+  const count = <u32>((end - p) >> 2);
+  copyIds(s.outputEnd, p, count);
+  s.setOutputEnd(s.outputEnd + 4 * count);
+  return gap;
 }
 
 /** Writes the ids of an unknown character before `p`, last byte first. Returns where they start. */
@@ -314,7 +322,7 @@ function writeUnknown(p: usize, codePoint: u32): usize {
     store<u32>(p - 4, s.unkId);
     return p - 4;
   }
-  let left = unknownIds(codePoint);
+  let left = codePoint < 0x80 ? 1 : codePoint < 0x800 ? 2 : codePoint < 0x10000 ? 3 : 4;
   const lead: u32 = left === 1 ? 0 : left === 2 ? 0xc0 : left === 3 ? 0xe0 : 0xf0;
   let rest = codePoint;
   for (; left > 1; left--) {

@@ -101,7 +101,7 @@ function denormalizerOf(model: SentencePieceModel): ((text: string) => string) |
   if (!spec || spec.precompiledCharsmap.length === 0) return undefined;
   const tables = normalizerTables({ spec, treatWhitespaceAsSuffix: false, userDefined: [], path: model.path });
   const wasm = instantiateUnigram();
-  wasm.allocateTables(1, 1, tables.charsmap.units.length, tables.charsmap.texts.length, 0);
+  wasm.allocateTables(16, 16, 1, tables.charsmap.units.length, tables.charsmap.texts.length, 0);
   writeNormalizer(wasm, tables);
   wasm.setUp(tables.flags, 0x20202020, 0, 0, 0, 1);
   return (text) => {

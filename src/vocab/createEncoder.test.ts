@@ -86,7 +86,7 @@ const malformed = [
 describe("createEncoder", () => {
   let oracle: Encoder;
   /** As the oracle computes, which is an older SentencePiece. */
-  const encoder = new UnigramEncoder(sample, buildPieceTrie(sample), "double");
+  const encoder = new UnigramEncoder(sample, buildPieceTrie(sample, "double"), "double");
 
   beforeAll(async () => {
     oracle = await createLibraryEncoder(samplePath);
@@ -258,7 +258,7 @@ describe("createEncoder on models of other kinds", () => {
     writeFileSync(path, writeModel({ ...spec, pieces: [...t5Pieces(texts, bytes ?? false), ...(extra ?? [])] }));
     const oracle = await createLibraryEncoder(path);
     const model = readModelFile(path);
-    const encoder = new UnigramEncoder(model, buildPieceTrie(model), "double");
+    const encoder = new UnigramEncoder(model, buildPieceTrie(model, "double"), "double");
     fc.assert(
       fc.property(words, (text) => {
         const utf8 = Buffer.from(text);

@@ -8,9 +8,9 @@ import type { SentencePieceModel } from "./modelFile.js";
 import { buildPieceTrie, type PieceTrie } from "./pieceTrie.js";
 
 /** Changes with the layout of the trie or of the file: older files are then not found. */
-const format = "trie-1";
-/** SHA-256 of the rest; number of code points, longest piece. */
-const headBytes = 32 + 8;
+const format = "trie-3";
+/** SHA-256 of the rest; number of code points, longest piece, words of the units. */
+const headBytes = 32 + 12;
 
 /**
  * The trie of a model, from the user's cache directory (`$XDG_CACHE_HOME/mswitch`) where it was built before; else it is built and
@@ -37,15 +37,19 @@ function readTrie(path: string): PieceTrie | undefined {
   const digest = createHash("sha256").update(file.subarray(32)).digest();
   if (!digest.equals(file.subarray(0, 32))) return undefined;
   const words = new Int32Array(file.buffer.slice(file.byteOffset + 32, file.byteOffset + file.length));
-  const [codes, longestPiece] = words;
-  return { codePoints: words.subarray(2, 2 + codes), units: words.subarray(2 + codes), longestPiece };
+  const [codes, longestPiece, unitWords] = words;
+  const codesEnd = 3 + codes;
+  return {
+    codePoints: words.subarray(3, codesEnd),
+    longestPiece,
+    units: words.subarray(codesEnd, codesEnd + unitWords),
+    fails: words.subarray(codesEnd + unitWords, codesEnd + 1.25 * unitWords),
+    blocks: words.subarray(codesEnd + 1.25 * unitWords),
+  };
 }
 
-function trieFile({ units, codePoints, longestPiece }: PieceTrie): Uint8Array {
-  const words = new Int32Array(2 + codePoints.length + units.length);
-  words.set([codePoints.length, longestPiece]);
-  words.set(codePoints, 2);
-  words.set(units, 2 + codePoints.length);
-  const body = new Uint8Array(words.buffer);
+function trieFile({ units, fails, blocks, codePoints, longestPiece }: PieceTrie): Uint8Array {
+  const head = Int32Array.of(codePoints.length, longestPiece, units.length);
+  const body = Buffer.concat([head, codePoints, units, fails, blocks].map((part) => Buffer.from(part.buffer, part.byteOffset, part.byteLength)));
   return Buffer.concat([createHash("sha256").update(body).digest(), body]);
 }

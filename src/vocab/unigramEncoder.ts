@@ -14,7 +14,10 @@ const cuts = [0x20, 0x0a, 0x09, 0x0d];
 export class UnigramEncoder implements Encoder {
   private readonly wasm: UnigramExports;
 
-  /** @param arithmetic the SentencePiece version to follow; tests follow the older one, because their oracle does */
+  /**
+   * @param trie of the model, by `buildPieceTrie`
+   * @param arithmetic the SentencePiece version to follow; tests follow the older one, because their oracle does
+   */
   constructor(model: SentencePieceModel, trie: PieceTrie, arithmetic: Arithmetic = "float") {
     const userDefined = encodablePieces(model)
       .filter((id) => model.types[id] === pieceType.userDefined)
@@ -28,9 +31,10 @@ export class UnigramEncoder implements Encoder {
 
     this.wasm = instantiateUnigram();
     const { charsmap } = tables;
-    const { units } = trie;
+    const { units, fails, blocks } = trie;
     this.wasm.allocateTables(
-      units.length / 4,
+      units.byteLength,
+      blocks.byteLength,
       model.size,
       charsmap.units.length,
       charsmap.texts.length,
@@ -38,6 +42,8 @@ export class UnigramEncoder implements Encoder {
     );
     const { memory } = this.wasm;
     new Int32Array(memory.buffer, this.wasm.unitsAt(), units.length).set(units);
+    new Int32Array(memory.buffer, this.wasm.failsAt(), fails.length).set(fails);
+    new Int32Array(memory.buffer, this.wasm.blocksAt(), blocks.length).set(blocks);
     const entries = new Uint32Array(memory.buffer, this.wasm.codePointsAt(), 0x110000);
     for (let i = 0; i < trie.codePoints.length; i++) entries[trie.codePoints[i]] = 16 * (i + 1);
     writeNormalizer(this.wasm, tables);
