@@ -96,20 +96,40 @@ function holdsSpaceSymbol(length: usize): bool {
   return false;
 }
 
+/**
+ * Words found but not yet looked up, 32 bytes each: `{ key 16 (of a short one), start u32, bytes u32, entry u32 }`. Looking for the
+ * next words first brings their entries into the processor's cache together, one wait for many.
+ */
+const waiting: usize = memory.data(64 * 32, 16);
+const waitingEnd: usize = waiting + 64 * 32;
+/** Written so that reading an entry ahead of its use is not thought useless. */
+let touched: u32 = 0;
+
 function encodeWords(length: usize): void {
+  const end = text + length;
+  bound = 0;
+  knownScore = 0;
+  knownAt = 0;
+  let p = text;
+  while (p < end) {
+    p = findWords(p, end);
+    encodeWaiting();
+  }
+}
+
+/** The last of the words that wait. */
+let lastWaiting: usize = 0;
+
+/** Fills `waiting` from `p` on. Returns where it came to. */
+function findWords(p: usize, end: usize): usize {
   const cuts = s.separators;
   const cut0 = i8x16.splat(<i8>cuts);
   const cut1 = i8x16.splat(<i8>(cuts >> 8));
   const cut2 = i8x16.splat(<i8>(cuts >> 16));
   const cut3 = i8x16.splat(<i8>(cuts >> 24));
-  const end = text + length;
-  bound = 0;
-  knownScore = 0;
-  knownAt = 0;
-  let out = s.outputEnd;
-  let magnitude: f64 = 0;
-  let p = text;
-  while (p < end) {
+  let word = waiting;
+  let touches: u32 = 0;
+  while (p < end && word < waitingEnd) {
     const bytes = v128.load(p);
     const isCut = v128.or(
       v128.or(i8x16.eq(bytes, cut0), i8x16.eq(bytes, cut1)),
@@ -120,116 +140,149 @@ function encodeWords(length: usize): void {
       p++;
       continue;
     }
+    store<u32>(word, <u32>p, 16);
+    if (size < 16) {
+      const key = cache.shortKey(bytes, size);
+      const entry = cache.shortEntry(key);
+      touches ^= load<u32>(entry, 16);
+      v128.store(word, key);
+      store<u32>(word, size, 20);
+      store<u32>(word, <u32>entry, 24);
+      p += size + 1;
+    } else {
+      let stop = p + 16;
+      for (;;) {
+        const more = v128.load(stop);
+        const cutsHere = i8x16.bitmask(
+          v128.or(
+            v128.or(i8x16.eq(more, cut0), i8x16.eq(more, cut1)),
+            v128.or(i8x16.eq(more, cut2), i8x16.eq(more, cut3)),
+          ),
+        );
+        if (cutsHere !== 0) {
+          stop += ctz(cutsHere);
+          break;
+        }
+        stop += 16;
+      }
+      const long = <u32>(stop - p);
+      store<u32>(word, long, 20);
+      if (long <= cache.maxCachedBytes) {
+        const second = cache.masked(v128.load(p, 16), long - 16);
+        const third = cache.masked(v128.load(p, 32), long - 32);
+        const entry = cache.longEntry(bytes, second, third, long);
+        touches ^= load<u32>(entry) ^ load<u32>(entry, 64);
+        store<u32>(word, <u32>entry, 24);
+      }
+      p = stop + 1;
+    }
+    word += 32;
+  }
+  touched = touches;
+  lastWaiting = word;
+  return p;
+}
+
+/** Writes the ids of the words that wait. */
+function encodeWaiting(): void {
+  let out = s.outputEnd;
+  let magnitude = bound;
+  for (let word = waiting; word < lastWaiting; word += 32) {
+    const size = load<u32>(word, 20);
+    const entry = <usize>load<u32>(word, 24);
     if (out + 256 > s.outputLimit) {
       s.setOutputEnd(out);
       s.reserveOutput(256);
       out = s.outputEnd;
     }
     if (size < 16) {
-      const key = cache.shortKey(bytes, size);
-      const entry = cache.shortEntry(key);
-      const limit = load<f32>(entry, 16);
-      if (i8x16.all_true(i8x16.eq(key, v128.load(entry))) && magnitude < <f64>limit) {
+      const known = i8x16.all_true(i8x16.eq(v128.load(word), v128.load(entry)));
+      if (known && magnitude < <f64>load<f32>(entry, 16)) {
         v128.store(out, v128.load(entry, 24));
         v128.store(out, v128.load(entry, 40), 16);
         store<u64>(out, load<u64>(entry, 56), 32);
         out += <usize>((load<u32>(entry, 16) & 15) << 2);
         magnitude += <f64>load<f32>(entry, 20);
-      } else {
-        s.setOutputEnd(out);
-        bound = magnitude;
-        const known = i8x16.all_true(i8x16.eq(key, v128.load(entry)));
-        if (known) encodeTrue(normalize(p, p + size));
-        else {
-          encodeNew(p, p + size);
-          if (wordIds <= cache.maxShortIds) {
-            v128.store(entry, key);
-            store<u32>(entry, (reinterpret<u32>(wordLimit) & ~15) | wordIds, 16);
-            store<f32>(entry, wordCost, 20);
-            v128.store(entry, v128.load(wordStart), 24);
-            v128.store(entry, v128.load(wordStart, 16), 40);
-            store<u64>(entry, load<u64>(wordStart, 32), 56);
-          }
-          finishNew();
-        }
-        out = s.outputEnd;
-        magnitude = bound;
+        continue;
       }
-      p += size + 1;
-      continue;
-    }
-    let stop = p + 16;
-    for (;;) {
-      const more = v128.load(stop);
-      const cutsHere = i8x16.bitmask(
-        v128.or(
-          v128.or(i8x16.eq(more, cut0), i8x16.eq(more, cut1)),
-          v128.or(i8x16.eq(more, cut2), i8x16.eq(more, cut3)),
-        ),
-      );
-      if (cutsHere !== 0) {
-        stop += ctz(cutsHere);
-        break;
-      }
-      stop += 16;
-    }
-    const long = <u32>(stop - p);
-    if (long <= cache.maxCachedBytes) {
-      const second = cache.masked(v128.load(p, 16), long - 16);
-      const third = cache.masked(v128.load(p, 32), long - 32);
-      const entry = cache.longEntry(bytes, second, third, long);
-      const sizes = load<u32>(entry, 56);
-      const known =
-        (sizes & 0xff) === long &&
-        i8x16.all_true(
-          v128.and(
-            i8x16.eq(bytes, v128.load(entry)),
-            v128.and(i8x16.eq(second, v128.load(entry, 16)), i8x16.eq(third, v128.load(entry, 32))),
-          ),
-        );
+      s.setOutputEnd(out);
+      bound = magnitude;
+      encodeShort(word, known);
+    } else if (size <= cache.maxCachedBytes) {
+      const p = <usize>load<u32>(word, 16);
+      const known = cache.isLong(entry, p, size);
       if (known && magnitude < <f64>load<f32>(entry, 48)) {
         v128.store(out, v128.load(entry, 60));
         v128.store(out, v128.load(entry, 76), 16);
         v128.store(out, v128.load(entry, 92), 32);
         v128.store(out, v128.load(entry, 108), 48);
         store<u32>(out, load<u32>(entry, 124), 64);
-        out += <usize>((sizes >> 8) << 2);
+        out += <usize>((load<u32>(entry, 56) >> 8) << 2);
         magnitude += <f64>load<f32>(entry, 52);
-      } else {
-        s.setOutputEnd(out);
-        bound = magnitude;
-        if (known) encodeTrue(normalize(p, stop));
-        else {
-          encodeNew(p, stop);
-          if (wordIds <= cache.maxLongIds) {
-            v128.store(entry, bytes);
-            v128.store(entry, second, 16);
-            v128.store(entry, third, 32);
-            store<f32>(entry, wordLimit, 48);
-            store<f32>(entry, wordCost, 52);
-            store<u32>(entry, long | (wordIds << 8), 56);
-            v128.store(entry, v128.load(wordStart), 60);
-            v128.store(entry, v128.load(wordStart, 16), 76);
-            v128.store(entry, v128.load(wordStart, 32), 92);
-            v128.store(entry, v128.load(wordStart, 48), 108);
-            store<u32>(entry, load<u32>(wordStart, 64), 124);
-          }
-          finishNew();
-        }
-        out = s.outputEnd;
-        magnitude = bound;
+        continue;
       }
-    } else {
       s.setOutputEnd(out);
       bound = magnitude;
-      encodeNew(p, stop);
+      encodeLong(word, known);
+    } else {
+      const p = <usize>load<u32>(word, 16);
+      s.setOutputEnd(out);
+      bound = magnitude;
+      encodeNew(p, p + size);
       finishNew();
-      out = s.outputEnd;
-      magnitude = bound;
     }
-    p = stop + 1;
+    out = s.outputEnd;
+    magnitude = bound;
   }
   s.setOutputEnd(out);
+  bound = magnitude;
+}
+
+/** Encodes a short word that is not in its entry, or not for this score; a new one is put there. */
+function encodeShort(word: usize, known: bool): void {
+  const p = <usize>load<u32>(word, 16);
+  const entry = <usize>load<u32>(word, 24);
+  const end = p + load<u32>(word, 20);
+  if (known) {
+    encodeTrue(normalize(p, end));
+    return;
+  }
+  encodeNew(p, end);
+  if (wordIds <= cache.maxShortIds) {
+    v128.store(entry, v128.load(word));
+    store<u32>(entry, (reinterpret<u32>(wordLimit) & ~15) | wordIds, 16);
+    store<f32>(entry, wordCost, 20);
+    v128.store(entry, v128.load(wordStart), 24);
+    v128.store(entry, v128.load(wordStart, 16), 40);
+    store<u64>(entry, load<u64>(wordStart, 32), 56);
+  }
+  finishNew();
+}
+
+/** `encodeShort` for a word of 16 bytes or more. */
+function encodeLong(word: usize, known: bool): void {
+  const p = <usize>load<u32>(word, 16);
+  const size = load<u32>(word, 20);
+  const entry = <usize>load<u32>(word, 24);
+  if (known) {
+    encodeTrue(normalize(p, p + size));
+    return;
+  }
+  encodeNew(p, p + size);
+  if (wordIds <= cache.maxLongIds) {
+    v128.store(entry, v128.load(p));
+    v128.store(entry, cache.masked(v128.load(p, 16), size - 16), 16);
+    v128.store(entry, cache.masked(v128.load(p, 32), size - 32), 32);
+    store<f32>(entry, wordLimit, 48);
+    store<f32>(entry, wordCost, 52);
+    store<u32>(entry, size | (wordIds << 8), 56);
+    v128.store(entry, v128.load(wordStart), 60);
+    v128.store(entry, v128.load(wordStart, 16), 76);
+    v128.store(entry, v128.load(wordStart, 32), 92);
+    v128.store(entry, v128.load(wordStart, 48), 108);
+    store<u32>(entry, load<u32>(wordStart, 64), 124);
+  }
+  finishNew();
 }
 
 /** The ids of the last new word: where, how many, by how much they can raise the score's magnitude, up to which score they hold. */

@@ -66,3 +66,16 @@ export function longEntry(a: v128, b: v128, c: v128, length: u32): usize {
   hash *= mixA;
   return longEntries + ((<usize>(hash >>> (64 - longBits))) << 7);
 }
+
+/** Whether the entry holds the word of `length` bytes, 16 to 48, at `p`. */
+export function isLong(entry: usize, p: usize, length: u32): bool {
+  if ((load<u32>(entry, 56) & 0xff) !== length) return false;
+  const second = masked(v128.load(p, 16), length - 16);
+  const third = masked(v128.load(p, 32), length - 32);
+  return i8x16.all_true(
+    v128.and(
+      i8x16.eq(v128.load(p), v128.load(entry)),
+      v128.and(i8x16.eq(second, v128.load(entry, 16)), i8x16.eq(third, v128.load(entry, 32))),
+    ),
+  );
+}
