@@ -47,16 +47,19 @@ export function pull(length: u32, startScore: f32): void {
   while (codes < end) {
     const code = load<u32>(codes);
     codes += 4;
-    // Which of the three it is cannot be foretold, so that all are looked up at once.
     const own = units + base + code;
-    const next = units + (nextBase & s.baseMask) + code;
-    const root = units + rootBase + code;
-    const goes = load<u32>(own, 4) === base;
-    const nextGoes = load<u32>(next, 4) === (nextBase & s.baseMask);
-    let unit = select(root, units, load<u32>(root, 4) === rootBase);
-    unit = select(next, unit, nextGoes);
-    if (!goes && !nextGoes && nextBase & s.chainMark) unit = followChain(state, code, unit);
-    state = select(own, unit, goes);
+    if (load<u32>(own, 4) === base) {
+      state = own;
+    } else {
+      // Which of the others it is cannot be foretold, so that all are looked up at once.
+      const root = units + rootBase + code;
+      const otherBase = nextBase & s.baseMask;
+      const next = units + otherBase + code;
+      let unit = select(root, units, load<u32>(root, 4) === rootBase);
+      const nextGoes = load<u32>(next, 4) === otherBase;
+      if (!nextGoes && nextBase & s.chainMark) unit = followChain(state, code, unit);
+      state = select(next, unit, nextGoes);
+    }
     base = load<u32>(state);
     nextBase = load<u32>(state, 8);
     const scores = blocks + load<u32>(state, 12);

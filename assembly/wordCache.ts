@@ -26,11 +26,16 @@ const masks: usize = memory.data(17 * 16, 16);
 /** At `16 * length`: `length` as the 16th byte. */
 const lengths: usize = memory.data(17 * 16, 16);
 
+/** Memory that nothing was in before, so all zeros, and of which only what is used is ever made. */
+function newPages(bytes: u32): usize {
+  const pages = memory.grow(bytes >> 16);
+  if (pages < 0) abort();
+  return (<usize>pages) << 16;
+}
+
 export function allocateCache(): void {
-  shortEntries = heap.alloc(64 << shortBits);
-  longEntries = heap.alloc(128 << longBits);
-  memory.fill(shortEntries, 0, 64 << shortBits);
-  memory.fill(longEntries, 0, 128 << longBits);
+  shortEntries = newPages(64 << shortBits);
+  longEntries = newPages(128 << longBits);
   for (let length: usize = 0; length <= 16; length++) {
     memory.fill(masks + 16 * length, 0xff, length);
     store<u8>(lengths + 16 * length + 15, <u8>length);

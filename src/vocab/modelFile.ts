@@ -99,7 +99,8 @@ export function parseModel(bytes: Uint8Array, path: string): SentencePieceModel 
     });
   if (bytes.length === 0) throw fault("the file is empty", 0);
 
-  const pieceFields: { start: number; end: number }[] = [];
+  /** Start and end of each piece's message. */
+  const pieceFields: number[] = [];
   let trainer: TrainerSpec | undefined;
   let normalizer: NormalizerSpec | undefined;
   let denormalizer: NormalizerSpec | undefined;
@@ -110,8 +111,8 @@ export function parseModel(bytes: Uint8Array, path: string): SentencePieceModel 
     if (field.number > 5) return;
     expectWireType(field, 2, fault);
     if (field.number === 1) {
-      if (pieceFields.length === maxPieces) throw fault(`more than ${maxPieces} pieces`, field.at);
-      pieceFields.push({ start: field.start, end: field.end });
+      if (pieceFields.length === 2 * maxPieces) throw fault(`more than ${maxPieces} pieces`, field.at);
+      pieceFields.push(field.start, field.end);
     } else if (field.number === 2) trainer = readTrainerSpec(bytes, field, fault);
     else if (field.number === 3) normalizer = readNormalizerSpec(bytes, field, fault);
     else if (field.number === 5) denormalizer = readNormalizerSpec(bytes, field, fault);
@@ -120,13 +121,15 @@ export function parseModel(bytes: Uint8Array, path: string): SentencePieceModel 
   if (!trainer) throw fault("it ends before its trainer_spec", bytes.length);
   if (!normalizer) throw fault("it ends before its normalizer_spec", bytes.length);
 
-  const size = pieceFields.length;
+  const size = pieceFields.length / 2;
   const pieceStarts = new Uint32Array(size);
   const pieceEnds = new Uint32Array(size);
   const scores = new Float32Array(size);
   const types = new Uint8Array(size).fill(pieceType.normal);
   const view = new DataView(bytes.buffer, bytes.byteOffset, bytes.length);
-  pieceFields.forEach(({ start, end }, id) => {
+  for (let id = 0; id < size; id++) {
+    const start = pieceFields[2 * id];
+    const end = pieceFields[2 * id + 1];
     // As SentencePiece writes it, all but without cost: text of fewer than 128 bytes, score, type unless normal.
     const text = start + 2;
     const after = text + bytes[start + 1];
@@ -137,7 +140,7 @@ export function parseModel(bytes: Uint8Array, path: string): SentencePieceModel 
       scores[id] = view.getFloat32(after + 1, true);
       if (typed) types[id] = bytes[after + 6];
       if (!Number.isFinite(scores[id])) throw fault(`piece ${id} has the score ${scores[id]}`, after);
-      return;
+      continue;
     }
     pieceStarts[id] = pieceEnds[id] = start;
     readFields(bytes, start, end, fault, (field) => {
@@ -155,7 +158,7 @@ export function parseModel(bytes: Uint8Array, path: string): SentencePieceModel 
         types[id] = field.value;
       }
     });
-  });
+  }
   const columns = { path, bytes, size, pieceStarts, pieceEnds, scores, types };
   return { ...columns, unkId: checkPieces(columns, trainer, fault), trainer, normalizer, denormalizer };
 }

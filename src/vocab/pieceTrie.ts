@@ -51,12 +51,13 @@ const leafMark = 1;
 const chainMark = 2;
 
 /** Pieces that can come out of encoding: normal and user-defined ones. */
-export function encodablePieces(model: SentencePieceModel): number[] {
-  const ids: number[] = [];
-  for (let id = 0; id < model.size; id++) {
-    if (model.types[id] === pieceType.normal || model.types[id] === pieceType.userDefined) ids.push(id);
+export function encodablePieces({ size, types }: SentencePieceModel): Int32Array {
+  const ids = new Int32Array(size);
+  let count = 0;
+  for (let id = 0; id < size; id++) {
+    if (types[id] === pieceType.normal || types[id] === pieceType.userDefined) ids[count++] = id;
   }
-  return ids;
+  return ids.subarray(0, count);
 }
 
 /** Score of each id as SentencePiece adds it up: log probabilities, and for user-defined pieces a bonus that lets them win. */
@@ -84,7 +85,7 @@ export function pieceScores(
 
 /** Builds the automaton of a unigram model's pieces. */
 export function buildPieceTrie(model: SentencePieceModel, arithmetic: Arithmetic = "float"): PieceTrie {
-  const values = Int32Array.from(encodablePieces(model));
+  const values = encodablePieces(model);
   const starts = new Uint32Array(values.length + 1);
   let pool = new Int32Array(model.bytes.length);
   let used = 0;
@@ -129,7 +130,10 @@ function nodesByDepth(depths: Int32Array, deepest: number): Int32Array {
 }
 
 /** Of each node the node of its longest proper end that the trie holds. */
-function failLinks({ parents, codes, slots, bases, nodeCount, slotCount }: CodePointTrie, order: Int32Array): Int32Array {
+function failLinks(
+  { parents, codes, slots, bases, nodeCount, slotCount }: CodePointTrie,
+  order: Int32Array,
+): Int32Array {
   const nodeAt = new Int32Array(slotCount);
   for (let node = 1; node < nodeCount; node++) nodeAt[slots[node]] = node;
   const fails = new Int32Array(nodeCount);
@@ -163,7 +167,8 @@ function pieceBlocks({ trie, order, depths, fails, scores, unkScore }: BlockSour
   for (const node of order) if (trie.ends[node] >= 0) words += 4 + 4 * vectorsFor(depths[node]);
   const blocks = new Int32Array(words);
   const floats = new Float32Array(blocks.buffer);
-  const scoreAt = (block: number, length: number): number => block + 4 + 4 * ((length - 1) >> 2) + 3 - ((length - 1) & 3);
+  const scoreAt = (block: number, length: number): number =>
+    block + 4 + 4 * ((length - 1) >> 2) + 3 - ((length - 1) & 3);
 
   blocks.set([-1, 1, 0, minVectors]);
   floats.fill(Number.NEGATIVE_INFINITY, 4, 4 + 4 * minVectors);
@@ -224,7 +229,10 @@ function automatonUnits({ trie, order, fails, blockOf }: UnitSource): Pick<Piece
     const as = goesOnAs[node];
     const next = nextOf[as];
     const marks = (as === node ? 0 : leafMark) | (next !== 0 && nextOf[next] !== 0 ? chainMark : 0);
-    units.set([16 * bases[as], 16 * bases[parents[node]], 16 * bases[next] + marks, 4 * blockOf[node]], 4 * slots[node]);
+    units.set(
+      [16 * bases[as], 16 * bases[parents[node]], 16 * bases[next] + marks, 4 * blockOf[node]],
+      4 * slots[node],
+    );
     failsAt[slots[node]] = 16 * slots[next];
   }
   return { units, fails: failsAt };

@@ -50,6 +50,8 @@ function readTrie(path: string): PieceTrie | undefined {
 
 function trieFile({ units, fails, blocks, codePoints, longestPiece }: PieceTrie): Uint8Array {
   const head = Int32Array.of(codePoints.length, longestPiece, units.length);
-  const body = Buffer.concat([head, codePoints, units, fails, blocks].map((part) => Buffer.from(part.buffer, part.byteOffset, part.byteLength)));
+  const body = Buffer.concat(
+    [head, codePoints, units, fails, blocks].map((part) => Buffer.from(part.buffer, part.byteOffset, part.byteLength)),
+  );
   return Buffer.concat([createHash("sha256").update(body).digest(), body]);
 }

@@ -19,15 +19,18 @@ export class UnigramEncoder implements Encoder {
    * @param arithmetic the SentencePiece version to follow; tests follow the older one, because their oracle does
    */
   constructor(model: SentencePieceModel, trie: PieceTrie, arithmetic: Arithmetic = "float") {
-    const userDefined = encodablePieces(model)
-      .filter((id) => model.types[id] === pieceType.userDefined)
-      .map((id) => model.bytes.subarray(model.pieceStarts[id], model.pieceEnds[id]));
+    const encodable = encodablePieces(model);
+    const userDefined: Uint8Array[] = [];
+    for (const id of encodable) {
+      if (model.types[id] !== pieceType.userDefined) continue;
+      userDefined.push(model.bytes.subarray(model.pieceStarts[id], model.pieceEnds[id]));
+    }
     const { normalizer: spec, trainer, path } = model;
     const { treatWhitespaceAsSuffix, byteFallback } = trainer;
     const tables = normalizerTables({ spec, treatWhitespaceAsSuffix, userDefined, path });
     const { scores, unkScore } = pieceScores(model, arithmetic);
     let largestScore = Math.abs(unkScore);
-    for (const id of encodablePieces(model)) largestScore = Math.max(largestScore, Math.abs(scores[id]));
+    for (const id of encodable) largestScore = Math.max(largestScore, Math.abs(scores[id]));
 
     this.wasm = instantiateUnigram();
     const { charsmap } = tables;

@@ -11,7 +11,14 @@ const { WebAssembly } = globalThis as unknown as {
 /** What `assembly/unigram.ts` exports. Pointers are byte offsets into `memory`. */
 export interface UnigramExports {
   memory: { buffer: ArrayBuffer };
-  allocateTables(unitBytes: number, blockBytes: number, ids: number, charsmapUnits: number, replacements: number, userDefined: number): void;
+  allocateTables(
+    unitBytes: number,
+    blockBytes: number,
+    ids: number,
+    charsmapUnits: number,
+    replacements: number,
+    userDefined: number,
+  ): void;
   setUp(flags: number, cuts: number, unkId: number, unkScore: number, largestScore: number, longest: number): void;
   codePointsAt(): number;
   unitsAt(): number;
