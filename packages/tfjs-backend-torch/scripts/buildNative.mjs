@@ -17,7 +17,9 @@ class BuildError extends Error {}
 
 function compilerVersion() {
   const compiler = process.env.CXX ?? "g++";
-  const { status, stdout } = spawnSync(compiler, ["--version"], { encoding: "utf8" });
+  // "ccache g++" is a program and its argument, as make reads it.
+  const [program, ...options] = compiler.trim().split(/\s+/);
+  const { status, stdout } = spawnSync(program, [...options, "--version"], { encoding: "utf8" });
   if (status !== 0) {
     throw new BuildError(
       `no C++ compiler: "${compiler}" does not run. Install one (Debian: apt install g++ make; macOS: xcode-select --install) or set CXX.`,
