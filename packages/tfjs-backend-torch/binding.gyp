@@ -5,6 +5,7 @@
     "torch_abi%": "1",
     "torch_cuda%": "0",
     "addon_api%": "",
+    "torch_pch%": "",
   },
   "targets": [
     {
@@ -34,6 +35,8 @@
         "-Wl,-z,nodelete",
       ],
       "conditions": [
+        # A precompiled header's parts are no system headers: their warnings would come with every source.
+        ["torch_pch!=''", {"cflags_cc": ["-include", "<(torch_pch)", "-Wno-sign-compare"]}],
         ["torch_cuda==1", {"libraries": ["-ltorch_cuda", "-lc10_cuda"]}],
         [
           "OS=='mac'",
