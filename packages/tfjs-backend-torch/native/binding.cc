@@ -24,6 +24,11 @@ const OpTable& opTable() {
     addConvolutionOps(*ops);
     addPoolingOps(*ops);
     addImageOps(*ops);
+    addRouterOps(*ops);
+    addDispatchOps(*ops);
+    addExpertOps(*ops);
+    addCrossEntropyOps(*ops);
+    addAdafactorOps(*ops);
     return ops;
   }();
   return *table;
