@@ -24,6 +24,7 @@ const OpTable& opTable() {
     addConvolutionOps(*ops);
     addPoolingOps(*ops);
     addImageOps(*ops);
+    addNormOps(*ops);
     return ops;
   }();
   return *table;
