@@ -29,6 +29,7 @@ const OpTable& opTable() {
     addExpertOps(*ops);
     addCrossEntropyOps(*ops);
     addAdafactorOps(*ops);
+    addNormOps(*ops);
     return ops;
   }();
   return *table;

@@ -75,6 +75,7 @@ void addDispatchOps(OpTable& ops);
 void addExpertOps(OpTable& ops);
 void addCrossEntropyOps(OpTable& ops);
 void addAdafactorOps(OpTable& ops);
+void addNormOps(OpTable& ops);
 
 // Floating tensors as they are, others as float32.
 inline at::Tensor floating(const at::Tensor& x) {

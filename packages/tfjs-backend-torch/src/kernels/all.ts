@@ -5,6 +5,7 @@ import { imageKernels } from "./image.js";
 import { indexingKernels } from "./indexing.js";
 import type { KernelTable } from "./kernel.js";
 import { matmulKernels } from "./matmul.js";
+import { normKernels } from "./norm.js";
 import { poolingKernels } from "./pooling.js";
 import { precisionKernels } from "./precision.js";
 import { reductionKernels } from "./reductions.js";
@@ -23,5 +24,6 @@ export const allKernels: KernelTable = {
     ...shapeKernels,
   }),
   ...hostKernels,
+  ...normKernels,
   ...precisionKernels,
 };
