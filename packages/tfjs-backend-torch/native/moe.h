@@ -87,14 +87,6 @@ void adafactor(const std::vector<AdafactorParameter>& parameters, double learnin
 // Σ of squares over all tensors, float32 [].
 at::Tensor sumOfSquares(const std::vector<at::Tensor>& tensors);
 
-// Calls f with a null pointer of the tensor's element type.
-template <typename F>
-void withType(const at::Tensor& x, const F& f) {
-  if (x.scalar_type() == at::kBFloat16) return f(static_cast<c10::BFloat16*>(nullptr));
-  TORCH_CHECK(x.scalar_type() == at::kFloat, "float32 or bfloat16 expected, not ", x.scalar_type());
-  f(static_cast<float*>(nullptr));
-}
-
 // Whether bfloat16 products are worth it where the tensor lies: everywhere but on a CPU without matrix units (AMX), whose
 // float32 products are the faster ones.
 bool isNarrowFast(const at::Tensor& x);

@@ -23,7 +23,7 @@ std::vector<int32_t> tokensOfSlots(const at::Tensor& slot, int64_t slots) {
 
 void check(const at::Tensor& rows, const at::Tensor& slot) {
   TORCH_CHECK(rows.dim() == 2 && rows.is_floating_point(), "rows must be a matrix of floats");
-  TORCH_CHECK(slot.dim() == 1 && slot.Type() == at::kInt, "slots must be an int32 vector");
+  TORCH_CHECK(slot.dim() == 1 && slot.scalar_type() == at::kInt, "slots must be an int32 vector");
 }
 
 }  // namespace
@@ -58,7 +58,7 @@ at::Tensor combine(const at::Tensor& y, const at::Tensor& slot, const at::Tensor
     at::Tensor factor = at::lt(index, slots).to(at::kFloat);
     if (gate.defined()) factor = factor * gate;
     const at::Tensor rows = y.index_select(0, at::clamp_max(index, slots - 1));
-    return at::mul(rows, factor.unsqueeze(1)).to(y.Type());
+    return at::mul(rows, factor.unsqueeze(1)).to(y.scalar_type());
   }
   const at::Tensor from = y.contiguous(), index = slot.contiguous();
   const at::Tensor factor = gate.defined() ? gate.to(at::kFloat).contiguous() : at::Tensor();
@@ -90,12 +90,12 @@ std::pair<at::Tensor, at::Tensor> combineGradient(const at::Tensor& d, const at:
                                                   const at::Tensor& gate) {
   check(y, slot);
   const int64_t slots = y.size(0), width = y.size(1);
-  const at::Tensor dy = d.to(y.Type()).contiguous();
+  const at::Tensor dy = d.to(y.scalar_type()).contiguous();
   if (y.is_cuda()) {
     const at::Tensor index = slot.to(at::kLong);
     const at::Tensor rows = y.index_select(0, at::clamp_max(index, slots - 1)).to(at::kFloat);
     const at::Tensor dGate = at::mul(at::sum(at::mul(rows, dy), 1), at::lt(index, slots));
-    return {dispatch(at::mul(dy, gate.unsqueeze(1)).to(y.Type()), slot, slots), dGate};
+    return {dispatch(at::mul(dy, gate.unsqueeze(1)).to(y.scalar_type()), slot, slots), dGate};
   }
   const at::Tensor from = y.contiguous(), factor = gate.to(at::kFloat).contiguous();
   at::Tensor dRows = at::empty({slots, width}, y.options());

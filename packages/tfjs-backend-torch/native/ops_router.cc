@@ -202,19 +202,23 @@ at::Tensor routeGradient(const at::Tensor& dGate, const at::Tensor& dBalance, co
 
 namespace {
 
+// Results: gate, balance and z in one vector [N + 2], which carries the gradient; then what has none; then what the gradient needs.
 void router(Call& c) {
   const int64_t groups = c.integer(), capacity = c.integer();
   const bool ignorePadding = c.flag();
   const Routing r = route(c.x(0), c.x(1), {groups, capacity, ignorePadding, c.integer()});
-  for (const at::Tensor& tensor : {r.gate, r.balance, r.z, r.slot, r.load, r.dropped, r.confidence, r.counts, r.occupied,
-                                   r.probs, r.expert, r.logZ, r.share}) {
+  c.result(at::cat({r.gate, r.balance.reshape({1}), r.z.reshape({1})}));
+  for (const at::Tensor& tensor :
+       {r.slot, r.occupied, r.load, r.dropped, r.confidence, r.counts, r.probs, r.expert, r.logZ, r.share}) {
     c.result(tensor);
   }
 }
 
-// Inputs dGate, dBalance, dZ, probs, expert, logZ, share.
+// Inputs d of the vector, probs, expert, logZ, share.
 void routerGradient(Call& c) {
-  c.result(routeGradient(c.x(0), c.x(1), c.x(2), c.x(3), c.x(4), c.x(5), c.x(6)));
+  const at::Tensor& d = c.x(0);
+  const int64_t tokens = d.numel() - 2;
+  c.result(routeGradient(d.narrow(0, 0, tokens), d.select(0, tokens), d.select(0, tokens + 1), c.x(1), c.x(2), c.x(3), c.x(4)));
 }
 
 }  // namespace
