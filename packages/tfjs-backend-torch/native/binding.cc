@@ -24,6 +24,12 @@ const OpTable& opTable() {
     addConvolutionOps(*ops);
     addPoolingOps(*ops);
     addImageOps(*ops);
+    addRouterOps(*ops);
+    addDispatchOps(*ops);
+    addExpertOps(*ops);
+    addCrossEntropyOps(*ops);
+    addAdafactorOps(*ops);
+    addNormOps(*ops);
     return ops;
   }();
   return *table;
