@@ -12,9 +12,12 @@
       "sources": [
         "native/binding.cc",
         "native/call.cc",
+        "native/ops_attention.cc",
         "native/ops_complex.cc",
         "native/ops_convolution.cc",
         "native/ops_elementwise.cc",
+        "native/ops_embedding.cc",
+        "native/ops_feedforward.cc",
         "native/ops_image.cc",
         "native/ops_index.cc",
         "native/ops_matmul.cc",

@@ -25,6 +25,9 @@ const OpTable& opTable() {
     addPoolingOps(*ops);
     addImageOps(*ops);
     addNormOps(*ops);
+    addEmbeddingOps(*ops);
+    addAttentionOps(*ops);
+    addFeedForwardOps(*ops);
     return ops;
   }();
   return *table;

@@ -71,6 +71,9 @@ void addConvolutionOps(OpTable& ops);
 void addPoolingOps(OpTable& ops);
 void addImageOps(OpTable& ops);
 void addNormOps(OpTable& ops);
+void addEmbeddingOps(OpTable& ops);
+void addAttentionOps(OpTable& ops);
+void addFeedForwardOps(OpTable& ops);
 
 // Floating tensors as they are, others as float32.
 inline at::Tensor floating(const at::Tensor& x) {

@@ -10,6 +10,7 @@ import { poolingKernels } from "./pooling.js";
 import { precisionKernels } from "./precision.js";
 import { reductionKernels } from "./reductions.js";
 import { shapeKernels } from "./shapes.js";
+import { transformerKernels } from "./transformer.js";
 
 /** Every kernel of this backend by name. */
 export const allKernels: KernelTable = {
@@ -26,4 +27,5 @@ export const allKernels: KernelTable = {
   ...hostKernels,
   ...normKernels,
   ...precisionKernels,
+  ...transformerKernels,
 };
