@@ -30,6 +30,9 @@ const OpTable& opTable() {
     addCrossEntropyOps(*ops);
     addAdafactorOps(*ops);
     addNormOps(*ops);
+    addEmbeddingOps(*ops);
+    addAttentionOps(*ops);
+    addFeedForwardOps(*ops);
     return ops;
   }();
   return *table;

@@ -11,6 +11,7 @@ import { precisionKernels } from "./precision.js";
 import { reductionKernels } from "./reductions.js";
 import { shapeKernels } from "./shapes.js";
 import { sparseKernels, trainingKernels } from "./sparse.js";
+import { transformerKernels } from "./transformer.js";
 
 /** Every kernel of this backend by name. */
 export const allKernels: KernelTable = {
@@ -29,4 +30,5 @@ export const allKernels: KernelTable = {
   ...precisionKernels,
   ...sparseKernels,
   ...trainingKernels,
+  ...transformerKernels,
 };
