@@ -4,12 +4,12 @@
 //   npm run bench:train -- --peer transformers --steps 5
 //   npm run bench:train -- --config dense,switch8,switch32,switch128 --precision bf16,float32 --vocab 32128,250112
 //   npm run bench:train -- --config dense --peer tfjs              a wasm step takes minutes: fewer sequences, fewer steps
-//   --threads N (both sides)  --backend torch:cuda:0  --variants float32,bfloat16,compile (of Transformers)  --json
+//   --threads N (both sides)  --batch N  --backend torch:cuda:0  --variants float32,bfloat16,compile (of Transformers)  --json
 import { availableParallelism } from "node:os";
 import { parseArgs } from "node:util";
 import { startOurs, startTransformers, stepsInTurn, warmUp } from "./train/child.mjs";
 import { describe, median, relations, summarise } from "./train/report.mjs";
-import { batchSize, configNames, tfjsBatchSize, tokensPerStep } from "./train/shapes.mjs";
+import { configNames, tfjsBatchSize, tokensPerStep } from "./train/shapes.mjs";
 
 const { values: flags } = parseArgs({
   options: {
@@ -17,6 +17,7 @@ const { values: flags } = parseArgs({
     precision: { type: "string", default: "bf16" },
     vocab: { type: "string", default: "32128" },
     steps: { type: "string", default: "5" },
+    batch: { type: "string", default: "8" },
     threads: { type: "string", default: String(availableParallelism()) },
     backend: { type: "string", default: "torch" },
     peer: { type: "string", multiple: true, default: [] },
@@ -26,6 +27,8 @@ const { values: flags } = parseArgs({
 });
 const steps = Number(flags.steps);
 const threads = Number(flags.threads);
+const batchSize = Number(flags.batch);
+const wasmBatchSize = Math.min(tfjsBatchSize, batchSize);
 const python = process.env.MSWITCH_PYTHON ?? "python3";
 const precisions = { bf16: "selective", float32: "float32", bfloat16: "bfloat16" };
 const list = (text, known) => {
@@ -76,9 +79,9 @@ async function measure(config, vocab, precision) {
     }
   }
   if (flags.peer.includes("tfjs")) {
-    const start = () => startOurs({ ...options, precision: "float32", backend: "wasm", batch: tfjsBatchSize });
-    const note = `wasm's steps are of ${tfjsBatchSize} sequences, ours of ${batchSize}`;
-    peers.push(await race(child, "TensorFlow.js wasm", start, { warmUps: 1, rounds: 2, batch: tfjsBatchSize, note }));
+    const start = () => startOurs({ ...options, precision: "float32", backend: "wasm", batch: wasmBatchSize });
+    const note = `wasm's steps are of ${wasmBatchSize} sequences, ours of ${batchSize}`;
+    peers.push(await race(child, "TensorFlow.js wasm", start, { warmUps: 1, rounds: 2, batch: wasmBatchSize, note }));
   }
   const { peakMiB } = await child.ask("peak");
   const profile = await child.ask("profile");
