@@ -1,7 +1,7 @@
 // One model in one process, stepped by the lines it reads: step, profile, ceiling, end. Answers with one JSON line each.
 //   node bench/train/ours.mjs '{"config": "dense", "vocab": 32128, "precision": "selective", "backend": "torch", "batch": 8}'
 import { createInterface } from "node:readline";
-import { setTorchThreads } from "@mswitch/tfjs-backend-torch";
+import { precision, setTorchThreads } from "@mswitch/tfjs-backend-torch";
 import { loadBackend } from "../../dist/backends/loadBackend.js";
 import { countParameters, stepFlops } from "../../dist/model/count.js";
 import { disposeStep, lossAndGradients } from "../../dist/model/lossAndGradients.js";
@@ -13,9 +13,9 @@ import { lengths, modelConfig } from "./shapes.mjs";
 
 const options = JSON.parse(process.argv[2]);
 const config = modelConfig(options.config, options);
-const { name, description, tf } = await loadBackend(options.backend);
-const torch = name.startsWith("torch");
+const torch = options.backend.startsWith("torch");
 if (torch && options.threads) setTorchThreads(options.threads);
+const { description, tf } = await loadBackend(options.backend);
 
 /** Random weights of the right scale. Drawn once and repeated: a billion values from JavaScript would take minutes. */
 function initialise() {
@@ -65,7 +65,6 @@ async function step() {
 }
 
 // What narrows a matrix to the run's precision: on other backends and in float32, nothing.
-const { precision } = await import("@mswitch/tfjs-backend-torch");
 const narrow = (x) => (torch && config.precision !== "float32" ? precision(x, "bfloat16") : x);
 
 const commands = {
