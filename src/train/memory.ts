@@ -1,5 +1,5 @@
 import { totalmem } from "node:os";
-import type { BackendName } from "../backends/loadBackend.js";
+import type { Backend, BackendName } from "../backends/loadBackend.js";
 import { usageError } from "../base/errors.js";
 import { isSparse, type ModelConfig } from "../model/config.js";
 import type { ExampleLengths } from "../stream/batch.js";
@@ -42,7 +42,7 @@ export function leastMemory(
 }
 
 /** Refuses what cannot fit, before anything is allocated. A GPU's memory is not known here: it is left to its backend. */
-export function requireMemory(need: number, backend: BackendName, batchSize: number): void {
+export function requireMemory(need: number, backend: Backend["name"], batchSize: number): void {
   // Inside a container the limit is its own; 0 and absurd values mean none.
   const constrained = process.constrainedMemory();
   const machine = constrained > 0 ? Math.min(constrained, totalmem()) : totalmem();
@@ -53,7 +53,8 @@ export function requireMemory(need: number, backend: BackendName, batchSize: num
     wasm: Math.min(machine, wasmBytes),
     cpu: machine,
   };
-  const limit = limits[backend];
+  const kind = backend === "torch:cpu" ? "torch" : backend;
+  const limit = kind in limits ? limits[kind as BackendName] : Number.POSITIVE_INFINITY;
   if (need <= limit) return;
   throw usageError(`a batch of ${batchSize} examples does not fit`, {
     why: `model and batch take at least ${formatBytes(need)}, the ${backend} backend has at most ${formatBytes(limit)} here`,

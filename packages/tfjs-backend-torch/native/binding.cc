@@ -24,6 +24,15 @@ const OpTable& opTable() {
     addConvolutionOps(*ops);
     addPoolingOps(*ops);
     addImageOps(*ops);
+    addRouterOps(*ops);
+    addDispatchOps(*ops);
+    addExpertOps(*ops);
+    addCrossEntropyOps(*ops);
+    addAdafactorOps(*ops);
+    addNormOps(*ops);
+    addEmbeddingOps(*ops);
+    addAttentionOps(*ops);
+    addFeedForwardOps(*ops);
     return ops;
   }();
   return *table;
