@@ -12,11 +12,15 @@
       "sources": [
         "native/binding.cc",
         "native/call.cc",
+        "native/ops_adafactor.cc",
         "native/ops_attention.cc",
         "native/ops_complex.cc",
         "native/ops_convolution.cc",
+        "native/ops_crossentropy.cc",
+        "native/ops_dispatch.cc",
         "native/ops_elementwise.cc",
         "native/ops_embedding.cc",
+        "native/ops_experts.cc",
         "native/ops_feedforward.cc",
         "native/ops_image.cc",
         "native/ops_index.cc",
@@ -24,12 +28,14 @@
         "native/ops_norm.cc",
         "native/ops_pooling.cc",
         "native/ops_reduce.cc",
+        "native/ops_router.cc",
         "native/ops_shape.cc",
       ],
       "include_dirs": ["<(addon_api)", "<(torch_root)/include"],
       "defines": ["NAPI_VERSION=8", "NAPI_CPP_EXCEPTIONS", "_GLIBCXX_USE_CXX11_ABI=<(torch_abi)"],
       # libtorch's headers are C++17 up to 2.11 and C++20 after; C++20 compiles both.
-      "cflags_cc": ["-std=gnu++20", "-O2", "-fopenmp-simd", "-fvisibility=hidden", "-Wall", "-Wextra"],
+      # -fopenmp gives at::parallel_for its threads; its runtime is the one libtorch brings, so nothing more is linked.
+      "cflags_cc": ["-std=gnu++20", "-O2", "-fopenmp", "-fvisibility=hidden", "-Wall", "-Wextra"],
       "cflags_cc!": ["-std=gnu++17", "-fno-exceptions", "-fno-rtti", "-O3"],
       "libraries": ["-L<(torch_root)/lib", "-Wl,--no-as-needed", "-ltorch_cpu", "-lc10"],
       "ldflags": [

@@ -3,7 +3,7 @@ import { join } from "node:path";
 import * as tf from "@tensorflow/tfjs-core";
 import * as z from "zod";
 import { MswitchError } from "../base/errors.js";
-import { adafactorStateShapes, adafactorUpdate } from "../ops/adafactor.js";
+import { adafactor, adafactorStateShapes } from "../ops/adafactor.js";
 import { relativePositionBucket } from "../ops/relativePositionBias.js";
 import { checkpointTensors } from "./checkpointTensors.js";
 import type { ModelConfig } from "./config.js";
@@ -152,7 +152,7 @@ async function checkAdafactor(directory: string): Promise<GoldenDifference[]> {
       }
       for (let step = 1; step <= steps; step++) {
         const gradient = await read(`grad.${name}.${step}`);
-        adafactorUpdate(param, gradient, state, { learningRate: lr, step: step - 1 });
+        adafactor([{ param, gradient, state }], { learningRate: lr, step: step - 1 });
         gradient.dispose();
         const theirs = await golden.readFloat(`param.${name}.${step}`);
         largest.add(`${name} after step ${step}`, await param.data<"float32">(), theirs);

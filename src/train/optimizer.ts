@@ -2,7 +2,8 @@ import * as tf from "@tensorflow/tfjs-core";
 import { MswitchError } from "../base/errors.js";
 import type { Parameters } from "../model/parameters.js";
 import { openSafetensors, type TensorSource, writeSafetensors } from "../model/safetensors.js";
-import { type AdafactorState, adafactorStateShapes, adafactorUpdate } from "../ops/adafactor.js";
+import { type AdafactorState, adafactor, adafactorStateShapes } from "../ops/adafactor.js";
+import { fastKernel } from "../ops/fastPath.js";
 
 /** Adafactor over all parameters of a model; its moments are variables beside the weights. */
 export interface Optimizer {
@@ -28,12 +29,13 @@ export function createOptimizer(params: Parameters, minFactoredSize: number): Op
     );
 
   return {
-    update(gradients, { learningRate, step }) {
-      for (const [name, param] of params) {
+    update(gradients, options) {
+      const parameters = [...params].map(([name, param]) => {
         const gradient = gradients.get(name);
         if (gradient === undefined) throw new Error(`internal: no gradient of ${name}`);
-        adafactorUpdate(param, gradient, states.get(name)!, { learningRate, step });
-      }
+        return { param, gradient, state: states.get(name)! };
+      });
+      adafactor(parameters, options);
     },
     async save(path) {
       const sources = entries().map(([name, value]): TensorSource => {
@@ -67,8 +69,12 @@ export function createOptimizer(params: Parameters, minFactoredSize: number): Op
 
 /** √ of the sum of squares over all gradients, as a scalar of the backend. Not finite where any gradient is not. */
 export function gradientNorm(gradients: ReadonlyMap<string, tf.Tensor>): tf.Scalar {
+  const kernel = fastKernel("TorchSumOfSquares");
   return tf.tidy(() => {
-    const squares = [...gradients.values()].map((gradient) => tf.sum(tf.square(gradient)));
-    return tf.sqrt(tf.addN(squares)) as tf.Scalar;
+    const all = [...gradients.values()];
+    const sum = kernel
+      ? kernel(Object.fromEntries(all.entries()))[0]
+      : tf.addN(all.map((gradient) => tf.sum(tf.square(gradient))));
+    return tf.sqrt(sum) as tf.Scalar;
   });
 }

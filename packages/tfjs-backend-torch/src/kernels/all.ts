@@ -10,6 +10,7 @@ import { poolingKernels } from "./pooling.js";
 import { precisionKernels } from "./precision.js";
 import { reductionKernels } from "./reductions.js";
 import { shapeKernels } from "./shapes.js";
+import { sparseKernels, trainingKernels } from "./sparse.js";
 import { transformerKernels } from "./transformer.js";
 
 /** Every kernel of this backend by name. */
@@ -28,4 +29,6 @@ export const allKernels: KernelTable = {
   ...normKernels,
   ...precisionKernels,
   ...transformerKernels,
+  ...sparseKernels,
+  ...trainingKernels,
 };
