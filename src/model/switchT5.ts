@@ -93,10 +93,15 @@ export function switchT5(config: ModelConfig, params: Parameters, batch: ModelBa
       return residual(x, drop(y, layer));
     }
     const experts = matrices(config, weight, `${name}.experts`);
-    const switchLayer = { name: `${stack}.${block}`, router: weight(`${name}.router.classifier`), experts };
+    const switchLayer = {
+      name: `${stack}.${block}`,
+      router: weight(`${name}.router.classifier`),
+      routerWidth: config.precision === "bfloat16" ? ("bfloat16" as const) : ("float32" as const),
+      experts,
+    };
     const out = switchFeedForward(normal, switchLayer, real, config.switch, mode.training, {
       jitter: config.switch.jitter > 0 ? noiseKey("jitter", layer) : null,
-      expertDropout: dropFrom(`${layer}.hidden`, config.switch.expertDropout || config.dropout) ?? ((hidden) => hidden),
+      expertDropout: dropFrom(`${layer}.hidden`, config.switch.expertDropout || config.dropout),
     });
     routed.push(out);
     return residual(x, drop(out.y_BTD, layer));

@@ -1,5 +1,6 @@
-// Adafactor over all parameters in one call, in place. Matrices that fit a core's cache are each a thread's work and their
-// gradient is read from memory once; larger ones are worked on by all threads in blocks of rows.
+// Adafactor over all parameters in one call, in place. A matrix is one thread's work, from the first pass over it to the last,
+// so that value and gradient come from memory once and from its cache thereafter; a large one that stands alone is worked on by
+// all threads in blocks of rows.
 #include <ATen/Parallel.h>
 
 #include <atomic>
@@ -17,9 +18,10 @@ constexpr float kEpsilonGradient = 1e-30f;
 constexpr double kEpsilonParameter = 1e-3;
 constexpr double kClippingThreshold = 1;
 
-constexpr int64_t kLargeMatrix = 1 << 22;
+constexpr int64_t kLargeMatrix = 1 << 20;
 // Fixed, so that sums come out alike with any number of threads.
 constexpr int64_t kBlocksOfLarge = 64;
+constexpr int64_t kFewRows = 32;
 
 struct Matrix {
   float* value;
@@ -43,9 +45,9 @@ struct Step {
   const Rates& rates;
   const G* g;
 
-  // First pass: moments of rows [begin, end), sums of g² by column into `columns`. Returns Σ value², and Σ update² where not
-  // factored.
-  INLINE std::pair<double, double> moments(int64_t begin, int64_t end, float* columns) const {
+  // First pass: moments of rows [begin, end), sums of g² by column into `columns`, by way of sums over a few rows in `few`, so
+  // that rounding does not grow with the rows. Returns Σ value², and Σ update² where not factored.
+  INLINE std::pair<double, double> moments(int64_t begin, int64_t end, float* columns, float* few) const {
     const float beta = rates.beta, rest = 1 - beta;
     const int64_t n = m.columns;
     double values = 0, updates = 0;
@@ -67,11 +69,18 @@ struct Step {
 #pragma omp simd reduction(+ : square, other)
         for (int64_t c = 0; c < n; ++c) {
           const float x = widen(gr[c]);
-          columns[c] += x * x;
+          few[c] += x * x;
           other += x * x;
           square += pr[c] * pr[c];
         }
         m.first[r] = m.first[r] * beta + (other / static_cast<float>(n) + kEpsilonGradient) * rest;
+        if ((r - begin) % kFewRows == kFewRows - 1 || r == end - 1) {
+#pragma omp simd
+          for (int64_t c = 0; c < n; ++c) {
+            columns[c] += few[c];
+            few[c] = 0;
+          }
+        }
       }
       values += square;
     }
@@ -131,10 +140,11 @@ void updateMatrix(const Matrix& m, const Rates& rates, int64_t blocks) {
   const Step<G> step{m, rates, static_cast<const G*>(m.gradient)};
   const bool factored = m.second != nullptr;
   const int64_t columns = m.columns;
-  std::vector<float> sums(factored ? blocks * columns : 0, 0), rowFactor, columnFactor;
+  std::vector<float> sums(factored ? 2 * blocks * columns : 0, 0), rowFactor, columnFactor;
   std::vector<double> values(blocks), updates(blocks);
   forBlocks(m.rows, blocks, [&](int64_t b, int64_t begin, int64_t end) INLINE_LAMBDA {
-    std::tie(values[b], updates[b]) = step.moments(begin, end, factored ? sums.data() + b * columns : nullptr);
+    float* const own = sums.data() + b * columns;
+    std::tie(values[b], updates[b]) = step.moments(begin, end, own, own + blocks * columns);
   });
   if (factored) {
     columnFactor.resize(columns);
@@ -214,7 +224,7 @@ void adafactor(const std::vector<AdafactorParameter>& parameters, double learnin
                      factored ? p.second.mutable_data_ptr<float>() + s * p.columns : nullptr,
                      p.rows,
                      p.columns};
-      if (m.size() > kLargeMatrix && m.rows > kBlocksOfLarge) update(m, rates, kBlocksOfLarge);
+      if (p.stack == 1 && m.size() > kLargeMatrix && m.rows > kBlocksOfLarge) update(m, rates, kBlocksOfLarge);
       else if (m.size() > 0) small.push_back(m);
     }
   }

@@ -28,7 +28,7 @@ export const allKernels: KernelTable = {
   ...hostKernels,
   ...normKernels,
   ...precisionKernels,
+  ...transformerKernels,
   ...sparseKernels,
   ...trainingKernels,
-  ...transformerKernels,
 };
