@@ -76,6 +76,9 @@ void addExpertOps(OpTable& ops);
 void addCrossEntropyOps(OpTable& ops);
 void addAdafactorOps(OpTable& ops);
 void addNormOps(OpTable& ops);
+void addEmbeddingOps(OpTable& ops);
+void addAttentionOps(OpTable& ops);
+void addFeedForwardOps(OpTable& ops);
 
 // Floating tensors as they are, others as float32.
 inline at::Tensor floating(const at::Tensor& x) {

@@ -11,6 +11,7 @@ import { precisionKernels } from "./precision.js";
 import { reductionKernels } from "./reductions.js";
 import { shapeKernels } from "./shapes.js";
 import { sparseKernels, trainingKernels } from "./sparse.js";
+import { transformerKernels } from "./transformer.js";
 
 /** Every kernel of this backend by name. */
 export const allKernels: KernelTable = {
@@ -27,6 +28,7 @@ export const allKernels: KernelTable = {
   ...hostKernels,
   ...normKernels,
   ...precisionKernels,
+  ...transformerKernels,
   ...sparseKernels,
   ...trainingKernels,
 };
