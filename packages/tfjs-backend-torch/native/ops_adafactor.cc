@@ -21,7 +21,9 @@ constexpr double kClippingThreshold = 1;
 constexpr int64_t kLargeMatrix = 1 << 20;
 // Fixed, so that sums come out alike with any number of threads.
 constexpr int64_t kBlocksOfLarge = 64;
+// Sums of float32 go this far before they are added up in a wider or another one.
 constexpr int64_t kFewRows = 32;
+constexpr int64_t kFewColumns = 512;
 
 struct Matrix {
   float* value;
@@ -45,8 +47,8 @@ struct Step {
   const Rates& rates;
   const G* g;
 
-  // First pass: moments of rows [begin, end), sums of g² by column into `columns`, by way of sums over a few rows in `few`, so
-  // that rounding does not grow with the rows. Returns Σ value², and Σ update² where not factored.
+  // First pass: moments of rows [begin, end), sums of g² by column into `columns`, by way of sums over a few rows in `few`.
+  // Returns Σ value², and Σ update² where not factored.
   INLINE std::pair<double, double> moments(int64_t begin, int64_t end, float* columns, float* few) const {
     const float beta = rates.beta, rest = 1 - beta;
     const int64_t n = m.columns;
@@ -54,26 +56,36 @@ struct Step {
     for (int64_t r = begin; r < end; ++r) {
       const G* const gr = g + r * n;
       const float* const pr = m.value + r * n;
-      float square = 0, other = 0;
+      double squares = 0, others = 0;
+      for (int64_t from = 0; from < n; from += kFewColumns) {
+        const int64_t to = std::min(from + kFewColumns, n);
+        float square = 0, other = 0;
+        if (m.second == nullptr) {
+          float* const v = m.first + r * n;
+#pragma omp simd reduction(+ : square, other)
+          for (int64_t c = from; c < to; ++c) {
+            const float x = widen(gr[c]);
+            v[c] = v[c] * beta + (x * x + kEpsilonGradient) * rest;
+            other += x * x / v[c];
+            square += pr[c] * pr[c];
+          }
+        } else {
+#pragma omp simd reduction(+ : square, other)
+          for (int64_t c = from; c < to; ++c) {
+            const float x = widen(gr[c]);
+            few[c] += x * x;
+            other += x * x;
+            square += pr[c] * pr[c];
+          }
+        }
+        squares += square;
+        others += other;
+      }
+      values += squares;
       if (m.second == nullptr) {
-        float* const v = m.first + r * n;
-#pragma omp simd reduction(+ : square, other)
-        for (int64_t c = 0; c < n; ++c) {
-          const float x = widen(gr[c]);
-          v[c] = v[c] * beta + (x * x + kEpsilonGradient) * rest;
-          other += x * x / v[c];
-          square += pr[c] * pr[c];
-        }
-        updates += other;
+        updates += others;
       } else {
-#pragma omp simd reduction(+ : square, other)
-        for (int64_t c = 0; c < n; ++c) {
-          const float x = widen(gr[c]);
-          few[c] += x * x;
-          other += x * x;
-          square += pr[c] * pr[c];
-        }
-        m.first[r] = m.first[r] * beta + (other / static_cast<float>(n) + kEpsilonGradient) * rest;
+        m.first[r] = m.first[r] * beta + (static_cast<float>(others / static_cast<double>(n)) + kEpsilonGradient) * rest;
         if ((r - begin) % kFewRows == kFewRows - 1 || r == end - 1) {
 #pragma omp simd
           for (int64_t c = 0; c < n; ++c) {
@@ -82,7 +94,6 @@ struct Step {
           }
         }
       }
-      values += square;
     }
     return {values, updates};
   }
