@@ -4,6 +4,9 @@
     "torch_root%": "",
     "torch_abi%": "1",
     "torch_cuda%": "0",
+    # Where nvcc is: its headers, and its kernels compiled by scripts/compileCuda.mjs, as objects.
+    "cuda_home%": "",
+    "cuda_objects%": "",
     "addon_api%": "",
     "torch_pch%": "",
   },
@@ -13,6 +16,7 @@
       "sources": [
         "native/binding.cc",
         "native/call.cc",
+        "native/graph.cc",
         "native/ops_adafactor.cc",
         "native/ops_attention.cc",
         "native/ops_complex.cc",
@@ -48,6 +52,15 @@
         # A precompiled header's parts are no system headers: their warnings would come with every source.
         ["torch_pch!=''", {"cflags_cc": ["-include", "<(torch_pch)", "-Wno-sign-compare"]}],
         ["torch_cuda==1", {"libraries": ["-ltorch_cuda", "-lc10_cuda"]}],
+        # CUDA's runtime is the one that libtorch brings: nothing more is linked.
+        [
+          "cuda_home!=''",
+          {
+            "defines": ["TFJS_TORCH_CUDA"],
+            "include_dirs": ["<(cuda_home)/include"],
+            "libraries": ["<@(cuda_objects)"],
+          },
+        ],
         [
           "OS=='mac'",
           {

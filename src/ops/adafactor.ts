@@ -1,5 +1,5 @@
 import * as tf from "@tensorflow/tfjs-core";
-import { type FastKernel, fastKernel } from "./fastPath.js";
+import { fastKernel } from "./fastPath.js";
 
 /** The second moments of one parameter, by slot: `row` and `column` where factored, `full` where not. Float32. */
 export type AdafactorState = ReadonlyMap<string, tf.Variable>;
@@ -52,19 +52,34 @@ export function adafactorStateShapes(
  * Changes parameters and moments, in place where the backend can; leaves no tensor behind.
  */
 export function adafactor(parameters: readonly AdafactorParameter[], options: AdafactorOptions): void {
-  const kernel = fastKernel("TorchAdafactor");
-  if (kernel) adafactorInPlace(parameters, options, kernel);
-  else for (const { param, gradient, state } of parameters) adafactorUpdate(param, gradient, state, options);
+  if (!fastKernel("TorchAdafactor")) {
+    for (const { param, gradient, state } of parameters) adafactorUpdate(param, gradient, state, options);
+    return;
+  }
+  tf.tidy(() => adafactorGuarded(parameters, tf.tensor1d(adafactorRates(options)), tf.scalar(0)));
+}
+
+/** What a step needs to know beside its gradients: learning rate and β, [2]. */
+export function adafactorRates({ learningRate, step }: AdafactorOptions): Float32Array {
+  return Float32Array.of(learningRate, betaAt(step));
 }
 
 const betaAt = (step: number): number => 1 - (step + 1) ** -decayExponent;
 
-function adafactorInPlace(
+/**
+ * The same where the backend does it in place, with all that changes from step to step in tensors, so that the step can be recorded.
+ *
+ * @param rates_2 see `adafactorRates`
+ * @param guard nothing changes where one of its values is not finite
+ */
+export function adafactorGuarded(
   parameters: readonly AdafactorParameter[],
-  { learningRate, step }: AdafactorOptions,
-  kernel: FastKernel,
+  rates_2: tf.Tensor1D,
+  guard: tf.Tensor,
 ): void {
-  const tensors: tf.Tensor[] = [];
+  const kernel = fastKernel("TorchAdafactor");
+  if (!kernel) throw new Error("internal: Adafactor in place is of the torch backend alone");
+  const tensors: tf.Tensor[] = [rates_2, guard];
   const layout: number[] = [];
   for (const { param, gradient, state } of parameters) {
     const [rows, columns] = param.rank < 2 ? [1, param.size] : param.shape.slice(-2);
@@ -73,7 +88,7 @@ function adafactorInPlace(
     tensors.push(param, gradient, ...moments);
     layout.push(param.size / (rows * columns), rows, columns, moments.length - 1);
   }
-  kernel(Object.fromEntries(tensors.entries()), { learningRate, beta: betaAt(step), layout });
+  kernel(Object.fromEntries(tensors.entries()), { layout });
 }
 
 /** Gives a variable data of its own where another tensor has the same, and would change with it. */

@@ -2,13 +2,21 @@ import * as tf from "@tensorflow/tfjs-core";
 import { MswitchError } from "../base/errors.js";
 import type { Parameters } from "../model/parameters.js";
 import { openSafetensors, type TensorSource, writeSafetensors } from "../model/safetensors.js";
-import { type AdafactorState, adafactor, adafactorStateShapes } from "../ops/adafactor.js";
+import {
+  type AdafactorParameter,
+  type AdafactorState,
+  adafactor,
+  adafactorGuarded,
+  adafactorStateShapes,
+} from "../ops/adafactor.js";
 import { fastKernel } from "../ops/fastPath.js";
 
 /** Adafactor over all parameters of a model; its moments are variables beside the weights. */
 export interface Optimizer {
   /** One update of every parameter. `step` counts from 0. Leaves no tensor behind. */
   update(gradients: ReadonlyMap<string, tf.Tensor>, options: { learningRate: number; step: number }): void;
+  /** The same with what changes from step to step in tensors: see `adafactorGuarded`. */
+  updateGuarded(gradients: ReadonlyMap<string, tf.Tensor>, rates_2: tf.Tensor1D, guard: tf.Tensor): void;
   /** Writes the moments to a safetensors file, `parameter/slot` each. */
   save(path: string): Promise<void>;
   /** Takes the moments from a file that `save` wrote; refuses one of another model. */
@@ -28,15 +36,16 @@ export function createOptimizer(params: Parameters, minFactoredSize: number): Op
       [...slots].map(([slot, value]): [string, tf.Variable] => [`${name}/${slot}`, value]),
     );
 
+  const withGradients = (gradients: ReadonlyMap<string, tf.Tensor>): AdafactorParameter[] =>
+    [...params].map(([name, param]) => {
+      const gradient = gradients.get(name);
+      if (gradient === undefined) throw new Error(`internal: no gradient of ${name}`);
+      return { param, gradient, state: states.get(name)! };
+    });
+
   return {
-    update(gradients, options) {
-      const parameters = [...params].map(([name, param]) => {
-        const gradient = gradients.get(name);
-        if (gradient === undefined) throw new Error(`internal: no gradient of ${name}`);
-        return { param, gradient, state: states.get(name)! };
-      });
-      adafactor(parameters, options);
-    },
+    update: (gradients, options) => adafactor(withGradients(gradients), options),
+    updateGuarded: (gradients, rates_2, guard) => adafactorGuarded(withGradients(gradients), rates_2, guard),
     async save(path) {
       const sources = entries().map(([name, value]): TensorSource => {
         return { name, shape: value.shape, dtype: "F32", values: () => value.data<"float32">() };

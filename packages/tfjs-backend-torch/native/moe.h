@@ -82,7 +82,9 @@ struct AdafactorParameter {
   at::Tensor value, gradient, first, second;
   int64_t stack, rows, columns;
 };
-void adafactor(const std::vector<AdafactorParameter>& parameters, double learningRate, double beta);
+// `rates`, float32 [2]: learning rate, β. Nothing changes where a value of `guard` (float32) is not finite. Both lie with the
+// parameters: a recorded step reads them anew each time.
+void adafactor(const std::vector<AdafactorParameter>& parameters, const at::Tensor& rates, const at::Tensor& guard);
 
 // Σ of squares over all tensors, float32 [].
 at::Tensor sumOfSquares(const std::vector<at::Tensor>& tensors);

@@ -7,8 +7,14 @@
 #include <numeric>
 
 #include "call.h"
+#include "graph.h"
 #include "moe.h"
 #include "simd.h"
+#ifdef TFJS_TORCH_CUDA
+#include <c10/cuda/CUDAStream.h>
+
+#include "cuda/kernels.h"
+#endif
 
 namespace tfjs_torch {
 namespace {
@@ -189,12 +195,51 @@ void update(const Matrix& m, const Rates& rates, int64_t blocks) {
   else updateMatrix<float>(m, rates, blocks);
 }
 
-void updateByAten(const AdafactorParameter& p, double learningRate, double beta) {
+#ifdef TFJS_TORCH_CUDA
+// All matrices in a few launches.
+void adafactorOnCuda(const std::vector<AdafactorParameter>& parameters, const at::Tensor& rates, const at::Tensor& guard) {
+  std::vector<cuda::AdafactorMatrix> matrices;
+  std::vector<at::Tensor> gradients;  // keeps contiguous copies alive
+  int64_t rows = 0, tiles = 0;
+  for (const AdafactorParameter& p : parameters) {
+    gradients.push_back(p.gradient.contiguous());
+    const bool isNarrow = p.gradient.scalar_type() == at::kBFloat16, factored = p.second.defined();
+    const auto* const g = static_cast<const char*>(gradients.back().const_data_ptr());
+    for (int64_t s = 0; s < p.stack; ++s) {
+      const int64_t at = s * p.rows * p.columns;
+      if (p.rows * p.columns == 0) continue;
+      matrices.push_back({p.value.mutable_data_ptr<float>() + at, g + at * p.gradient.element_size(),
+                          p.first.mutable_data_ptr<float>() + (factored ? s * p.rows : at),
+                          factored ? p.second.mutable_data_ptr<float>() + s * p.columns : nullptr, p.rows, p.columns, rows,
+                          tiles, isNarrow});
+      rows += p.rows;
+      if (factored) tiles += (p.columns + 31) / 32;
+    }
+  }
+  const auto count = static_cast<int64_t>(matrices.size());
+  if (count == 0) return;
+  const auto bytes = static_cast<int64_t>(count * sizeof(cuda::AdafactorMatrix));
+  const at::Tensor table = toDevice(at::from_blob(matrices.data(), {bytes}, at::kByte), rates.device());
+  const at::Tensor values = at::empty({rows}, rates.options()), updates = at::empty({rows}, rates.options());
+  const at::Tensor means = at::empty({count}, rates.options()), steps = at::empty({count}, rates.options());
+  cuda::adafactorStep({static_cast<const cuda::AdafactorMatrix*>(table.const_data_ptr()), count, rows, tiles,
+                       rates.const_data_ptr<float>(), guard.const_data_ptr<float>(), guard.numel(),
+                       values.mutable_data_ptr<float>(), updates.mutable_data_ptr<float>(), means.mutable_data_ptr<float>(),
+                       steps.mutable_data_ptr<float>()},
+                      c10::cuda::getCurrentCUDAStream(rates.device().index()));
+}
+#endif
+
+void updateByAten(const AdafactorParameter& p, const at::Tensor& rates, const at::Tensor& guard) {
   const Dims shape = {p.stack, p.rows, p.columns};
+  const at::Tensor learningRate = rates.select(0, 0), beta = rates.select(0, 1), isFinite = at::isfinite(guard).all();
   at::Tensor value = p.value.view(shape), first = p.first.view(p.second.defined() ? Dims{p.stack, p.rows} : shape);
   const at::Tensor g = p.gradient.to(at::kFloat).reshape(shape);
   const at::Tensor g2 = at::add(at::square(g), kEpsilonGradient);
-  const auto average = [&](at::Tensor moment, const at::Tensor& latest) { moment.mul_(beta).add_(latest, 1 - beta); };
+  const auto average = [&](at::Tensor moment, const at::Tensor& latest) {
+    const at::Tensor next = at::add(at::mul(moment, beta), at::mul(latest, at::rsub(beta, 1)));
+    moment.copy_(at::where(isFinite, next, moment));
+  };
   at::Tensor u;
   if (!p.second.defined()) {
     average(first, g2);
@@ -208,21 +253,27 @@ void updateByAten(const AdafactorParameter& p, double learningRate, double beta)
   }
   const auto rms = [](const at::Tensor& x) { return at::sqrt(at::square(x).mean({1, 2}, true)); };
   const at::Tensor clip = rms(u).div(kClippingThreshold).clamp_min(1);
-  const at::Tensor rate = rms(value).clamp_min(kEpsilonParameter).mul(learningRate);
-  value.sub_(u.mul_(at::div(rate, clip)));
+  const at::Tensor rate = at::mul(rms(value).clamp_min(kEpsilonParameter), learningRate);
+  value.copy_(at::where(isFinite, at::sub(value, at::mul(u, at::div(rate, clip))), value));
 }
 
 }  // namespace
 
-void adafactor(const std::vector<AdafactorParameter>& parameters, double learningRate, double beta) {
-  const Rates rates{learningRate, static_cast<float>(beta)};
+void adafactor(const std::vector<AdafactorParameter>& parameters, const at::Tensor& ratesTensor, const at::Tensor& guard) {
+  if (ratesTensor.is_cuda()) {
+#ifdef TFJS_TORCH_CUDA
+    adafactorOnCuda(parameters, ratesTensor, guard);
+#else
+    for (const AdafactorParameter& p : parameters) updateByAten(p, ratesTensor, guard);
+#endif
+    return;
+  }
+  if (!at::isfinite(guard).all().item<bool>()) return;
+  const float* const both = ratesTensor.const_data_ptr<float>();
+  const Rates rates{both[0], both[1]};
   std::vector<Matrix> small;
   std::vector<at::Tensor> gradients;  // keeps contiguous copies alive
   for (const AdafactorParameter& p : parameters) {
-    if (p.value.is_cuda()) {
-      updateByAten(p, learningRate, beta);
-      continue;
-    }
     gradients.push_back(p.gradient.contiguous());
     const bool isNarrow = p.gradient.scalar_type() == at::kBFloat16, factored = p.second.defined();
     const auto* const g = static_cast<const char*>(gradients.back().const_data_ptr());
@@ -288,12 +339,14 @@ at::Tensor owned(const at::Tensor& x) {
   return own;
 }
 
-// Inputs by parameter: value, gradient, then full moments, or row and column moments. Parameters learning rate, β, then
-// stack, rows, columns and whether factored for each.
+// Inputs rates [2] and guard, then by parameter: value, gradient, then full moments, or row and column moments. Parameters stack,
+// rows, columns and whether factored for each.
 void adafactorOp(Call& c) {
-  const double learningRate = c.number(), beta = c.number();
+  const at::Tensor rates = c.x(0).contiguous(), guard = c.x(1).contiguous();
+  TORCH_CHECK(rates.scalar_type() == at::kFloat && rates.numel() == 2, "rates must be float32 [2]");
+  TORCH_CHECK(guard.scalar_type() == at::kFloat, "guard must be float32");
   std::vector<AdafactorParameter> parameters;
-  for (size_t at = 0; at < c.count();) {
+  for (size_t at = 2; at < c.count();) {
     AdafactorParameter p;
     p.stack = c.integer();
     p.rows = c.integer();
@@ -311,7 +364,7 @@ void adafactorOp(Call& c) {
                 "moments of another shape");
     parameters.push_back(std::move(p));
   }
-  adafactor(parameters, learningRate, beta);
+  adafactor(parameters, rates, guard);
 }
 
 void sumOfSquaresOp(Call& c) { c.result(sumOfSquares(c.inputs())); }

@@ -4,6 +4,11 @@
 #include "call.h"
 #include "moe.h"
 #include "simd.h"
+#ifdef TFJS_TORCH_CUDA
+#include <c10/cuda/CUDAStream.h>
+
+#include "cuda/kernels.h"
+#endif
 
 namespace tfjs_torch {
 namespace {
@@ -21,6 +26,10 @@ std::vector<int32_t> tokensOfSlots(const at::Tensor& slot, int64_t slots) {
   return token;
 }
 
+#ifdef TFJS_TORCH_CUDA
+bool isNarrow(const at::Tensor& x) { return x.scalar_type() == at::kBFloat16; }
+#endif
+
 void check(const at::Tensor& rows, const at::Tensor& slot) {
   TORCH_CHECK(rows.dim() == 2 && rows.is_floating_point(), "rows must be a matrix of floats");
   TORCH_CHECK(slot.dim() == 1 && slot.scalar_type() == at::kInt, "slots must be an int32 vector");
@@ -32,6 +41,13 @@ at::Tensor dispatch(const at::Tensor& x, const at::Tensor& slot, int64_t slots) 
   check(x, slot);
   const int64_t width = x.size(1);
   if (x.is_cuda()) {
+#ifdef TFJS_TORCH_CUDA
+    const at::Tensor rows = x.contiguous(), index = slot.contiguous();
+    at::Tensor filled = at::empty({slots, width}, x.options());
+    cuda::dispatchRows(rows.const_data_ptr(), index.const_data_ptr<int32_t>(), isNarrow(x), x.size(0), slots, width,
+                       filled.mutable_data_ptr(), c10::cuda::getCurrentCUDAStream(x.device().index()));
+    return filled;
+#endif
     // What has no slot goes to a spare row.
     return at::zeros({slots + 1, width}, x.options()).index_copy_(0, slot.to(at::kLong), x).narrow(0, 0, slots);
   }
@@ -54,6 +70,15 @@ at::Tensor combine(const at::Tensor& y, const at::Tensor& slot, const at::Tensor
   check(y, slot);
   const int64_t slots = y.size(0), width = y.size(1), tokens = slot.size(0);
   if (y.is_cuda()) {
+#ifdef TFJS_TORCH_CUDA
+    const at::Tensor rowsOfSlots = y.contiguous(), places = slot.contiguous();
+    const at::Tensor gates = gate.defined() ? gate.to(at::kFloat).contiguous() : at::Tensor();
+    at::Tensor combined = at::empty({tokens, width}, y.options());
+    cuda::combineRows(rowsOfSlots.const_data_ptr(), places.const_data_ptr<int32_t>(),
+                      gates.defined() ? gates.const_data_ptr<float>() : nullptr, isNarrow(y), tokens, slots, width,
+                      combined.mutable_data_ptr(), c10::cuda::getCurrentCUDAStream(y.device().index()));
+    return combined;
+#endif
     const at::Tensor index = slot.to(at::kLong);
     at::Tensor factor = at::lt(index, slots).to(at::kFloat);
     if (gate.defined()) factor = factor * gate;
@@ -92,6 +117,15 @@ std::pair<at::Tensor, at::Tensor> combineGradient(const at::Tensor& d, const at:
   const int64_t slots = y.size(0), width = y.size(1);
   const at::Tensor dy = d.to(y.scalar_type()).contiguous();
   if (y.is_cuda()) {
+#ifdef TFJS_TORCH_CUDA
+    const at::Tensor rowsOfSlots = y.contiguous(), places = slot.contiguous(), gates = gate.to(at::kFloat).contiguous();
+    at::Tensor dY = at::empty({slots, width}, y.options());
+    at::Tensor dGates = at::empty({slot.size(0)}, gates.options());
+    cuda::combineRowsGradient(dy.const_data_ptr(), rowsOfSlots.const_data_ptr(), places.const_data_ptr<int32_t>(),
+                              gates.const_data_ptr<float>(), isNarrow(y), slot.size(0), slots, width, dY.mutable_data_ptr(),
+                              dGates.mutable_data_ptr<float>(), c10::cuda::getCurrentCUDAStream(y.device().index()));
+    return {dY, dGates};
+#endif
     const at::Tensor index = slot.to(at::kLong);
     const at::Tensor rows = y.index_select(0, at::clamp_max(index, slots - 1)).to(at::kFloat);
     const at::Tensor dGate = at::mul(at::sum(at::mul(rows, dy), 1), at::lt(index, slots));

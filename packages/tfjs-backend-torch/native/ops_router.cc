@@ -4,6 +4,11 @@
 #include "call.h"
 #include "moe.h"
 #include "simd.h"
+#ifdef TFJS_TORCH_CUDA
+#include <c10/cuda/CUDAStream.h>
+
+#include "cuda/kernels.h"
+#endif
 
 namespace tfjs_torch {
 namespace {
@@ -110,29 +115,63 @@ Routing routeOnCpu(const at::Tensor& logits, const at::Tensor& real, const Route
   return r;
 }
 
-Routing routeByAten(const at::Tensor& logits, const at::Tensor& real, const RouterOptions& o) {
-  const int64_t tokens = logits.size(0), experts = logits.size(1), slots = experts * o.groups * o.capacity;
-  const bool narrow = logits.scalar_type() == at::kBFloat16;
-  const at::Tensor wide = logits.to(at::kFloat);
-  Routing r;
+// Choice and place of every token: probs, logZ, expert, gate, slot, occupied, and how many chose each expert, [G, E].
+at::Tensor placeByAten(Routing& r, const at::Tensor& wide, const at::Tensor& routed, bool isNarrow, const RouterOptions& o) {
+  const int64_t experts = wide.size(1), slots = experts * o.groups * o.capacity;
   r.probs = at::softmax(wide, 1);
-  if (narrow) r.probs = r.probs.to(at::kBFloat16).to(at::kFloat);
+  if (isNarrow) r.probs = r.probs.to(at::kBFloat16).to(at::kFloat);
   r.logZ = at::logsumexp(wide, 1);
   const at::Tensor best = at::argmax(r.probs, 1);
-  const at::Tensor routed = o.ignorePadding ? at::ne(real, 0) : at::ones({tokens}, wide.options().dtype(at::kBool));
   r.expert = at::where(routed, best, -1).to(at::kInt);
   r.gate = at::mul(r.probs.gather(1, best.unsqueeze(1)).squeeze(1), routed);
-
   const at::Tensor classes = at::arange(experts, best.options().dtype(at::kInt));
-  const at::Tensor choice = at::eq(r.expert.unsqueeze(1), classes).to(at::kInt);
-  const at::Tensor byGroup = choice.reshape({o.groups, -1, experts});
+  const at::Tensor byGroup = at::eq(r.expert.unsqueeze(1), classes).to(at::kInt).reshape({o.groups, -1, experts});
   const at::Tensor before = at::mul(at::cumsum(byGroup, 1) - byGroup, byGroup).sum(2);
   const at::Tensor kept = at::logical_and(at::lt(before, o.capacity).reshape({-1}), routed);
   const at::Tensor group = at::arange(o.groups, best.options()).mul(o.capacity).unsqueeze(1);
   const at::Tensor place = at::add(at::add(before, group).reshape({-1}), best.mul(o.groups * o.capacity));
   r.slot = at::where(kept, place, slots).to(at::kInt);
+  const at::Tensor taken = byGroup.sum(1).to(at::kInt);
+  r.occupied = taken.clamp_max(o.capacity).t().contiguous();
+  return taken;
+}
 
-  const at::Tensor ofGroup = byGroup.sum(1).to(at::kFloat);
+#ifdef TFJS_TORCH_CUDA
+// The same in two kernels of our own, without a matrix of [N, E] choices.
+at::Tensor placeByKernels(Routing& r, const at::Tensor& logits, const at::Tensor& realTokens, bool isNarrow, const RouterOptions& o) {
+  const int64_t tokens = logits.size(0), experts = logits.size(1);
+  const at::Tensor wide = logits.contiguous(), real = realTokens.to(at::kFloat).contiguous();
+  const auto f = wide.options(), i = f.dtype(at::kInt);
+  r.probs = at::empty({tokens, experts}, f);
+  r.logZ = at::empty({tokens}, f);
+  r.gate = at::empty({tokens}, f);
+  r.expert = at::empty({tokens}, i);
+  r.slot = at::empty({tokens}, i);
+  r.occupied = at::empty({experts, o.groups}, i);
+  at::Tensor taken = at::empty({o.groups, experts}, i);
+  const auto stream = c10::cuda::getCurrentCUDAStream(wide.device().index());
+  int32_t* const expert = r.expert.mutable_data_ptr<int32_t>();
+  cuda::routerSoftmax(wide.const_data_ptr<float>(), real.const_data_ptr<float>(), o.ignorePadding, isNarrow, tokens, experts,
+                      r.probs.mutable_data_ptr<float>(), expert, r.gate.mutable_data_ptr<float>(),
+                      r.logZ.mutable_data_ptr<float>(), stream);
+  cuda::routerPlaces(expert, o.groups, tokens / o.groups, experts, o.capacity, r.slot.mutable_data_ptr<int32_t>(),
+                     r.occupied.mutable_data_ptr<int32_t>(), taken.mutable_data_ptr<int32_t>(), stream);
+  return taken;
+}
+#endif
+
+Routing routeOnCuda(const at::Tensor& logits, const at::Tensor& real, const RouterOptions& o) {
+  const int64_t tokens = logits.size(0), experts = logits.size(1), slots = experts * o.groups * o.capacity;
+  const bool isNarrow = logits.scalar_type() == at::kBFloat16;
+  const at::Tensor wide = logits.to(at::kFloat);
+  const at::Tensor routed = o.ignorePadding ? at::ne(real, 0) : at::ones({tokens}, wide.options().dtype(at::kBool));
+  Routing r;
+#ifdef TFJS_TORCH_CUDA
+  const at::Tensor taken = placeByKernels(r, wide, real, isNarrow, o);
+#else
+  const at::Tensor taken = placeByAten(r, wide, routed, isNarrow, o);
+#endif
+  const at::Tensor ofGroup = taken.to(at::kFloat);
   const at::Tensor size = ofGroup.sum(1, true).clamp_min(1);
   r.share = ofGroup.div(size).div(size).mul(static_cast<double>(experts) / o.groups);
   const at::Tensor summed = at::mul(r.probs, routed.unsqueeze(1)).reshape({o.groups, -1, experts}).sum(1);
@@ -140,10 +179,13 @@ Routing routeByAten(const at::Tensor& logits, const at::Tensor& real, const Rout
   const at::Tensor all = routed.sum().clamp_min(1).to(at::kFloat);
   r.z = at::mul(at::square(r.logZ), routed).sum().div(all);
   r.load = ofGroup.sum(0).div(all);
-  r.dropped = at::rsub(kept.sum().div(all), 1);
+  r.dropped = at::rsub(at::lt(r.slot, slots).sum().div(all), 1);
   r.confidence = r.gate.sum().div(all);
-  r.counts = at::mul(choice, at::ne(real, 0).unsqueeze(1)).reshape({o.rows, -1, experts}).sum(1).to(at::kFloat);
-  r.occupied = ofGroup.clamp_max(static_cast<double>(o.capacity)).to(at::kInt).t().contiguous();
+  // Whole numbers: in whatever order they are added the sum is the same.
+  const at::Tensor row = at::arange(o.rows, r.expert.options().dtype(at::kLong)).repeat_interleave(tokens / o.rows, tokens);
+  const at::Tensor cell = at::add(row.mul(experts), r.expert.clamp_min(0));
+  const at::Tensor counted = at::logical_and(at::ne(real, 0), at::ge(r.expert, 0)).to(at::kFloat);
+  r.counts = at::zeros({o.rows * experts}, wide.options()).scatter_add(0, cell, counted).reshape({o.rows, experts});
   return r;
 }
 
@@ -153,7 +195,7 @@ Routing route(const at::Tensor& logits, const at::Tensor& real, const RouterOpti
   TORCH_CHECK(logits.dim() == 2 && logits.size(1) > 0 && real.numel() == logits.size(0), "logits [N, E] and real [N] expected");
   TORCH_CHECK(o.groups > 0 && logits.size(0) % o.groups == 0, logits.size(0), " tokens in ", o.groups, " groups");
   TORCH_CHECK(o.rows > 0 && logits.size(0) % o.rows == 0, logits.size(0), " tokens in ", o.rows, " rows");
-  return logits.is_cuda() ? routeByAten(logits, real, o) : routeOnCpu(logits, real, o);
+  return logits.is_cuda() ? routeOnCuda(logits, real, o) : routeOnCpu(logits, real, o);
 }
 
 at::Tensor routeGradient(const at::Tensor& dGate, const at::Tensor& dBalance, const at::Tensor& dZ, const at::Tensor& probs,

@@ -8,6 +8,7 @@ import { createRequire } from "node:module";
 import { availableParallelism } from "node:os";
 import { dirname, join, resolve } from "node:path";
 import { fileURLToPath, pathToFileURL } from "node:url";
+import { compileCuda, findNvcc } from "./compileCuda.mjs";
 import { findTorch } from "./findTorch.mjs";
 
 const home = resolve(dirname(fileURLToPath(import.meta.url)), "..");
@@ -46,11 +47,22 @@ function nodeDirectory() {
 function fingerprint(torch, compiler) {
   const hash = createHash("sha256");
   const native = join(home, "native");
-  for (const file of readdirSync(native).sort()) hash.update(file).update(readFileSync(join(native, file)));
+  for (const file of readdirSync(native, { recursive: true }).sort()) {
+    if (/\.(cc|h|cu)$/.test(file)) hash.update(file).update(readFileSync(join(native, file)));
+  }
   hash.update(readFileSync(join(home, "binding.gyp"))).update(readFileSync(fileURLToPath(import.meta.url)));
   const { size, mtimeMs } = statSync(torch.library);
   hash.update(
-    JSON.stringify([torch, size, mtimeMs, compiler, process.versions.modules, process.arch, process.platform]),
+    JSON.stringify([
+      torch,
+      size,
+      mtimeMs,
+      compiler,
+      findNvcc(torch),
+      process.versions.modules,
+      process.arch,
+      process.platform,
+    ]),
   );
   return hash.digest("hex");
 }
@@ -79,11 +91,15 @@ export function compile(folder, torch) {
   const addonApi = dirname(require.resolve("node-addon-api/package.json"));
   const jobs = process.env.JOBS ?? String(availableParallelism());
   const precompile = process.platform === "linux" && !/ccache|clang/.test(process.env.CXX ?? "g++");
+  const nvcc = findNvcc(torch);
+  if (torch.cuda && nvcc.missing) console.error(`without own CUDA kernels and graphs: ${nvcc.missing}`);
   const flags = [
     `-Dtorch_root=${torch.root}`,
     `-Dtorch_abi=${torch.abi}`,
     `-Dtorch_cuda=${torch.cuda ? 1 : 0}`,
     `-Daddon_api=${addonApi}`,
+    `-Dcuda_home=${nvcc.home ?? ""}`,
+    `-Dcuda_objects=${nvcc.home ? compileCuda(folder, nvcc.home).join(" ") : ""}`,
     `-Dtorch_pch=${precompile ? join(folder, "build", "pch.h") : ""}`,
   ];
   const run = (command, options, variables = []) => {

@@ -142,6 +142,11 @@ export class TorchBackend extends KernelBackend {
     return this.storage.has(dataId) ? this.storage.get(dataId).refCount : 0;
   }
 
+  /** New values where the old ones lie: for every tensor that shares the data, and for work that was recorded with it. */
+  overwrite(dataId: DataId, values: Float32Array | Int32Array): void {
+    nativeAddon().overwrite(this.storage.get(dataId).handle, values);
+  }
+
   override numDataIds(): number {
     return this.ids;
   }

@@ -35,8 +35,6 @@ export const sparseKernels: KernelTable = {
 };
 
 interface AdafactorAttrs {
-  learningRate: number;
-  beta: number;
   /** Of each parameter in turn: stack, rows, columns, and 1 where factored. */
   layout: number[];
 }
@@ -52,9 +50,9 @@ export const trainingKernels: KernelTable = {
     backend.op("LinearLogProbs", [hidden!, weight!, target!], [maxLogits]),
   ),
   TorchScale: (backend, { x, factor }) => backend.op("ScaleByScalar", [x!, factor!]),
-  // Changes values and moments in place, whoever else shares their data.
-  TorchAdafactor: kernel<AdafactorAttrs>((backend, inputs, { learningRate, beta, layout }) =>
-    backend.inPlace("Adafactor", listOf(inputs), [learningRate, beta, ...layout]),
+  // Inputs: rates, guard, then parameters. Changes values and moments in place, whoever else shares their data.
+  TorchAdafactor: kernel<AdafactorAttrs>((backend, inputs, { layout }) =>
+    backend.inPlace("Adafactor", listOf(inputs), layout),
   ),
   TorchSumOfSquares: (backend, inputs) => backend.op("SumOfSquares", listOf(inputs)),
 };
