@@ -228,8 +228,7 @@ void adafactorOnCuda(const std::vector<AdafactorParameter>& parameters, const at
                        steps.mutable_data_ptr<float>()},
                       c10::cuda::getCurrentCUDAStream(rates.device().index()));
 }
-#endif
-
+#else
 void updateByAten(const AdafactorParameter& p, const at::Tensor& rates, const at::Tensor& guard) {
   const Dims shape = {p.stack, p.rows, p.columns};
   const at::Tensor learningRate = rates.select(0, 0), beta = rates.select(0, 1), isFinite = at::isfinite(guard).all();
@@ -256,6 +255,7 @@ void updateByAten(const AdafactorParameter& p, const at::Tensor& rates, const at
   const at::Tensor rate = at::mul(rms(value).clamp_min(kEpsilonParameter), learningRate);
   value.copy_(at::where(isFinite, at::sub(value, at::mul(u, at::div(rate, clip))), value));
 }
+#endif
 
 }  // namespace
 

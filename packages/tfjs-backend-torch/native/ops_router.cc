@@ -115,30 +115,14 @@ Routing routeOnCpu(const at::Tensor& logits, const at::Tensor& real, const Route
   return r;
 }
 
-// Choice and place of every token: probs, logZ, expert, gate, slot, occupied, and how many chose each expert, [G, E].
-at::Tensor placeByAten(Routing& r, const at::Tensor& wide, const at::Tensor& routed, bool isNarrow, const RouterOptions& o) {
-  const int64_t experts = wide.size(1), slots = experts * o.groups * o.capacity;
-  r.probs = at::softmax(wide, 1);
-  if (isNarrow) r.probs = r.probs.to(at::kBFloat16).to(at::kFloat);
-  r.logZ = at::logsumexp(wide, 1);
-  const at::Tensor best = at::argmax(r.probs, 1);
-  r.expert = at::where(routed, best, -1).to(at::kInt);
-  r.gate = at::mul(r.probs.gather(1, best.unsqueeze(1)).squeeze(1), routed);
-  const at::Tensor classes = at::arange(experts, best.options().dtype(at::kInt));
-  const at::Tensor byGroup = at::eq(r.expert.unsqueeze(1), classes).to(at::kInt).reshape({o.groups, -1, experts});
-  const at::Tensor before = at::mul(at::cumsum(byGroup, 1) - byGroup, byGroup).sum(2);
-  const at::Tensor kept = at::logical_and(at::lt(before, o.capacity).reshape({-1}), routed);
-  const at::Tensor group = at::arange(o.groups, best.options()).mul(o.capacity).unsqueeze(1);
-  const at::Tensor place = at::add(at::add(before, group).reshape({-1}), best.mul(o.groups * o.capacity));
-  r.slot = at::where(kept, place, slots).to(at::kInt);
-  const at::Tensor taken = byGroup.sum(1).to(at::kInt);
-  r.occupied = taken.clamp_max(o.capacity).t().contiguous();
-  return taken;
+at::Tensor routedTokens(const at::Tensor& real, const RouterOptions& o) {
+  return o.ignorePadding ? at::ne(real, 0) : at::ones_like(real, real.options().dtype(at::kBool));
 }
 
+// Choice and place of every token: probs, logZ, expert, gate, slot, occupied, and how many chose each expert, [G, E].
 #ifdef TFJS_TORCH_CUDA
-// The same in two kernels of our own, without a matrix of [N, E] choices.
-at::Tensor placeByKernels(Routing& r, const at::Tensor& logits, const at::Tensor& realTokens, bool isNarrow, const RouterOptions& o) {
+// In two kernels of our own, without a matrix of [N, E] choices.
+at::Tensor place(Routing& r, const at::Tensor& logits, const at::Tensor& realTokens, bool isNarrow, const RouterOptions& o) {
   const int64_t tokens = logits.size(0), experts = logits.size(1);
   const at::Tensor wide = logits.contiguous(), real = realTokens.to(at::kFloat).contiguous();
   const auto f = wide.options(), i = f.dtype(at::kInt);
@@ -158,19 +142,36 @@ at::Tensor placeByKernels(Routing& r, const at::Tensor& logits, const at::Tensor
                      r.occupied.mutable_data_ptr<int32_t>(), taken.mutable_data_ptr<int32_t>(), stream);
   return taken;
 }
+#else
+at::Tensor place(Routing& r, const at::Tensor& wide, const at::Tensor& real, bool isNarrow, const RouterOptions& o) {
+  const at::Tensor routed = routedTokens(real, o);
+  const int64_t experts = wide.size(1), slots = experts * o.groups * o.capacity;
+  r.probs = at::softmax(wide, 1);
+  if (isNarrow) r.probs = r.probs.to(at::kBFloat16).to(at::kFloat);
+  r.logZ = at::logsumexp(wide, 1);
+  const at::Tensor best = at::argmax(r.probs, 1);
+  r.expert = at::where(routed, best, -1).to(at::kInt);
+  r.gate = at::mul(r.probs.gather(1, best.unsqueeze(1)).squeeze(1), routed);
+  const at::Tensor classes = at::arange(experts, best.options().dtype(at::kInt));
+  const at::Tensor byGroup = at::eq(r.expert.unsqueeze(1), classes).to(at::kInt).reshape({o.groups, -1, experts});
+  const at::Tensor before = at::mul(at::cumsum(byGroup, 1) - byGroup, byGroup).sum(2);
+  const at::Tensor kept = at::logical_and(at::lt(before, o.capacity).reshape({-1}), routed);
+  const at::Tensor group = at::arange(o.groups, best.options()).mul(o.capacity).unsqueeze(1);
+  const at::Tensor place = at::add(at::add(before, group).reshape({-1}), best.mul(o.groups * o.capacity));
+  r.slot = at::where(kept, place, slots).to(at::kInt);
+  const at::Tensor taken = byGroup.sum(1).to(at::kInt);
+  r.occupied = taken.clamp_max(o.capacity).t().contiguous();
+  return taken;
+}
 #endif
 
 Routing routeOnCuda(const at::Tensor& logits, const at::Tensor& real, const RouterOptions& o) {
   const int64_t tokens = logits.size(0), experts = logits.size(1), slots = experts * o.groups * o.capacity;
   const bool isNarrow = logits.scalar_type() == at::kBFloat16;
   const at::Tensor wide = logits.to(at::kFloat);
-  const at::Tensor routed = o.ignorePadding ? at::ne(real, 0) : at::ones({tokens}, wide.options().dtype(at::kBool));
+  const at::Tensor routed = routedTokens(real, o);
   Routing r;
-#ifdef TFJS_TORCH_CUDA
-  const at::Tensor taken = placeByKernels(r, wide, real, isNarrow, o);
-#else
-  const at::Tensor taken = placeByAten(r, wide, routed, isNarrow, o);
-#endif
+  const at::Tensor taken = place(r, wide, real, isNarrow, o);
   const at::Tensor ofGroup = taken.to(at::kFloat);
   const at::Tensor size = ofGroup.sum(1, true).clamp_min(1);
   r.share = ofGroup.div(size).div(size).mul(static_cast<double>(experts) / o.groups);
