@@ -76,7 +76,7 @@ describeTorch("the gradient norm's fast path", () => {
   test("is the norm of all gradients, whatever their sizes and widths, and not finite where one is not", () => {
     const tensors = [random([70_000], 1), precision(random([3, 5], 2), "bfloat16"), random([1], 3)];
     const norm = gradientNorm(new Map(tensors.map((tensor, i) => [String(i), tensor])));
-    const squares = tensors.map((tensor) => tensor.dataSync().reduce((sum, x) => sum + x * x, 0));
+    const squares = tensors.map((tensor) => tensor.dataSync<"float32">().reduce((sum, x) => sum + x * x, 0));
     const expected = Math.sqrt(squares.reduce((sum, square) => sum + square, 0));
     expectClose(norm.dataSync(), [expected]);
     const bad = new Map([...tensors, tf.tensor1d([1, Number.NaN])].map((tensor, i) => [String(i), tensor]));
