@@ -20,11 +20,11 @@ export function leastMemory(
   batchSize: number,
   lengths: ExampleLengths,
 ): number {
-  const { dModel, dFf, dKv, heads, encoderLayers, decoderLayers } = model;
+  const { dModel, dFf, dKv, heads, encoderLayers, decoderLayers, precision } = model;
   const inner = heads * dKv;
   const matrices = model.feedForward === "relu" ? 1 : 2;
-  // Queries, keys, values and the result, and the probabilities.
-  const attention = (length: number, memory: number): number => 2 * inner * (length + memory) + heads * length * memory;
+  // Queries, keys, values and the result; a fast path computes the probabilities again.
+  const attention = (length: number, memory: number): number => 2 * inner * (length + memory);
   const layers = (count: number, length: number, attentions: number): number => {
     let total = 0;
     for (let layer = 0; layer < count; layer++) {
@@ -38,7 +38,8 @@ export function leastMemory(
   const activations =
     layers(encoderLayers, inputs, attention(inputs, inputs)) +
     layers(decoderLayers, targets, attention(targets, targets) + attention(targets, inputs));
-  return bytesPerNumber * (2 * parameters + batchSize * activations);
+  const narrow = precision === "float32" ? 1 : 0.5;
+  return bytesPerNumber * ((1 + narrow) * parameters + narrow * batchSize * activations);
 }
 
 /** Refuses what cannot fit, before anything is allocated. A GPU's memory is not known here: it is left to its backend. */
