@@ -3,7 +3,10 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import * as tf from "@tensorflow/tfjs-core";
 import { afterAll, beforeAll, expect, test } from "vitest";
+import { describeTorch } from "../../test/helpers/fastPaths.js";
+import { expectClose, random } from "../../test/helpers/tensors.js";
 import { loadBackend } from "../backends/loadBackend.js";
+import { precision } from "../ops/precision.js";
 import { createOptimizer, gradientNorm } from "./optimizer.js";
 
 let folder: string;
@@ -67,4 +70,16 @@ test("the gradient norm is that of all gradients together, and not finite where 
   for (const bad of [Number.NaN, Number.POSITIVE_INFINITY]) {
     expect(Number.isFinite(norm(tf.tensor1d([1, bad]), tf.scalar(4)))).toBe(false);
   }
+});
+
+describeTorch("the gradient norm's fast path", () => {
+  test("is the norm of all gradients, whatever their sizes and widths, and not finite where one is not", () => {
+    const tensors = [random([70_000], 1), precision(random([3, 5], 2), "bfloat16"), random([1], 3)];
+    const norm = gradientNorm(new Map(tensors.map((tensor, i) => [String(i), tensor])));
+    const squares = tensors.map((tensor) => tensor.dataSync<"float32">().reduce((sum, x) => sum + x * x, 0));
+    const expected = Math.sqrt(squares.reduce((sum, square) => sum + square, 0));
+    expectClose(norm.dataSync(), [expected]);
+    const bad = new Map([...tensors, tf.tensor1d([1, Number.NaN])].map((tensor, i) => [String(i), tensor]));
+    expect(gradientNorm(bad).dataSync()[0]).toBeNaN();
+  });
 });

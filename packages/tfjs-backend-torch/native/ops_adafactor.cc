@@ -304,28 +304,36 @@ at::Tensor sumOfSquares(const std::vector<at::Tensor>& tensors) {
     for (const at::Tensor& x : tensors) sum.add_(at::square(at::linalg_vector_norm(x, 2, {}, false, at::kFloat)));
     return sum;
   }
-  double sum = 0;
-  constexpr int64_t block = 1 << 16;
-  for (const at::Tensor& tensor : tensors) {
-    const at::Tensor x = tensor.contiguous();
-    const int64_t size = x.numel(), blocks = (size + block - 1) / block;
-    std::vector<double> parts(blocks);
-    withType(x, [&](auto* type) {
-      using T = std::remove_pointer_t<decltype(type)>;
-      const T* const values = x.const_data_ptr<T>();
-      double* const out = parts.data();
-      parallelSimd(blocks, 4, [=](int64_t begin, int64_t end) INLINE_LAMBDA {
-        for (int64_t b = begin; b < end; ++b) {
-          const int64_t last = std::min((b + 1) * block, size);
+  // All tensors in one go: most are small, and waking the threads for each would take longer than its sum.
+  struct Block {
+    const at::Tensor* tensor;
+    int64_t begin, end;
+  };
+  constexpr int64_t size = 1 << 16;
+  std::vector<at::Tensor> whole;
+  for (const at::Tensor& tensor : tensors) whole.push_back(tensor.contiguous());
+  std::vector<Block> blocks;
+  for (const at::Tensor& x : whole) {
+    for (int64_t at = 0; at < x.numel(); at += size) blocks.push_back({&x, at, std::min(at + size, x.numel())});
+  }
+  std::vector<double> parts(blocks.size());
+  at::parallel_for(0, static_cast<int64_t>(blocks.size()), 4, [&](int64_t first, int64_t last) {
+    for (int64_t b = first; b < last; ++b) {
+      const Block& block = blocks[b];
+      withType(*block.tensor, [&](auto* type) {
+        using T = std::remove_pointer_t<decltype(type)>;
+        const T* const values = block.tensor->const_data_ptr<T>();
+        const int64_t begin = block.begin, end = block.end;
+        simd([&]() INLINE_LAMBDA {
           float part = 0;
 #pragma omp simd reduction(+ : part)
-          for (int64_t i = b * block; i < last; ++i) part += widen(values[i]) * widen(values[i]);
-          out[b] = part;
-        }
+          for (int64_t i = begin; i < end; ++i) part += widen(values[i]) * widen(values[i]);
+          parts[b] = part;
+        });
       });
-    });
-    sum += std::accumulate(parts.begin(), parts.end(), 0.0);
-  }
+    }
+  });
+  const double sum = std::accumulate(parts.begin(), parts.end(), 0.0);
   return at::scalar_tensor(sum, at::TensorOptions().dtype(at::kFloat));
 }
 
