@@ -1,29 +1,111 @@
-// The encoder against sentencepiece-js, MB of UTF-8 text per CPU second, in turn in one process.
-//   node bench/encode.mjs [MODEL] [DIRECTORY OF SHARDS]      default: the shipped vocabulary and sample
-// Against the Python package: python vocab/oracle/compare_tokens.py MODEL SHARDS prints both speeds.
+// How fast texts become ids on one core: ours, SentencePiece's library, Hugging Face's tokenizers and sentencepiece-js, in one run, in turn.
+// usage: npm run bench:encode -- MODEL CORPUS [--rounds N] [--mb N]   (after npm run build; a Python with sentencepiece in MSWITCH_PYTHON)
+// CORPUS: a directory of .json.gz shards, or one shard. Prints the median of the rounds in MB of text per second of CPU time.
+import { spawnSync } from "node:child_process";
+import { mkdtempSync, readdirSync, readFileSync, rmSync, statSync, writeFileSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
 import { fileURLToPath } from "node:url";
-import { silentLog } from "../dist/base/log.js";
-import { discoverShards } from "../dist/corpus/discoverShards.js";
-import { readDocuments } from "../dist/corpus/readDocuments.js";
+import { parseArgs } from "node:util";
+import { gunzipSync } from "node:zlib";
 import { createEncoder } from "../dist/vocab/createEncoder.js";
 import { createLibraryEncoder } from "../dist/vocab/libraryEncoder.js";
-import { cpuSeconds, medianInTurn } from "./median.mjs";
 
-const shipped = (path) => fileURLToPath(new URL(`../${path}`, import.meta.url));
-const [model = shipped("vocab/sample.model"), source = shipped("data/sample")] = process.argv.slice(2);
+const { values, positionals } = parseArgs({
+  allowPositionals: true,
+  options: { rounds: { type: "string", default: "3" }, mb: { type: "string", default: "20" } },
+});
+const root = fileURLToPath(new URL("..", import.meta.url));
+const [model = join(root, "vocab/sample.model"), corpus = join(root, "data/sample")] = positionals;
+const rounds = Number(values.rounds);
+const python = process.env.MSWITCH_PYTHON ?? "python3";
 
-const texts = [];
-for (const shard of await discoverShards([source], { splits: ["validation"] })) {
-  for await (const { documents } of readDocuments(shard.path)) texts.push(...documents.map(({ text }) => text));
+const shards = statSync(corpus).isDirectory()
+  ? readdirSync(corpus)
+      .filter((name) => name.endsWith(".json.gz"))
+      .sort()
+      .map((name) => join(corpus, name))
+  : [corpus];
+const texts = shards.flatMap((shard) =>
+  gunzipSync(readFileSync(shard))
+    .toString()
+    .split("\n")
+    .flatMap((line) => (line === "" ? [] : [Buffer.from(JSON.parse(line).text)])),
+);
+// The slow ones get every k-th document, about `--mb` of them in all: a sample of all languages.
+const total = megabytes(texts);
+const step = Math.max(1, Math.round(total / Number(values.mb)));
+const sample = texts.filter((_, i) => i % step === 0);
+
+const folder = mkdtempSync(join(tmpdir(), "mswitch-bench-"));
+const samplePath = join(folder, "sample");
+writeFileSync(
+  samplePath,
+  Buffer.concat(
+    sample.flatMap((text) => {
+      const head = Buffer.alloc(4);
+      head.writeUInt32LE(text.length);
+      return [head, text];
+    }),
+  ),
+);
+
+const load = process.cpuUsage();
+let encoder = await createEncoder(model);
+const loading = seconds(load);
+const library = await createLibraryEncoder(model);
+const results = new Map();
+try {
+  for (let round = 0; round < rounds; round++) {
+    // A new encoder: nothing is remembered from the last round.
+    encoder = await createEncoder(model);
+    add("mswitch, all of it", timed(encoder, texts));
+    encoder = await createEncoder(model);
+    add("mswitch, sample", timed(encoder, sample));
+    for (const peer of ["sentencepiece", "tokenizers"]) addPeer(peer);
+    if (round === 0) add("sentencepiece-js", timed(library, sample));
+  }
+} finally {
+  rmSync(folder, { recursive: true, force: true });
 }
-const megabytes = texts.reduce((sum, text) => sum + text.length, 0) / 1e6;
-const encodeAll = (encoder) => () => cpuSeconds(() => texts.forEach((text) => void encoder.encode(text)));
+const base = median(results.get("sentencepiece") ?? [Number.NaN]);
+console.log(
+  `${total.toFixed(1)} MB, ${texts.length} documents; sample ${megabytes(sample).toFixed(1)} MB; model loaded in ${loading.toFixed(2)} s`,
+);
+for (const [name, speeds] of results) {
+  const speed = median(speeds);
+  const range = `${Math.min(...speeds).toFixed(1)} to ${Math.max(...speeds).toFixed(1)}`;
+  console.log(
+    `${name.padEnd(20)} ${speed.toFixed(1).padStart(7)} MB/s (${range}) ${(speed / base).toFixed(2).padStart(7)} times sentencepiece`,
+  );
+}
 
-const ours = await createEncoder(model, silentLog);
-const peer = await createLibraryEncoder(model);
-const [oursSeconds, peerSeconds] = await medianInTurn([encodeAll(ours), encodeAll(peer)], 5);
-const speed = (seconds) => `${(megabytes / seconds).toFixed(1)} MB/s`;
-console.log(`encode, ${megabytes.toFixed(1)} MB in ${texts.length} documents, medians of 5 rounds`);
-console.log(`  mswitch          ${speed(oursSeconds)}`);
-console.log(`  sentencepiece-js ${speed(peerSeconds)}`);
-console.log(`  ratio            ${(peerSeconds / oursSeconds).toFixed(2)}`);
+function timed(encode, documents) {
+  const before = process.cpuUsage();
+  for (const text of documents) encode.encode(text);
+  return megabytes(documents) / seconds(before);
+}
+
+function addPeer(peer) {
+  const script = join(root, "bench/encode_peer.py");
+  const { status, stdout, stderr } = spawnSync(python, [script, peer, model, samplePath], { encoding: "utf8" });
+  if (status === 0) add(peer, megabytes(sample) / Number(stdout));
+  else if (!results.has(peer)) console.error(`${peer}: not measured: ${stderr.trim().split("\n").at(-1)}`);
+}
+
+function add(name, speed) {
+  results.set(name, [...(results.get(name) ?? []), speed]);
+}
+
+function megabytes(documents) {
+  return documents.reduce((sum, text) => sum + text.length, 0) / 1e6;
+}
+
+function seconds(since) {
+  const { user, system } = process.cpuUsage(since);
+  return (user + system) / 1e6;
+}
+
+function median(numbers) {
+  return [...numbers].sort((a, b) => a - b)[numbers.length >> 1];
+}

@@ -15,6 +15,8 @@ export interface CharsmapFacts {
   composingFirst: Set<number>;
   /** ASCII bytes that are a whole rule by themselves. */
   asciiRules: Set<number>;
+  /** Those of them that become one space. */
+  asciiToSpace: Set<number>;
   /** ASCII bytes that occur in a rule beside other bytes. */
   asciiInLongRules: Set<number>;
   /** Whether some replacement holds a U+2581. */
@@ -61,8 +63,8 @@ export function replacementAt(texts: Uint8Array, value: number): Uint8Array {
 }
 
 /**
- * Walks all rules and checks them: every pointer inside its table, no circle, every replacement UTF-8. After it, `longestMatch`
- * needs no checks. Equal subtrees share their units in Darts-clone, so each unit is walked once, whatever leads to it.
+ * Walks all rules and checks them: every pointer inside its table, no circle, every replacement UTF-8. After it, the
+ * search for the longest match needs no checks. Equal subtrees share their units in Darts-clone, so each unit is walked once, whatever leads to it.
  *
  * @returns what it found, or what is wrong as a string
  */
@@ -71,6 +73,7 @@ export function inspectCharsmap({ units, texts }: Charsmap): CharsmapFacts | str
     plainFirst: new Set(),
     composingFirst: new Set(),
     asciiRules: new Set(),
+    asciiToSpace: new Set(),
     asciiInLongRules: new Set(),
     writesSpaceSymbol: false,
   };
@@ -102,7 +105,11 @@ export function inspectCharsmap({ units, texts }: Charsmap): CharsmapFacts | str
       const child = base ^ byte;
       if (child >= units.length || !isChild(units[child], byte)) continue;
       if (byte < 0x80) {
-        if (depth === 0 && endsRule(units[child])) facts.asciiRules.add(byte);
+        if (depth === 0 && endsRule(units[child])) {
+          facts.asciiRules.add(byte);
+          const value = units[child ^ childrenOf(units[child])] & 0x7fffffff;
+          if (texts[value] === 0x20 && texts[value + 1] === 0) facts.asciiToSpace.add(byte);
+        }
         if (depth > 0 || childBytes(units, child).length > 0) facts.asciiInLongRules.add(byte);
       }
       const wrong = walk(child, depth + 1);

@@ -1,17 +1,26 @@
 /**
- * A set of keys, each a sequence of code points, as a double array over code points: one step costs one look-up, and a step is a
- * character, not a byte.
+ * A set of keys, each a sequence of code points, as a trie whose nodes are placed in a double array over code points: one step
+ * costs one look-up, and a step is a character, not a byte.
  *
- * State `s` goes by the code point with dense code `c` to `t = base[s] + c`, if `check[t] === s`. Every `base[s] + c` is inside
- * the arrays. State 0 is the root.
+ * Node `n` goes by the code point with dense code `c` to the node in the slot `bases[n] + c`, if that is a child of `n`. No two nodes
+ * with children share a base, so a slot that holds its parent's base tells whose child it is. Node 0 is the root, in slot 0.
  */
 export interface CodePointTrie {
-  /** Dense code of a code point, frequent ones first; 0 where no key holds it, and no state goes on by 0. */
+  /** Dense code of a code point, frequent ones first; 0 where no key holds it, and no node goes on by 0. */
   codeOf: Uint16Array | Uint32Array;
-  base: Int32Array;
-  check: Int32Array;
-  /** The number of the key that ends in a state; -1 where none does. */
-  value: Int32Array;
+  /** By node, each after its parent: parent, code that leads to it, slot, base (0 without children). */
+  parents: Int32Array;
+  codes: Int32Array;
+  slots: Int32Array;
+  bases: Int32Array;
+  /** The number of the key that ends in a node; -1 where none does. */
+  ends: Int32Array;
+  /** Codes of node `n`'s children: `childCodes[firstChild[n], firstChild[n + 1])`. */
+  firstChild: Uint32Array;
+  childCodes: Int32Array;
+  nodeCount: number;
+  /** Every base plus every code is below it. */
+  slotCount: number;
 }
 
 const codePoints = 0x110000;
@@ -37,20 +46,10 @@ export function buildCodePointTrie({ pool, starts, values }: TrieKeys): CodePoin
   const cursor = firstChild.slice();
   for (let node = 1; node < nodeCount; node++) childCodes[cursor[parents[node]]++] = codes[node];
 
-  const { bases, slots } = placeNodes(firstChild, childCodes, nodeCount);
-  const base = new Int32Array(slots);
-  const check = new Int32Array(slots).fill(-1);
-  const value = new Int32Array(slots).fill(-1);
-  const slotOf = new Int32Array(nodeCount);
-  // A node is inserted after its parent, so the parent's slot is known.
-  for (let node = 0; node < nodeCount; node++) {
-    const slot = node === 0 ? 0 : bases[parents[node]] + codes[node];
-    slotOf[node] = slot;
-    if (node > 0) check[slot] = slotOf[parents[node]];
-    base[slot] = bases[node];
-    value[slot] = ends[node];
-  }
-  return { codeOf, base, check, value };
+  const { bases, slotCount } = placeNodes(firstChild, childCodes, nodeCount);
+  const slots = new Int32Array(nodeCount);
+  for (let node = 1; node < nodeCount; node++) slots[node] = bases[parents[node]] + codes[node];
+  return { codeOf, parents, codes, slots, bases, ends, firstChild, childCodes, nodeCount, slotCount };
 }
 
 /** Numbers the code points by falling frequency, from 1: frequent ones lie together, and low codes pack densely. */
@@ -132,6 +131,7 @@ function placeNodes(firstChild: Uint32Array, childCodes: Int32Array, nodeCount: 
     return i;
   };
   next[0] = 1;
+  let taken = new Uint8Array(next.length);
 
   const bases = new Int32Array(nodeCount);
   let top = 0;
@@ -148,7 +148,12 @@ function placeNodes(firstChild: Uint32Array, childCodes: Int32Array, nodeCount: 
     let slot = free(Math.max(cursor, lead));
     for (;;) {
       while (slot - lead + maxCode + 1 >= next.length) grow();
-      let fits = true;
+      if (taken.length < next.length) {
+        const larger = new Uint8Array(next.length);
+        larger.set(taken);
+        taken = larger;
+      }
+      let fits = taken[slot - lead] === 0;
       for (let i = start + 1; i < end && fits; i++) {
         const at = slot - lead + childCodes[i];
         fits = next[at] === at;
@@ -160,11 +165,12 @@ function placeNodes(firstChild: Uint32Array, childCodes: Int32Array, nodeCount: 
     if (size > 1) cursor = slot;
     const base = slot - lead;
     bases[node] = base;
+    taken[base] = 1;
     for (let i = start; i < end; i++) {
       const at = base + childCodes[i];
       next[at] = at + 1;
       top = Math.max(top, base);
     }
   }
-  return { bases, slots: top + maxCode + 1 };
+  return { bases, slotCount: top + maxCode + 1 };
 }

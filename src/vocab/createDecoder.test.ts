@@ -8,6 +8,7 @@ import { createDecoder } from "./createDecoder.js";
 import { createLibraryEncoder } from "./libraryEncoder.js";
 import { pieceType, readModelFile } from "./modelFile.js";
 import { type ModelFixture, t5Pieces, writeModel } from "./modelFixture.js";
+import { buildPieceTrie } from "./pieceTrie.js";
 import { UnigramEncoder } from "./unigramEncoder.js";
 
 const samplePath = fileURLToPath(new URL("../../vocab/sample.model", import.meta.url));
@@ -15,7 +16,7 @@ const sample = readModelFile(samplePath);
 
 describe("createDecoder", () => {
   const decoder = createDecoder(sample);
-  const encoder = new UnigramEncoder(sample);
+  const encoder = new UnigramEncoder(sample, buildPieceTrie(sample));
 
   it("decodes as SentencePiece does, whatever the ids", async () => {
     const oracle = await createLibraryEncoder(samplePath);

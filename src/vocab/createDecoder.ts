@@ -1,8 +1,9 @@
-import { codePointsOf, replacementCharacter } from "./codePoints.js";
+import { codePointsOf } from "./codePoints.js";
 import type { Decoder } from "./encoder.js";
 import { sentinelsAbove } from "./loadVocabulary.js";
 import { pieceText, pieceType, readModelFile, type SentencePieceModel } from "./modelFile.js";
-import { Normalizer } from "./normalizer.js";
+import { normalizerTables, writeNormalizer } from "./normalizerTables.js";
+import { instantiateUnigram } from "./unigramModule.js";
 
 /** A decoder that can also name single pieces. */
 export interface PieceDecoder extends Decoder {
@@ -98,12 +99,18 @@ function decodedTypes(model: SentencePieceModel): Uint8Array {
 function denormalizerOf(model: SentencePieceModel): ((text: string) => string) | undefined {
   const spec = model.denormalizer;
   if (!spec || spec.precompiledCharsmap.length === 0) return undefined;
-  const normalizer = new Normalizer({ spec, treatWhitespaceAsSuffix: false, userDefined: [], path: model.path });
+  const tables = normalizerTables({ spec, treatWhitespaceAsSuffix: false, userDefined: [], path: model.path });
+  const wasm = instantiateUnigram();
+  wasm.allocateTables(16, 16, 1, tables.charsmap.units.length, tables.charsmap.texts.length, 0);
+  writeNormalizer(wasm, tables);
+  wasm.setUp(tables.flags, 0x20202020, 0, 0, 0, 1);
   return (text) => {
     const bytes = Buffer.from(text);
-    const count = normalizer.normalize(bytes, 0, bytes.length);
+    new Uint8Array(wasm.memory.buffer, wasm.textAt(bytes.length), bytes.length).set(bytes);
+    const count = wasm.normalizeText(bytes.length);
     let result = "";
-    for (let i = 0; i < count; i++) result += String.fromCodePoint(normalizer.output[i] ?? replacementCharacter);
+    for (const codePoint of new Uint32Array(wasm.memory.buffer, wasm.charactersAt(), count))
+      result += String.fromCodePoint(codePoint);
     return result;
   };
 }

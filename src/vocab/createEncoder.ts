@@ -2,6 +2,7 @@ import { type Log, silentLog } from "../base/log.js";
 import type { Encoder } from "./encoder.js";
 import { createLibraryEncoder } from "./libraryEncoder.js";
 import { readModelFile, type SentencePieceModel } from "./modelFile.js";
+import { cachedPieceTrie } from "./trieCache.js";
 import { UnigramEncoder } from "./unigramEncoder.js";
 
 /**
@@ -15,7 +16,7 @@ import { UnigramEncoder } from "./unigramEncoder.js";
 export async function createEncoder(model: string | SentencePieceModel, log: Log = silentLog): Promise<Encoder> {
   const read = typeof model === "string" ? readModelFile(model) : model;
   const { modelType } = read.trainer;
-  if (modelType === "unigram") return new UnigramEncoder(read);
+  if (modelType === "unigram") return new UnigramEncoder(read, await cachedPieceTrie(read));
   log.info(`${read.path}: a ${modelType} model, encoded by sentencepiece-js; the fast encoder is for unigram models`);
   return createLibraryEncoder(read.path);
 }

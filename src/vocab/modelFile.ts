@@ -1,6 +1,8 @@
 import { readFileSync, statSync } from "node:fs";
 import { MswitchError, messageOf } from "../base/errors.js";
 import { readCharsmap } from "./charsmap.js";
+import { codePointAt, utf8Length } from "./codePoints.js";
+import { PieceTexts } from "./pieceTexts.js";
 import { type ProtobufFault, type ProtobufField, readFields } from "./protobuf.js";
 
 /** `sentencepiece_model.proto`, `ModelProto.SentencePiece.Type`. */
@@ -97,7 +99,8 @@ export function parseModel(bytes: Uint8Array, path: string): SentencePieceModel 
     });
   if (bytes.length === 0) throw fault("the file is empty", 0);
 
-  const pieceFields: { start: number; end: number }[] = [];
+  /** Start and end of each piece's message. */
+  const pieceFields: number[] = [];
   let trainer: TrainerSpec | undefined;
   let normalizer: NormalizerSpec | undefined;
   let denormalizer: NormalizerSpec | undefined;
@@ -108,8 +111,8 @@ export function parseModel(bytes: Uint8Array, path: string): SentencePieceModel 
     if (field.number > 5) return;
     expectWireType(field, 2, fault);
     if (field.number === 1) {
-      if (pieceFields.length === maxPieces) throw fault(`more than ${maxPieces} pieces`, field.at);
-      pieceFields.push({ start: field.start, end: field.end });
+      if (pieceFields.length === 2 * maxPieces) throw fault(`more than ${maxPieces} pieces`, field.at);
+      pieceFields.push(field.start, field.end);
     } else if (field.number === 2) trainer = readTrainerSpec(bytes, field, fault);
     else if (field.number === 3) normalizer = readNormalizerSpec(bytes, field, fault);
     else if (field.number === 5) denormalizer = readNormalizerSpec(bytes, field, fault);
@@ -118,13 +121,27 @@ export function parseModel(bytes: Uint8Array, path: string): SentencePieceModel 
   if (!trainer) throw fault("it ends before its trainer_spec", bytes.length);
   if (!normalizer) throw fault("it ends before its normalizer_spec", bytes.length);
 
-  const size = pieceFields.length;
+  const size = pieceFields.length / 2;
   const pieceStarts = new Uint32Array(size);
   const pieceEnds = new Uint32Array(size);
   const scores = new Float32Array(size);
   const types = new Uint8Array(size).fill(pieceType.normal);
   const view = new DataView(bytes.buffer, bytes.byteOffset, bytes.length);
-  pieceFields.forEach(({ start, end }, id) => {
+  for (let id = 0; id < size; id++) {
+    const start = pieceFields[2 * id];
+    const end = pieceFields[2 * id + 1];
+    // As SentencePiece writes it, all but without cost: text of fewer than 128 bytes, score, type unless normal.
+    const text = start + 2;
+    const after = text + bytes[start + 1];
+    const typed = bytes[after + 5] === 0x18 && bytes[after + 6] >= 1 && bytes[after + 6] <= 6 && after + 7 === end;
+    if (bytes[start] === 0x0a && after < text + 128 && bytes[after] === 0x15 && (typed || after + 5 === end)) {
+      pieceStarts[id] = text;
+      pieceEnds[id] = after;
+      scores[id] = view.getFloat32(after + 1, true);
+      if (typed) types[id] = bytes[after + 6];
+      if (!Number.isFinite(scores[id])) throw fault(`piece ${id} has the score ${scores[id]}`, after);
+      continue;
+    }
     pieceStarts[id] = pieceEnds[id] = start;
     readFields(bytes, start, end, fault, (field) => {
       if (field.number === 1) {
@@ -141,7 +158,7 @@ export function parseModel(bytes: Uint8Array, path: string): SentencePieceModel 
         types[id] = field.value;
       }
     });
-  });
+  }
   const columns = { path, bytes, size, pieceStarts, pieceEnds, scores, types };
   return { ...columns, unkId: checkPieces(columns, trainer, fault), trainer, normalizer, denormalizer };
 }
@@ -158,9 +175,8 @@ function checkPieces(
   trainer: TrainerSpec,
   fault: ProtobufFault,
 ): number {
-  const utf8 = new TextDecoder("utf-8", { fatal: true, ignoreBOM: true });
-  const ordinary = new Map<string, number>();
-  const reserved = new Map<string, number>();
+  const texts = new PieceTexts(bytes, pieceStarts, pieceEnds);
+  let ordinary = 0;
   let unkId = -1;
   let bytePieces = 0;
   for (let id = 0; id < size; id++) {
@@ -168,32 +184,39 @@ function checkPieces(
     const length = pieceEnds[id] - at;
     if (length === 0) throw fault(`piece ${id} is empty`, at);
     if (length > maxPieceBytes) throw fault(`piece ${id} has ${length} bytes`, at);
-    let text: string;
-    try {
-      text = utf8.decode(bytes.subarray(at, pieceEnds[id]));
-    } catch {
-      throw fault(`piece ${id} is not UTF-8`, at);
-    }
-    if (text.includes("\0")) throw fault(`piece ${id} holds a NUL`, at);
+    const wrong = faultOfText(bytes, at, pieceEnds[id]);
+    if (wrong) throw fault(`piece ${id} ${wrong}`, at);
     const type = types[id];
-    const names =
-      type === pieceType.normal || type === pieceType.userDefined || type === pieceType.unused ? ordinary : reserved;
-    if (names.has(text)) throw fault(`piece ${id}, ${JSON.stringify(text)}, is piece ${names.get(text)} again`, at);
-    names.set(text, id);
+    const isOrdinary = type === pieceType.normal || type === pieceType.userDefined || type === pieceType.unused;
+    const same = texts.add(id, isOrdinary);
+    const text = (): string => JSON.stringify(Buffer.from(bytes.subarray(at, pieceEnds[id])).toString("utf8"));
+    if (same >= 0) throw fault(`piece ${id}, ${text()}, is piece ${same} again`, at);
+    if (isOrdinary) ordinary++;
     if (type === pieceType.unknown) {
       if (unkId >= 0) throw fault(`piece ${id} is a second unknown piece after ${unkId}`, at);
       unkId = id;
     } else if (type === pieceType.byte) {
       if (!trainer.byteFallback) throw fault(`piece ${id} stands for a byte, but byte_fallback is off`, at);
-      if (!/^<0x[0-9A-F]{2}>$/.test(text)) throw fault(`piece ${id}, ${JSON.stringify(text)}, names no byte`, at);
+      if (!/^"<0x[0-9A-F]{2}>"$/.test(text())) throw fault(`piece ${id}, ${text()}, names no byte`, at);
       bytePieces++;
     }
   }
   if (unkId < 0) throw fault("no piece is the unknown one", bytes.length);
-  if (ordinary.size === 0) throw fault("it holds no ordinary piece", bytes.length);
+  if (ordinary === 0) throw fault("it holds no ordinary piece", bytes.length);
   if (trainer.byteFallback && bytePieces < 256)
     throw fault(`byte_fallback is on with ${bytePieces} of 256 bytes`, bytes.length);
   return unkId;
+}
+
+/** What is wrong with a piece's text. */
+function faultOfText(bytes: Uint8Array, start: number, end: number): string | undefined {
+  for (let at = start; at < end; ) {
+    const codePoint = codePointAt(bytes, at, end);
+    if (codePoint < 0) return "is not UTF-8";
+    if (codePoint === 0) return "holds a NUL";
+    at += utf8Length(codePoint);
+  }
+  return undefined;
 }
 
 function readTrainerSpec(bytes: Uint8Array, message: ProtobufField, fault: ProtobufFault): TrainerSpec {

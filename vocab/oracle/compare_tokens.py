@@ -1,14 +1,16 @@
 """Compares mswitch's token ids, and the text they decode to, with the Python package `sentencepiece`, document by document.
 
     pip install sentencepiece; npm run build
-    python vocab/oracle/compare_tokens.py vocab/sample.model data/sample/*-validation*
-    python vocab/oracle/compare_tokens.py vocab/sample.model --fuzz 6000 data/sample/*-validation*
+    npm run oracle:tokens                                                     # the sample, and 20,000 hostile documents
+    python vocab/oracle/compare_tokens.py MODEL SHARDS_OR_FOLDERS...
+    python vocab/oracle/compare_tokens.py MODEL --fuzz 20000 SHARDS_OR_FOLDERS...
 
-With --fuzz the documents of the shards only give the words that hostile documents are made of. Prints
-`N documents, M differ` and the speed of both encoders in one pass, per second of CPU time; exits with 1 if any document differs.
+With --fuzz the documents of the shards only give the words that hostile documents are made of. Prints `N documents, M differ`;
+exits with 1 if any document differs.
 """
 import argparse
 import array
+import glob
 import gzip
 import json
 import os
@@ -16,7 +18,6 @@ import struct
 import subprocess
 import sys
 import tempfile
-import time
 
 import sentencepiece
 
@@ -40,6 +41,30 @@ def records(path):
             yield file.read(struct.unpack("<I", head)[0])
 
 
+def batches(documents):
+    """Lists of documents, some 30 MB each: the memory needed does not grow with the corpus."""
+    batch, size = [], 0
+    for document in documents:
+        batch.append(document)
+        size += len(document)
+        if size > 30_000_000:
+            yield batch
+            batch, size = [], 0
+    if batch:
+        yield batch
+
+
+def ours_of(model, documents):
+    """Ids and decoded text of each document, by the compiled encoder."""
+    with tempfile.TemporaryDirectory() as folder:
+        source, ids, texts = (os.path.join(folder, name) for name in ("documents", "ids", "texts"))
+        with open(source, "wb") as file:
+            for document in documents:
+                file.write(struct.pack("<I", len(document)) + document)
+        subprocess.run(["node", os.path.join(HERE, "encode_lines.mjs"), model, source, ids, texts], check=True)
+        yield from zip(records(ids), records(texts), strict=True)
+
+
 def main():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("model")
@@ -49,44 +74,40 @@ def main():
     parser.add_argument("--show", type=int, default=3, help="differing documents to print")
     options = parser.parse_args()
 
-    documents = list(documents_of(options.shards))
+    shards = [shard for path in options.shards for shard in (sorted(glob.glob(os.path.join(path, "*.json.gz"))) if os.path.isdir(path) else [path])]
+    documents = documents_of(shards)
     if options.fuzz:
         words = sorted({word for document in documents for word in document.decode().split()})
-        documents = list(fuzz_documents(options.fuzz, words, options.seed))
+        documents = fuzz_documents(options.fuzz, words, options.seed)
 
     processor = sentencepiece.SentencePieceProcessor(model_file=options.model)
-    with tempfile.TemporaryDirectory() as folder:
-        source, ids, texts = (os.path.join(folder, name) for name in ("documents", "ids", "texts"))
-        with open(source, "wb") as file:
-            for document in documents:
-                file.write(struct.pack("<I", len(document)) + document)
-        node = ["node", os.path.join(HERE, "encode_lines.mjs"), options.model, source, ids, texts]
-        report = json.loads(subprocess.run(node, stdout=subprocess.PIPE, check=True).stdout)
+    size = ids_differ = texts_differ = compared = tokens = 0
+    for batch in batches(documents):
+        for at in range(0, len(batch), 1000):
+            part = batch[at : at + 1000]
+            if at == 0:
+                ours_in_batch = ours_of(options.model, batch)
+            expected = processor.encode(part, out_type=int)
+            for document, theirs, (our_ids, our_text) in zip(part, expected, ours_in_batch):
+                ours = array.array("I", our_ids).tolist()
+                compared += 1
+                size += len(document)
+                tokens += len(theirs)
+                if ours != theirs:
+                    ids_differ += 1
+                    if ids_differ <= options.show:
+                        at_id = next((i for i, (a, b) in enumerate(zip(ours, theirs)) if a != b), min(len(ours), len(theirs)))
+                        show = slice(at_id, at_id + 8)
+                        print(f"{document[:200]!r}\n  first at token {at_id}: ours {ours[show]}, theirs {theirs[show]}")
+                elif our_text.decode() != processor.decode(theirs):
+                    texts_differ += 1
+                    if texts_differ <= options.show:
+                        print(f"{document[:200]!r}\n  decoded: ours {our_text.decode()[:200]!r}\n  theirs {processor.decode(theirs)[:200]!r}")
 
-        started = time.process_time()
-        expected = [processor.encode(document, out_type=int) for document in documents]
-        seconds = time.process_time() - started
-        ids_differ = texts_differ = compared = tokens = 0
-        for document, theirs, our_ids, our_text in zip(documents, expected, records(ids), records(texts), strict=True):
-            ours = array.array("I", our_ids).tolist()
-            compared += 1
-            tokens += len(theirs)
-            if ours != theirs:
-                ids_differ += 1
-                if ids_differ <= options.show:
-                    at = next((i for i, (a, b) in enumerate(zip(ours, theirs)) if a != b), min(len(ours), len(theirs)))
-                    print(f"{document[:200]!r}\n  first at token {at}: ours {ours[at : at + 8]}, theirs {theirs[at : at + 8]}")
-            elif our_text.decode() != processor.decode(theirs):
-                texts_differ += 1
-                if texts_differ <= options.show:
-                    print(f"{document[:200]!r}\n  decoded: ours {our_text.decode()[:200]!r}\n  theirs {processor.decode(theirs)[:200]!r}")
-
-    megabytes = report["bytes"] / 1e6
-    print(f"{compared} documents, {ids_differ} differ" + (f", {texts_differ} decode differently" if texts_differ else ""))
+    kind = "hostile documents" if options.fuzz else "documents"
     print(
-        f"{megabytes:.1f} MB, {tokens} tokens; mswitch {megabytes / report['encodeSeconds']:.1f} MB/s (model loaded in"
-        f" {report['loadSeconds']:.2f} s), sentencepiece {sentencepiece.__version__} {megabytes / seconds:.1f} MB/s:"
-        f" {seconds / report['encodeSeconds']:.1f} times"
+        f"{options.model}: {compared} {kind}, {ids_differ} differ, {texts_differ} decode differently"
+        f" ({size / 1e6:.1f} MB, {tokens} tokens, sentencepiece {sentencepiece.__version__})"
     )
     return 1 if ids_differ or texts_differ else 0
 

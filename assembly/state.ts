@@ -1,0 +1,177 @@
+/** What the host fills in once per model (`setUp`), and the buffers that grow with the text. Pointers are into linear memory. */
+
+/**
+ * By code point, 32 bits: its dense code times 16 (0 where no piece holds it), and in the low two bits whether the normalizer may
+ * copy it: `copyAlways`, `copyUnlessMark`, `copyNever`.
+ */
+export let codePoints: usize = 0;
+export const copyUnlessMark: u32 = 1;
+export const copyNever: u32 = 2;
+export const kindMask: u32 = 3;
+
+/** The automaton of pieces, as `PieceTrie` in `src/vocab/pieceTrie.ts` describes it. */
+export let units: usize = 0;
+export let blocks: usize = 0;
+export let fails: usize = 0;
+/** In a state's `nextBase`. */
+export const leafMark: u32 = 1;
+export const chainMark: u32 = 2;
+export const baseMask: u32 = ~15;
+/** What an id that was written adds to the score of the document, as f64, by id. */
+export let scores: usize = 0;
+/** Ids of the 256 byte pieces. */
+export let byteIds: usize = 0;
+
+/** Compiled normalization rules: the units of Darts-clone, how many, and the NUL-terminated replacements. */
+export let charsmap: usize = 0;
+export let charsmapUnits: u32 = 0;
+export let replacements: usize = 0;
+
+/** User-defined pieces: 257 starts by first byte, then `{ length u32, bytes }` padded to 4, longest first; 0 where there are none. */
+export let userDefined: usize = 0;
+
+export let unkScore: f32 = 0;
+export let unkId: u32 = 0;
+/** The largest magnitude among all scores. */
+export let largestScore: f64 = 0;
+/** Code points of the longest piece. */
+export let longestPiece: i32 = 1;
+
+export let splits: bool = false;
+export let byteFallback: bool = false;
+/** Candidates are compared in double, as SentencePiece did before 0.2.1, and scores are never rebased. */
+export let comparesDoubles: bool = false;
+export let removeExtraWhitespaces: bool = false;
+export let dummyPrefix: bool = false;
+export let dummySuffix: bool = false;
+/** The code point that a space is written as. */
+export let writtenSpace: u32 = 0x20;
+/** Four separators, one of them perhaps twice: where a text may be cut before it is normalized. */
+export let separators: u32 = 0x20202020;
+
+/** Bits of `flags` in `setUp`. */
+const flagSplits: u32 = 1;
+const flagByteFallback: u32 = 2;
+const flagDoubles: u32 = 4;
+const flagRemoveSpaces: u32 = 8;
+const flagPrefix: u32 = 16;
+const flagSuffix: u32 = 32;
+const flagEscape: u32 = 64;
+
+/** Makes room for a model's tables; the host then fills them at the pointers the getters give. */
+export function allocateTables(
+  unitBytes: u32,
+  blockBytes: u32,
+  idCount: u32,
+  charsmapLength: u32,
+  replacementBytes: u32,
+  userDefinedBytes: u32,
+): void {
+  codePoints = heap.alloc(4 * 0x110000);
+  // New memory is not all zeros: the allocator has marks of its own in it.
+  memory.fill(codePoints, 0, 4 * 0x110000);
+  units = heap.alloc(unitBytes);
+  fails = heap.alloc(unitBytes >> 2);
+  blocks = heap.alloc(blockBytes);
+  scores = heap.alloc(8 * idCount);
+  byteIds = heap.alloc(1024);
+  charsmapUnits = charsmapLength;
+  charsmap = heap.alloc(4 * charsmapLength + 16);
+  replacements = heap.alloc(replacementBytes + 16);
+  userDefined = userDefinedBytes > 0 ? heap.alloc(userDefinedBytes) : 0;
+}
+
+export function setUp(flags: u32, cuts: u32, unk: u32, scoreOfUnk: f32, magnitude: f64, longest: i32): void {
+  splits = (flags & flagSplits) !== 0;
+  byteFallback = (flags & flagByteFallback) !== 0;
+  comparesDoubles = (flags & flagDoubles) !== 0;
+  removeExtraWhitespaces = (flags & flagRemoveSpaces) !== 0;
+  dummyPrefix = (flags & flagPrefix) !== 0;
+  dummySuffix = (flags & flagSuffix) !== 0;
+  writtenSpace = (flags & flagEscape) !== 0 ? 0x2581 : 0x20;
+  separators = cuts;
+  unkId = unk;
+  unkScore = scoreOfUnk;
+  largestScore = magnitude;
+  longestPiece = longest;
+}
+
+export function codePointsAt(): usize {
+  return codePoints;
+}
+export function unitsAt(): usize {
+  return units;
+}
+export function failsAt(): usize {
+  return fails;
+}
+export function blocksAt(): usize {
+  return blocks;
+}
+export function scoresAt(): usize {
+  return scores;
+}
+export function byteIdsAt(): usize {
+  return byteIds;
+}
+export function charsmapAt(): usize {
+  return charsmap;
+}
+export function replacementsAt(): usize {
+  return replacements;
+}
+export function userDefinedAt(): usize {
+  return userDefined;
+}
+
+/** Of the normalized text: its code points, and their dense codes times 16. */
+export let characters: usize = 0;
+export let codes: usize = 0;
+/** Of each position between them: the best score up to it as f32, and of the piece that it ends with the block and the length. */
+export let best: usize = 0;
+export let from: usize = 0;
+/** By how much the second best candidate for the position is worse, as f32. */
+export let gaps: usize = 0;
+let capacity: u32 = 0;
+/** Vectors of scores are read from some positions before the first. What stands there is added to -Infinity. */
+const before: u32 = 32;
+
+/** Makes room for a normalized text of `needed` code points and keeps what is there of it. */
+export function reservePositions(needed: u32): void {
+  if (needed <= capacity) return;
+  capacity = max<u32>(4096, needed + (needed >> 1));
+  const bytes = 4 * capacity + 16;
+  if (characters) {
+    characters = heap.realloc(characters, bytes);
+    codes = heap.realloc(codes, bytes);
+    heap.free(best - before);
+    heap.free(from);
+    heap.free(gaps);
+  } else {
+    characters = heap.alloc(bytes);
+    codes = heap.alloc(bytes);
+  }
+  best = heap.alloc(bytes + before) + before;
+  memory.fill(best - before, 0, before);
+  from = heap.alloc(2 * bytes);
+  gaps = heap.alloc(bytes);
+}
+
+/** Ids written so far stand from `output`; the next one goes to `outputEnd`. */
+export let output: usize = 0;
+export let outputEnd: usize = 0;
+export let outputLimit: usize = 0;
+
+export function setOutputEnd(end: usize): void {
+  outputEnd = end;
+}
+
+/** Makes room for `more` ids and for 128 bytes that a copy of whole vectors may write beyond them. */
+export function reserveOutput(more: u32): void {
+  if (outputEnd + 4 * more + 128 <= outputLimit) return;
+  const used = outputEnd - output;
+  const bytes: usize = 2 * (used + 4 * <usize>more) + 65536;
+  output = output ? heap.realloc(output, bytes) : heap.alloc(bytes);
+  outputEnd = output + used;
+  outputLimit = output + bytes;
+}

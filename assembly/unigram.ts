@@ -1,0 +1,402 @@
+/**
+ * The exact encoder for unigram models: bytes in, ids out. Compiled to WebAssembly; `src/vocab/unigramEncoder.ts` is its host.
+ *
+ * Where the model allows it text is cut at raw spaces first, and the ids of a word are remembered. A word's segmentation depends on
+ * what stands before it only through float32 rounding of the accumulated score: `scoreLimit` says up to which score it does not,
+ * and beyond it the word is segmented anew from the true score. The true score is not kept: an upper bound of its magnitude is, and
+ * where that is not enough, the score is added up from the ids written since it was last known.
+ */
+import { normalize } from "./normalize";
+import * as s from "./state";
+import * as v from "./viterbi";
+import * as cache from "./wordCache";
+
+export {
+  allocateTables,
+  blocksAt,
+  byteIdsAt,
+  charsmapAt,
+  codePointsAt,
+  failsAt,
+  replacementsAt,
+  scoresAt,
+  setUp,
+  unitsAt,
+  userDefinedAt,
+} from "./state";
+
+/** Zeros or spaces behind a text, which whole vectors may be read from. */
+const padding: usize = 64;
+/** More than the float32 rounding of one addition to a score below 100,000. */
+const roundingPerId: f64 = 0.0079;
+
+let text: usize = 0;
+let textRoom: usize = 0;
+
+/** At least the magnitude of the score so far. */
+let bound: f64 = 0;
+/** The true score after the first `knownAt` bytes of the output. */
+let knownScore: f32 = 0;
+let knownAt: usize = 0;
+
+/** Where the host puts a text of `length` bytes. */
+export function textAt(length: usize): usize {
+  if (length + padding > textRoom) {
+    if (text) heap.free(text);
+    textRoom = length + (length >> 2) + 65536;
+    text = heap.alloc(textRoom);
+  }
+  return text;
+}
+
+export function idsAt(): usize {
+  return s.output;
+}
+
+export function charactersAt(): usize {
+  return s.characters;
+}
+
+/** Normalizes the text alone. Returns the number of code points at `charactersAt`. */
+export function normalizeText(length: usize): u32 {
+  return normalize(text, text + length);
+}
+
+/** Encodes the text of `length` bytes at `textAt`. Returns the number of ids at `idsAt`. */
+export function encode(length: usize): u32 {
+  if (cache.shortEntries === 0) cache.allocateCache();
+  s.setOutputEnd(s.output);
+  s.reserveOutput(1024);
+  // Ends the last word.
+  memory.fill(text + length, 0x20, padding);
+  if (s.splits && !holdsSpaceSymbol(length)) {
+    encodeWords(length);
+  } else {
+    const count = normalize(text, text + length);
+    v.segment(count, 0);
+    writePath(count);
+  }
+  if (!s.byteFallback) mergeUnknown();
+  return <u32>((s.outputEnd - s.output) >> 2);
+}
+
+/** Whether a literal U+2581 (E2 96 81) stands in the text. */
+function holdsSpaceSymbol(length: usize): bool {
+  const a = i8x16.splat(<i8>0xe2);
+  const b = i8x16.splat(<i8>0x96);
+  const c = i8x16.splat(<i8>0x81);
+  const end = text + length;
+  for (let p = text; p < end; p += 16) {
+    const first = i8x16.eq(v128.load(p), a);
+    if (v128.any_true(first)) {
+      const second = v128.and(i8x16.eq(v128.load(p, 1), b), i8x16.eq(v128.load(p, 2), c));
+      if (v128.any_true(v128.and(first, second))) return true;
+    }
+  }
+  return false;
+}
+
+/**
+ * Words found but not yet looked up, 32 bytes each: `{ key 16 (of a short one), start u32, bytes u32, entry u32 }`. Looking for the
+ * next words first brings their entries into the processor's cache together, one wait for many.
+ */
+const waiting: usize = memory.data(64 * 32, 16);
+const waitingEnd: usize = waiting + 64 * 32;
+/** Written so that reading an entry ahead of its use is not thought useless. */
+let touched: u32 = 0;
+
+function encodeWords(length: usize): void {
+  const end = text + length;
+  bound = 0;
+  knownScore = 0;
+  knownAt = 0;
+  let p = text;
+  while (p < end) {
+    p = findWords(p, end);
+    encodeWaiting();
+  }
+}
+
+/** The last of the words that wait. */
+let lastWaiting: usize = 0;
+
+/** Fills `waiting` from `p` on. Returns where it came to. */
+function findWords(p: usize, end: usize): usize {
+  const cuts = s.separators;
+  const cut0 = i8x16.splat(<i8>cuts);
+  const cut1 = i8x16.splat(<i8>(cuts >> 8));
+  const cut2 = i8x16.splat(<i8>(cuts >> 16));
+  const cut3 = i8x16.splat(<i8>(cuts >> 24));
+  let word = waiting;
+  let touches: u32 = 0;
+  while (p < end && word < waitingEnd) {
+    const bytes = v128.load(p);
+    const isCut = v128.or(
+      v128.or(i8x16.eq(bytes, cut0), i8x16.eq(bytes, cut1)),
+      v128.or(i8x16.eq(bytes, cut2), i8x16.eq(bytes, cut3)),
+    );
+    const size = <u32>ctz(i8x16.bitmask(isCut) | 0x10000);
+    if (size === 0) {
+      p++;
+      continue;
+    }
+    store<u32>(word, <u32>p, 16);
+    if (size < 16) {
+      const key = cache.shortKey(bytes, size);
+      const entry = cache.shortEntry(key);
+      touches ^= load<u32>(entry, 16);
+      v128.store(word, key);
+      store<u32>(word, size, 20);
+      store<u32>(word, <u32>entry, 24);
+      p += size + 1;
+    } else {
+      let stop = p + 16;
+      for (;;) {
+        const more = v128.load(stop);
+        const cutsHere = i8x16.bitmask(
+          v128.or(
+            v128.or(i8x16.eq(more, cut0), i8x16.eq(more, cut1)),
+            v128.or(i8x16.eq(more, cut2), i8x16.eq(more, cut3)),
+          ),
+        );
+        if (cutsHere !== 0) {
+          stop += ctz(cutsHere);
+          break;
+        }
+        stop += 16;
+      }
+      const long = <u32>(stop - p);
+      store<u32>(word, long, 20);
+      if (long <= cache.maxCachedBytes) {
+        const second = cache.masked(v128.load(p, 16), long - 16);
+        const third = cache.masked(v128.load(p, 32), long - 32);
+        const entry = cache.longEntry(bytes, second, third, long);
+        touches ^= load<u32>(entry) ^ load<u32>(entry, 64);
+        store<u32>(word, <u32>entry, 24);
+      }
+      p = stop + 1;
+    }
+    word += 32;
+  }
+  touched = touches;
+  lastWaiting = word;
+  return p;
+}
+
+/** Writes the ids of the words that wait. */
+function encodeWaiting(): void {
+  let out = s.outputEnd;
+  let magnitude = bound;
+  for (let word = waiting; word < lastWaiting; word += 32) {
+    const size = load<u32>(word, 20);
+    const entry = <usize>load<u32>(word, 24);
+    if (out + 256 > s.outputLimit) {
+      s.setOutputEnd(out);
+      s.reserveOutput(256);
+      out = s.outputEnd;
+    }
+    if (size < 16) {
+      const known = i8x16.all_true(i8x16.eq(v128.load(word), v128.load(entry)));
+      if (known && magnitude < <f64>load<f32>(entry, 16)) {
+        v128.store(out, v128.load(entry, 24));
+        v128.store(out, v128.load(entry, 40), 16);
+        store<u64>(out, load<u64>(entry, 56), 32);
+        out += <usize>((load<u32>(entry, 16) & 15) << 2);
+        magnitude += <f64>load<f32>(entry, 20);
+        continue;
+      }
+      s.setOutputEnd(out);
+      bound = magnitude;
+      encodeShort(word, known);
+    } else if (size <= cache.maxCachedBytes) {
+      const p = <usize>load<u32>(word, 16);
+      const known = cache.isLong(entry, p, size);
+      if (known && magnitude < <f64>load<f32>(entry, 48)) {
+        v128.store(out, v128.load(entry, 60));
+        v128.store(out, v128.load(entry, 76), 16);
+        v128.store(out, v128.load(entry, 92), 32);
+        v128.store(out, v128.load(entry, 108), 48);
+        store<u32>(out, load<u32>(entry, 124), 64);
+        out += <usize>((load<u32>(entry, 56) >> 8) << 2);
+        magnitude += <f64>load<f32>(entry, 52);
+        continue;
+      }
+      s.setOutputEnd(out);
+      bound = magnitude;
+      encodeLong(word, known);
+    } else {
+      const p = <usize>load<u32>(word, 16);
+      s.setOutputEnd(out);
+      bound = magnitude;
+      encodeNew(p, p + size);
+      finishNew();
+    }
+    out = s.outputEnd;
+    magnitude = bound;
+  }
+  s.setOutputEnd(out);
+  bound = magnitude;
+}
+
+/** Encodes a short word that is not in its entry, or not for this score; a new one is put there. */
+function encodeShort(word: usize, known: bool): void {
+  const p = <usize>load<u32>(word, 16);
+  const entry = <usize>load<u32>(word, 24);
+  const end = p + load<u32>(word, 20);
+  if (known) {
+    encodeTrue(normalize(p, end));
+    return;
+  }
+  encodeNew(p, end);
+  if (wordIds <= cache.maxShortIds) {
+    v128.store(entry, v128.load(word));
+    store<u32>(entry, (reinterpret<u32>(wordLimit) & ~15) | wordIds, 16);
+    store<f32>(entry, wordCost, 20);
+    v128.store(entry, v128.load(wordStart), 24);
+    v128.store(entry, v128.load(wordStart, 16), 40);
+    store<u64>(entry, load<u64>(wordStart, 32), 56);
+  }
+  finishNew();
+}
+
+/** `encodeShort` for a word of 16 bytes or more. */
+function encodeLong(word: usize, known: bool): void {
+  const p = <usize>load<u32>(word, 16);
+  const size = load<u32>(word, 20);
+  const entry = <usize>load<u32>(word, 24);
+  if (known) {
+    encodeTrue(normalize(p, p + size));
+    return;
+  }
+  encodeNew(p, p + size);
+  if (wordIds <= cache.maxLongIds) {
+    v128.store(entry, v128.load(p));
+    v128.store(entry, cache.masked(v128.load(p, 16), size - 16), 16);
+    v128.store(entry, cache.masked(v128.load(p, 32), size - 32), 32);
+    store<f32>(entry, wordLimit, 48);
+    store<f32>(entry, wordCost, 52);
+    store<u32>(entry, size | (wordIds << 8), 56);
+    v128.store(entry, v128.load(wordStart), 60);
+    v128.store(entry, v128.load(wordStart, 16), 76);
+    v128.store(entry, v128.load(wordStart, 32), 92);
+    v128.store(entry, v128.load(wordStart, 48), 108);
+    store<u32>(entry, load<u32>(wordStart, 64), 124);
+  }
+  finishNew();
+}
+
+/** The ids of the last new word: where, how many, by how much they can raise the score's magnitude, up to which score they hold. */
+let wordStart: usize = 0;
+let wordIds: u32 = 0;
+let wordCost: f32 = 0;
+let wordLimit: f32 = 0;
+/** Its normalized length. */
+let wordLength: u32 = 0;
+
+/** Encodes a word that is not in the cache as if nothing stood before it. `finishNew` must follow. */
+function encodeNew(start: usize, end: usize): void {
+  wordLength = normalize(start, end);
+  v.pull(wordLength, 0);
+  const offset = s.outputEnd - s.output;
+  const limit = v.scoreLimit(wordLength, writePath(wordLength));
+  // A hundred-thousandth less covers its rounding to float32 and the bits that an entry takes from it.
+  wordLimit = limit > 0 ? <f32>(limit * (1 - 2 ** -18)) : <f32>-1;
+  wordStart = s.output + offset;
+  wordIds = <u32>((s.outputEnd - wordStart) >> 2);
+  wordCost = <f32>((abs(v.endScore) + roundingPerId * <f64>(wordIds + 1)) * 1.000001);
+}
+
+/** Takes the ids of the new word back where they do not hold for the score before it, and encodes it from that. */
+function finishNew(): void {
+  if (bound < <f64>wordLimit) {
+    bound += <f64>wordCost;
+    return;
+  }
+  s.setOutputEnd(wordStart);
+  encodeTrue(wordLength);
+}
+
+/** Segments what has been normalized from the true score before it, and writes the ids. */
+function encodeTrue(length: u32): void {
+  let score = knownScore;
+  for (let p = s.output + knownAt; p < s.outputEnd; p += 4) {
+    score = <f32>(<f64>score + load<f64>(s.scores + 8 * load<u32>(p)));
+  }
+  v.segment(length, score);
+  writePath(length);
+  knownScore = <f32>v.endScore;
+  knownAt = s.outputEnd - s.output;
+  bound = abs(v.endScore);
+}
+
+/** Copies `count` ids in whole vectors, from a place that is the same or later where the two overlap. */
+function copyIds(to: usize, source: usize, count: u32): void {
+  const end = to + 4 * count;
+  while (to < end) {
+    v128.store(to, v128.load(source));
+    to += 16;
+    source += 16;
+  }
+}
+
+/**
+ * Follows the best path back from its end and writes its ids in order, an unknown character as bytes where the model does so. Returns
+ * the smallest of its gaps.
+ */
+function writePath(length: u32): f32 {
+  let gap: f32 = Infinity;
+  const most = s.byteFallback ? 4 * length : length;
+  s.reserveOutput(most);
+  const end = s.outputEnd + 4 * most;
+  let p = end;
+  for (let at = length; at > 0; ) {
+    const taken = load<u32>(s.from + 8 * at, 4);
+    let block = s.blocks + load<u32>(s.from + 8 * at);
+    while (load<u32>(block, 4) !== taken) block = s.blocks + load<u32>(block, 8);
+    const id = load<u32>(block);
+    gap = min(gap, load<f32>(s.gaps + 4 * at));
+    at -= min(at, taken);
+    if (id !== v.unknown) {
+      p -= 4;
+      store<u32>(p, id);
+    } else {
+      p = writeUnknown(p, load<u32>(s.characters + 4 * at));
+    }
+  }
+  const count = <u32>((end - p) >> 2);
+  copyIds(s.outputEnd, p, count);
+  s.setOutputEnd(s.outputEnd + 4 * count);
+  return gap;
+}
+
+/** Writes the ids of an unknown character before `p`, last byte first. Returns where they start. */
+function writeUnknown(p: usize, codePoint: u32): usize {
+  if (!s.byteFallback) {
+    store<u32>(p - 4, s.unkId);
+    return p - 4;
+  }
+  let left = codePoint < 0x80 ? 1 : codePoint < 0x800 ? 2 : codePoint < 0x10000 ? 3 : 4;
+  const lead: u32 = left === 1 ? 0 : left === 2 ? 0xc0 : left === 3 ? 0xe0 : 0xf0;
+  let rest = codePoint;
+  for (; left > 1; left--) {
+    p -= 4;
+    store<u32>(p, load<u32>(s.byteIds + 4 * (0x80 | (rest & 0x3f))));
+    rest >>= 6;
+  }
+  p -= 4;
+  store<u32>(p, load<u32>(s.byteIds + 4 * (lead | rest)));
+  return p;
+}
+
+/** SentencePiece writes a run of unknown characters as one unknown piece. */
+function mergeUnknown(): void {
+  const unk = s.unkId;
+  let to = s.output;
+  for (let p = s.output; p < s.outputEnd; p += 4) {
+    const id = load<u32>(p);
+    if (id === unk && to > s.output && load<u32>(to - 4) === unk) continue;
+    store<u32>(to, id);
+    to += 4;
+  }
+  s.setOutputEnd(to);
+}

@@ -1,0 +1,86 @@
+/**
+ * Remembers the ids of raw words, in two tiers: words of 1 to 15 bytes in entries of one cache line, words of 16 to 48 bytes in
+ * entries of two. Each word has one place; a newer word takes it over. What is found never depends on what was kept, only the
+ * time does.
+ *
+ * Short entry, 64 bytes:  { key 16, limit f32, cost f32, ids 10 x u32 }
+ * Long entry,  128 bytes: { key 48, limit f32, cost f32, length + 256 * count u32, ids 17 x u32 }
+ *
+ * The key of a short word is its bytes, zeros, and its length as the 16th byte. `limit`: the ids hold while the score before the
+ * word is nearer to 0 than this. A short entry keeps the number of ids in the low four bits of its limit. `cost`: by how much the word can raise the score's magnitude.
+ */
+const shortBits: u32 = 18;
+const longBits: u32 = 16;
+/** Odd multipliers that spread bits upwards. */
+const mixA: u64 = ((<u64>0x9e3779b9) << 32) | 0x7f4a7c15;
+const mixB: u64 = ((<u64>0xd6e8feb8) << 32) | 0x6659fd93;
+export const maxShortIds: u32 = 10;
+export const maxLongIds: u32 = 17;
+export const maxCachedBytes: u32 = 48;
+
+export let shortEntries: usize = 0;
+export let longEntries: usize = 0;
+
+/** At `16 * length`: ones in the first `length` bytes. */
+const masks: usize = memory.data(17 * 16, 16);
+/** At `16 * length`: `length` as the 16th byte. */
+const lengths: usize = memory.data(17 * 16, 16);
+
+/** Memory that nothing was in before, so all zeros, and of which only what is used is ever made. */
+function newPages(bytes: u32): usize {
+  const pages = memory.grow(bytes >> 16);
+  if (pages < 0) abort();
+  return (<usize>pages) << 16;
+}
+
+export function allocateCache(): void {
+  shortEntries = newPages(64 << shortBits);
+  longEntries = newPages(128 << longBits);
+  for (let length: usize = 0; length <= 16; length++) {
+    memory.fill(masks + 16 * length, 0xff, length);
+    store<u8>(lengths + 16 * length + 15, <u8>length);
+  }
+}
+
+export function shortKey(bytes: v128, length: u32): v128 {
+  return v128.or(v128.and(bytes, v128.load(masks + 16 * length)), v128.load(lengths + 16 * length));
+}
+
+/** The first `length` bytes of 16, zeros after them; all 16 where there are more. */
+export function masked(bytes: v128, length: i32): v128 {
+  return v128.and(bytes, v128.load(masks + 16 * max<i32>(0, min<i32>(16, length))));
+}
+
+export function shortEntry(key: v128): usize {
+  const low = i64x2.extract_lane(key, 0);
+  const high = i64x2.extract_lane(key, 1);
+  let hash = low ^ (high * mixA);
+  hash ^= hash >>> 32;
+  hash *= mixB;
+  return shortEntries + ((<usize>(hash >>> (64 - shortBits))) << 6);
+}
+
+export function longEntry(a: v128, b: v128, c: v128, length: u32): usize {
+  let hash = (i64x2.extract_lane(a, 0) ^ <u64>length) * mixA;
+  hash = (hash ^ (hash >>> 29) ^ i64x2.extract_lane(a, 1)) * mixB;
+  hash = (hash ^ (hash >>> 29) ^ i64x2.extract_lane(b, 0)) * mixA;
+  hash = (hash ^ (hash >>> 29) ^ i64x2.extract_lane(b, 1)) * mixB;
+  hash = (hash ^ (hash >>> 29) ^ i64x2.extract_lane(c, 0)) * mixA;
+  hash = (hash ^ (hash >>> 29) ^ i64x2.extract_lane(c, 1)) * mixB;
+  hash ^= hash >>> 32;
+  hash *= mixA;
+  return longEntries + ((<usize>(hash >>> (64 - longBits))) << 7);
+}
+
+/** Whether the entry holds the word of `length` bytes, 16 to 48, at `p`. */
+export function isLong(entry: usize, p: usize, length: u32): bool {
+  if ((load<u32>(entry, 56) & 0xff) !== length) return false;
+  const second = masked(v128.load(p, 16), length - 16);
+  const third = masked(v128.load(p, 32), length - 32);
+  return i8x16.all_true(
+    v128.and(
+      i8x16.eq(v128.load(p), v128.load(entry)),
+      v128.and(i8x16.eq(second, v128.load(entry, 16)), i8x16.eq(third, v128.load(entry, 32))),
+    ),
+  );
+}

@@ -1,0 +1,28 @@
+import { createDecoder } from "./createDecoder.js";
+import { createEncoder } from "./createEncoder.js";
+import { readModelFile } from "./modelFile.js";
+
+/** A SentencePiece model at work. One instance per thread: it keeps buffers and caches. */
+export interface Tokenizer {
+  /** Ids of one document, exactly SentencePiece's; UTF-8 bytes are encoded without a detour through a string. */
+  encode(text: string | Uint8Array): Uint32Array;
+  /** Ids of many documents, each in an array of its own. */
+  encodeBatch(texts: Iterable<string | Uint8Array>): Uint32Array[];
+  /** The text of ids. Throws RangeError on an id that is neither a piece nor a sentinel. */
+  decode(ids: Iterable<number>): string;
+}
+
+/**
+ * Opens a SentencePiece `.model` file: `import { openTokenizer } from "mswitch/vocab"`.
+ *
+ * @throws MswitchError where the file is no whole model
+ */
+export async function openTokenizer(path: string): Promise<Tokenizer> {
+  const model = readModelFile(path);
+  const encoder = await createEncoder(model);
+  const decoder = createDecoder(model);
+  // The encoder's result is a view that its next call overwrites.
+  const encode = (text: string | Uint8Array): Uint32Array =>
+    encoder.encode(typeof text === "string" ? Buffer.from(text) : text).slice();
+  return { encode, encodeBatch: (texts) => Array.from(texts, encode), decode: (ids) => decoder.decode(ids) };
+}

@@ -1,0 +1,26 @@
+// Every id against the Python package `sentencepiece`: all documents of a corpus, and hostile ones made of its words.
+// usage: npm run oracle:tokens [-- --model FILE]... [--corpus DIR] [--fuzz N]   (after npm run build; a Python with sentencepiece
+// 0.2.2 in MSWITCH_PYTHON). By default the shipped vocabulary and sample, and 20,000 hostile documents. Exits with 1 if any differs.
+import { spawnSync } from "node:child_process";
+import { join } from "node:path";
+import { fileURLToPath } from "node:url";
+import { parseArgs } from "node:util";
+
+const root = fileURLToPath(new URL("../..", import.meta.url));
+const { values } = parseArgs({
+  options: {
+    model: { type: "string", multiple: true, default: [join(root, "vocab/sample.model")] },
+    corpus: { type: "string", default: join(root, "data/sample") },
+    fuzz: { type: "string", default: "20000" },
+  },
+});
+const python = process.env.MSWITCH_PYTHON ?? "python3";
+const compare = join(root, "vocab/oracle/compare_tokens.py");
+let failed = false;
+for (const model of values.model) {
+  for (const kind of [[], ["--fuzz", values.fuzz]]) {
+    const { status } = spawnSync(python, [compare, model, ...kind, values.corpus], { stdio: "inherit" });
+    if (status !== 0) failed = true;
+  }
+}
+process.exit(failed ? 1 : 0);
