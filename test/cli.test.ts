@@ -35,6 +35,7 @@ test("every command of the design is there", () => {
   const ids = commands.map(({ id }) => id.replaceAll(":", " ")).sort();
   expect(ids).toEqual(
     [
+      "dataset inspect",
       "dataset verify",
       "demo",
       "doctor",
