@@ -69,8 +69,8 @@ export function printResults({ values, rounds, sets, sides, plan, results, missi
     return;
   }
   for (const { name, shards, documents, bytes, every } of Object.values(sets)) {
-    const which = name === "all" ? "all shards" : `every ${every}th shard`;
-    console.log(`${name}: ${which}, ${shards}, with ${documents} documents and ${(bytes / 1e6).toFixed(1)} MB of text`);
+    const which = { all: "all shards", sample: `every ${every}th shard`, smallest: "the smallest shard alone" }[name];
+    console.log(`${name}: ${which}, ${shards}, with ${documents} documents and ${(bytes / 1e6).toFixed(2)} MB of text`);
   }
   console.log(
     `medians of ${rounds} rounds, all sides in turn; MB of text; times: ours against it (CPU on one core, clock on two)\n`,
@@ -78,7 +78,7 @@ export function printResults({ values, rounds, sets, sides, plan, results, missi
   console.log(
     `${"".padEnd(20)} ${"set".padEnd(7)}${"cores".padEnd(7)}${"MB/CPU s".padStart(9)} ${"(range)".padStart(17)}${"MB/s".padStart(8)}${"times".padStart(8)}  tokens`,
   );
-  for (const one of rows) {
+  for (const one of rows.filter(({ set }) => set !== "smallest")) {
     const range = `(${one.low.toFixed(1)} to ${one.high.toFixed(1)})`;
     const ratio = one.oursIsFaster === null ? "" : one.oursIsFaster.toFixed(2);
     const tokens = `${one.tokens}${one.sameTokens ? "" : " (not ours)"}`;
@@ -90,6 +90,9 @@ export function printResults({ values, rounds, sets, sides, plan, results, missi
   console.log("");
   for (const [side, factor] of Object.entries(scaling))
     console.log(`${side}: ${factor.toFixed(2)} times as fast on two cores as on one`);
+  for (const { side, cpu, wall } of rows.filter(({ set }) => set === "smallest")) {
+    console.log(`${side}: ${cpu.toFixed(2)} CPU s, ${wall.toFixed(2)} s with hardly any work (start, loading, end)`);
+  }
   if (stages) {
     const shares = Object.entries(stages).map(([stage, share]) => `${stage} ${(100 * share).toFixed(0)} %`);
     console.log(`stages of mswitch preprocess, one worker: ${shares.join(", ")}`);
