@@ -1,13 +1,17 @@
 import { mkdtemp, readFile, rm } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
+import { pathToFileURL } from "node:url";
+import { chromium } from "playwright-core";
 import { afterAll, beforeAll, expect, test } from "vitest";
 import { inspectDataset } from "../src/dataset/inspectDataset.js";
 import type { InspectReport } from "../src/dataset/inspectReport.js";
 import { datasetHtml } from "../src/report/datasetHtml.js";
+import { writeDatasetPage } from "../src/report/writeDatasetPage.js";
 import { createDecoder } from "../src/vocab/createDecoder.js";
 import { createEncoder } from "../src/vocab/createEncoder.js";
 import { writeDiskDataset } from "./diskDataset.js";
+import { chromiumPath } from "./helpers/chromiumPath.js";
 import { line, model, mswitch, preprocess, text, writeShard } from "./preprocessRuns.js";
 
 let folder: string;
@@ -123,4 +127,31 @@ test("the page escapes texts and reaches for nothing outside of itself", async (
   expect(page).toContain("&lt;script&gt;alert(1)");
   expect(page).not.toContain("<script>alert(1)");
   expect(page.replace(/<script type="module">[\s\S]*?<\/script>/, "")).not.toMatch(/(?:src|href)="(?:https?:)?\/\//);
+});
+
+test("the page sorts its table and asks the network for nothing", async (ctx) => {
+  if (!chromiumPath) return ctx.skip("no Chromium: set CHROMIUM to its path, or put it on PATH");
+  const page = await writeDatasetPage(await inspectDataset(dataset, { documents: 1 }), folder);
+  const browser = await chromium.launch({ executablePath: chromiumPath, args: ["--no-sandbox", "--disable-gpu"] });
+  try {
+    const view = await browser.newPage();
+    const faults: string[] = [];
+    view.on("pageerror", (error) => faults.push(error.message));
+    view.on("request", (request) => {
+      if (!/^(file|data):/.test(request.url())) faults.push(request.url());
+    });
+    await view.goto(pathToFileURL(page).href);
+    const codes = (): Promise<(string | null)[]> =>
+      view.$$eval("#table tbody th code", (found) => found.map((cell) => cell.textContent));
+    expect(await codes()).toEqual(["af", "am"]);
+    // Amharic has more documents; the first click puts the largest first.
+    await view.click("#table th:nth-child(2) button");
+    expect(await codes()).toEqual(["am", "af"]);
+    await view.click("#table th:nth-child(2) button");
+    expect(await codes()).toEqual(["af", "am"]);
+    expect(await view.getAttribute("#table th:nth-child(2)", "aria-sort")).toBe("ascending");
+    expect(faults).toEqual([]);
+  } finally {
+    await browser.close();
+  }
 });
