@@ -1,18 +1,30 @@
 # Every target starts from a fresh clone and does its own set-up; all are safe to run again.
 
-.PHONY: demo test build lint bench golden clean
+.PHONY: demo test build compile native libtorch oracles lint bench golden clean
 
-demo: build            ## the whole job on the shipped sample: ends with the path of a report
+demo: libtorch build   ## the whole job on the shipped sample: ends with the path of a report
 	node bin/run.js demo
 
-test: build            ## unit tests, whole commands, crash and resume; ends with `N passed, N failed`
-	scripts/setup-oracles
+test: oracles build    ## unit tests, whole commands, crash and resume; ends with `N passed, N failed`
 	node scripts/test.mjs
 
-build: node_modules    ## TypeScript to dist/, and the command manifest
+build: compile native  ## TypeScript to dist/ and the command manifest; the torch backend where there is a libtorch
+
+compile: node_modules
 	@npm run --silent build
 
-lint: build            ## formatting, lint rules and types (those of the workspace come from its build)
+# Takes a few minutes the first time; then nothing until its sources or libtorch change. Without it: wasm.
+native: node_modules
+	@npm run --silent build:native -w @mswitch/tfjs-backend-torch -- --if-possible
+
+# A Python environment with libtorch where there is none yet, and what tests compare with; all of it optional.
+libtorch: node_modules
+	@scripts/setup-python torch
+
+oracles: node_modules
+	@scripts/setup-python oracles
+
+lint: compile          ## formatting, lint rules and types (those of the workspace come from its build)
 	npm run --silent lint
 
 bench: build           ## every benchmark, each against a named peer in the same run
@@ -27,4 +39,4 @@ node_modules: package.json package-lock.json
 	@touch node_modules
 
 clean:
-	rm -rf node_modules dist oclif.manifest.json runs
+	rm -rf node_modules dist oclif.manifest.json runs packages/*/dist packages/*/build

@@ -7,9 +7,11 @@
  * where that is not enough, the score is added up from the ids written since it was last known.
  */
 import { normalize } from "./normalize";
+import { mergeUnknown, writePath } from "./output";
 import * as s from "./state";
 import * as v from "./viterbi";
 import * as cache from "./wordCache";
+import { findWords, lastWaiting, waiting } from "./words";
 
 export {
   allocateTables,
@@ -24,6 +26,7 @@ export {
   unitsAt,
   userDefinedAt,
 } from "./state";
+export { touched } from "./words";
 
 /** Zeros or spaces behind a text, which whole vectors may be read from. */
 const padding: usize = 64;
@@ -96,15 +99,6 @@ function holdsSpaceSymbol(length: usize): bool {
   return false;
 }
 
-/**
- * Words found but not yet looked up, 32 bytes each: `{ key 16 (of a short one), start u32, bytes u32, entry u32 }`. Looking for the
- * next words first brings their entries into the processor's cache together, one wait for many.
- */
-const waiting: usize = memory.data(64 * 32, 16);
-const waitingEnd: usize = waiting + 64 * 32;
-/** Written so that reading an entry ahead of its use is not thought useless. */
-let touched: u32 = 0;
-
 function encodeWords(length: usize): void {
   const end = text + length;
   bound = 0;
@@ -115,72 +109,6 @@ function encodeWords(length: usize): void {
     p = findWords(p, end);
     encodeWaiting();
   }
-}
-
-/** The last of the words that wait. */
-let lastWaiting: usize = 0;
-
-/** Fills `waiting` from `p` on. Returns where it came to. */
-function findWords(p: usize, end: usize): usize {
-  const cuts = s.separators;
-  const cut0 = i8x16.splat(<i8>cuts);
-  const cut1 = i8x16.splat(<i8>(cuts >> 8));
-  const cut2 = i8x16.splat(<i8>(cuts >> 16));
-  const cut3 = i8x16.splat(<i8>(cuts >> 24));
-  let word = waiting;
-  let touches: u32 = 0;
-  while (p < end && word < waitingEnd) {
-    const bytes = v128.load(p);
-    const isCut = v128.or(
-      v128.or(i8x16.eq(bytes, cut0), i8x16.eq(bytes, cut1)),
-      v128.or(i8x16.eq(bytes, cut2), i8x16.eq(bytes, cut3)),
-    );
-    const size = <u32>ctz(i8x16.bitmask(isCut) | 0x10000);
-    if (size === 0) {
-      p++;
-      continue;
-    }
-    store<u32>(word, <u32>p, 16);
-    if (size < 16) {
-      const key = cache.shortKey(bytes, size);
-      const entry = cache.shortEntry(key);
-      touches ^= load<u32>(entry, 16);
-      v128.store(word, key);
-      store<u32>(word, size, 20);
-      store<u32>(word, <u32>entry, 24);
-      p += size + 1;
-    } else {
-      let stop = p + 16;
-      for (;;) {
-        const more = v128.load(stop);
-        const cutsHere = i8x16.bitmask(
-          v128.or(
-            v128.or(i8x16.eq(more, cut0), i8x16.eq(more, cut1)),
-            v128.or(i8x16.eq(more, cut2), i8x16.eq(more, cut3)),
-          ),
-        );
-        if (cutsHere !== 0) {
-          stop += ctz(cutsHere);
-          break;
-        }
-        stop += 16;
-      }
-      const long = <u32>(stop - p);
-      store<u32>(word, long, 20);
-      if (long <= cache.maxCachedBytes) {
-        const second = cache.masked(v128.load(p, 16), long - 16);
-        const third = cache.masked(v128.load(p, 32), long - 32);
-        const entry = cache.longEntry(bytes, second, third, long);
-        touches ^= load<u32>(entry) ^ load<u32>(entry, 64);
-        store<u32>(word, <u32>entry, 24);
-      }
-      p = stop + 1;
-    }
-    word += 32;
-  }
-  touched = touches;
-  lastWaiting = word;
-  return p;
 }
 
 /** Writes the ids of the words that wait. */
@@ -327,76 +255,4 @@ function encodeTrue(length: u32): void {
   knownScore = <f32>v.endScore;
   knownAt = s.outputEnd - s.output;
   bound = abs(v.endScore);
-}
-
-/** Copies `count` ids in whole vectors, from a place that is the same or later where the two overlap. */
-function copyIds(to: usize, source: usize, count: u32): void {
-  const end = to + 4 * count;
-  while (to < end) {
-    v128.store(to, v128.load(source));
-    to += 16;
-    source += 16;
-  }
-}
-
-/**
- * Follows the best path back from its end and writes its ids in order, an unknown character as bytes where the model does so. Returns
- * the smallest of its gaps.
- */
-function writePath(length: u32): f32 {
-  let gap: f32 = Infinity;
-  const most = s.byteFallback ? 4 * length : length;
-  s.reserveOutput(most);
-  const end = s.outputEnd + 4 * most;
-  let p = end;
-  for (let at = length; at > 0; ) {
-    const taken = load<u32>(s.from + 8 * at, 4);
-    let block = s.blocks + load<u32>(s.from + 8 * at);
-    while (load<u32>(block, 4) !== taken) block = s.blocks + load<u32>(block, 8);
-    const id = load<u32>(block);
-    gap = min(gap, load<f32>(s.gaps + 4 * at));
-    at -= min(at, taken);
-    if (id !== v.unknown) {
-      p -= 4;
-      store<u32>(p, id);
-    } else {
-      p = writeUnknown(p, load<u32>(s.characters + 4 * at));
-    }
-  }
-  const count = <u32>((end - p) >> 2);
-  copyIds(s.outputEnd, p, count);
-  s.setOutputEnd(s.outputEnd + 4 * count);
-  return gap;
-}
-
-/** Writes the ids of an unknown character before `p`, last byte first. Returns where they start. */
-function writeUnknown(p: usize, codePoint: u32): usize {
-  if (!s.byteFallback) {
-    store<u32>(p - 4, s.unkId);
-    return p - 4;
-  }
-  let left = codePoint < 0x80 ? 1 : codePoint < 0x800 ? 2 : codePoint < 0x10000 ? 3 : 4;
-  const lead: u32 = left === 1 ? 0 : left === 2 ? 0xc0 : left === 3 ? 0xe0 : 0xf0;
-  let rest = codePoint;
-  for (; left > 1; left--) {
-    p -= 4;
-    store<u32>(p, load<u32>(s.byteIds + 4 * (0x80 | (rest & 0x3f))));
-    rest >>= 6;
-  }
-  p -= 4;
-  store<u32>(p, load<u32>(s.byteIds + 4 * (lead | rest)));
-  return p;
-}
-
-/** SentencePiece writes a run of unknown characters as one unknown piece. */
-function mergeUnknown(): void {
-  const unk = s.unkId;
-  let to = s.output;
-  for (let p = s.output; p < s.outputEnd; p += 4) {
-    const id = load<u32>(p);
-    if (id === unk && to > s.output && load<u32>(to - 4) === unk) continue;
-    store<u32>(to, id);
-    to += 4;
-  }
-  s.setOutputEnd(to);
 }

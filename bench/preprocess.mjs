@@ -1,7 +1,7 @@
 // Preprocessing against its peers, in one run and in turn: our encoder against SentencePiece's library, Hugging Face's tokenizers
 // and sentencepiece-js, and `mswitch preprocess` against a Python pipeline (gzip, json, sentencepiece, pyarrow) and `datasets.map`.
 //   npm run bench:preprocess -- [--source DIR] [--vocab FILE] [--rounds N] [--sample-mb N] [--json]
-// After npm run build. Python: MSWITCH_PYTHON, or what scripts/setup-oracles made; a peer that it lacks is named and left out.
+// After npm run build. Python: MSWITCH_PYTHON, or what scripts/setup-python made; a peer that it lacks is named and left out.
 // Speeds are MB of text (UTF-8) a second; "all" is every shard of the source, "sample" every n-th, for the slow ones.
 import { mkdirSync, mkdtempSync, rmSync, symlinkSync } from "node:fs";
 import { cpus, tmpdir } from "node:os";

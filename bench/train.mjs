@@ -1,48 +1,120 @@
-// A training step (forward, backward, Adafactor) of the demo's models on `wasm` against `cpu`, and Switch against dense, in turn.
-//   node bench/train.mjs
-import { loadBackend } from "../dist/backends/loadBackend.js";
-import { stepFlops } from "../dist/model/count.js";
-import { disposeStep, lossAndGradients } from "../dist/model/lossAndGradients.js";
-import { disposeParameters, initParameters } from "../dist/model/parameters.js";
-import { preset } from "../dist/model/presets.js";
-import { createOptimizer } from "../dist/train/optimizer.js";
-import { cpuSeconds, medianInTurn } from "./median.mjs";
+// Whole training steps (forward, backward, Adafactor) of the mT5-Small shape and its Switch twins on the torch backend, with the
+// rate that their matrix products reach alone, memory and a profile; beside them, in turn, Transformers or TensorFlow.js's wasm.
+//   npm run bench:train                                            dense and 8 experts, bf16: about two minutes
+//   npm run bench:train -- --peer transformers --steps 5
+//   npm run bench:train -- --config dense,switch8,switch32,switch128 --precision bf16,float32 --vocab 32128,250112
+//   npm run bench:train -- --config dense --peer tfjs              a wasm step takes minutes: fewer sequences, fewer steps
+//   --threads N (both sides)  --batch N  --backend torch:cuda:0  --variants float32,bfloat16,compile (of Transformers)  --json
+import { availableParallelism } from "node:os";
+import { parseArgs } from "node:util";
+import { startOurs, startTransformers, stepsInTurn, warmUp } from "./train/child.mjs";
+import { describe, median, relations, summarise } from "./train/report.mjs";
+import { configNames, tfjsBatchSize, tokensPerStep } from "./train/shapes.mjs";
 
-const batchSize = 16;
-const lengths = { inputs: 64, targets: 14 };
+const { values: flags } = parseArgs({
+  options: {
+    config: { type: "string", default: "dense,switch8" },
+    precision: { type: "string", default: "bf16" },
+    vocab: { type: "string", default: "32128" },
+    steps: { type: "string", default: "5" },
+    batch: { type: "string", default: "8" },
+    threads: { type: "string", default: String(availableParallelism()) },
+    backend: { type: "string", default: "torch" },
+    peer: { type: "string", multiple: true, default: [] },
+    variants: { type: "string", default: "float32,bfloat16,compile" },
+    json: { type: "boolean", default: false },
+  },
+});
+const steps = Number(flags.steps);
+const threads = Number(flags.threads);
+const batchSize = Number(flags.batch);
+const wasmBatchSize = Math.min(tfjsBatchSize, batchSize);
+const python = process.env.MSWITCH_PYTHON ?? "python3";
+const precisions = { bf16: "selective", float32: "float32", bfloat16: "bfloat16" };
+const list = (text, known) => {
+  const names = text.split(",");
+  const unknown = known && names.find((name) => !known.includes(name));
+  if (unknown) throw new Error(`${unknown}: there are ${known.join(", ")}`);
+  return names;
+};
+list(flags.peer.join() || "tfjs", ["transformers", "tfjs"]);
 
-async function stepSeconds(backend, config) {
-  const { tf } = await loadBackend(backend);
-  const params = initParameters(config, 1);
-  const optimizer = createOptimizer(params, 128);
-  const ids = (length) =>
-    tf.tidy(() => tf.cast(tf.randomUniform([batchSize, length], 3, config.vocabSize, "float32", 1), "int32"));
-  const data = { inputs: ids(lengths.inputs), targets: ids(lengths.targets) };
-  const step = async (n) => {
-    const result = lossAndGradients(config, params, data, { seed: 1, step: n });
-    optimizer.update(result.gradients, { learningRate: 0.01, step: n });
-    await result.loss.data();
-    disposeStep(result);
-  };
-  await step(0);
-  const seconds = await cpuSeconds(() => step(1));
-  tf.dispose([data.inputs, data.targets]);
-  optimizer.dispose();
-  disposeParameters(params);
-  return seconds;
+const ratioOf = (peer, ours, field) => median(peer.map((step, i) => step[field] / ours[i][field]));
+
+/** A peer's steps, each after one of ours. A peer that fails is part of the result, not the end of it. */
+async function race(ours, name, startPeer, { warmUps, rounds, batch, note }) {
+  try {
+    const peer = await startPeer();
+    await warmUp(peer, warmUps);
+    const [mine, its] = await stepsInTurn([ours, peer], rounds);
+    const { peakMiB } = await peer.ask("peak");
+    await peer.end();
+    const scale = batchSize / batch;
+    return {
+      name,
+      info: peer.info,
+      summary: summarise(its, tokensPerStep(batch)),
+      peakMiB,
+      ratio: scale * ratioOf(its, mine, "seconds"),
+      cpuRatio: scale * ratioOf(its, mine, "cpuSeconds"),
+      ...(note ? { note } : {}),
+    };
+  } catch (error) {
+    return { name, error: error.message };
+  }
 }
 
-const dense = preset("tiny");
-const sparse = preset("tiny-switch");
-const sides = [() => stepSeconds("wasm", dense), () => stepSeconds("wasm", sparse), () => stepSeconds("cpu", dense)];
-const [wasm, wasmSwitch, cpu] = await medianInTurn(sides, 5);
-const flops = (config) => stepFlops(config, batchSize, lengths).total;
-const line = (name, seconds, config) =>
-  console.log(
-    `  ${name.padEnd(20)} ${(1e3 * seconds).toFixed(0)} ms  ${(flops(config) / seconds / 1e9).toFixed(1)} GFLOP/s`,
-  );
-console.log("training step of the demo's models, CPU time, medians of 5 rounds");
-line("dense on wasm", wasm, dense);
-line("Switch (8) on wasm", wasmSwitch, sparse);
-line("dense on cpu", cpu, dense);
-console.log(`  wasm against cpu ${(cpu / wasm).toFixed(2)}, Switch against dense ${(wasmSwitch / wasm).toFixed(2)}`);
+/** One configuration: our steps alone, then a peer's and ours in turn, then the ceiling in the same process. */
+async function measure(config, vocab, precision) {
+  const asTransformers = flags.peer.includes("transformers") && config !== "dense";
+  const options = { config, vocab, precision: precisions[precision], threads, asTransformers };
+  const child = await startOurs({ ...options, backend: flags.backend, batch: batchSize });
+  await warmUp(child, 2);
+  const [own] = await stepsInTurn([child], steps);
+  const peers = [];
+  if (flags.peer.includes("transformers")) {
+    for (const variant of list(flags.variants, ["float32", "bfloat16", "compile"])) {
+      const start = () => startTransformers(python, { config, vocab, variant, threads, batch: batchSize });
+      peers.push(await race(child, `Transformers ${variant}`, start, { warmUps: 2, rounds: steps, batch: batchSize }));
+    }
+  }
+  if (flags.peer.includes("tfjs")) {
+    const start = () => startOurs({ ...options, precision: "float32", backend: "wasm", batch: wasmBatchSize });
+    const note = `wasm's steps are of ${wasmBatchSize} sequences, ours of ${batchSize}`;
+    peers.push(await race(child, "TensorFlow.js wasm", start, { warmUps: 1, rounds: 2, batch: wasmBatchSize, note }));
+  }
+  const { peakMiB } = await child.ask("peak");
+  const profile = await child.ask("profile");
+  const ceiling = await child.ask("ceiling");
+  await child.end();
+  const hisBest = peers
+    .filter((peer) => peer.ratio && peer.name.startsWith("Transformers"))
+    .sort((a, b) => a.ratio - b.ratio)[0];
+  return {
+    config,
+    vocab,
+    precision,
+    feedForward: asTransformers ? "relu" : "gated-gelu",
+    ours: { info: child.info, summary: summarise(own, tokensPerStep(batchSize)), peakMiB },
+    ceiling,
+    profile,
+    peers,
+    ...(hisBest ? { bestTransformers: { name: hisBest.name, ratio: hisBest.ratio } } : {}),
+  };
+}
+
+const results = [];
+const print = (text) => (flags.json ? console.error(text) : console.log(text));
+print(
+  `training steps, ${batchSize} sequences of 512 and 114 tokens (${tokensPerStep(batchSize)} a step), ${threads} threads; medians\n`,
+);
+for (const vocab of list(flags.vocab).map(Number)) {
+  for (const precision of list(flags.precision, Object.keys(precisions))) {
+    for (const config of list(flags.config, configNames)) {
+      results.push(await measure(config, vocab, precision));
+      print(describe(results.at(-1)).join("\n"));
+    }
+  }
+}
+for (const line of relations(results)) print(line);
+if (flags.json) console.log(JSON.stringify({ date: new Date().toISOString(), threads, steps, results }, null, 2));

@@ -4,7 +4,11 @@
     "torch_root%": "",
     "torch_abi%": "1",
     "torch_cuda%": "0",
+    # Where nvcc is: its headers, and its kernels compiled by scripts/compileCuda.mjs, as objects.
+    "cuda_home%": "",
+    "cuda_objects%": "",
     "addon_api%": "",
+    "torch_pch%": "",
   },
   "targets": [
     {
@@ -12,20 +16,31 @@
       "sources": [
         "native/binding.cc",
         "native/call.cc",
+        "native/graph.cc",
+        "native/ops_adafactor.cc",
+        "native/ops_attention.cc",
         "native/ops_complex.cc",
         "native/ops_convolution.cc",
+        "native/ops_crossentropy.cc",
+        "native/ops_dispatch.cc",
         "native/ops_elementwise.cc",
+        "native/ops_embedding.cc",
+        "native/ops_experts.cc",
+        "native/ops_feedforward.cc",
         "native/ops_image.cc",
         "native/ops_index.cc",
         "native/ops_matmul.cc",
+        "native/ops_norm.cc",
         "native/ops_pooling.cc",
         "native/ops_reduce.cc",
+        "native/ops_router.cc",
         "native/ops_shape.cc",
       ],
       "include_dirs": ["<(addon_api)", "<(torch_root)/include"],
       "defines": ["NAPI_VERSION=8", "NAPI_CPP_EXCEPTIONS", "_GLIBCXX_USE_CXX11_ABI=<(torch_abi)"],
       # libtorch's headers are C++17 up to 2.11 and C++20 after; C++20 compiles both.
-      "cflags_cc": ["-std=gnu++20", "-O2", "-fvisibility=hidden", "-Wall", "-Wextra"],
+      # -fopenmp gives at::parallel_for its threads; its runtime is the one libtorch brings, so nothing more is linked.
+      "cflags_cc": ["-std=gnu++20", "-O2", "-fopenmp", "-fvisibility=hidden", "-Wall", "-Wextra"],
       "cflags_cc!": ["-std=gnu++17", "-fno-exceptions", "-fno-rtti", "-O3"],
       "libraries": ["-L<(torch_root)/lib", "-Wl,--no-as-needed", "-ltorch_cpu", "-lc10"],
       "ldflags": [
@@ -34,7 +49,18 @@
         "-Wl,-z,nodelete",
       ],
       "conditions": [
+        # A precompiled header's parts are no system headers: their warnings would come with every source.
+        ["torch_pch!=''", {"cflags_cc": ["-include", "<(torch_pch)", "-Wno-sign-compare"]}],
         ["torch_cuda==1", {"libraries": ["-ltorch_cuda", "-lc10_cuda"]}],
+        # CUDA's runtime is the one that libtorch brings: nothing more is linked.
+        [
+          "cuda_home!=''",
+          {
+            "defines": ["TFJS_TORCH_CUDA"],
+            "include_dirs": ["<(cuda_home)/include"],
+            "libraries": ["<@(cuda_objects)"],
+          },
+        ],
         [
           "OS=='mac'",
           {

@@ -52,6 +52,19 @@ describe("loadBackend", () => {
     await expect(loadBackend("wasn")).rejects.toThrow(/tfjs-node-gpu, tfjs-node, wasm, cpu/);
   });
 
+  it("takes a device of libtorch by name, and says where there is none", async () => {
+    const torch = (await findBackends()).find(({ name }) => name === "torch")!;
+    if (torch.usable) {
+      const backend = await loadBackend("torch:cpu");
+      expect([backend.name, backend.tf.getBackend()]).toEqual(["torch:cpu", "torch:cpu"]);
+      expect(backend.description).toMatch(/^libtorch 2\.\S+ on CPU \(.+\), \d+ threads, /);
+    } else {
+      await expect(loadBackend("torch:cpu")).rejects.toThrow("libtorch is not there");
+    }
+    await expect(loadBackend("torch:cuda:7")).rejects.toThrow(/torch/);
+    await expect(loadBackend("torch:gpu")).rejects.toMatchObject({ exitCode: 2 });
+  });
+
   it("takes the best that is there by default, and says how to get the others", async () => {
     await loadBackend("wasm");
     const findings = await findBackends();

@@ -12,7 +12,7 @@ import { loadWasm } from "./wasm.js";
  * is, or throws an MswitchError that says how to get it. A new backend is one more line here.
  */
 const loaders = {
-  torch: loadTorch,
+  torch: () => loadTorch(),
   "tfjs-node-gpu": () => loadPackageBackend({ packageName: "@tensorflow/tfjs-node-gpu", backend: "tensorflow" }),
   "tfjs-node": () => loadPackageBackend({ packageName: "@tensorflow/tfjs-node", backend: "tensorflow" }),
   wasm: loadWasm,
@@ -23,8 +23,11 @@ export type BackendName = keyof typeof loaders;
 
 export const backendNames = Object.keys(loaders) as BackendName[];
 
+/** A backend on a device of its own choosing, where it has several: `torch:cpu`, `torch:cuda`, `torch:cuda:0`. */
+export type DeviceName = `torch:${string}`;
+
 export interface Backend {
-  name: BackendName;
+  name: BackendName | DeviceName;
   /** For the log: version and what it runs on. */
   description: string;
   /** TensorFlow.js with this backend set. */
@@ -43,11 +46,12 @@ export async function loadBackend(name?: string): Promise<Backend> {
   quietTensorFlow();
   registerGradients();
   if (name !== undefined) {
+    if (isTorchDevice(name)) return { name, description: await loadTorch(name), tf };
     const known = backendNames.find((candidate) => candidate === name);
     if (!known) {
       const near = nearest(name, backendNames);
       throw usageError(`unknown backend "${name}"`, {
-        why: `there are ${backendNames.join(", ")}`,
+        why: `there are ${backendNames.join(", ")}; and torch:cpu, torch:cuda, torch:cuda:0 to torch:cuda:7`,
         ...(near ? { hint: `--backend ${near}` } : {}),
       });
     }
@@ -79,6 +83,10 @@ export async function findBackends(): Promise<BackendFinding[]> {
   }
   if (before) await tf.setBackend(before);
   return findings;
+}
+
+function isTorchDevice(name: string): name is DeviceName {
+  return /^torch:(cpu|cuda(:[0-7])?)$/.test(name);
 }
 
 /** Keeps TensorFlow.js from advertising its other backends on the console. */

@@ -1,8 +1,12 @@
 import * as tf from "@tensorflow/tfjs-core";
 import { MswitchError, messageOf } from "../base/errors.js";
 
-/** libtorch through our own backend: CUDA where there is a device, else the CPU. */
-export async function loadTorch(): Promise<string> {
+/**
+ * libtorch through our own backend.
+ *
+ * @param device `torch`: CUDA where there is a device, else the CPU; or one by name, `torch:cpu`, `torch:cuda:1`
+ */
+export async function loadTorch(device = "torch"): Promise<string> {
   const { torchStatus } = await import("@mswitch/tfjs-backend-torch").catch((cause: unknown) => {
     throw new MswitchError("@mswitch/tfjs-backend-torch does not load", { why: messageOf(cause), cause });
   });
@@ -13,8 +17,15 @@ export async function loadTorch(): Promise<string> {
       hint: "pip install torch, then npm run build:native -w @mswitch/tfjs-backend-torch",
     });
   }
-  if (!(await tf.setBackend("torch"))) throw new MswitchError("the torch backend did not start");
-  const { torchVersion, cudaDevices, threads, cpu } = status.info;
-  const device = cudaDevices > 0 ? "CUDA" : `CPU (${cpu}), ${threads} threads`;
-  return `libtorch ${torchVersion} on ${device}`;
+  const { torchVersion, cudaDevices, cudaBuild, threads, cpu } = status.info;
+  const cuda = cudaBuild ? `${cudaDevices} CUDA devices` : "no CUDA";
+  if (!(await tf.setBackend(device))) {
+    throw new MswitchError(`the backend ${device} did not start`, {
+      why: `libtorch ${torchVersion} here has ${cuda}`,
+      hint: "--backend torch:cpu, or `mswitch doctor`",
+    });
+  }
+  const onCuda = device.startsWith("torch:cuda") || (device === "torch" && cudaDevices > 0);
+  const place = onCuda ? device.replace(/^torch$/, "torch:cuda:0") : `CPU (${cpu}), ${threads} threads, ${cuda}`;
+  return `libtorch ${torchVersion} on ${place}`;
 }

@@ -27,6 +27,15 @@ function processSpace(): string {
   return sha256(`${hostname()} ${namespace}`).slice(0, 12);
 }
 
+/**
+ * A new name beside `path` for an unfinished file of this process, or for one that is this process's alone. The owner stands in
+ * it, so that another process can tell a dead one's leftover from a file in use.
+ */
+export function temporaryName(path: string): string {
+  const owner = `${processSpace()}-${process.pid}-${randomBytes(6).toString("hex")}`;
+  return join(dirname(path), `.${basename(path)}${temporaryInfix}${owner}`);
+}
+
 /** Makes a rename or a new file in `directory` survive a power cut. */
 export async function syncDirectory(directory: string): Promise<void> {
   const handle = await open(directory, "r");
@@ -44,9 +53,7 @@ export async function syncDirectory(directory: string): Promise<void> {
 export async function withAtomicFile(path: string, write: (file: FileHandle) => Promise<void>): Promise<void> {
   const directory = dirname(path);
   await mkdir(directory, { recursive: true });
-  // The owner stands in the name, so that another process can tell a dead one's leftover from a file that is being written.
-  const owner = `${processSpace()}-${process.pid}-${randomBytes(6).toString("hex")}`;
-  const temporary = join(directory, `.${basename(path)}${temporaryInfix}${owner}`);
+  const temporary = temporaryName(path);
   const file = await open(temporary, "wx");
   try {
     await write(file);

@@ -4,6 +4,7 @@ import { stderrLog } from "../base/log.js";
 import { withInterrupt } from "../cli/interrupt.js";
 import { MswitchCommand } from "../cli/mswitchCommand.js";
 import type { Split } from "../corpus/shard.js";
+import type { PreprocessPlan } from "../dataset/planPreprocess.js";
 import type { LanguageSummary, PreprocessSummary } from "../dataset/preprocessSummary.js";
 
 export default class Preprocess extends MswitchCommand {
@@ -12,7 +13,7 @@ export default class Preprocess extends MswitchCommand {
   static override description =
     `Reads shards named c4-CODE[-validation].tfrecord-IIIII-of-NNNNN.json.gz (gzip, one JSON object a line with a "text" field) and writes a folder that \`mswitch pretrain\` trains from: dataset.json, one Arrow file a shard (OUT/CODE/SPLIT-IIIII-of-NNNNN.arrow, readable by pyarrow, DuckDB and pandas), a copy of the vocabulary, and quarantine.jsonl.
 
-Lines and shards that cannot be read are set aside, counted and listed in quarantine.jsonl with file, line and cause; nothing else is lost, and the exit code is 3. A shard that cannot be opened, or whose worker dies, is left out and named, and the exit code is 1.
+Lines and shards that cannot be read are set aside, counted and listed in quarantine.jsonl with file, line and cause; nothing else is lost, and the exit code is 3. A shard that cannot be opened or downloaded, or whose worker dies, is left out and named, and the exit code is 1.
 
 Every shard is finished on its own and durably. Stopped at any moment, the same command goes on where it stopped; run again, it redoes only what is missing or changed. Any number of processes, on any number of machines, may work on one folder: give each its --task. The files are the same to the byte for any number of workers, tasks and interruptions.`;
 
@@ -27,6 +28,15 @@ Every shard is finished on its own and durably. Stopped at any moment, the same 
         "<%= config.bin %> <%= command.id %> --source 'corpus/c4-{af,am}*' --vocab mt5.model --out tokens --languages af,am --split train --workers 2",
     },
     {
+      description: "Public mC4: what two languages would take on four machines, before anything is read",
+      command:
+        "<%= config.bin %> <%= command.id %> --source mc4 --languages af,am --vocab mt5.model --out tokens --plan --nodes 4 --workers 16",
+    },
+    {
+      description: "A corpus on a server of one's own; its index page lists the shards",
+      command: "<%= config.bin %> <%= command.id %> --source https://example.org/mc4/ --vocab mt5.model --out tokens",
+    },
+    {
       description: "One of a hundred jobs of a Slurm array (0 to 99); run once without --task to mend what failed",
       command:
         "<%= config.bin %> <%= command.id %> --source /mc4 --vocab mt5.model --out /scratch/tokens --task $SLURM_ARRAY_TASK_ID/100",
@@ -36,10 +46,10 @@ Every shard is finished on its own and durably. Stopped at any moment, the same 
   static override flags = {
     source: Flags.string({
       summary:
-        "Directory of shards, a shard, or a pattern such as 'corpus/c4-{af,am}*.json.gz'; may be given several times.",
+        "Directory, shard or pattern ('corpus/c4-{af,am}*.json.gz'); address of a listing, a shard or a template with {code}, {index} … ; or mc4, the public copy. May be given several times.",
       multiple: true,
       required: true,
-      helpValue: "DIR|GLOB",
+      helpValue: "DIR|GLOB|URL|mc4",
     }),
     vocab: Flags.string({ summary: "SentencePiece model.", required: true, helpValue: "FILE.model" }),
     out: Flags.string({
@@ -63,17 +73,60 @@ Every shard is finished on its own and durably. Stopped at any moment, the same 
       helpValue: "I/N",
     }),
     "max-line-bytes": Flags.integer({ summary: "Longer lines are set aside. Default: 16 MiB.", min: 1 }),
+    connections: Flags.integer({
+      summary: "Downloads at a time. Default: 8.",
+      min: 1,
+      helpGroup: "NETWORK",
+    }),
+    "cache-dir": Flags.string({
+      summary: "Where downloaded shards lie. Default: ~/.cache/mswitch/shards.",
+      helpValue: "DIR",
+      helpGroup: "NETWORK",
+    }),
+    "cache-size": Flags.string({
+      summary: "Downloaded shards to keep beyond those in use; the least recently used go first.",
+      default: "32GB",
+      helpValue: "BYTES",
+      helpGroup: "NETWORK",
+    }),
+    plan: Flags.boolean({
+      summary: "Print tasks, bytes, time and disk for a cluster, and do nothing else.",
+      helpGroup: "PLAN",
+    }),
+    nodes: Flags.integer({
+      summary: "Machines, each with --workers and one task. Default: 1.",
+      min: 1,
+      dependsOn: ["plan"],
+      helpGroup: "PLAN",
+    }),
+    speed: Flags.string({
+      summary: "MB of JSON text a worker does in a second. Default: what one core was measured to do.",
+      dependsOn: ["plan"],
+      helpValue: "MB/s",
+      helpGroup: "PLAN",
+    }),
     verify: Flags.boolean({
       summary: "Read sources and finished shards again and compare their hashes, instead of trusting size and time.",
     }),
   };
 
-  async run(): Promise<PreprocessSummary> {
+  async run(): Promise<PreprocessSummary | PreprocessPlan> {
     const { flags } = await this.parse(Preprocess);
     const splits = parseSplits(flags.split);
+    const cacheBytes = parseBytes(flags["cache-size"], "--cache-size");
     const task = flags.task === undefined ? undefined : parseTask(flags.task);
     const { requireLanguages } = await import("../corpus/languages.js");
     const languages = flags.languages === "all" ? undefined : requireLanguages(flags.languages);
+    if (flags.plan) {
+      const { printPlan } = await import("../dataset/printPlan.js");
+      const { planPreprocess } = await import("../dataset/planPreprocess.js");
+      const { source: sources, vocab, nodes = 1, workers, connections } = flags;
+      const speed = flags.speed === undefined ? undefined : parseSpeed(flags.speed);
+      const wanted = { sources, vocab, languages, splits, nodes, workers, speed, connections, cacheBytes };
+      const plan = await withInterrupt((signal) => planPreprocess({ ...wanted, signal }));
+      this.log(printPlan(plan));
+      return plan;
+    }
     const { createProgress } = await import("../base/progress.js");
     const { preprocess } = await import("../dataset/preprocess.js");
     const rates = [
@@ -91,6 +144,9 @@ Every shard is finished on its own and durably. Stopped at any moment, the same 
         task,
         maxLineBytes: flags["max-line-bytes"],
         verify: flags.verify,
+        connections: flags.connections,
+        cacheDir: flags["cache-dir"],
+        cacheBytes,
         log: stderrLog,
         progress: (parts) => createProgress({ parts, rates }),
         signal,
@@ -154,6 +210,19 @@ function parseSplits(list: string): Split[] {
     }
     return split;
   });
+}
+
+function parseBytes(text: string, where: string): number {
+  const match = /^(\d+(?:\.\d+)?)\s*([kMGT]?)(i?)B?$/i.exec(text.trim());
+  if (!match) throw usageError(`${text} is no size`, { where, hint: "give bytes, or such as 500MB, 32GB, 1TiB" });
+  const power = ["", "k", "m", "g", "t"].indexOf(match[2].toLowerCase());
+  return Number(match[1]) * (match[3] ? 1024 : 1000) ** power;
+}
+
+function parseSpeed(text: string): number {
+  const speed = Number(text);
+  if (speed > 0 && Number.isFinite(speed)) return speed;
+  throw usageError(`${text} is no speed`, { where: "--speed", hint: "give MB/s, such as 35" });
 }
 
 function parseTask(text: string): { index: number; count: number } {

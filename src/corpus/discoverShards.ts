@@ -2,6 +2,9 @@ import { readdir, stat } from "node:fs/promises";
 import { basename, dirname, join, resolve } from "node:path";
 import { usageError } from "../base/errors.js";
 import { globPattern } from "./globPattern.js";
+import { HttpClient } from "./http/httpClient.js";
+import { isRemote } from "./http/remoteFile.js";
+import { mc4Template, remoteShards } from "./http/remoteShards.js";
 import { findLanguage, nearestLanguageHint } from "./languages.js";
 import type { Shard, Split } from "./shard.js";
 import { parseShardName, type ShardIdentity } from "./shardName.js";
@@ -11,6 +14,8 @@ export interface DiscoverOptions {
   languages?: readonly string[];
   /** Splits to take; both where absent. */
   splits?: readonly Split[];
+  /** Asks servers for listings. */
+  client?: HttpClient;
 }
 
 /** On disk mC4 also has pages whose language was not determined; they belong to none of its 107 tasks and are passed over. */
@@ -18,29 +23,32 @@ const undetermined = "und";
 
 const nameHint = "shards are named c4-CODE[-validation].tfrecord-IIIII-of-NNNNN.json.gz";
 
-type Found = ShardIdentity & { path: string };
+/** A shard and where it is; its size where a listing gives it. */
+type Found = ShardIdentity & { path: string; bytes?: number };
 
 /**
  * Finds the shards of an mC4-shaped corpus, sorted by language, split and index. Not every shard of a language need be there.
  *
  * Files with other names, and mC4's `und`, are passed over. A shard that is there but cannot be read is listed: reading it
- * gives a rejection and takes nothing from the others.
+ * gives a rejection and takes nothing from the others. Nothing is asked of a server but its listings.
  *
- * @param sources directories (not searched below their first level), files, or patterns with `*`, `?`, `{a,b}` in the file name
+ * @param sources directories (not searched below their first level), files, patterns with `*`, `?`, `{a,b}` in the file name, http(s)
+ *   addresses as `remoteShards` takes them, or `mc4` for the public copy of mC4
  * @throws usageError for a source that is absent or holds no shard, for an unknown language in a file name, for one shard name
  *   in two places, for shards of one language and split that disagree on their number, and where the selection takes nothing
  */
 export async function discoverShards(sources: readonly string[], options: DiscoverOptions = {}): Promise<Shard[]> {
   if (sources.length === 0) throw usageError("no source is named", { hint: "name a directory of mC4 shards" });
   const byName = new Map<string, Found>();
+  const place = (path: string): string => (isRemote(path) ? path : resolve(path));
   for (const source of sources) {
-    for (const shard of await shardsOf(source)) {
+    for (const shard of await shardsOf(source, options)) {
       const other = byName.get(shard.name);
-      if (other && resolve(other.path) !== resolve(shard.path)) {
+      if (other && place(other.path) !== place(shard.path)) {
         throw usageError(`two sources for the shard ${shard.name}`, {
           where: shard.path,
           why: `it is in ${dirname(other.path)} too`,
-          hint: "remove one, or name only one of the directories",
+          hint: "remove one, or name only one of the two places",
         });
       }
       byName.set(shard.name, shard);
@@ -60,18 +68,18 @@ export async function discoverShards(sources: readonly string[], options: Discov
   }
   refuseDisagreement(wanted);
   wanted.sort(byLanguageSplitIndex);
-  return Promise.all(
-    wanted.map(async (shard) => ({ ...shard, bytes: (await stat(shard.path).catch(() => undefined))?.size ?? 0 })),
-  );
+  const sizeOf = async ({ path, bytes }: Found): Promise<number> =>
+    isRemote(path) ? (bytes ?? 0) : ((await stat(path).catch(() => undefined))?.size ?? 0);
+  return Promise.all(wanted.map(async (shard) => ({ ...shard, bytes: await sizeOf(shard) })));
 }
 
-async function shardsOf(source: string): Promise<Found[]> {
-  const paths = await filesOf(source);
+async function shardsOf(source: string, options: DiscoverOptions): Promise<Found[]> {
+  const files = await filesOf(source, options);
   const shards: Found[] = [];
   let passedOver = 0;
-  for (const path of paths) {
-    const shard = parseShardName(basename(path));
-    if (!shard) continue;
+  for (const shard of files) {
+    if (!("name" in shard)) continue;
+    const { path } = shard;
     if (shard.language === undetermined) {
       passedOver++;
       continue;
@@ -90,7 +98,7 @@ async function shardsOf(source: string): Promise<Found[]> {
         hint: nameHint,
       });
     }
-    shards.push({ ...shard, path });
+    shards.push(shard);
   }
   if (shards.length === 0) {
     throw usageError("the source holds no shard", {
@@ -98,21 +106,31 @@ async function shardsOf(source: string): Promise<Found[]> {
       why:
         passedOver > 0
           ? `all ${passedOver} are of undetermined language (und)`
-          : `none of its ${paths.length} files is one`,
+          : `none of its ${files.length} files is one`,
       hint: nameHint,
     });
   }
   return shards;
 }
 
-/** The files a source stands for. */
-async function filesOf(source: string): Promise<string[]> {
-  if (/^[a-z]+:\/\//i.test(source)) {
-    throw usageError("shards cannot be read over the network yet", {
+/** The files a source stands for; those that are shards with what their names say. */
+async function filesOf(source: string, options: DiscoverOptions): Promise<(Found | { path: string })[]> {
+  if (source === "mc4") return remoteShards(mc4Template, options, options.client ?? new HttpClient());
+  if (isRemote(source)) return remoteShards(source, options, options.client ?? new HttpClient());
+  if (/^[a-z][a-z0-9+]+:\/\//i.test(source)) {
+    throw usageError("the source is at no kind of address that can be read", {
       where: source,
-      hint: "download them and name their directory",
+      hint: "give http:// or https://, or a directory: mount or download what is elsewhere",
     });
   }
+  const paths = await localFiles(source);
+  return paths.map((path) => {
+    const identity = parseShardName(basename(path));
+    return identity ? { ...identity, path } : { path };
+  });
+}
+
+async function localFiles(source: string): Promise<string[]> {
   const entry = await stat(source).catch((error: NodeJS.ErrnoException) => error);
   if (!(entry instanceof Error)) return entry.isDirectory() ? list(source) : [source];
   const [directory, pattern] = [dirname(source), basename(source)];

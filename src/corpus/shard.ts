@@ -10,8 +10,10 @@ export interface Shard {
   split: Split;
   index: number;
   count: number;
-  /** Where it is read from. */
+  /** Where it comes from: a path, or an http(s) address. */
   path: string;
-  /** Compressed size. */
+  /** Compressed size; 0 where it is not known before the shard is read. */
   bytes: number;
+  /** The copy to read of a shard that comes from a server. */
+  copy?: { file: string; bytes: number; sha256: string; version?: string };
 }

@@ -11,7 +11,14 @@ const hash = z.string().regex(/^[0-9a-f]{64}$/);
 /** What is known of one finished shard. Keyed by what was read, never by who read it. */
 export const shardRecordSchema = z.strictObject({
   format: z.literal(datasetFormat),
-  source: z.strictObject({ name: z.string(), path: z.string(), bytes: count, sha256: hash }),
+  source: z.strictObject({
+    name: z.string(),
+    path: z.string(),
+    bytes: count,
+    sha256: hash,
+    /** ETag or date that the server gave; of remote sources only. */
+    version: z.string().optional(),
+  }),
   language: z.string(),
   split: z.enum(["train", "validation"]),
   index: count,

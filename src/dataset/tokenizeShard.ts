@@ -46,7 +46,8 @@ export async function tokenizeShard(
   dropped: () => boolean,
   onProgress: (progress: ShardProgress) => void,
 ): Promise<ShardRecord> {
-  const { name, path, language, split, index, count } = shard;
+  const { name, path, language, split, index, count, copy } = shard;
+  const read = copy?.file ?? path;
   const file = tokenFileName(shard);
   const metadata = { source: name, language, split, vocabulary: vocabulary.fingerprint };
   const rejected: Record<string, number> = {};
@@ -55,11 +56,11 @@ export async function tokenizeShard(
   let source = { bytes: 0, sha256: "" };
   let output = { bytes: 0, sha256: "" };
 
-  const before = await stateOf(path);
+  const before = await stateOf(read);
   await removeRecord(out, shard);
   await withAtomicFile(join(out, file), async (handle) => {
     const writer = new TokenFileWriter(handle, tokenTypeFor(vocabulary.embeddingRows), metadata);
-    for await (const chunk of readDocuments(path, { maxLineBytes })) {
+    for await (const chunk of readDocuments(read, { maxLineBytes })) {
       const progress = { tokens: 0, textBytes: 0 };
       for (const { text, line } of chunk.documents) {
         const ids = encoder.encode(text);
@@ -79,12 +80,14 @@ export async function tokenizeShard(
       if (dropped()) throw new Dropped();
       if (chunk.summary) source = { bytes: chunk.summary.bytes, sha256: chunk.summary.sha256 };
     }
-    if ((await stateOf(path)) !== before) throw new ShardFault("the file was changed while it was being read");
+    // Other processes that use the copy touch its inode, so there its hash decides.
+    const same = copy ? source.sha256 === copy.sha256 : (await stateOf(read)) === before;
+    if (!same) throw new ShardFault(`the ${copy ? "downloaded copy" : "file"} was changed while it was being read`);
     output = await writer.close();
   });
   const record: ShardRecord = {
     format: datasetFormat,
-    source: { name, path, ...source },
+    source: { name, path, ...source, version: copy?.version },
     language,
     split,
     index,

@@ -4,15 +4,17 @@ import { join } from "node:path";
 import { fileURLToPath } from "node:url";
 import * as tf from "@tensorflow/tfjs-core";
 import { describe, expect, it } from "vitest";
+import { describeTorch } from "../../test/helpers/fastPaths.js";
 import { testBackends } from "../../test/helpers/tensors.js";
 import { loadBackend } from "../backends/loadBackend.js";
+import type { ModelConfig } from "./config.js";
 import { type GoldenResult, goldenCases } from "./golden.js";
 
 const golden = fileURLToPath(new URL("../../eval/golden", import.meta.url));
 
-async function run(directory: string): Promise<GoldenResult[]> {
+async function run(directory: string, precision: ModelConfig["precision"] = "float32"): Promise<GoldenResult[]> {
   const results: GoldenResult[] = [];
-  for await (const result of goldenCases(directory)) results.push(result);
+  for await (const result of goldenCases(directory, precision)) results.push(result);
   return results;
 }
 
@@ -46,5 +48,14 @@ describe("golden cases", () => {
 
   it("are asked for where they are not", async () => {
     await expect(run(join(golden, "absent"))).rejects.toThrow(/absent: no folder of golden cases/);
+  });
+});
+
+describeTorch("golden cases on torch", () => {
+  it.each(["float32"] as const)("all pass in %s, and leave nothing behind", async (precision) => {
+    const before = tf.memory().numTensors;
+    const failed = (await run(golden, precision)).filter(({ passed }) => !passed);
+    expect(failed).toEqual([]);
+    expect(tf.memory().numTensors).toBe(before);
   });
 });

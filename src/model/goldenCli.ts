@@ -1,18 +1,26 @@
-// npm run golden -- DIR [--backend NAME]: holds this model to cases made with Transformers.
+// npm run golden -- DIR [--backend NAME] [--precision float32|selective|bfloat16]: holds this model to cases made with Transformers.
 import { parseArgs } from "node:util";
 import { loadBackend } from "../backends/loadBackend.js";
 import { exitCode, MswitchError, messageOf, usageError } from "../base/errors.js";
 import { goldenCases } from "./golden.js";
+import { modelConfigSchema } from "./modelConfigSchema.js";
 
 async function main(): Promise<number> {
-  const { positionals, values } = parseArgs({ allowPositionals: true, options: { backend: { type: "string" } } });
+  const { positionals, values } = parseArgs({
+    allowPositionals: true,
+    options: { backend: { type: "string" }, precision: { type: "string", default: "float32" } },
+  });
+  const precision = modelConfigSchema.shape.precision.safeParse(values.precision);
+  if (!precision.success) {
+    throw usageError(`unknown precision "${values.precision}"`, { hint: "--precision float32, selective or bfloat16" });
+  }
   if (positionals.length !== 1)
     throw usageError("one folder of golden cases is needed", { hint: "npm run golden -- DIR" });
   const backend = await loadBackend(values.backend);
   process.stderr.write(`backend ${backend.name}: ${backend.description}\n`);
   let cases = 0;
   let failed = 0;
-  for await (const { name, differences, passed } of goldenCases(positionals[0])) {
+  for await (const { name, differences, passed } of goldenCases(positionals[0], precision.data)) {
     cases++;
     if (!passed) failed++;
     const parts = differences.map(

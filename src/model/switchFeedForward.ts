@@ -3,6 +3,7 @@ import { combine, dispatch } from "../ops/dispatch.js";
 import { expertFeedForward } from "../ops/expertFeedForward.js";
 import type { FeedForwardWeights } from "../ops/feedForward.js";
 import { type NoiseKey, uniformNoise } from "../ops/noise.js";
+import type { Width } from "../ops/precision.js";
 import { expertCapacity, router } from "../ops/router.js";
 import type { RoutingGroup, SwitchConfig } from "./config.js";
 import type { RouterReport } from "./routerReport.js";
@@ -14,6 +15,8 @@ export interface SwitchLayer {
   name: string;
   /** [E, D] */
   router: tf.Tensor;
+  /** Of the router's arithmetic; float32 where left out. */
+  routerWidth?: Width;
   /** Stacked over experts. */
   experts: FeedForwardWeights;
 }
@@ -21,7 +24,8 @@ export interface SwitchLayer {
 export interface SwitchNoise {
   /** null: no jitter. */
   jitter: NoiseKey | null;
-  expertDropout: (hidden: tf.Tensor) => tf.Tensor;
+  /** Left out: none. */
+  expertDropout?: (hidden: tf.Tensor) => tf.Tensor;
 }
 
 export interface SwitchOutput {
@@ -61,25 +65,21 @@ export function switchFeedForward(
     groups,
     capacity: places,
     ignorePadding: config.ignorePadding,
+    sequences: batch,
+    width: layer.routerWidth,
   });
 
   const slots_ECD = tf.reshape(dispatch(x_ND, routing.slot_N, routing.slots), [experts, -1, width]) as tf.Tensor3D;
-  const done_ECD = expertFeedForward(slots_ECD, layer.experts, noise.expertDropout);
-  const y_ND = combine(tf.reshape(done_ECD, [-1, width]), routing.slot_N);
-  const gated_ND = tf.mul(y_ND, tf.expandDims(routing.gate_N, 1));
-
-  const counted_BTE = tf.mul(tf.reshape(routing.choice_NE, [batch, length, experts]), tf.expandDims(real_BT, 2));
-  const chosen_E = tf.sum(routing.choice_NE, 0);
-  const routed = tf.maximum(tf.sum(chosen_E), 1);
-  const routed_N = tf.sum(routing.choice_NE, 1);
+  const done_ECD = expertFeedForward(slots_ECD, layer.experts, noise.expertDropout, routing.occupied_EG);
+  const y_ND = combine(tf.reshape(done_ECD, [-1, width]), routing.slot_N, routing.gate_N);
   const report: RouterReport = {
     layer: layer.name,
-    load: tf.div(chosen_E, routed),
-    fractionDropped: tf.sub(1, tf.div(tf.sum(routing.kept_N), routed)),
-    confidence: tf.div(tf.sum(tf.mul(routing.gate_N, routed_N)), routed),
-    expertCounts: tf.sum(counted_BTE, 1),
+    load: routing.load_E,
+    fractionDropped: routing.fractionDropped,
+    confidence: routing.confidence,
+    expertCounts: routing.expertCounts_BE,
   };
-  return { y_BTD: tf.reshape(gated_ND, [batch, length, width]), balance: routing.balance, z: routing.z, report };
+  return { y_BTD: tf.reshape(y_ND, [batch, length, width]), balance: routing.balance, z: routing.z, report };
 }
 
 /** How many groups a batch's tokens fall into: for a number of tokens, the fewest equal groups that are no larger (T5X). */

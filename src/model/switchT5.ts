@@ -1,9 +1,11 @@
 import * as tf from "@tensorflow/tfjs-core";
-import { type AttentionWeights, attention, causalMask, paddingMask } from "../ops/attention.js";
+import { type AttentionBias, type AttentionWeights, attention } from "../ops/attention.js";
 import { embedding } from "../ops/embedding.js";
 import { type FeedForwardWeights, feedForward } from "../ops/feedForward.js";
 import { dropout } from "../ops/noise.js";
+import type { Width } from "../ops/precision.js";
 import { relativePositionBias } from "../ops/relativePositionBias.js";
+import { residual } from "../ops/residual.js";
 import { rmsNorm } from "../ops/rmsNorm.js";
 import { isSparse, type ModelConfig } from "./config.js";
 import { feedForwardLayer, feedForwardName, type Parameters, type Stack } from "./parameters.js";
@@ -41,16 +43,20 @@ export function switchT5(config: ModelConfig, params: Parameters, batch: ModelBa
   const routed: SwitchOutput[] = [];
   const weight = (name: string): tf.Variable => params.get(`${name}.weight`)!;
   const noiseKey = (kind: string, place: string) => (mode.training ? [mode.seed, kind, mode.step, place] : null);
-  const drop = (place: string, rate = config.dropout) => {
+  // Undefined where nothing is dropped, so that an operation may take its fast path.
+  const dropFrom = (place: string, rate = config.dropout) => {
     const key = noiseKey("dropout", place);
-    return <X extends tf.Tensor>(x: X): X => (key ? dropout(x, rate, key) : x);
+    return key && rate > 0 ? (x: tf.Tensor): tf.Tensor => dropout(x, rate, key) : undefined;
   };
-  const norm = (x: tf.Tensor3D, name: string): tf.Tensor3D => rmsNorm(x, weight(name), config.layerNormEpsilon);
+  const drop = (x: tf.Tensor3D, place: string): tf.Tensor3D => (dropFrom(place)?.(x) ?? x) as tf.Tensor3D;
+  // The residual stream stays float32; what a sublayer computes on is narrow where the configuration says so.
+  const width: Width = config.precision === "float32" ? "float32" : "bfloat16";
+  const norm = (x: tf.Tensor3D, name: string): tf.Tensor3D => rmsNorm(x, weight(name), config.layerNormEpsilon, width);
   const embed = (ids: tf.Tensor2D, stack: Stack): tf.Tensor3D => {
     const table = config.separateInputEmbeddings ? `${stack}.embed_tokens` : "shared";
-    return drop(stack)(embedding(weight(table) as tf.Tensor as tf.Tensor2D, ids)) as tf.Tensor3D;
+    return drop(embedding(weight(table) as tf.Tensor as tf.Tensor2D, ids) as tf.Tensor3D, stack);
   };
-  const positionBias = (stack: Stack, length: number): tf.Tensor4D =>
+  const positionBias = (stack: Stack, length: number): tf.Tensor2D =>
     relativePositionBias(
       weight(`${stack}.block.0.layer.0.SelfAttention.relative_attention_bias`) as tf.Tensor as tf.Tensor2D,
       length,
@@ -63,7 +69,7 @@ export function switchT5(config: ModelConfig, params: Parameters, batch: ModelBa
     x: tf.Tensor3D,
     layer: string,
     name: string,
-    bias: tf.Tensor4D,
+    bias: AttentionBias,
     memory?: tf.Tensor3D,
   ): tf.Tensor3D => {
     const normal = norm(x, `${layer}.layer_norm`);
@@ -74,47 +80,51 @@ export function switchT5(config: ModelConfig, params: Parameters, batch: ModelBa
       weights as unknown as AttentionWeights,
       config.heads,
       bias,
-      drop(`${layer}.probs`),
+      dropFrom(`${layer}.probs`),
     );
-    return tf.add(x, drop(layer)(y));
+    return residual(x, drop(y, layer));
   };
   const feed = (x: tf.Tensor3D, stack: Stack, block: number, real: tf.Tensor2D): tf.Tensor3D => {
     const layer = feedForwardLayer(stack, block);
     const name = `${layer}.${feedForwardName(config)}`;
     const normal = norm(x, `${layer}.layer_norm`);
     if (!config.switch || !isSparse(config, block)) {
-      return tf.add(x, drop(layer)(feedForward(normal, matrices(config, weight, name), drop(`${layer}.hidden`))));
+      const y = feedForward(normal, matrices(config, weight, name), dropFrom(`${layer}.hidden`));
+      return residual(x, drop(y, layer));
     }
     const experts = matrices(config, weight, `${name}.experts`);
-    const switchLayer = { name: `${stack}.${block}`, router: weight(`${name}.router.classifier`), experts };
+    const switchLayer = {
+      name: `${stack}.${block}`,
+      router: weight(`${name}.router.classifier`),
+      routerWidth: config.precision === "bfloat16" ? ("bfloat16" as const) : ("float32" as const),
+      experts,
+    };
     const out = switchFeedForward(normal, switchLayer, real, config.switch, mode.training, {
       jitter: config.switch.jitter > 0 ? noiseKey("jitter", layer) : null,
-      expertDropout: drop(`${layer}.hidden`, config.switch.expertDropout || config.dropout),
+      expertDropout: dropFrom(`${layer}.hidden`, config.switch.expertDropout || config.dropout),
     });
     routed.push(out);
-    return tf.add(x, drop(layer)(out.y_BTD));
+    return residual(x, drop(out.y_BTD, layer));
   };
 
   const source_BS = realTokens(batch.inputs);
-  const sourceMask_B11S = paddingMask(source_BS);
-  const encoderBias_BHSS = tf.add(positionBias("encoder", batch.inputs.shape[1]), sourceMask_B11S) as tf.Tensor4D;
+  const encoderBias = { position: positionBias("encoder", batch.inputs.shape[1]), real: source_BS };
   let x_BSD = embed(batch.inputs, "encoder");
   for (let block = 0; block < config.encoderLayers; block++) {
-    x_BSD = attend(x_BSD, `encoder.block.${block}.layer.0`, "SelfAttention", encoderBias_BHSS);
+    x_BSD = attend(x_BSD, `encoder.block.${block}.layer.0`, "SelfAttention", encoderBias);
     x_BSD = feed(x_BSD, "encoder", block, source_BS);
   }
-  const encoded_BSD = drop("encoder.final")(norm(x_BSD, "encoder.final_layer_norm"));
+  const encoded_BSD = drop(norm(x_BSD, "encoder.final_layer_norm"), "encoder.final");
 
   const real_BT = realTokens(batch.targets);
-  const length = batch.targets.shape[1];
-  const decoderBias_1HTT = tf.add(positionBias("decoder", length), causalMask(length)) as tf.Tensor4D;
+  const decoderBias = { position: positionBias("decoder", batch.targets.shape[1]), causal: true };
   let y_BTD = embed(shiftRight(batch.targets), "decoder");
   for (let block = 0; block < config.decoderLayers; block++) {
-    y_BTD = attend(y_BTD, `decoder.block.${block}.layer.0`, "SelfAttention", decoderBias_1HTT);
-    y_BTD = attend(y_BTD, `decoder.block.${block}.layer.1`, "EncDecAttention", sourceMask_B11S, encoded_BSD);
+    y_BTD = attend(y_BTD, `decoder.block.${block}.layer.0`, "SelfAttention", decoderBias);
+    y_BTD = attend(y_BTD, `decoder.block.${block}.layer.1`, "EncDecAttention", { real: source_BS }, encoded_BSD);
     y_BTD = feed(y_BTD, "decoder", block, real_BT);
   }
-  const decoded_BTD = drop("decoder.final")(norm(y_BTD, "decoder.final_layer_norm"));
+  const decoded_BTD = drop(norm(y_BTD, "decoder.final_layer_norm"), "decoder.final");
 
   const head_VD = weight(config.tieEmbeddings ? "shared" : "lm_head") as tf.Tensor as tf.Tensor2D;
   const hidden_BTD = config.tieEmbeddings ? tf.mul(decoded_BTD, config.dModel ** -0.5) : decoded_BTD;

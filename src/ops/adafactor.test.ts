@@ -1,12 +1,14 @@
 import * as tf from "@tensorflow/tfjs-core";
 import { beforeAll, describe, expect, it } from "vitest";
+import { describeTorch } from "../../test/helpers/fastPaths.js";
 import { expectClose, random, rowsOf, testBackends } from "../../test/helpers/tensors.js";
 import { loadBackend } from "../backends/loadBackend.js";
-import { adafactorStateShapes, adafactorUpdate } from "./adafactor.js";
+import { type AdafactorParameter, adafactor, adafactorStateShapes, adafactorUpdate } from "./adafactor.js";
+import { precision } from "./precision.js";
 
 function freshState(shape: number[], minFactoredSize?: number): Map<string, tf.Variable> {
   const shapes = adafactorStateShapes(shape, minFactoredSize);
-  return new Map([...shapes].map(([slot, size]) => [slot, tf.variable(tf.zeros(size))]));
+  return new Map([...shapes].map(([slot, size]) => [slot, tf.tidy(() => tf.variable(tf.zeros(size)))]));
 }
 
 const mean = (values: number[]): number => values.reduce((sum, value) => sum + value, 0) / values.length;
@@ -95,5 +97,59 @@ describe.each(testBackends)("adafactorUpdate on %s", (backend) => {
     adafactorUpdate(zero, tf.tensor1d([1, -2, 0]), freshState([3]), { learningRate: 1, step: 0 });
     // At the first step the unclipped update is the sign of the gradient; two of three entries make its RMS less than 1.
     expectClose(zero.dataSync(), [-1e-3, 1e-3, 0]);
+  });
+});
+
+describeTorch("adafactor's fast path", () => {
+  // A vector, a matrix in full, factored ones, stacks of both kinds; the last is large enough for all threads to share it.
+  const shapes = [[7], [20, 30], [130, 150], [3, 140, 129], [4, 5, 6], [130, 8200]];
+
+  /** Quick to make, whatever the size. */
+  const waves = (shape: number[], seed: number): tf.Tensor =>
+    tf.reshape(tf.sin(tf.mul(tf.range(0, tf.util.sizeFromShape(shape)), seed + 0.7)), shape);
+  /** Within 1e-6 of the largest entry. */
+  const expectSame = (actual: tf.Tensor, expected: tf.Tensor): void =>
+    tf.tidy(() => {
+      const worst = tf.max(tf.abs(tf.sub(actual, expected))).dataSync()[0];
+      expect(worst).toBeLessThan(1e-6 * tf.max(tf.abs(expected)).dataSync()[0]);
+    });
+
+  it.each(["float32", "bfloat16"] as const)("is the reference within 1e-6, gradients in %s", (width) => {
+    const before = tf.memory().numTensors;
+    const fresh = (): Omit<AdafactorParameter, "gradient">[] =>
+      shapes.map((shape, i) => ({
+        param: tf.tidy(() => tf.variable(tf.mul(waves(shape, i), 10 ** (i % 3)))),
+        state: freshState(shape),
+      }));
+    const [fast, reference] = [fresh(), fresh()];
+    for (let step = 0; step < 3; step++) {
+      const gradients = shapes.map((shape, i) =>
+        tf.tidy(() => precision(tf.mul(waves(shape, 50 + i + step), 0.01), width)),
+      );
+      const with_ = (list: typeof fast) => list.map((own, i) => ({ ...own, gradient: gradients[i] }));
+      adafactor(with_(fast), { learningRate: 0.1, step });
+      for (const { param, gradient, state } of with_(reference)) {
+        const wide = precision(gradient, "float32");
+        adafactorUpdate(param, wide, state, { learningRate: 0.1, step });
+        wide.dispose();
+      }
+      tf.dispose(gradients);
+      for (const [i, { param, state }] of fast.entries()) {
+        expectSame(param, reference[i].param);
+        for (const [slot, moment] of state) expectSame(moment, reference[i].state.get(slot)!);
+      }
+    }
+    for (const { param, state } of [...fast, ...reference]) tf.dispose([param, ...state.values()]);
+    expect(tf.memory().numTensors).toBe(before);
+  });
+
+  it("leaves alone who shared a parameter's data", () => {
+    const initial = random([4, 6], 1);
+    const param = tf.variable(initial);
+    const column = tf.slice2d(param as tf.Tensor as tf.Tensor2D, [0, 2], [4, 1]);
+    const before = [initial, column].map((tensor) => [...tensor.dataSync()]);
+    adafactor([{ param, gradient: tf.ones([4, 6]), state: freshState([4, 6]) }], { learningRate: 1, step: 0 });
+    expect([initial, column].map((tensor) => [...tensor.dataSync()])).toEqual(before);
+    expect([...param.dataSync()]).not.toEqual(before[0]);
   });
 });

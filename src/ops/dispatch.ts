@@ -1,8 +1,9 @@
 import * as tf from "@tensorflow/tfjs-core";
+import { fastKernel, fastOp } from "./fastPath.js";
 import { gatherRows, scatterRows } from "./rows.js";
 
 // N tokens, D dModel. A slot is a place of an expert; a token without one points past the last slot: that row is cut away on the
-// way in and reads as zeros on the way out. Dispatch and combine are each other's gradient.
+// way in and reads as zeros on the way out.
 
 /**
  * Puts each token into its slot by index; slots without a token are 0.
@@ -12,6 +13,37 @@ import { gatherRows, scatterRows } from "./rows.js";
  * @returns [slots, D]
  */
 export function dispatch(x_ND: tf.Tensor2D, slot_N: tf.Tensor1D, slots: number): tf.Tensor2D {
+  const kernel = fastKernel("TorchDispatch");
+  const back = fastKernel("TorchCombine");
+  if (!kernel || !back) return dispatchReference(x_ND, slot_N, slots);
+  return fastOp(
+    [x_ND],
+    () => ({ value: kernel({ x: x_ND, slot: slot_N }, { slots })[0] as tf.Tensor2D, saved: [slot_N] }),
+    (dy, [slot]) => back({ y: dy, slot }),
+  );
+}
+
+/**
+ * Brings each token its slot's row times its gate, zeros where it has no slot.
+ *
+ * @param y [slots, D]
+ * @param slot_N as for `dispatch`
+ * @param gate_N [N]
+ * @returns [N, D]
+ */
+export function combine(y: tf.Tensor2D, slot_N: tf.Tensor1D, gate_N: tf.Tensor1D): tf.Tensor2D {
+  const kernel = fastKernel("TorchCombine");
+  const gradient = fastKernel("TorchCombineGrad");
+  if (!kernel || !gradient) return combineReference(y, slot_N, gate_N);
+  return fastOp(
+    [y, gate_N],
+    () => ({ value: kernel({ y, slot: slot_N, gate: gate_N })[0] as tf.Tensor2D, saved: [y, slot_N, gate_N] }),
+    (dy, [rows, slot, gate]) => gradient({ dy, y: rows, slot, gate }),
+  );
+}
+
+/** What `dispatch` is held to. */
+export function dispatchReference(x_ND: tf.Tensor2D, slot_N: tf.Tensor1D, slots: number): tf.Tensor2D {
   const op = tf.customGrad((x, save) => {
     (save as tf.GradSaveFunc)([slot_N]);
     return {
@@ -22,16 +54,10 @@ export function dispatch(x_ND: tf.Tensor2D, slot_N: tf.Tensor1D, slots: number):
   return op(x_ND) as tf.Tensor2D;
 }
 
-/**
- * Brings each token its slot's row, zeros where it has no slot.
- *
- * @param y [slots, D]
- * @param slot_N as for `dispatch`
- * @returns [N, D]
- */
-export function combine(y: tf.Tensor2D, slot_N: tf.Tensor1D): tf.Tensor2D {
+/** What `combine` is held to. */
+export function combineReference(y: tf.Tensor2D, slot_N: tf.Tensor1D, gate_N: tf.Tensor1D): tf.Tensor2D {
   const slots = y.shape[0];
-  const op = tf.customGrad((rows, save) => {
+  const gather = tf.customGrad((rows, save) => {
     (save as tf.GradSaveFunc)([slot_N]);
     return {
       value: gatherFromSlots(rows as tf.Tensor2D, slot_N),
@@ -39,7 +65,7 @@ export function combine(y: tf.Tensor2D, slot_N: tf.Tensor1D): tf.Tensor2D {
         scatterToSlots(dy as tf.Tensor2D, saved[0] as tf.Tensor1D, slots),
     };
   });
-  return op(y) as tf.Tensor2D;
+  return tf.mul(gather(y), tf.expandDims(gate_N, 1)) as tf.Tensor2D;
 }
 
 function scatterToSlots(x_ND: tf.Tensor2D, slot_N: tf.Tensor1D, slots: number): tf.Tensor2D {

@@ -1,4 +1,6 @@
 import * as tf from "@tensorflow/tfjs-core";
+import { fastKernel, fastOp } from "./fastPath.js";
+import { precision, type Width } from "./precision.js";
 import { gatherRows, scatterRows } from "./rows.js";
 
 /**
@@ -6,9 +8,22 @@ import { gatherRows, scatterRows } from "./rows.js";
  *
  * @param table_VD [V, D]
  * @param ids int32, any shape, each in [0, V)
+ * @param width of the result, on a backend that has it
  * @returns [...ids, D]
  */
-export function embedding(table_VD: tf.Tensor2D, ids: tf.Tensor): tf.Tensor {
+export function embedding(table_VD: tf.Tensor2D, ids: tf.Tensor, width: Width = "float32"): tf.Tensor {
+  const lookUp = fastKernel("TorchEmbedding");
+  const gradient = fastKernel("TorchEmbeddingGrad");
+  if (!lookUp || !gradient) return precision(embeddingReference(table_VD, ids), width);
+  return fastOp(
+    [table_VD],
+    () => ({ value: lookUp({ table: table_VD, ids }, { precision: width })[0], saved: [ids] }),
+    (dy, [chosen]) => gradient({ dy, ids: chosen }, { rows: table_VD.shape[0] }),
+  );
+}
+
+/** What `embedding` is held to, in TensorFlow.js's operations. */
+export function embeddingReference(table_VD: tf.Tensor2D, ids: tf.Tensor): tf.Tensor {
   const [rows, width] = table_VD.shape;
   const op = tf.customGrad((table, save) => {
     const ids_N = tf.reshape(ids, [-1]) as tf.Tensor1D;

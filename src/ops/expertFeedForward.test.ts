@@ -1,9 +1,10 @@
 import * as tf from "@tensorflow/tfjs-core";
 import { beforeAll, describe, it } from "vitest";
+import { describeTorch, expectFast } from "../../test/helpers/fastPaths.js";
 import { expectClose, expectGradients, random, testBackends } from "../../test/helpers/tensors.js";
 import { loadBackend } from "../backends/loadBackend.js";
-import { expertFeedForward } from "./expertFeedForward.js";
-import { feedForward } from "./feedForward.js";
+import { expertFeedForward, expertFeedForwardReference } from "./expertFeedForward.js";
+import { type FeedForwardWeights, feedForward } from "./feedForward.js";
 
 describe.each(testBackends)("expertFeedForward on %s", (backend) => {
   beforeAll(() => loadBackend(backend));
@@ -36,5 +37,48 @@ describe.each(testBackends)("expertFeedForward on %s", (backend) => {
       (x, wi0, wi1, wo) => expertFeedForward(x as tf.Tensor3D, { kind: "gated-gelu", wi0, wi1, wo }),
       inputs,
     );
+  });
+});
+
+describeTorch("the experts' fast path", () => {
+  const weightsOf = (kind: string, [wi0, wi1, wo]: tf.Tensor[]): FeedForwardWeights =>
+    kind === "relu" ? { kind, wi: wi0, wo } : { kind: "gated-gelu", wi0, wi1, wo };
+
+  // Enough experts to go side by side on two threads, and too few.
+  it.each([
+    ["relu", 2],
+    ["gated-gelu", 3],
+    ["relu", 9],
+    ["gated-gelu", 9],
+  ])("is the reference: %s, %i experts, slots that are all in use and that are not", (kind, experts) => {
+    const [width, hidden, capacity] = [24, 40, 6];
+    const x = random([experts, capacity, width], 1);
+    // Two groups of three slots; expert 1 has none in use.
+    const counts = Array.from({ length: experts }, (_, e) => (e === 1 ? [0, 0] : [e % 4, (e + 2) % 4]));
+    const inUse = tf.tensor3d(counts.map((own) => own.flatMap((n) => [0, 1, 2].map((i) => [i < n ? 1 : 0]))));
+    const used = tf.tensor2d(counts, undefined, "int32");
+    const scale = (tensor: tf.Tensor): tf.Tensor => tf.mul(tensor, 0.2);
+    const weights = [
+      scale(random([experts, hidden, width], 2)),
+      scale(random([experts, hidden, width], 3)),
+      scale(random([experts, width, hidden], 4)),
+    ].filter((_, i) => kind !== "relu" || i !== 1);
+    const all = (given: tf.Tensor[]) => weightsOf(kind, kind === "relu" ? [given[0], given[0], given[1]] : given);
+    for (const narrow of [null, [0]]) {
+      expectFast(
+        (slots, ...given) => expertFeedForward(slots as tf.Tensor3D, all(given)),
+        (slots, ...given) => expertFeedForwardReference(slots as tf.Tensor3D, all(given)),
+        [x, ...weights],
+        narrow,
+      );
+      // Gradients of slots that are not in use are nobody's: the mask takes them off both.
+      expectFast(
+        (slots, ...given) =>
+          tf.mul(expertFeedForward(tf.mul(slots, inUse) as tf.Tensor3D, all(given), undefined, used), inUse),
+        (slots, ...given) => tf.mul(expertFeedForwardReference(tf.mul(slots, inUse) as tf.Tensor3D, all(given)), inUse),
+        [x, ...weights],
+        narrow,
+      );
+    }
   });
 });

@@ -1,8 +1,9 @@
 import * as tf from "@tensorflow/tfjs-core";
 import { beforeAll, describe, it } from "vitest";
+import { describeTorch, expectFast } from "../../test/helpers/fastPaths.js";
 import { expectClose, expectGradients, random, rowsOf, testBackends } from "../../test/helpers/tensors.js";
 import { loadBackend } from "../backends/loadBackend.js";
-import { feedForward, gatedGelu } from "./feedForward.js";
+import { type FeedForwardWeights, feedForward, feedForwardReference, gatedGelu } from "./feedForward.js";
 
 describe.each(testBackends)("feedForward on %s", (backend) => {
   beforeAll(() => loadBackend(backend));
@@ -41,4 +42,21 @@ describe.each(testBackends)("feedForward on %s", (backend) => {
       [0, 0, 1, 1],
     );
   });
+});
+
+describeTorch("feedForward's fast path", () => {
+  const small = (shape: number[], seed: number) => tf.tidy(() => tf.mul(random(shape, seed), 0.2));
+  const compare = (weightsOf: (matrices: tf.Tensor[]) => FeedForwardWeights, count: number): void => {
+    const run =
+      (op: typeof feedForward) =>
+      (x: tf.Tensor, ...matrices: tf.Tensor[]) =>
+        op(x, weightsOf(matrices));
+    const matrices = Array.from({ length: count }, (_, i) => small([53, 24], i + 2));
+    const inputs = [random([2, 17, 24], 1), ...matrices, small([24, 53], 9)];
+    expectFast(run(feedForward), run(feedForwardReference), inputs);
+    expectFast(run(feedForward), run(feedForwardReference), inputs, [0]);
+  };
+
+  it("is the reference with ReLU", () => compare(([wi, wo]) => ({ kind: "relu", wi, wo }), 1));
+  it("is the reference where gated", () => compare(([wi0, wi1, wo]) => ({ kind: "gated-gelu", wi0, wi1, wo }), 2));
 });

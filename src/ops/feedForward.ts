@@ -1,5 +1,6 @@
 import * as tf from "@tensorflow/tfjs-core";
-import { linear } from "./linear.js";
+import { fastKernel, fastOp } from "./fastPath.js";
+import { linearReference } from "./linear.js";
 
 /** The weights of a feed-forward layer: [dFf, dModel] in, [dModel, dFf] out; stacked experts have a leading axis. */
 export type FeedForwardWeights =
@@ -7,21 +8,43 @@ export type FeedForwardWeights =
   | { kind: "gated-gelu"; wi0: tf.Tensor; wi1: tf.Tensor; wo: tf.Tensor };
 
 /**
- * T5's feed-forward layer, wo(relu(wi x)), or T5.1.1's, wo(gelu(wi_0 x) ⊙ wi_1 x).
+ * T5's feed-forward layer, wo(relu(wi x)), or T5.1.1's, wo(gelu(wi_0 x) ⊙ wi_1 x), in x's width.
  *
  * @param x [..., D]
- * @param dropout applied to the intermediate activation
+ * @param dropout applied to the intermediate activation; undefined: none
  */
 export function feedForward<T extends tf.Tensor>(
+  x: T,
+  weights: FeedForwardWeights,
+  dropout?: (hidden: tf.Tensor) => tf.Tensor,
+): T {
+  const forward = fastKernel("TorchFeedForward");
+  const backward = fastKernel("TorchFeedForwardGrad");
+  if (!forward || !backward || dropout) return feedForwardReference(x, weights, dropout);
+  const { wo } = weights;
+  const into: tf.NamedTensorMap =
+    weights.kind === "relu" ? { wi0: weights.wi } : { wi0: weights.wi0, wi1: weights.wi1 };
+  return fastOp(
+    [x, ...Object.values(into), wo],
+    () => {
+      const [y, ...made] = forward({ x, ...into, wo });
+      return { value: y as T, saved: [x, ...made] };
+    },
+    (dy, [input, h, wiStacked, woCast]) => backward({ dy, x: input, h, wi: wiStacked, wo: woCast }),
+  );
+}
+
+/** What `feedForward` is held to, in TensorFlow.js's operations. */
+export function feedForwardReference<T extends tf.Tensor>(
   x: T,
   weights: FeedForwardWeights,
   dropout: (hidden: tf.Tensor) => tf.Tensor = (hidden) => hidden,
 ): T {
   const hidden =
     weights.kind === "relu"
-      ? tf.relu(linear(x, weights.wi))
-      : gatedGelu(linear(x, weights.wi0), linear(x, weights.wi1));
-  return linear(dropout(hidden), weights.wo) as T;
+      ? tf.relu(linearReference(x, weights.wi))
+      : gatedGelu(linearReference(x, weights.wi0), linearReference(x, weights.wi1));
+  return linearReference(dropout(hidden), weights.wo) as T;
 }
 
 const slope = 2 * Math.sqrt(2 / Math.PI);

@@ -1,8 +1,9 @@
 import * as tf from "@tensorflow/tfjs-core";
 import { beforeAll, describe, expect, it } from "vitest";
+import { describeTorch, expectFast } from "../../test/helpers/fastPaths.js";
 import { expectClose, expectGradients, random, rowsOf, testBackends } from "../../test/helpers/tensors.js";
 import { loadBackend } from "../backends/loadBackend.js";
-import { linear } from "./linear.js";
+import { linear, linearReference } from "./linear.js";
 
 describe.each(testBackends)("linear on %s", (backend) => {
   beforeAll(() => loadBackend(backend));
@@ -21,5 +22,13 @@ describe.each(testBackends)("linear on %s", (backend) => {
 
   it("has the right gradients", () => {
     expectGradients((x, w) => linear(x, w), [random([2, 3, 4], 1), random([5, 4], 2)]);
+  });
+});
+
+describeTorch("linear's fast path", () => {
+  it("is the reference", () => {
+    const inputs = [random([2, 17, 24], 1), random([53, 24], 2)];
+    expectFast(linear, linearReference, inputs);
+    expectFast(linear, linearReference, inputs, [0]);
   });
 });

@@ -1,8 +1,15 @@
 import * as tf from "@tensorflow/tfjs-core";
 import { beforeAll, describe, expect, it } from "vitest";
+import { describeTorch, expectFast } from "../../test/helpers/fastPaths.js";
 import { expectClose, expectGradients, random, rowsOf, testBackends } from "../../test/helpers/tensors.js";
 import { loadBackend } from "../backends/loadBackend.js";
-import { linearCrossEntropy, linearLogProbs } from "./linearCrossEntropy.js";
+import {
+  linearCrossEntropy,
+  linearCrossEntropyReference,
+  linearLogProbs,
+  linearLogProbsReference,
+} from "./linearCrossEntropy.js";
+import { precision } from "./precision.js";
 
 describe.each(testBackends)("linearCrossEntropy on %s", (backend) => {
   beforeAll(() => loadBackend(backend));
@@ -74,5 +81,57 @@ describe.each(testBackends)("linearCrossEntropy on %s", (backend) => {
     for (const maxLogits of [1, 14, 21]) {
       for (const [i, values] of run(maxLogits).entries()) expectClose(values, whole[i]);
     }
+  });
+});
+
+describeTorch("linearCrossEntropy's fast path", () => {
+  const [tokens, width, vocab] = [37, 20, 301];
+  const target = (): tf.Tensor1D =>
+    tf.tensor1d(
+      Int32Array.from({ length: tokens }, (_, n) => (n * 71) % vocab),
+      "int32",
+    );
+  const weight = (): tf.Tensor1D => tf.tensor1d(Array.from({ length: tokens }, (_, n) => [1, 0.5, 0][n % 3]));
+
+  it.each([[undefined], [vocab], [10 * vocab]])("is the reference, at most %s logits at once", (maxLogits) => {
+    const inputs = [random([tokens, width], 1), random([vocab, width], 2)];
+    for (const narrow of [null, [0], [0, 1]]) {
+      expectFast(
+        (h, w) => linearCrossEntropy(h as tf.Tensor2D, w as tf.Tensor2D, target(), weight(), maxLogits),
+        (h, w) => linearCrossEntropyReference(h as tf.Tensor2D, w as tf.Tensor2D, target(), weight()),
+        inputs,
+        narrow,
+      );
+    }
+    const [h, w] = inputs as tf.Tensor2D[];
+    const expected = linearLogProbsReference(h, w, target()).dataSync();
+    expectClose(linearLogProbs(h, w, target(), maxLogits).dataSync(), expected);
+    expectClose(linearLogProbs(precision(h, "bfloat16"), w, target(), maxLogits).dataSync(), expected, 2e-2);
+  });
+
+  it("scales its gradients by what follows", () => {
+    const loss = (h: tf.Tensor): tf.Tensor =>
+      tf.mul(linearCrossEntropy(h as tf.Tensor2D, random([vocab, width], 2) as tf.Tensor2D, target(), weight()), 3);
+    const reference = (h: tf.Tensor): tf.Tensor =>
+      tf.mul(
+        linearCrossEntropyReference(h as tf.Tensor2D, random([vocab, width], 2) as tf.Tensor2D, target(), weight()),
+        3,
+      );
+    const h = random([tokens, width], 1);
+    expectClose(tf.grad(loss)(h).dataSync(), tf.grad(reference)(h).dataSync());
+  });
+
+  it("without any real token is 0 with gradient 0", () => {
+    const f = (h: tf.Tensor, w: tf.Tensor): tf.Tensor =>
+      linearCrossEntropy(h as tf.Tensor2D, w as tf.Tensor2D, target(), tf.zeros([tokens]));
+    const { value, grads } = tf.valueAndGrads(f)([random([tokens, width], 1), random([vocab, width], 2)]);
+    expect(Math.abs(value.dataSync()[0])).toBe(0);
+    for (const grad of grads) expect(grad.dataSync().every((x) => x === 0)).toBe(true);
+  });
+
+  it("refuses a target outside of the vocabulary", () => {
+    const outside = tf.fill([tokens], vocab, "int32") as tf.Tensor1D;
+    const [h, w] = [random([tokens, width], 1), random([vocab, width], 2)] as tf.Tensor2D[];
+    expect(() => linearCrossEntropy(h, w, outside, weight())).toThrow(/not in \[0, 301\)/);
   });
 });

@@ -1,10 +1,14 @@
 import * as tf from "@tensorflow/tfjs-core";
+import { fastKernel, fastOp } from "./fastPath.js";
 import { gatherRows, scatterRows } from "./rows.js";
 
 // N tokens, n tokens of a chunk, D dModel, V vocab
 
 /** Most logits alive at once (128 MiB in float32): at mT5's vocabulary of 250112 that is 134 tokens. */
 const defaultMaxLogits = 2 ** 25;
+
+/** The same for a fast path, which has no other tensor of the logits' size beside them. */
+const fastMaxLogits = 2 ** 26;
 
 /**
  * The output layer and its cross-entropy in one: Σ w·(−ln p(target)) / Σ w, natural log. Works through the tokens in chunks and
@@ -16,6 +20,28 @@ const defaultMaxLogits = 2 ** 25;
  * @param tokenWeight_N weight of each token, 0 where padding, [N]
  */
 export function linearCrossEntropy(
+  hidden_ND: tf.Tensor2D,
+  weight_VD: tf.Tensor2D,
+  target_N: tf.Tensor1D,
+  tokenWeight_N: tf.Tensor1D,
+  maxLogits?: number,
+): tf.Scalar {
+  const kernel = fastKernel("TorchLinearCrossEntropy");
+  const scale = fastKernel("TorchScale");
+  if (!kernel || !scale) return linearCrossEntropyReference(hidden_ND, weight_VD, target_N, tokenWeight_N, maxLogits);
+  return fastOp(
+    [hidden_ND, weight_VD],
+    () => {
+      const inputs = { hidden: hidden_ND, weight: weight_VD, target: target_N, tokenWeight: tokenWeight_N };
+      const [loss, ...saved] = kernel(inputs, { maxLogits: maxLogits ?? fastMaxLogits });
+      return { value: loss as tf.Scalar, saved };
+    },
+    (dy, gradients) => gradients.map((gradient) => scale({ x: gradient, factor: dy })[0]),
+  );
+}
+
+/** What the fast path is held to. */
+export function linearCrossEntropyReference(
   hidden_ND: tf.Tensor2D,
   weight_VD: tf.Tensor2D,
   target_N: tf.Tensor1D,
@@ -62,6 +88,19 @@ export function linearCrossEntropy(
 
 /** ln p(target) of each token, [N]; for evaluation, without gradient. */
 export function linearLogProbs(
+  hidden_ND: tf.Tensor2D,
+  weight_VD: tf.Tensor2D,
+  target_N: tf.Tensor1D,
+  maxLogits?: number,
+): tf.Tensor1D {
+  const kernel = fastKernel("TorchLinearLogProbs");
+  if (!kernel) return linearLogProbsReference(hidden_ND, weight_VD, target_N, maxLogits);
+  const inputs = { hidden: hidden_ND, weight: weight_VD, target: target_N };
+  return kernel(inputs, { maxLogits: maxLogits ?? fastMaxLogits })[0] as tf.Tensor1D;
+}
+
+/** What the fast path is held to. */
+export function linearLogProbsReference(
   hidden_ND: tf.Tensor2D,
   weight_VD: tf.Tensor2D,
   target_N: tf.Tensor1D,

@@ -26,25 +26,20 @@ export function relativePositionBucket(relativePosition: number, options: Relati
 }
 
 /**
- * The learned bias that T5 adds to the attention scores of every layer of a stack.
+ * The learned bias that T5 adds to the attention scores of every layer of a stack, by distance: a score's bias depends on
+ * key − query alone.
  *
  * @param table [buckets, H]
- * @returns [1, H, queries, keys]
+ * @returns [queries + keys − 1, H]: row key − query + queries − 1
  */
 export function relativePositionBias(
   table: tf.Tensor2D,
   queries: number,
   keys: number,
   options: RelativePositionOptions,
-): tf.Tensor4D {
-  const byDistance = Int32Array.from({ length: queries + keys - 1 }, (_, i) =>
+): tf.Tensor2D {
+  const bucket = Int32Array.from({ length: queries + keys - 1 }, (_, i) =>
     relativePositionBucket(i - (queries - 1), options),
   );
-  const bucket = new Int32Array(queries * keys);
-  for (let query = 0; query < queries; query++) {
-    const start = queries - 1 - query;
-    bucket.set(byDistance.subarray(start, start + keys), query * keys);
-  }
-  const bias_TSH = embedding(table, tf.tensor2d(bucket, [queries, keys], "int32"));
-  return tf.expandDims(tf.transpose(bias_TSH, [2, 0, 1]), 0);
+  return embedding(table, tf.tensor1d(bucket, "int32")) as tf.Tensor2D;
 }

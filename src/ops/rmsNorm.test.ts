@@ -1,8 +1,9 @@
 import * as tf from "@tensorflow/tfjs-core";
 import { beforeAll, describe, it } from "vitest";
+import { describeTorch, expectFast } from "../../test/helpers/fastPaths.js";
 import { expectClose, expectGradients, random, rowsOf, testBackends } from "../../test/helpers/tensors.js";
 import { loadBackend } from "../backends/loadBackend.js";
-import { rmsNorm } from "./rmsNorm.js";
+import { rmsNorm, rmsNormReference } from "./rmsNorm.js";
 
 describe.each(testBackends)("rmsNorm on %s", (backend) => {
   beforeAll(() => loadBackend(backend));
@@ -21,5 +22,20 @@ describe.each(testBackends)("rmsNorm on %s", (backend) => {
   it("has the right gradients, with an ε that counts too", () => {
     expectGradients((x, w) => rmsNorm(x, w, 1e-6), [random([2, 3, 4], 1), random([4], 2)]);
     expectGradients((x, w) => rmsNorm(x, w, 0.5), [random([3, 4], 3), random([4], 4)]);
+  });
+});
+
+describeTorch("rmsNorm's fast path", () => {
+  const reference = (x: tf.Tensor, w: tf.Tensor) => rmsNormReference(x, w, 1e-6);
+
+  it.each([
+    [3, 5],
+    [2, 7, 48],
+    [130, 513],
+  ])("is the reference on %j", (...shape: number[]) => {
+    const inputs = [random(shape, 1), random(shape.slice(-1), 2)];
+    expectFast((x, w) => rmsNorm(x, w, 1e-6), reference, inputs);
+    expectFast((x, w) => rmsNorm(x, w, 1e-6, "bfloat16"), reference, inputs, []);
+    expectFast((x, w) => rmsNorm(x, w, 1e-6, "bfloat16"), reference, inputs, [0]);
   });
 });

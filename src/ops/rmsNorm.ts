@@ -1,12 +1,30 @@
 import * as tf from "@tensorflow/tfjs-core";
+import { fastKernel, fastOp } from "./fastPath.js";
+import { precision, type Width } from "./precision.js";
 
 /**
- * T5's layer norm: x / sqrt(mean(x²) + ε) · weight; no mean is subtracted and there is no bias.
+ * T5's layer norm: x / sqrt(mean(x²) + ε) · weight; no mean is subtracted and there is no bias. Statistics are float32.
  *
  * @param x [..., D]
  * @param weight_D [D]
+ * @param width of the result, on a backend that has it
  */
-export function rmsNorm<T extends tf.Tensor>(x: T, weight_D: tf.Tensor, epsilon: number): T {
+export function rmsNorm<T extends tf.Tensor>(x: T, weight_D: tf.Tensor, epsilon: number, width: Width = "float32"): T {
+  const norm = fastKernel("TorchRmsNorm");
+  const gradient = fastKernel("TorchRmsNormGrad");
+  if (!norm || !gradient) return precision(rmsNormReference(x, weight_D, epsilon), width);
+  return fastOp(
+    [x, weight_D],
+    () => {
+      const [y, inverse_N] = norm({ x, weight: weight_D }, { epsilon, precision: width });
+      return { value: y as T, saved: [x, weight_D, inverse_N] };
+    },
+    (dy, [input, weight, inverse]) => gradient({ dy, x: input, weight, inverse }),
+  );
+}
+
+/** What `rmsNorm` is held to, in TensorFlow.js's operations. */
+export function rmsNormReference<T extends tf.Tensor>(x: T, weight_D: tf.Tensor, epsilon: number): T {
   const width = x.shape[x.shape.length - 1];
   const op = tf.customGrad((input, weight, save) => {
     const x_ND = tf.reshape(input as tf.Tensor, [-1, width]);

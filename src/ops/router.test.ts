@@ -1,9 +1,11 @@
 import * as tf from "@tensorflow/tfjs-core";
 import * as fc from "fast-check";
 import { beforeAll, describe, expect, it } from "vitest";
+import { describeTorch, expectFast } from "../../test/helpers/fastPaths.js";
 import { expectClose, expectGradients, random, rowsOf, testBackends } from "../../test/helpers/tensors.js";
 import { loadBackend } from "../backends/loadBackend.js";
-import { expertCapacity, router } from "./router.js";
+import { precision } from "./precision.js";
+import { expertCapacity, type Routing, routeReference, router } from "./router.js";
 
 const [tokens, experts, width] = [12, 3, 4];
 
@@ -68,7 +70,8 @@ describe.each(testBackends)("router on %s", (backend) => {
         tf.tidy(() => {
           const x = random([tokens, width], seed) as tf.Tensor2D;
           const weight = random([experts, width], seed + 1);
-          const routing = router(x, weight, tf.tensor1d(real), { groups, capacity, ignorePadding });
+          const options = { groups, capacity, ignorePadding, sequences: 2 };
+          const routing = router(x, weight, tf.tensor1d(real), options);
           const logits = rowsOf(tf.matMul(x, weight, false, true));
           const expected = bruteForce(logits, real, groups, capacity, ignorePadding);
           expect(routing.slots).toBe(expected.slots);
@@ -76,7 +79,10 @@ describe.each(testBackends)("router on %s", (backend) => {
           expectClose(routing.gate_N.dataSync(), expected.gate);
           expectClose(routing.balance.dataSync(), [expected.balance]);
           expectClose(routing.z().dataSync(), [expected.z]);
-          expect([...routing.kept_N.dataSync()]).toEqual(expected.slot.map((slot) => (slot < expected.slots ? 1 : 0)));
+          const routed = Math.max(real.filter((r) => !ignorePadding || r === 1).length, 1);
+          const kept = expected.slot.filter((slot) => slot < expected.slots).length;
+          expectClose(routing.fractionDropped.dataSync(), [1 - kept / routed]);
+          expectClose(routing.confidence.dataSync(), [expected.gate.reduce((sum, gate) => sum + gate, 0) / routed]);
         });
       },
     );
@@ -89,12 +95,13 @@ describe.each(testBackends)("router on %s", (backend) => {
       groups: 2,
       capacity: 2,
       ignorePadding: false,
+      sequences: 1,
     });
     expect([...slot_N.dataSync()]).toEqual([0, 1, 8, 2, 3, 8]);
   });
 
   it("a balance loss of 1 is perfect balance, of N collapse", () => {
-    const options = { groups: 1, capacity: 4, ignorePadding: true };
+    const options = { groups: 1, capacity: 4, ignorePadding: true, sequences: 1 };
     const even = tf.tensor2d([
       [9, 0],
       [0, 9],
@@ -118,10 +125,61 @@ describe.each(testBackends)("router on %s", (backend) => {
   it("has the right gradients through gate, balance and z-loss, none through the choice", () => {
     const real = tf.tensor1d([1, 1, 1, 1, 1, 0, 1, 1, 1, 0, 0, 1]);
     const routing = (x: tf.Tensor, weight: tf.Tensor) =>
-      router(x as tf.Tensor2D, weight, real, { groups: 2, capacity: 2, ignorePadding: true });
+      router(x as tf.Tensor2D, weight, real, { groups: 2, capacity: 2, ignorePadding: true, sequences: 1 });
     const inputs = [random([tokens, width], 1), random([experts, width], 2)];
     expectGradients((x, weight) => routing(x, weight).gate_N, inputs);
     expectGradients((x, weight) => routing(x, weight).balance, inputs);
     expectGradients((x, weight) => routing(x, weight).z(), inputs);
+  });
+});
+
+describeTorch("the router's fast path", () => {
+  const real = (): tf.Tensor1D => tf.tensor1d(Array.from({ length: 48 }, (_, n) => (n % 5 === 3 || n > 40 ? 0 : 1)));
+  const cases = [
+    { groups: 1, capacity: 6, ignorePadding: true, sequences: 4 },
+    { groups: 4, capacity: 2, ignorePadding: false, sequences: 2 },
+    { groups: 3, capacity: 16, ignorePadding: true, sequences: 1 },
+  ];
+  /** The router on logits given as they are. */
+  const route = (logits: tf.Tensor, options: (typeof cases)[0]): Routing =>
+    router(logits as tf.Tensor2D, tf.eye(logits.shape[1]!), real(), options);
+  const carried = ({ gate_N, balance, z }: Routing): tf.Tensor =>
+    tf.add(gate_N, tf.add(tf.mul(balance, 3), tf.mul(z(), 0.1)));
+
+  it.each(cases)("is the reference with %o", (options) => {
+    for (const experts of [1, 7, 128]) {
+      const logits = random([48, experts], experts) as tf.Tensor2D;
+      const fast = route(logits, options);
+      const reference = routeReference(logits, real(), options);
+      expect(fast.slots).toBe(reference.slots);
+      expect(fast.slot_N.dtype).toBe("int32");
+      expect([...fast.slot_N.dataSync()]).toEqual([...reference.slot_N.dataSync()]);
+      for (const name of ["load_E", "fractionDropped", "confidence", "expertCounts_BE"] as const) {
+        expectClose(fast[name].dataSync(), reference[name].dataSync());
+        expect(fast[name].shape).toEqual(reference[name].shape);
+      }
+      // Slots in use are the first ones of each group.
+      const used = new Set(fast.slot_N.dataSync());
+      used.delete(fast.slots);
+      const counts = fast.occupied_EG!.dataSync();
+      const first = [...counts].flatMap((n, i) => Array.from({ length: n }, (_, slot) => i * options.capacity + slot));
+      expect([...used].sort((a, b) => a - b)).toEqual(first);
+      expectFast(
+        (x) => carried(route(x, options)),
+        (x) => carried(routeReference(x as tf.Tensor2D, real(), options)),
+        [logits],
+      );
+    }
+  });
+
+  it("computes in float32 whatever its input's width, and in bfloat16 where told to", () => {
+    const x = precision(random([48, 16], 1) as tf.Tensor2D, "bfloat16");
+    const weight = random([7, 16], 2);
+    const wide = router(precision(x, "float32"), weight, real(), cases[0]).gate_N.dataSync();
+    expect([...router(x, weight, real(), cases[0]).gate_N.dataSync()]).toEqual([...wide]);
+    const narrow = router(x, weight, real(), { ...cases[0], width: "bfloat16" }).gate_N.dataSync();
+    const bits = new Uint32Array(new Float32Array(narrow).buffer);
+    expect([...bits].every((word) => (word & 0xffff) === 0)).toBe(true);
+    expectClose(narrow, wide, 2e-2);
   });
 });

@@ -1,5 +1,7 @@
 import * as tf from "@tensorflow/tfjs-core";
+import { type FastKernel, fastKernel, fastOp } from "./fastPath.js";
 import { linear } from "./linear.js";
+import { precision, type Width } from "./precision.js";
 import { mulConstant } from "./rows.js";
 
 // N tokens of the batch = G groups × S tokens of a group, E experts, C capacity, D dModel
@@ -19,23 +21,33 @@ export interface RouterOptions {
   capacity: number;
   /** Leave padding out of routing, capacity and balance. */
   ignorePadding: boolean;
+  /** B sequences of N / B tokens each: what `expertCounts_BE` is counted by. */
+  sequences: number;
+  /** Of the router's arithmetic, on a backend that has it; float32 is what makes training stable (paper §2.4). */
+  width?: Width;
 }
 
 export interface Routing {
-  /** Raw softmax probability of the chosen expert, [N]. Carries the router's gradient. */
+  /** Raw softmax probability of the chosen expert, 0 where not routed, [N]. Carries the router's gradient. */
   gate_N: tf.Tensor1D;
   /** Slot of each token, int32 [N]: expert·G·C + group·C + position; E·G·C for a token without one. */
   slot_N: tf.Tensor1D;
   /** E·G·C */
   slots: number;
+  /** Of each expert's slots in each group, how many are in use: its first ones. Int32 [E, G]; from a fast path only. */
+  occupied_EG?: tf.Tensor2D;
   /** N·Σ f·P, mean over groups: 1 under perfect balance (paper §2.2, without α). */
   balance: tf.Scalar;
   /** Mean over routed tokens of logsumexp(logits)² (ST-MoE). */
   z: () => tf.Scalar;
-  /** 1 at each routed token's chosen expert, before capacity, [N, E]. */
-  choice_NE: tf.Tensor2D;
-  /** 1 where a token has a slot, [N]. */
-  kept_N: tf.Tensor1D;
+  /** Share of the routed tokens that chose each expert, before capacity, [E]. */
+  load_E: tf.Tensor1D;
+  /** Share of the routed tokens that found their expert full. */
+  fractionDropped: tf.Scalar;
+  /** Mean gate of the routed tokens. */
+  confidence: tf.Scalar;
+  /** Real routed tokens of each sequence that chose each expert, [B, E]. */
+  expertCounts_BE: tf.Tensor2D;
 }
 
 /**
@@ -46,18 +58,65 @@ export interface Routing {
  * @param weight_ED [E, D]
  * @param real_N 1 where a token is real, 0 where padding, [N]
  */
-export function router(
-  x_ND: tf.Tensor2D,
-  weight_ED: tf.Tensor,
+export function router(x_ND: tf.Tensor2D, weight_ED: tf.Tensor, real_N: tf.Tensor1D, options: RouterOptions): Routing {
+  const { width = "float32" } = options;
+  const logits_NE = linear(precision(x_ND, width), precision(weight_ED, width));
+  const kernel = fastKernel("TorchRouter");
+  const gradient = fastKernel("TorchRouterGrad");
+  if (!kernel || !gradient) return routeReference(precision(logits_NE, "float32"), real_N, options);
+  return routeFast(logits_NE, real_N, options, kernel, gradient);
+}
+
+function routeFast(
+  logits_NE: tf.Tensor2D,
   real_N: tf.Tensor1D,
-  { groups, capacity, ignorePadding }: RouterOptions,
+  { groups, capacity, ignorePadding, sequences }: RouterOptions,
+  kernel: FastKernel,
+  gradient: FastKernel,
 ): Routing {
-  const tokens = x_ND.shape[0];
-  const experts = weight_ED.shape[0];
+  const [tokens, experts] = logits_NE.shape;
+  const results = kernel({ logits: logits_NE, real: real_N }, { groups, capacity, ignorePadding, sequences });
+  const [parts, slot, occupied, load, dropped, confidence, counts, ...forGradient] = results;
+  const carrier = fastOp(
+    [logits_NE],
+    () => ({ value: tf.clone(parts), saved: forGradient }),
+    (dy, [probs, expert, logZ, share]) => gradient({ dy, probs, expert, logZ, share }),
+  ) as tf.Tensor1D;
+  const scalar = (at: number): tf.Scalar => tf.reshape(partOf(carrier, at, 1), []);
+  return {
+    gate_N: partOf(carrier, 0, tokens),
+    slot_N: slot as tf.Tensor1D,
+    slots: experts * groups * capacity,
+    occupied_EG: occupied as tf.Tensor2D,
+    balance: scalar(tokens),
+    z: () => scalar(tokens + 1),
+    load_E: load as tf.Tensor1D,
+    fractionDropped: dropped as tf.Scalar,
+    confidence: confidence as tf.Scalar,
+    expertCounts_BE: counts as tf.Tensor2D,
+  };
+}
+
+/** Entries [begin, begin + size) of a vector. */
+function partOf(vector: tf.Tensor1D, begin: number, size: number): tf.Tensor1D {
+  const after = vector.size - begin - size;
+  return fastOp(
+    [vector],
+    () => ({ value: tf.slice1d(vector, begin, size), saved: [] }),
+    (dy) => [tf.pad1d(dy as tf.Tensor1D, [begin, after])],
+  );
+}
+
+/** What the fast path is held to, from logits on, in TensorFlow.js's operations. */
+export function routeReference(
+  logits_NE: tf.Tensor2D,
+  real_N: tf.Tensor1D,
+  { groups, capacity, ignorePadding, sequences }: RouterOptions,
+): Routing {
+  const [tokens, experts] = logits_NE.shape;
   const byGroup = [groups, tokens / groups, experts] as [number, number, number];
   const slots = experts * groups * capacity;
 
-  const logits_NE = linear(x_ND, weight_ED);
   const probs_NE = tf.softmax(logits_NE);
   const expert_N = tf.argMax(probs_NE, 1) as tf.Tensor1D;
   const routed_N = ignorePadding ? real_N : tf.onesLike(real_N);
@@ -79,15 +138,20 @@ export function router(
   const f_G1E = tf.div(tf.sum(choice_GSE, 1, true), count_G11);
   const weight_GSE = tf.mul(tf.mul(tf.div(f_G1E, count_G11), experts / groups), routed_GS1);
   const balance = tf.sum(mulConstant(tf.reshape(probs_NE, byGroup), weight_GSE)) as tf.Scalar;
+  const gate_N = tf.sum(mulConstant(probs_NE, choice_NE), 1) as tf.Tensor1D;
 
+  const routed = tf.maximum(tf.sum(routed_N), 1);
+  const counted_NE = tf.mul(choice_NE, tf.expandDims(real_N, 1));
   return {
-    gate_N: tf.sum(mulConstant(probs_NE, choice_NE), 1) as tf.Tensor1D,
+    gate_N,
     slot_N,
     slots,
     balance,
     z: () => zLoss(logits_NE, probs_NE, routed_N),
-    choice_NE,
-    kept_N,
+    load_E: tf.div(tf.sum(choice_NE, 0), routed),
+    fractionDropped: tf.sub(1, tf.div(tf.sum(kept_N), routed)),
+    confidence: tf.div(tf.sum(gate_N), routed),
+    expertCounts_BE: tf.sum(tf.reshape(counted_NE, [sequences, -1, experts]), 1),
   };
 }
 

@@ -10,6 +10,7 @@ import { isEvaluationDue, type Training, train } from "./loop.js";
 import type { LogLine } from "./metrics.js";
 import { createOptimizer, type Optimizer } from "./optimizer.js";
 import { type Pipeline, pipelineSchema } from "./pipeline.js";
+import { createTrainStep } from "./trainStep.js";
 
 const dataset = memoryDataset({ aa: { train: 5000 }, bb: { train: 3000 } });
 
@@ -84,7 +85,8 @@ function training(pipeline: Pipeline, watched: Watched, rest: Partial<Training> 
   let step = rest.startStep ?? 0;
   const batches: Prefetcher = { next: async () => examples.batch(step++), close: async () => undefined };
   return {
-    ...{ pipeline, model, params, optimizer, batches, startStep: 0, startSeconds: 0 },
+    trainStep: createTrainStep({ model, params, optimizer, seed, run: pipeline.run }),
+    ...{ pipeline, batches, startStep: 0, startSeconds: 0 },
     evaluate: async (at) => ({ step: at, languages: {}, routing: [] }),
     isEvaluated: () => false,
     onStep: () => undefined,

@@ -1,25 +1,18 @@
 import { setImmediate as turnEventLoop } from "node:timers/promises";
-import * as tf from "@tensorflow/tfjs-core";
-import { MswitchError } from "../base/errors.js";
 import type { EvalPoint } from "../eval/runFiles.js";
-import type { ModelConfig } from "../model/config.js";
-import { disposeStep, lossAndGradients, type ModelBatch, type StepResult } from "../model/lossAndGradients.js";
-import type { Parameters } from "../model/parameters.js";
-import type { Batch } from "../stream/batch.js";
 import type { Prefetcher } from "../stream/prefetch.js";
 import { readStepMetrics } from "./metrics.js";
-import { gradientNorm, type Optimizer } from "./optimizer.js";
 import type { Pipeline } from "./pipeline.js";
 import type { Recorder } from "./recorder.js";
 import { learningRateAt } from "./schedule.js";
 import { createStepClock } from "./stepClock.js";
+import type { TrainStep } from "./trainStep.js";
 
 /** All that a run is made of once it has been set up; `pretrain.ts` puts it together. */
 export interface Training {
   pipeline: Pipeline;
-  model: ModelConfig;
-  params: Parameters;
-  optimizer: Optimizer;
+  /** Loss, gradients and update of a batch: `trainStep.ts`. */
+  trainStep: TrainStep;
   /** Batches from `startStep` on. */
   batches: Prefetcher;
   /** Updates done before this process, and the seconds they took. */
@@ -43,25 +36,22 @@ export interface Training {
  * @throws MswitchError where loss or gradients are not finite, before the weights are touched
  */
 export async function train(training: Training): Promise<number> {
-  const { pipeline, model, params, optimizer, batches, signal } = training;
-  const { steps, seed, optimizer: options } = pipeline;
+  const { pipeline, trainStep, batches, signal } = training;
+  const { steps, optimizer: options } = pipeline;
   const clock = createStepClock(training.startSeconds);
   let step = training.startStep;
 
   await evaluateIfDue(training, step);
   while (step < steps && !signal.aborted) {
     clock.begin();
-    const batch = toTensors(await clock.waiting(batches.next()));
-    const result = lossAndGradients(model, params, batch, { seed, step });
-    const gradNorm = await requireFinite(result, step, pipeline.run);
+    const batch = await clock.waiting(batches.next());
     const learningRate = learningRateAt(options.learningRate, step, steps);
-    optimizer.update(result.gradients, { learningRate, step });
+    const { result, gradNorm, dispose } = await trainStep(batch, { step, learningRate });
     step++;
     // Signals and the data worker's messages are only heard when the event loop turns; the step that ends a run has its line.
     await turnEventLoop();
     const metrics = isLogged(pipeline, step) || signal.aborted ? await readStepMetrics(result) : undefined;
-    disposeStep(result);
-    tf.dispose([batch.inputs, batch.targets]);
+    dispose();
     clock.end();
     training.onStep();
 
@@ -96,24 +86,4 @@ function isLogged(pipeline: Pipeline, step: number): boolean {
   return (
     step === 1 || step % pipeline.logEvery === 0 || isEvaluationDue(pipeline, step) || isCheckpointed(pipeline, step)
   );
-}
-
-function toTensors({ batchSize, lengths, inputs, targets }: Batch): ModelBatch {
-  return {
-    inputs: tf.tensor2d(inputs, [batchSize, lengths.inputs], "int32"),
-    targets: tf.tensor2d(targets, [batchSize, lengths.targets], "int32"),
-  };
-}
-
-/** Reads loss and gradient norm, in one transfer, and stops a step that would spoil the weights. Returns the norm. */
-async function requireFinite(result: StepResult, step: number, run: string): Promise<number> {
-  const both = tf.tidy(() => tf.stack([result.loss, gradientNorm(result.gradients)]));
-  const [loss, gradNorm] = await both.data();
-  both.dispose();
-  if (Number.isFinite(loss) && Number.isFinite(gradNorm)) return gradNorm;
-  throw new MswitchError(`step ${step + 1} has a loss of ${loss} and a gradient norm of ${gradNorm}`, {
-    where: run,
-    why: "training diverged; the weights were not touched",
-    hint: "Lower optimizer.learningRate.base, or model.init.scale, in a run directory of its own; the last checkpoint is whole.",
-  });
 }

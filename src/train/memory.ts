@@ -1,5 +1,5 @@
 import { totalmem } from "node:os";
-import type { BackendName } from "../backends/loadBackend.js";
+import type { Backend, BackendName } from "../backends/loadBackend.js";
 import { usageError } from "../base/errors.js";
 import { isSparse, type ModelConfig } from "../model/config.js";
 import type { ExampleLengths } from "../stream/batch.js";
@@ -20,11 +20,11 @@ export function leastMemory(
   batchSize: number,
   lengths: ExampleLengths,
 ): number {
-  const { dModel, dFf, dKv, heads, encoderLayers, decoderLayers } = model;
+  const { dModel, dFf, dKv, heads, encoderLayers, decoderLayers, precision } = model;
   const inner = heads * dKv;
   const matrices = model.feedForward === "relu" ? 1 : 2;
-  // Queries, keys, values and the result, and the probabilities.
-  const attention = (length: number, memory: number): number => 2 * inner * (length + memory) + heads * length * memory;
+  // Queries, keys, values and the result; a fast path computes the probabilities again.
+  const attention = (length: number, memory: number): number => 2 * inner * (length + memory);
   const layers = (count: number, length: number, attentions: number): number => {
     let total = 0;
     for (let layer = 0; layer < count; layer++) {
@@ -38,11 +38,12 @@ export function leastMemory(
   const activations =
     layers(encoderLayers, inputs, attention(inputs, inputs)) +
     layers(decoderLayers, targets, attention(targets, targets) + attention(targets, inputs));
-  return bytesPerNumber * (2 * parameters + batchSize * activations);
+  const narrow = precision === "float32" ? 1 : 0.5;
+  return bytesPerNumber * ((1 + narrow) * parameters + narrow * batchSize * activations);
 }
 
 /** Refuses what cannot fit, before anything is allocated. A GPU's memory is not known here: it is left to its backend. */
-export function requireMemory(need: number, backend: BackendName, batchSize: number): void {
+export function requireMemory(need: number, backend: Backend["name"], batchSize: number): void {
   // Inside a container the limit is its own; 0 and absurd values mean none.
   const constrained = process.constrainedMemory();
   const machine = constrained > 0 ? Math.min(constrained, totalmem()) : totalmem();
@@ -53,7 +54,8 @@ export function requireMemory(need: number, backend: BackendName, batchSize: num
     wasm: Math.min(machine, wasmBytes),
     cpu: machine,
   };
-  const limit = limits[backend];
+  const kind = backend === "torch:cpu" ? "torch" : backend;
+  const limit = kind in limits ? limits[kind as BackendName] : Number.POSITIVE_INFINITY;
   if (need <= limit) return;
   throw usageError(`a batch of ${batchSize} examples does not fit`, {
     why: `model and batch take at least ${formatBytes(need)}, the ${backend} backend has at most ${formatBytes(limit)} here`,

@@ -2,12 +2,21 @@ import * as tf from "@tensorflow/tfjs-core";
 import { MswitchError } from "../base/errors.js";
 import type { Parameters } from "../model/parameters.js";
 import { openSafetensors, type TensorSource, writeSafetensors } from "../model/safetensors.js";
-import { type AdafactorState, adafactorStateShapes, adafactorUpdate } from "../ops/adafactor.js";
+import {
+  type AdafactorParameter,
+  type AdafactorState,
+  adafactor,
+  adafactorGuarded,
+  adafactorStateShapes,
+} from "../ops/adafactor.js";
+import { fastKernel } from "../ops/fastPath.js";
 
 /** Adafactor over all parameters of a model; its moments are variables beside the weights. */
 export interface Optimizer {
   /** One update of every parameter. `step` counts from 0. Leaves no tensor behind. */
   update(gradients: ReadonlyMap<string, tf.Tensor>, options: { learningRate: number; step: number }): void;
+  /** The same with what changes from step to step in tensors: see `adafactorGuarded`. */
+  updateGuarded(gradients: ReadonlyMap<string, tf.Tensor>, rates_2: tf.Tensor1D, guard: tf.Tensor): void;
   /** Writes the moments to a safetensors file, `parameter/slot` each. */
   save(path: string): Promise<void>;
   /** Takes the moments from a file that `save` wrote; refuses one of another model. */
@@ -27,14 +36,16 @@ export function createOptimizer(params: Parameters, minFactoredSize: number): Op
       [...slots].map(([slot, value]): [string, tf.Variable] => [`${name}/${slot}`, value]),
     );
 
+  const withGradients = (gradients: ReadonlyMap<string, tf.Tensor>): AdafactorParameter[] =>
+    [...params].map(([name, param]) => {
+      const gradient = gradients.get(name);
+      if (gradient === undefined) throw new Error(`internal: no gradient of ${name}`);
+      return { param, gradient, state: states.get(name)! };
+    });
+
   return {
-    update(gradients, { learningRate, step }) {
-      for (const [name, param] of params) {
-        const gradient = gradients.get(name);
-        if (gradient === undefined) throw new Error(`internal: no gradient of ${name}`);
-        adafactorUpdate(param, gradient, states.get(name)!, { learningRate, step });
-      }
-    },
+    update: (gradients, options) => adafactor(withGradients(gradients), options),
+    updateGuarded: (gradients, rates_2, guard) => adafactorGuarded(withGradients(gradients), rates_2, guard),
     async save(path) {
       const sources = entries().map(([name, value]): TensorSource => {
         return { name, shape: value.shape, dtype: "F32", values: () => value.data<"float32">() };
@@ -67,8 +78,12 @@ export function createOptimizer(params: Parameters, minFactoredSize: number): Op
 
 /** √ of the sum of squares over all gradients, as a scalar of the backend. Not finite where any gradient is not. */
 export function gradientNorm(gradients: ReadonlyMap<string, tf.Tensor>): tf.Scalar {
+  const kernel = fastKernel("TorchSumOfSquares");
   return tf.tidy(() => {
-    const squares = [...gradients.values()].map((gradient) => tf.sum(tf.square(gradient)));
-    return tf.sqrt(tf.addN(squares)) as tf.Scalar;
+    const all = [...gradients.values()];
+    const sum = kernel
+      ? kernel(Object.fromEntries(all.entries()))[0]
+      : tf.addN(all.map((gradient) => tf.sum(tf.square(gradient))));
+    return tf.sqrt(sum) as tf.Scalar;
   });
 }

@@ -84,6 +84,8 @@ export const pipelineSchema = z.strictObject({
   /** The best one found where left out. */
   backend: z.string().optional(),
   precision: z.enum(["float32", "bfloat16", "selective"]).default("float32"),
+  /** On a backend that can: record the training step once and replay it, as a CUDA graph. */
+  recordSteps: z.boolean().default(true),
 });
 
 export type Pipeline = z.infer<typeof pipelineSchema> & { name: string };
@@ -93,7 +95,17 @@ export type Pipeline = z.infer<typeof pipelineSchema> & { name: string };
  * run directory with other values holds another run. `steps` is free where the learning rate does not look ahead to the end;
  * `dataset` because its content is compared by hash, not by path; another `backend` computes the same but for rounding.
  */
-const freeKeys = ["name", "dataset", "run", "model.preset", "evaluation.every", "checkpoints", "logEvery", "backend"];
+const freeKeys = [
+  "name",
+  "dataset",
+  "run",
+  "model.preset",
+  "evaluation.every",
+  "checkpoints",
+  "logEvery",
+  "backend",
+  "recordSteps",
+];
 
 export interface PipelineOverrides {
   /** `path=value` each, as given to `--set`. */

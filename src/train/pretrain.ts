@@ -2,6 +2,7 @@ import { existsSync } from "node:fs";
 import { mkdir } from "node:fs/promises";
 import { join } from "node:path";
 import { loadBackend } from "../backends/loadBackend.js";
+import { findStepRecorder } from "../backends/stepRecorder.js";
 import { usageError } from "../base/errors.js";
 import { sha256 } from "../base/hash.js";
 import type { Log } from "../base/log.js";
@@ -41,7 +42,9 @@ import {
   runPaths,
   teeLog,
 } from "./runDirectory.js";
+
 import { lockRun } from "./runLock.js";
+import { createTrainStep } from "./trainStep.js";
 
 export interface PretrainOptions extends PipelineOverrides {
   log: Log;
@@ -161,6 +164,11 @@ async function trainOn(prepared: PreparedRun, options: PretrainOptions): Promise
     const bar = options.progress?.({ parts: [{ name: "steps", total: steps - startStep }], rates });
     const stepLog = bar ? teeLog(paths, bar.log) : log;
     const recorder = await createRecorder({ paths, plan, startStep, steps, log: stepLog });
+    const trainStep = createTrainStep({
+      ...{ model, params, optimizer, seed, run: pipeline.run },
+      recorder: pipeline.recordSteps ? await findStepRecorder() : undefined,
+      onEager: (why) => stepLog.info(`steps are not recorded as a graph: ${why}`),
+    });
     let checkpoint = resumed?.directory ?? null;
     const writeModel = async (directory: string): Promise<void> => {
       await saveModel(directory, model, params);
@@ -169,7 +177,7 @@ async function trainOn(prepared: PreparedRun, options: PretrainOptions): Promise
     const isEvaluated = (at: number): boolean => examples.length === 0 || existsSync(evaluationPath(paths, at));
     try {
       const step = await train({
-        ...{ pipeline, model, params, optimizer, batches, startStep, startSeconds, recorder, signal },
+        ...{ pipeline, trainStep, batches, startStep, startSeconds, recorder, signal },
         isEvaluated,
         evaluate: (at) => evaluateModel(model, params, examples, at),
         async writeCheckpoint(at) {

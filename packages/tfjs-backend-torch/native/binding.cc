@@ -2,15 +2,28 @@
 #include <ATen/Parallel.h>
 #include <ATen/Version.h>
 #include <ATen/detail/CUDAHooksInterface.h>
-#include <c10/core/DeviceGuard.h>
 #include <c10/core/InferenceMode.h>
 #include <napi.h>
 #include <torch/csrc/api/include/torch/version.h>
 
+#ifdef __GLIBC__
+#include <malloc.h>
+#endif
+
 #include "call.h"
+#include "graph.h"
 
 namespace tfjs_torch {
 namespace {
+
+// A training step frees and takes the same hundreds of megabytes again and again. Given back to the system each time, as glibc does
+// with blocks from 128 KiB on, every page of them is cleared anew. 32 MiB is the largest threshold glibc takes.
+void keepFreedMemory() {
+#ifdef __GLIBC__
+  mallopt(M_MMAP_THRESHOLD, 32 << 20);
+  mallopt(M_TRIM_THRESHOLD, 1 << 30);
+#endif
+}
 
 const OpTable& opTable() {
   static const OpTable* const table = [] {
@@ -24,6 +37,15 @@ const OpTable& opTable() {
     addConvolutionOps(*ops);
     addPoolingOps(*ops);
     addImageOps(*ops);
+    addRouterOps(*ops);
+    addDispatchOps(*ops);
+    addExpertOps(*ops);
+    addCrossEntropyOps(*ops);
+    addAdafactorOps(*ops);
+    addNormOps(*ops);
+    addEmbeddingOps(*ops);
+    addAttentionOps(*ops);
+    addFeedForwardOps(*ops);
     return ops;
   }();
   return *table;
@@ -34,6 +56,7 @@ const OpTable& opTable() {
 class TorchAddon : public Napi::Addon<TorchAddon> {
  public:
   TorchAddon(Napi::Env env, Napi::Object exports) {
+    keepFreedMemory();
     DefineAddon(exports, {
                              InstanceMethod("setBuffers", &TorchAddon::setBuffers),
                              InstanceMethod("results", &TorchAddon::writeResults),
@@ -44,6 +67,12 @@ class TorchAddon : public Napi::Addon<TorchAddon> {
                              InstanceMethod("info", &TorchAddon::info),
                              InstanceMethod("setThreads", &TorchAddon::setThreads),
                              InstanceMethod("synchronize", &TorchAddon::synchronize),
+                             InstanceMethod("overwrite", &TorchAddon::overwrite),
+                             InstanceMethod("graphBegin", &TorchAddon::graphBegin),
+                             InstanceMethod("graphEnd", &TorchAddon::graphEnd),
+                             InstanceMethod("graphAbort", &TorchAddon::graphAbort),
+                             InstanceMethod("graphReplay", &TorchAddon::graphReplay),
+                             InstanceMethod("graphRelease", &TorchAddon::graphRelease),
                          });
     // The two hot calls go past node-addon-api's wrappers.
     exports.Set("run", Napi::Value(env, function(env, "run", &TorchAddon::run)));
@@ -85,7 +114,7 @@ class TorchAddon : public Napi::Addon<TorchAddon> {
       const c10::InferenceMode inference;
       Call call(self->table_, self->args_, self->argsLength_);
       try {
-        const c10::OptionalDeviceGuard guard(call.device().is_cuda() ? std::make_optional(call.device()) : std::nullopt);
+        const DeviceScope scope(call.device());
         table[op].second(call);
       } catch (...) {
         inputs = call.describeInputs();
@@ -192,7 +221,7 @@ class TorchAddon : public Napi::Addon<TorchAddon> {
       } else if (values.ByteLength() > 0) {
         std::memcpy(to, from, values.ByteLength());
       }
-      if (device >= 0) tensor = tensor.to(at::Device(at::kCUDA, static_cast<c10::DeviceIndex>(device)));
+      if (device >= 0) tensor = toDevice(tensor, cuda(device));
       return Napi::Number::New(env, table_.put(std::move(tensor)));
     });
   }
@@ -201,7 +230,9 @@ class TorchAddon : public Napi::Addon<TorchAddon> {
   Napi::Value read(const Napi::CallbackInfo& info) {
     const Napi::Env env = info.Env();
     return guarded(env, "read", [&]() -> Napi::Value {
+      TORCH_CHECK(!graphs_.recording(), "a value cannot be read while a graph is recorded");
       at::Tensor tensor = table_.get(info[0].As<Napi::Number>().Int64Value());
+      const DeviceScope scope(tensor.device());
       if (tensor.scalar_type() == at::kBFloat16) tensor = tensor.to(at::kFloat);
       tensor = tensor.to(at::kCPU).contiguous();
       const size_t bytes = tensor.nbytes();
@@ -237,6 +268,7 @@ class TorchAddon : public Napi::Addon<TorchAddon> {
     result.Set("cudaBuild", at::detail::getCUDAHooks().hasCUDA() || cuda);
     result.Set("threads", static_cast<double>(at::get_num_threads()));
     result.Set("cpu", at::get_cpu_capability());
+    result.Set("graphs", Graphs::available());
     return result;
   }
 
@@ -252,7 +284,43 @@ class TorchAddon : public Napi::Addon<TorchAddon> {
     }
   }
 
+  static at::Device cuda(int index) { return at::Device(at::kCUDA, static_cast<c10::DeviceIndex>(index)); }
+
+  // overwrite(handle, values: typed array of the tensor's dtype): new values where the old ones lie, for whoever shares them.
+  void overwrite(const Napi::CallbackInfo& info) {
+    guarded(info.Env(), "overwrite", [&] {
+      const at::Tensor& tensor = table_.get(info[0].As<Napi::Number>().Int64Value());
+      const auto values = info[1].As<Napi::TypedArray>();
+      TORCH_CHECK(tensor.scalar_type() == at::kFloat || tensor.scalar_type() == at::kInt, "float32 or int32 expected");
+      TORCH_CHECK(tensor.nbytes() == values.ByteLength(), "shape ", tensor.sizes(), " needs ", tensor.nbytes(), " bytes, got ",
+                  values.ByteLength());
+      auto* from = static_cast<uint8_t*>(values.ArrayBuffer().Data()) + values.ByteOffset();
+      const DeviceScope scope(tensor.device());
+      tensor.copy_(at::from_blob(from, tensor.sizes(), tensor.scalar_type()));
+      return 0;
+    });
+  }
+
+  void graphBegin(const Napi::CallbackInfo& info) {
+    guarded(info.Env(), "graphBegin", [&] {
+      const int device = info[0].As<Napi::Number>().Int32Value();
+      graphs_.begin(device < 0 ? at::Device(at::kCPU) : cuda(device));
+      return 0;
+    });
+  }
+  Napi::Value graphEnd(const Napi::CallbackInfo& info) {
+    return Napi::Number::New(info.Env(), guarded(info.Env(), "graphEnd", [&] { return graphs_.end(); }));
+  }
+  void graphAbort(const Napi::CallbackInfo&) { graphs_.abort(); }
+  void graphReplay(const Napi::CallbackInfo& info) {
+    guarded(info.Env(), "graphReplay", [&] { return graphs_.replay(info[0].As<Napi::Number>().Int32Value()), 0; });
+  }
+  void graphRelease(const Napi::CallbackInfo& info) {
+    guarded(info.Env(), "graphRelease", [&] { return graphs_.release(info[0].As<Napi::Number>().Int32Value()), 0; });
+  }
+
   TensorTable table_;
+  Graphs graphs_;
   std::vector<at::Tensor> pending_;
   Napi::ObjectReference argsHold_, resultsHold_;
   double* args_ = nullptr;

@@ -70,6 +70,15 @@ void addIndexOps(OpTable& ops);
 void addConvolutionOps(OpTable& ops);
 void addPoolingOps(OpTable& ops);
 void addImageOps(OpTable& ops);
+void addRouterOps(OpTable& ops);
+void addDispatchOps(OpTable& ops);
+void addExpertOps(OpTable& ops);
+void addCrossEntropyOps(OpTable& ops);
+void addAdafactorOps(OpTable& ops);
+void addNormOps(OpTable& ops);
+void addEmbeddingOps(OpTable& ops);
+void addAttentionOps(OpTable& ops);
+void addFeedForwardOps(OpTable& ops);
 
 // Floating tensors as they are, others as float32.
 inline at::Tensor floating(const at::Tensor& x) {

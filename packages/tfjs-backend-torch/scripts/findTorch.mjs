@@ -1,8 +1,10 @@
 // Where libtorch is: LIBTORCH, or the `torch` package of a Python. Reads files only; torch itself is not imported.
+//   node scripts/findTorch.mjs     prints its folder, or ends with 1
 import { spawnSync } from "node:child_process";
 import { existsSync, readFileSync } from "node:fs";
 import { homedir } from "node:os";
 import { join, resolve } from "node:path";
+import { pathToFileURL } from "node:url";
 
 const oldest = [2, 6];
 
@@ -79,4 +81,10 @@ export function findTorch(env = process.env) {
     tried.push(torch.error);
   }
   return { torch: null, tried };
+}
+
+if (import.meta.url === pathToFileURL(process.argv[1]).href) {
+  const { torch } = findTorch();
+  if (torch === null) process.exit(1);
+  console.log(torch.root);
 }

@@ -34,6 +34,8 @@ export interface AddonInfo {
   threads: number;
   /** Instruction set of libtorch's CPU kernels. */
   cpu: string;
+  /** Whether this build can record work as CUDA graphs. */
+  graphs: boolean;
 }
 
 interface Addon {
@@ -48,6 +50,12 @@ interface Addon {
   info(): AddonInfo;
   setThreads(threads: number): void;
   synchronize(device: number): void;
+  overwrite(handle: number, values: Float32Array | Int32Array): void;
+  graphBegin(device: number): void;
+  graphEnd(): number;
+  graphAbort(): void;
+  graphReplay(graph: number): void;
+  graphRelease(graph: number): void;
 }
 
 interface Loaded {

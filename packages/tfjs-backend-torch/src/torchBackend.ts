@@ -62,6 +62,15 @@ export class TorchBackend extends KernelBackend {
     return callNative(name, this.device, operands, params).map((tensor) => this.adopt(tensor));
   }
 
+  /**
+   * Runs a kernel of the addon that changes its inputs. They arrive in the shape that libtorch has them in: under another one it
+   * would be given a view, and could not tell views that must not change with it.
+   */
+  inPlace(name: string, inputs: readonly TensorInfo[], params: readonly Param[] = noParams): TensorInfo[] {
+    const operands = inputs.map(({ dataId }) => this.storage.get(dataId));
+    return callNative(name, this.device, operands, params).map((tensor) => this.adopt(tensor));
+  }
+
   /** The same values under another shape: shares the data where they lie in order, copies where not. */
   reshape(x: TensorInfo, shape: number[]): TensorInfo {
     const data = this.storage.get(x.dataId);
@@ -131,6 +140,11 @@ export class TorchBackend extends KernelBackend {
 
   override refCount(dataId: DataId): number {
     return this.storage.has(dataId) ? this.storage.get(dataId).refCount : 0;
+  }
+
+  /** New values where the old ones lie: for every tensor that shares the data, and for work that was recorded with it. */
+  overwrite(dataId: DataId, values: Float32Array | Int32Array): void {
+    nativeAddon().overwrite(this.storage.get(dataId).handle, values);
   }
 
   override numDataIds(): number {

@@ -1,0 +1,379 @@
+// Adafactor over all parameters in one call, in place. A matrix is one thread's work, from the first pass over it to the last,
+// so that value and gradient come from memory once and from its cache thereafter; a large one that stands alone is worked on by
+// all threads in blocks of rows.
+#include <ATen/Parallel.h>
+
+#include <atomic>
+#include <numeric>
+
+#include "call.h"
+#include "graph.h"
+#include "moe.h"
+#include "simd.h"
+#ifdef TFJS_TORCH_CUDA
+#include <c10/cuda/CUDAStream.h>
+
+#include "cuda/kernels.h"
+#endif
+
+namespace tfjs_torch {
+namespace {
+
+// src/ops/adafactor.ts has the same.
+constexpr float kEpsilonGradient = 1e-30f;
+constexpr double kEpsilonParameter = 1e-3;
+constexpr double kClippingThreshold = 1;
+
+constexpr int64_t kLargeMatrix = 1 << 20;
+// Fixed, so that sums come out alike with any number of threads.
+constexpr int64_t kBlocksOfLarge = 64;
+// Sums of float32 go this far before they are added up in a wider or another one.
+constexpr int64_t kFewRows = 32;
+constexpr int64_t kFewColumns = 512;
+
+struct Matrix {
+  float* value;
+  const void* gradient;
+  bool isNarrow;
+  float* first;   // row moments, or all of them
+  float* second;  // column moments, null where not factored
+  int64_t rows, columns;
+
+  int64_t size() const { return rows * columns; }
+};
+
+struct Rates {
+  double learningRate;
+  float beta;
+};
+
+template <typename G>
+struct Step {
+  const Matrix& m;
+  const Rates& rates;
+  const G* g;
+
+  // First pass: moments of rows [begin, end), sums of g² by column into `columns`, by way of sums over a few rows in `few`.
+  // Returns Σ value², and Σ update² where not factored.
+  INLINE std::pair<double, double> moments(int64_t begin, int64_t end, float* columns, float* few) const {
+    const float beta = rates.beta, rest = 1 - beta;
+    const int64_t n = m.columns;
+    double values = 0, updates = 0;
+    for (int64_t r = begin; r < end; ++r) {
+      const G* const gr = g + r * n;
+      const float* const pr = m.value + r * n;
+      double squares = 0, others = 0;
+      for (int64_t from = 0; from < n; from += kFewColumns) {
+        const int64_t to = std::min(from + kFewColumns, n);
+        float square = 0, other = 0;
+        if (m.second == nullptr) {
+          float* const v = m.first + r * n;
+#pragma omp simd reduction(+ : square, other)
+          for (int64_t c = from; c < to; ++c) {
+            const float x = widen(gr[c]);
+            v[c] = v[c] * beta + (x * x + kEpsilonGradient) * rest;
+            other += x * x / v[c];
+            square += pr[c] * pr[c];
+          }
+        } else {
+#pragma omp simd reduction(+ : square, other)
+          for (int64_t c = from; c < to; ++c) {
+            const float x = widen(gr[c]);
+            few[c] += x * x;
+            other += x * x;
+            square += pr[c] * pr[c];
+          }
+        }
+        squares += square;
+        others += other;
+      }
+      values += squares;
+      if (m.second == nullptr) {
+        updates += others;
+      } else {
+        m.first[r] = m.first[r] * beta + (static_cast<float>(others / static_cast<double>(n)) + kEpsilonGradient) * rest;
+        if ((r - begin) % kFewRows == kFewRows - 1 || r == end - 1) {
+#pragma omp simd
+          for (int64_t c = 0; c < n; ++c) {
+            columns[c] += few[c];
+            few[c] = 0;
+          }
+        }
+      }
+    }
+    return {values, updates};
+  }
+
+  // Second pass of the factored: Σ update² of rows [begin, end).
+  INLINE double updates(int64_t begin, int64_t end, const float* rowFactor, const float* columnFactor) const {
+    const int64_t n = m.columns;
+    double sum = 0;
+    for (int64_t r = begin; r < end; ++r) {
+      const G* const gr = g + r * n;
+      const float factor = rowFactor[r];
+      float square = 0;
+#pragma omp simd reduction(+ : square)
+      for (int64_t c = 0; c < n; ++c) {
+        const float u = widen(gr[c]) * factor * columnFactor[c];
+        square += u * u;
+      }
+      sum += square;
+    }
+    return sum;
+  }
+
+  // Last pass: value -= rate·update.
+  INLINE void apply(int64_t begin, int64_t end, const float* rowFactor, const float* columnFactor, float rate) const {
+    const int64_t n = m.columns;
+    for (int64_t r = begin; r < end; ++r) {
+      const G* const gr = g + r * n;
+      float* const pr = m.value + r * n;
+      if (m.second == nullptr) {
+        const float* const v = m.first + r * n;
+#pragma omp simd
+        for (int64_t c = 0; c < n; ++c) pr[c] -= rate * widen(gr[c]) / std::sqrt(v[c]);
+      } else {
+        const float factor = rate * rowFactor[r];
+#pragma omp simd
+        for (int64_t c = 0; c < n; ++c) pr[c] -= factor * widen(gr[c]) * columnFactor[c];
+      }
+    }
+  }
+};
+
+// body(block, first row, end row) for every block of rows, by all threads where there is more than one block.
+template <typename F>
+void forBlocks(int64_t rows, int64_t blocks, const F& body) {
+  at::parallel_for(0, blocks, 1, [&](int64_t begin, int64_t end) {
+    for (int64_t b = begin; b < end; ++b) {
+      const int64_t first = b * rows / blocks, last = (b + 1) * rows / blocks;
+      simd([&]() INLINE_LAMBDA { body(b, first, last); });
+    }
+  });
+}
+
+template <typename G>
+void updateMatrix(const Matrix& m, const Rates& rates, int64_t blocks) {
+  const Step<G> step{m, rates, static_cast<const G*>(m.gradient)};
+  const bool factored = m.second != nullptr;
+  const int64_t columns = m.columns;
+  std::vector<float> sums(factored ? 2 * blocks * columns : 0, 0), rowFactor, columnFactor;
+  std::vector<double> values(blocks), updates(blocks);
+  forBlocks(m.rows, blocks, [&](int64_t b, int64_t begin, int64_t end) INLINE_LAMBDA {
+    float* const own = sums.data() + b * columns;
+    std::tie(values[b], updates[b]) = step.moments(begin, end, own, own + blocks * columns);
+  });
+  if (factored) {
+    columnFactor.resize(columns);
+    for (int64_t c = 0; c < columns; ++c) {
+      double sum = 0;
+      for (int64_t b = 0; b < blocks; ++b) sum += sums[b * columns + c];
+      const auto mean = static_cast<float>(sum / static_cast<double>(m.rows)) + kEpsilonGradient;
+      m.second[c] = m.second[c] * rates.beta + mean * (1 - rates.beta);
+      columnFactor[c] = 1 / std::sqrt(m.second[c]);
+    }
+    const double sum = std::accumulate(m.first, m.first + m.rows, 0.0);
+    const auto mean = static_cast<float>(sum / static_cast<double>(m.rows));
+    rowFactor.resize(m.rows);
+    for (int64_t r = 0; r < m.rows; ++r) rowFactor[r] = 1 / std::sqrt(m.first[r] / mean);
+    forBlocks(m.rows, blocks, [&](int64_t b, int64_t begin, int64_t end) INLINE_LAMBDA {
+      updates[b] = step.updates(begin, end, rowFactor.data(), columnFactor.data());
+    });
+  }
+  const auto rms = [&](const std::vector<double>& squares) {
+    return std::sqrt(std::accumulate(squares.begin(), squares.end(), 0.0) / static_cast<double>(m.size()));
+  };
+  const double clip = std::max(rms(updates) / kClippingThreshold, 1.0);
+  const auto rate = static_cast<float>(std::max(rms(values), kEpsilonParameter) * rates.learningRate / clip);
+  forBlocks(m.rows, blocks, [&](int64_t, int64_t begin, int64_t end) INLINE_LAMBDA {
+    step.apply(begin, end, rowFactor.data(), columnFactor.data(), rate);
+  });
+}
+
+void update(const Matrix& m, const Rates& rates, int64_t blocks) {
+  if (m.isNarrow) updateMatrix<c10::BFloat16>(m, rates, blocks);
+  else updateMatrix<float>(m, rates, blocks);
+}
+
+#ifdef TFJS_TORCH_CUDA
+// All matrices in a few launches.
+void adafactorOnCuda(const std::vector<AdafactorParameter>& parameters, const at::Tensor& rates, const at::Tensor& guard) {
+  std::vector<cuda::AdafactorMatrix> matrices;
+  std::vector<at::Tensor> gradients;  // keeps contiguous copies alive
+  int64_t rows = 0, tiles = 0;
+  for (const AdafactorParameter& p : parameters) {
+    gradients.push_back(p.gradient.contiguous());
+    const bool isNarrow = p.gradient.scalar_type() == at::kBFloat16, factored = p.second.defined();
+    const auto* const g = static_cast<const char*>(gradients.back().const_data_ptr());
+    for (int64_t s = 0; s < p.stack; ++s) {
+      const int64_t at = s * p.rows * p.columns;
+      if (p.rows * p.columns == 0) continue;
+      matrices.push_back({p.value.mutable_data_ptr<float>() + at, g + at * p.gradient.element_size(),
+                          p.first.mutable_data_ptr<float>() + (factored ? s * p.rows : at),
+                          factored ? p.second.mutable_data_ptr<float>() + s * p.columns : nullptr, p.rows, p.columns, rows,
+                          tiles, isNarrow});
+      rows += p.rows;
+      if (factored) tiles += (p.columns + 31) / 32;
+    }
+  }
+  const auto count = static_cast<int64_t>(matrices.size());
+  if (count == 0) return;
+  const auto bytes = static_cast<int64_t>(count * sizeof(cuda::AdafactorMatrix));
+  const at::Tensor table = toDevice(at::from_blob(matrices.data(), {bytes}, at::kByte), rates.device());
+  const at::Tensor values = at::empty({rows}, rates.options()), updates = at::empty({rows}, rates.options());
+  const at::Tensor means = at::empty({count}, rates.options()), steps = at::empty({count}, rates.options());
+  cuda::adafactorStep({static_cast<const cuda::AdafactorMatrix*>(table.const_data_ptr()), count, rows, tiles,
+                       rates.const_data_ptr<float>(), guard.const_data_ptr<float>(), guard.numel(),
+                       values.mutable_data_ptr<float>(), updates.mutable_data_ptr<float>(), means.mutable_data_ptr<float>(),
+                       steps.mutable_data_ptr<float>()},
+                      c10::cuda::getCurrentCUDAStream(rates.device().index()));
+}
+#endif
+
+void updateByAten(const AdafactorParameter& p, const at::Tensor& rates, const at::Tensor& guard) {
+  const Dims shape = {p.stack, p.rows, p.columns};
+  const at::Tensor learningRate = rates.select(0, 0), beta = rates.select(0, 1), isFinite = at::isfinite(guard).all();
+  at::Tensor value = p.value.view(shape), first = p.first.view(p.second.defined() ? Dims{p.stack, p.rows} : shape);
+  const at::Tensor g = p.gradient.to(at::kFloat).reshape(shape);
+  const at::Tensor g2 = at::add(at::square(g), kEpsilonGradient);
+  const auto average = [&](at::Tensor moment, const at::Tensor& latest) {
+    const at::Tensor next = at::add(at::mul(moment, beta), at::mul(latest, at::rsub(beta, 1)));
+    moment.copy_(at::where(isFinite, next, moment));
+  };
+  at::Tensor u;
+  if (!p.second.defined()) {
+    average(first, g2);
+    u = at::mul(g, at::rsqrt(first));
+  } else {
+    const at::Tensor second = p.second.view({p.stack, p.columns});
+    average(first, g2.mean(2));
+    average(second, g2.mean(1));
+    const at::Tensor rows = at::rsqrt(at::div(first, first.mean(1, true)));
+    u = at::mul(at::mul(g, rows.unsqueeze(2)), at::rsqrt(second).unsqueeze(1));
+  }
+  const auto rms = [](const at::Tensor& x) { return at::sqrt(at::square(x).mean({1, 2}, true)); };
+  const at::Tensor clip = rms(u).div(kClippingThreshold).clamp_min(1);
+  const at::Tensor rate = at::mul(rms(value).clamp_min(kEpsilonParameter), learningRate);
+  value.copy_(at::where(isFinite, at::sub(value, at::mul(u, at::div(rate, clip))), value));
+}
+
+}  // namespace
+
+void adafactor(const std::vector<AdafactorParameter>& parameters, const at::Tensor& ratesTensor, const at::Tensor& guard) {
+  if (ratesTensor.is_cuda()) {
+#ifdef TFJS_TORCH_CUDA
+    adafactorOnCuda(parameters, ratesTensor, guard);
+#else
+    for (const AdafactorParameter& p : parameters) updateByAten(p, ratesTensor, guard);
+#endif
+    return;
+  }
+  if (!at::isfinite(guard).all().item<bool>()) return;
+  const float* const both = ratesTensor.const_data_ptr<float>();
+  const Rates rates{both[0], both[1]};
+  std::vector<Matrix> small;
+  std::vector<at::Tensor> gradients;  // keeps contiguous copies alive
+  for (const AdafactorParameter& p : parameters) {
+    gradients.push_back(p.gradient.contiguous());
+    const bool isNarrow = p.gradient.scalar_type() == at::kBFloat16, factored = p.second.defined();
+    const auto* const g = static_cast<const char*>(gradients.back().const_data_ptr());
+    for (int64_t s = 0; s < p.stack; ++s) {
+      const int64_t at = s * p.rows * p.columns;
+      const Matrix m{p.value.mutable_data_ptr<float>() + at,
+                     g + at * p.gradient.element_size(),
+                     isNarrow,
+                     p.first.mutable_data_ptr<float>() + (factored ? s * p.rows : at),
+                     factored ? p.second.mutable_data_ptr<float>() + s * p.columns : nullptr,
+                     p.rows,
+                     p.columns};
+      if (p.stack == 1 && m.size() > kLargeMatrix && m.rows > kBlocksOfLarge) update(m, rates, kBlocksOfLarge);
+      else if (m.size() > 0) small.push_back(m);
+    }
+  }
+  std::stable_sort(small.begin(), small.end(), [](const Matrix& a, const Matrix& b) { return a.size() > b.size(); });
+  std::atomic<size_t> next{0};
+  at::parallel_for(0, at::get_num_threads(), 1, [&](int64_t, int64_t) {
+    for (size_t i = next++; i < small.size(); i = next++) update(small[i], rates, 1);
+  });
+}
+
+at::Tensor sumOfSquares(const std::vector<at::Tensor>& tensors) {
+  TORCH_CHECK(!tensors.empty(), "no tensors");
+  if (tensors[0].is_cuda()) {
+    at::Tensor sum = at::zeros({}, tensors[0].options().dtype(at::kFloat));
+    for (const at::Tensor& x : tensors) sum.add_(at::square(at::linalg_vector_norm(x, 2, {}, false, at::kFloat)));
+    return sum;
+  }
+  double sum = 0;
+  constexpr int64_t block = 1 << 16;
+  for (const at::Tensor& tensor : tensors) {
+    const at::Tensor x = tensor.contiguous();
+    const int64_t size = x.numel(), blocks = (size + block - 1) / block;
+    std::vector<double> parts(blocks);
+    withType(x, [&](auto* type) {
+      using T = std::remove_pointer_t<decltype(type)>;
+      const T* const values = x.const_data_ptr<T>();
+      double* const out = parts.data();
+      parallelSimd(blocks, 4, [=](int64_t begin, int64_t end) INLINE_LAMBDA {
+        for (int64_t b = begin; b < end; ++b) {
+          const int64_t last = std::min((b + 1) * block, size);
+          float part = 0;
+#pragma omp simd reduction(+ : part)
+          for (int64_t i = b * block; i < last; ++i) part += widen(values[i]) * widen(values[i]);
+          out[b] = part;
+        }
+      });
+    });
+    sum += std::accumulate(parts.begin(), parts.end(), 0.0);
+  }
+  return at::scalar_tensor(sum, at::TensorOptions().dtype(at::kFloat));
+}
+
+namespace {
+
+// What is changed in place must own its memory: a view or a copy that shares it would change with it.
+at::Tensor owned(const at::Tensor& x) {
+  TORCH_CHECK(x.scalar_type() == at::kFloat, "parameters and moments must be float32");
+  at::Tensor own = x;
+  if (!x.is_contiguous() || x.storage().use_count() > 1) own.set_(x.clone(at::MemoryFormat::Contiguous));
+  return own;
+}
+
+// Inputs rates [2] and guard, then by parameter: value, gradient, then full moments, or row and column moments. Parameters stack,
+// rows, columns and whether factored for each.
+void adafactorOp(Call& c) {
+  const at::Tensor rates = c.x(0).contiguous(), guard = c.x(1).contiguous();
+  TORCH_CHECK(rates.scalar_type() == at::kFloat && rates.numel() == 2, "rates must be float32 [2]");
+  TORCH_CHECK(guard.scalar_type() == at::kFloat, "guard must be float32");
+  std::vector<AdafactorParameter> parameters;
+  for (size_t at = 2; at < c.count();) {
+    AdafactorParameter p;
+    p.stack = c.integer();
+    p.rows = c.integer();
+    p.columns = c.integer();
+    const bool factored = c.flag();
+    p.value = owned(c.x(at));
+    p.gradient = c.x(at + 1);
+    p.first = owned(c.x(at + 2));
+    if (factored) p.second = owned(c.x(at + 3));
+    at += factored ? 4 : 3;
+    const int64_t size = p.stack * p.rows * p.columns;
+    TORCH_CHECK(p.value.numel() == size && p.gradient.numel() == size, "a parameter or gradient has not ", size, " entries");
+    TORCH_CHECK(p.first.numel() == (factored ? p.stack * p.rows : size) &&
+                    (!factored || p.second.numel() == p.stack * p.columns),
+                "moments of another shape");
+    parameters.push_back(std::move(p));
+  }
+  adafactor(parameters, rates, guard);
+}
+
+void sumOfSquaresOp(Call& c) { c.result(sumOfSquares(c.inputs())); }
+
+}  // namespace
+
+void addAdafactorOps(OpTable& ops) {
+  const OpTable table = {{"Adafactor", adafactorOp}, {"SumOfSquares", sumOfSquaresOp}};
+  ops.insert(ops.end(), table.begin(), table.end());
+}
+
+}  // namespace tfjs_torch

@@ -1,0 +1,405 @@
+// The experts' feed-forward layers. On the CPU expert by expert: its weights are brought to the products' width when it is
+// its turn and stay in the cache until it is done, and slots without a token are left out.
+#include <ATen/Parallel.h>
+#include <c10/core/InferenceMode.h>
+
+#include <atomic>
+#include <numeric>
+
+#include "call.h"
+#include "moe.h"
+#include "simd.h"
+
+#if defined(__x86_64__)
+#include <cpuid.h>
+#endif
+
+namespace tfjs_torch {
+
+bool isNarrowFast(const at::Tensor& x) {
+  if (!x.is_cpu()) return true;
+#if defined(__x86_64__)
+  static const bool amx = [] {
+    unsigned a = 0, b = 0, c = 0, d = 0;
+    return __get_cpuid_count(7, 0, &a, &b, &c, &d) != 0 && (d & (1u << 22)) != 0;  // AMX-BF16
+  }();
+  return amx;
+#else
+  return false;
+#endif
+}
+
+namespace {
+
+constexpr int64_t kRowsOfATask = 16;
+
+template <typename From, typename To>
+INLINE void copyRow(const From* from, To* to, int64_t n) {
+#pragma omp simd
+  for (int64_t i = 0; i < n; ++i) narrow(widen(from[i]), to[i]);
+}
+
+// to ← from, whatever their widths.
+void convert(const at::Tensor& from, const at::Tensor& to) {
+  withType(from, [&](auto* source) {
+    withType(to, [&](auto* target) {
+      using From = std::remove_pointer_t<decltype(source)>;
+      using To = std::remove_pointer_t<decltype(target)>;
+      const From* const in = from.const_data_ptr<From>();
+      To* const out = to.mutable_data_ptr<To>();
+      parallelSimd(from.numel(), 1 << 15, [=](int64_t begin, int64_t end) INLINE_LAMBDA {
+        copyRow(in + begin, out + begin, end - begin);
+      });
+    });
+  });
+}
+
+// The slots of each expert that hold a token, in order.
+std::vector<std::vector<int64_t>> slotsInUse(const at::Tensor& occupied, int64_t experts, int64_t slots) {
+  std::vector<std::vector<int64_t>> rows(experts);
+  if (!occupied.defined()) {
+    for (auto& own : rows) {
+      own.resize(slots);
+      std::iota(own.begin(), own.end(), 0);
+    }
+    return rows;
+  }
+  const at::Tensor table = occupied.contiguous();
+  const int64_t groups = table.size(1), capacity = slots / groups;
+  const int32_t* const count = table.const_data_ptr<int32_t>();
+  for (int64_t e = 0; e < experts; ++e) {
+    for (int64_t g = 0; g < groups; ++g) {
+      const int64_t used = std::min<int64_t>(count[e * groups + g], capacity);
+      for (int64_t i = 0; i < used; ++i) rows[e].push_back(g * capacity + i);
+    }
+  }
+  return rows;
+}
+
+// to[i] ← from[rows[i]]
+void gatherRows(const at::Tensor& from, const std::vector<int64_t>& rows, const at::Tensor& to) {
+  const int64_t width = from.size(1);
+  withType(from, [&](auto* source) {
+    withType(to, [&](auto* target) {
+      using From = std::remove_pointer_t<decltype(source)>;
+      using To = std::remove_pointer_t<decltype(target)>;
+      const From* const in = from.const_data_ptr<From>();
+      To* const out = to.mutable_data_ptr<To>();
+      simd([&]() INLINE_LAMBDA {
+        for (size_t i = 0; i < rows.size(); ++i) copyRow(in + rows[i] * width, out + i * width, width);
+      });
+    });
+  });
+}
+
+// to[rows[i]] ← from[i], 0 elsewhere; rows ascend.
+void scatterRows(const at::Tensor& from, const std::vector<int64_t>& rows, const at::Tensor& to) {
+  const int64_t width = to.size(1);
+  withType(from, [&](auto* source) {
+    withType(to, [&](auto* target) {
+      using From = std::remove_pointer_t<decltype(source)>;
+      using To = std::remove_pointer_t<decltype(target)>;
+      const From* const in = from.const_data_ptr<From>();
+      To* const out = to.mutable_data_ptr<To>();
+      const int64_t slots = to.size(0);
+      simd([&]() INLINE_LAMBDA {
+        size_t next = 0;
+        for (int64_t r = 0; r < slots; ++r) {
+          if (next < rows.size() && rows[next] == r) {
+            copyRow(in + static_cast<int64_t>(next++) * width, out + r * width, width);
+          } else {
+            std::fill(out + r * width, out + (r + 1) * width, To(0));
+          }
+        }
+      });
+    });
+  });
+}
+
+constexpr float kSlope = 1.5957691216f;  // 2·√(2/π)
+constexpr float kCubic = 0.044715f;
+
+// gelu(g)·v in its tanh form, g·σ(2u); v and its terms are left out for ReLU.
+template <typename T>
+INLINE void activate(const T* gate, const T* value, T* hidden, int64_t n) {
+  if (value == nullptr) {
+#pragma omp simd
+    for (int64_t i = 0; i < n; ++i) narrow(std::max(widen(gate[i]), 0.0f), hidden[i]);
+    return;
+  }
+#pragma omp simd
+  for (int64_t i = 0; i < n; ++i) {
+    const float g = widen(gate[i]);
+    narrow(g * sigmoid(g * (kSlope + kSlope * kCubic * g * g)) * widen(value[i]), hidden[i]);
+  }
+}
+
+// hidden, d gate in the place of d hidden, and d value; `hidden` may lie where `gate` does and `dValue` where `value` does.
+template <typename T>
+INLINE void activateGradient(const T* gate, const T* value, T* dHidden, T* hidden, T* dValue, int64_t n) {
+  if (value == nullptr) {
+#pragma omp simd
+    for (int64_t i = 0; i < n; ++i) {
+      const float g = widen(gate[i]);
+      narrow(std::max(g, 0.0f), hidden[i]);
+      narrow(g > 0 ? widen(dHidden[i]) : 0.0f, dHidden[i]);
+    }
+    return;
+  }
+#pragma omp simd
+  for (int64_t i = 0; i < n; ++i) {
+    const float g = widen(gate[i]), v = widen(value[i]), dy = widen(dHidden[i]);
+    const float square = g * g;
+    const float s = sigmoid(g * (kSlope + kSlope * kCubic * square));
+    const float gelu = g * s;
+    const float slope = s + gelu * (1 - s) * (kSlope + 3 * kSlope * kCubic * square);
+    narrow(gelu * v, hidden[i]);
+    narrow(dy * v * slope, dHidden[i]);
+    narrow(dy * gelu, dValue[i]);
+  }
+}
+
+// Runs body(expert, scratch) for every expert: side by side, fullest first, where there are enough of them to keep every
+// thread busy; else one after the other, each with all threads.
+struct Scratch {
+  at::Tensor weights, more, a, b, c, d, e;
+};
+template <typename Body>
+void forEachExpert(const std::vector<std::vector<int64_t>>& rows, std::vector<Scratch>& scratch, const Body& body) {
+  const auto experts = static_cast<int64_t>(rows.size());
+  if (scratch.size() == 1) {
+    for (int64_t e = 0; e < experts; ++e) body(e, scratch[0]);
+    return;
+  }
+  std::vector<int64_t> order(experts);
+  std::iota(order.begin(), order.end(), 0);
+  std::stable_sort(order.begin(), order.end(), [&](int64_t a, int64_t b) { return rows[a].size() > rows[b].size(); });
+  std::atomic<int64_t> next{0};
+  at::parallel_for(0, static_cast<int64_t>(scratch.size()), 1, [&](int64_t begin, int64_t end) {
+    const c10::InferenceMode inference;  // a thread's own
+    for (int64_t worker = begin; worker < end; ++worker) {
+      for (int64_t at = next++; at < experts; at = next++) body(order[at], scratch[worker]);
+    }
+  });
+}
+
+int64_t workersFor(int64_t experts) {
+  const int64_t threads = at::get_num_threads();
+  return experts >= 2 * threads ? threads : 1;
+}
+
+// A weight matrix in the products' width: itself, or its copy in `scratch`.
+at::Tensor inWidth(const at::Tensor& weight, const at::Tensor& scratch) {
+  if (weight.scalar_type() == scratch.scalar_type()) return weight;
+  const at::Tensor copy = scratch.reshape({-1}).narrow(0, 0, weight.numel()).view(weight.sizes());
+  convert(weight, copy);
+  return copy;
+}
+
+// out ← a·b (+ out), through `scratch` where out has another width.
+void productInto(at::Tensor out, const at::Tensor& a, const at::Tensor& b, const at::Tensor& scratch) {
+  if (out.scalar_type() == a.scalar_type()) {
+    at::mm_out(out, a, b);
+    return;
+  }
+  at::Tensor wide = scratch.reshape({-1}).narrow(0, 0, out.numel()).view(out.sizes());
+  at::mm_out(wide, a, b);
+  convert(wide, out);
+}
+
+struct Sizes {
+  int64_t experts, slots, width, hidden;
+  at::ScalarType type;  // of the products
+  Sizes(const at::Tensor& x, const Experts& w)
+      : experts(x.size(0)), slots(x.size(1)), width(x.size(2)), hidden(w.out.size(2)),
+        type(isNarrowFast(x) ? x.scalar_type() : at::kFloat) {}
+
+  std::vector<Scratch> scratch(bool backward) const {
+    std::vector<Scratch> all(workersFor(experts));
+    const auto options = at::TensorOptions().dtype(type);
+    for (auto& s : all) {
+      s.weights = at::empty({hidden, width}, options);
+      if (backward) s.more = at::empty({hidden, width}, options);
+      s.a = at::empty({slots, width}, options);
+      s.b = at::empty({slots, backward ? width : hidden}, options);
+      s.c = at::empty({slots, hidden}, options);
+      s.d = at::empty({slots, hidden}, options);
+      if (backward) s.e = at::empty({slots, hidden}, options);
+    }
+    return all;
+  }
+};
+
+std::vector<at::Tensor> forwardByAten(const at::Tensor& x, const Experts& w) {
+  const auto in = [&](const at::Tensor& weight) { return weight.to(x.scalar_type()).transpose(1, 2); };
+  std::vector<at::Tensor> result(1);
+  for (const at::Tensor& weight : w.in) result.push_back(at::bmm(x, in(weight)));
+  const at::Tensor hidden = w.in.size() == 1 ? at::relu(result[1]) : at::mul(at::gelu(result[1], "tanh"), result[2]);
+  result[0] = at::bmm(hidden, in(w.out));
+  return result;
+}
+
+std::vector<at::Tensor> gradientByAten(const at::Tensor& d, const at::Tensor& x, const Experts& w,
+                                       const std::vector<at::Tensor>& pre) {
+  const auto type = x.scalar_type();
+  const at::Tensor dHidden = at::bmm(d, w.out.to(type));
+  std::vector<at::Tensor> dPre;
+  at::Tensor hidden;
+  if (w.in.size() == 1) {
+    hidden = at::relu(pre[0]);
+    dPre = {at::mul(dHidden, at::gt(pre[0], 0))};
+  } else {
+    const at::Tensor gelu = at::gelu(pre[0], "tanh");
+    hidden = at::mul(gelu, pre[1]);
+    dPre = {at::gelu_backward(at::mul(dHidden, pre[1]), pre[0], "tanh"), at::mul(dHidden, gelu)};
+  }
+  std::vector<at::Tensor> result = {at::zeros_like(x)};
+  for (size_t i = 0; i < w.in.size(); ++i) {
+    result[0].baddbmm_(dPre[i], w.in[i].to(type));
+    result.push_back(at::bmm(dPre[i].transpose(1, 2), x));
+  }
+  result.push_back(at::bmm(d.transpose(1, 2), hidden));
+  return result;
+}
+
+void check(const at::Tensor& x, const Experts& w) {
+  TORCH_CHECK(x.dim() == 3 && !w.in.empty() && w.in.size() <= 2, "slots [E, C, D] and one or two weights in expected");
+  for (const at::Tensor& weight : w.in) {
+    TORCH_CHECK(weight.sizes() == at::IntArrayRef({x.size(0), w.out.size(2), x.size(2)}), "weights in must be [E, F, D]");
+  }
+  TORCH_CHECK(w.out.sizes() == at::IntArrayRef({x.size(0), x.size(2), w.in[0].size(1)}), "the weight out must be [E, D, F]");
+}
+
+}  // namespace
+
+std::vector<at::Tensor> expertFeedForward(const at::Tensor& slots, const at::Tensor& occupied, const Experts& weights) {
+  check(slots, weights);
+  const at::Tensor x = slots.contiguous();
+  if (x.is_cuda()) return forwardByAten(x, weights);
+  const Sizes size(x, weights);
+  const auto rows = slotsInUse(occupied, size.experts, size.slots);
+  const bool gated = weights.in.size() == 2;
+  std::vector<at::Tensor> result = {at::empty_like(x)};
+  for (size_t i = 0; i < weights.in.size(); ++i) {
+    result.push_back(at::empty({size.experts, size.slots, size.hidden}, x.options()));
+  }
+  std::vector<Scratch> scratch = size.scratch(false);
+  forEachExpert(rows, scratch, [&](int64_t e, Scratch& s) {
+    const auto n = static_cast<int64_t>(rows[e].size());
+    if (n == 0) {
+      result[0][e].zero_();
+      return;
+    }
+    at::Tensor in = s.a.narrow(0, 0, n), hidden = s.b.narrow(0, 0, n);
+    std::vector<at::Tensor> pre;
+    gatherRows(x[e], rows[e], in);
+    for (size_t i = 0; i < weights.in.size(); ++i) {
+      const at::Tensor kept = result[i + 1][e].narrow(0, 0, n);
+      const bool same = kept.scalar_type() == size.type;
+      pre.push_back(same ? kept : (i == 0 ? s.c : s.d).narrow(0, 0, n));
+      at::mm_out(pre[i], in, inWidth(weights.in[i][e], s.weights).t());
+      if (!same) convert(pre[i], kept);
+    }
+    withType(hidden, [&](auto* type) {
+      using T = std::remove_pointer_t<decltype(type)>;
+      const T* const gate = pre[0].const_data_ptr<T>();
+      const T* const value = gated ? pre[1].const_data_ptr<T>() : nullptr;
+      T* const out = hidden.mutable_data_ptr<T>();
+      const int64_t width = size.hidden;
+      parallelSimd(n, kRowsOfATask, [=](int64_t begin, int64_t end) INLINE_LAMBDA {
+        const int64_t at = begin * width;
+        activate(gate + at, value == nullptr ? nullptr : value + at, out + at, (end - begin) * width);
+      });
+    });
+    at::mm_out(in, hidden, inWidth(weights.out[e], s.weights).t());
+    scatterRows(in, rows[e], result[0][e]);
+  });
+  return result;
+}
+
+std::vector<at::Tensor> expertFeedForwardGradient(const at::Tensor& d, const at::Tensor& slots, const at::Tensor& occupied,
+                                                  const Experts& weights, const std::vector<at::Tensor>& pre) {
+  check(slots, weights);
+  const at::Tensor x = slots.contiguous(), dy = d.to(x.scalar_type()).contiguous();
+  if (x.is_cuda()) return gradientByAten(dy, x, weights, pre);
+  const Sizes size(x, weights);
+  const auto rows = slotsInUse(occupied, size.experts, size.slots);
+  const bool gated = weights.in.size() == 2;
+  std::vector<at::Tensor> result = {at::empty_like(x)};
+  for (const at::Tensor& weight : weights.in) result.push_back(at::empty(weight.sizes(), x.options()));
+  result.push_back(at::empty(weights.out.sizes(), x.options()));
+  std::vector<Scratch> scratch = size.scratch(true);
+  forEachExpert(rows, scratch, [&](int64_t e, Scratch& s) {
+    const auto n = static_cast<int64_t>(rows[e].size());
+    if (n == 0) {
+      for (const at::Tensor& gradient : result) gradient[e].zero_();
+      return;
+    }
+    at::Tensor in = s.a.narrow(0, 0, n), dOut = s.b.narrow(0, 0, n), dHidden = s.c.narrow(0, 0, n);
+    const at::Tensor hidden = s.d.narrow(0, 0, n), dValue = s.e.narrow(0, 0, n);
+    gatherRows(dy[e], rows[e], dOut);
+    gatherRows(x[e], rows[e], in);
+    at::mm_out(dHidden, dOut, inWidth(weights.out[e], s.weights));
+    withType(hidden, [&](auto* type) {
+      using T = std::remove_pointer_t<decltype(type)>;
+      const auto widened = [&](size_t i, const at::Tensor& scratchOf) {
+        const at::Tensor kept = pre[i][e].narrow(0, 0, n);
+        if (kept.scalar_type() == size.type) return kept;
+        convert(kept, scratchOf);
+        return scratchOf;
+      };
+      const at::Tensor gate = widened(0, hidden), value = gated ? widened(1, dValue) : at::Tensor();
+      const T* const g = gate.const_data_ptr<T>();
+      const T* const v = gated ? value.const_data_ptr<T>() : nullptr;
+      T* const dh = dHidden.mutable_data_ptr<T>();
+      T* const h = hidden.mutable_data_ptr<T>();
+      T* const dv = dValue.mutable_data_ptr<T>();
+      const int64_t width = size.hidden;
+      parallelSimd(n, kRowsOfATask, [=](int64_t begin, int64_t end) INLINE_LAMBDA {
+        const int64_t at = begin * width;
+        activateGradient(g + at, v == nullptr ? nullptr : v + at, dh + at, h + at, dv + at, (end - begin) * width);
+      });
+    });
+    productInto(result.back()[e], dOut.t(), hidden, s.more);
+    productInto(result[1][e], dHidden.t(), in, s.more);
+    if (gated) productInto(result[2][e], dValue.t(), in, s.more);
+    at::mm_out(dOut, dHidden, inWidth(weights.in[0][e], s.weights));
+    if (gated) at::addmm_out(dOut, dOut, dValue, inWidth(weights.in[1][e], s.weights));
+    scatterRows(dOut, rows[e], result[0][e]);
+  });
+  return result;
+}
+
+namespace {
+
+// Inputs from `at` on: the weights in, the weight out.
+Experts weightsAt(const Call& c, size_t at, bool gated) {
+  Experts weights;
+  for (size_t i = 0; i < (gated ? 2u : 1u); ++i) weights.in.push_back(c.x(at + i).contiguous());
+  weights.out = c.x(at + weights.in.size()).contiguous();
+  return weights;
+}
+
+// Inputs slots, occupied, weights.
+void forward(Call& c) {
+  const bool gated = c.flag();
+  for (const at::Tensor& tensor : expertFeedForward(c.x(0), c.x(1), weightsAt(c, 2, gated))) c.result(tensor);
+}
+
+// Inputs dy, slots, occupied, weights, pre-activations.
+void gradient(Call& c) {
+  const bool gated = c.flag();
+  const Experts weights = weightsAt(c, 3, gated);
+  std::vector<at::Tensor> pre;
+  for (size_t i = 0; i < weights.in.size(); ++i) pre.push_back(c.x(4 + weights.in.size() + i));
+  for (const at::Tensor& tensor : expertFeedForwardGradient(c.x(0), c.x(1), c.x(2), weights, pre)) c.result(tensor);
+}
+
+}  // namespace
+
+void addExpertOps(OpTable& ops) {
+  const OpTable table = {{"ExpertFeedForward", forward}, {"ExpertFeedForwardGrad", gradient}};
+  ops.insert(ops.end(), table.begin(), table.end());
+}
+
+}  // namespace tfjs_torch

@@ -1,0 +1,118 @@
+// T5's RMSNorm, forward and backward in one pass each.
+#include "call.h"
+#include "simd.h"
+
+namespace tfjs_torch {
+namespace {
+
+template <typename X, typename Y>
+void normRows(const X* x, const float* weight, Y* y, float* inverse, int64_t rows, int64_t d, float epsilon) {
+  parallelSimd(rows, 16, [=](int64_t begin, int64_t end) INLINE_LAMBDA {
+    for (int64_t n = begin; n < end; ++n) {
+      const X* const xn = x + n * d;
+      Y* const yn = y + n * d;
+      float sum = 0;
+#pragma omp simd reduction(+ : sum)
+      for (int64_t i = 0; i < d; ++i) sum += widen(xn[i]) * widen(xn[i]);
+      const float scale = 1.0f / std::sqrt(sum / static_cast<float>(d) + epsilon);
+      inverse[n] = scale;
+#pragma omp simd
+      for (int64_t i = 0; i < d; ++i) narrow(widen(xn[i]) * scale * weight[i], yn[i]);
+    }
+  });
+}
+
+// dx = inverse (dy w - x̂ mean(dy w x̂)); dw = sum over rows of dy x̂, one partial sum a thread.
+template <typename X, typename Y>
+void normGradRows(const Y* dy, const X* x, const float* weight, const float* inverse, X* dx, float* partial, int64_t rows,
+                  int64_t d) {
+  parallelSimd(rows, 16, [=](int64_t begin, int64_t end) INLINE_LAMBDA {
+    float* const dw = partial + at::get_thread_num() * d;
+    for (int64_t n = begin; n < end; ++n) {
+      const X* const xn = x + n * d;
+      const Y* const dyn = dy + n * d;
+      X* const dxn = dx + n * d;
+      const float scale = inverse[n];
+      float along = 0;
+#pragma omp simd reduction(+ : along)
+      for (int64_t i = 0; i < d; ++i) {
+        const float g = widen(dyn[i]) * widen(xn[i]) * scale;
+        dw[i] += g;
+        along += g * weight[i];
+      }
+      along /= static_cast<float>(d);
+#pragma omp simd
+      for (int64_t i = 0; i < d; ++i) {
+        narrow(scale * (widen(dyn[i]) * weight[i] - widen(xn[i]) * scale * along), dxn[i]);
+      }
+    }
+  });
+}
+
+// x [..., d], weight [d]; epsilon, narrow result -> y, inverse root mean square [rows].
+void rmsNorm(Call& c) {
+  const at::Tensor x = c.x(0).contiguous();
+  const at::Tensor weight = c.x(1).to(at::kFloat).contiguous();
+  const auto epsilon = static_cast<float>(c.number());
+  const at::ScalarType type = c.flag() ? at::kBFloat16 : at::kFloat;
+  const int64_t d = x.size(-1);
+  const int64_t rows = x.numel() / d;
+  if (x.is_cuda()) {
+    const at::Tensor wide = x.to(at::kFloat);
+    const at::Tensor inverse = at::rsqrt(at::mean(wide * wide, {-1}, true) + epsilon);
+    c.result((wide * inverse * weight).to(type));
+    return c.result(inverse.reshape({rows}));
+  }
+  at::Tensor y = at::empty(x.sizes(), c.options(type));
+  at::Tensor inverse = at::empty({rows}, c.options(at::kFloat));
+  withType(x, [&](auto* in) {
+    withType(y, [&](auto* out) {
+      using X = std::remove_pointer_t<decltype(in)>;
+      using Y = std::remove_pointer_t<decltype(out)>;
+      normRows(x.const_data_ptr<X>(), weight.const_data_ptr<float>(), y.mutable_data_ptr<Y>(),
+               inverse.mutable_data_ptr<float>(), rows, d, epsilon);
+    });
+  });
+  c.result(y);
+  c.result(inverse);
+}
+
+// dy, x [..., d], weight [d], inverse [rows] -> dx in x's width, dweight in float32.
+void rmsNormGrad(Call& c) {
+  const at::Tensor dy = c.x(0).contiguous();
+  const at::Tensor x = c.x(1).contiguous();
+  const at::Tensor weight = c.x(2).to(at::kFloat).contiguous();
+  const at::Tensor inverse = c.x(3).contiguous();
+  const int64_t d = x.size(-1);
+  const int64_t rows = x.numel() / d;
+  if (x.is_cuda()) {
+    const at::Tensor scale = inverse.reshape({rows, 1});
+    const at::Tensor normal = x.to(at::kFloat).reshape({rows, d}) * scale;
+    const at::Tensor wide = dy.to(at::kFloat).reshape({rows, d});
+    const at::Tensor dyNormal = wide * normal;
+    const at::Tensor along = at::mean(dyNormal * weight, {-1}, true);
+    c.result((scale * (wide * weight - normal * along)).reshape(x.sizes()).to(x.scalar_type()));
+    return c.result(at::sum(dyNormal, {0}));
+  }
+  at::Tensor dx = at::empty_like(x);
+  at::Tensor partial = at::zeros({at::get_num_threads(), d}, c.options(at::kFloat));
+  withType(x, [&](auto* in) {
+    withType(dy, [&](auto* out) {
+      using X = std::remove_pointer_t<decltype(in)>;
+      using Y = std::remove_pointer_t<decltype(out)>;
+      normGradRows(dy.const_data_ptr<Y>(), x.const_data_ptr<X>(), weight.const_data_ptr<float>(),
+                   inverse.const_data_ptr<float>(), dx.mutable_data_ptr<X>(), partial.mutable_data_ptr<float>(), rows, d);
+    });
+  });
+  c.result(dx);
+  c.result(at::sum(partial, {0}));
+}
+
+}  // namespace
+
+void addNormOps(OpTable& ops) {
+  const OpTable table = {{"RmsNorm", rmsNorm}, {"RmsNormGrad", rmsNormGrad}};
+  ops.insert(ops.end(), table.begin(), table.end());
+}
+
+}  // namespace tfjs_torch

@@ -1,0 +1,58 @@
+import type { TensorInfo } from "@tensorflow/tfjs-core";
+import { type KernelTable, kernel, listOf } from "./kernel.js";
+
+// What each computes is in native/moe.h.
+
+interface RouterAttrs {
+  groups: number;
+  capacity: number;
+  ignorePadding: boolean;
+  sequences: number;
+}
+
+const present = (...tensors: (TensorInfo | undefined)[]): TensorInfo[] => tensors.filter((x) => x !== undefined);
+
+/** Kernels of Switch layers: routing, tokens to slots and back, the experts' feed-forward layers. */
+export const sparseKernels: KernelTable = {
+  // → [gate, balance and z in one], slot, occupied, load, dropped, confidence, counts, probs, expert, logZ, share
+  TorchRouter: kernel<RouterAttrs>((backend, { logits, real }, { groups, capacity, ignorePadding, sequences }) =>
+    backend.ops("SwitchRouter", [logits!, real!], [groups, capacity, ignorePadding, sequences]),
+  ),
+  TorchRouterGrad: (backend, { dy, probs, expert, logZ, share }) =>
+    backend.op("SwitchRouterGrad", [dy!, probs!, expert!, logZ!, share!]),
+  TorchDispatch: kernel<{ slots: number }>((backend, { x, slot }, { slots }) =>
+    backend.op("SwitchDispatch", [x!, slot!], [slots]),
+  ),
+  TorchCombine: (backend, { y, slot, gate }) => backend.op("SwitchCombine", present(y, slot, gate)),
+  // → dY, dGate
+  TorchCombineGrad: (backend, { dy, y, slot, gate }) => backend.ops("SwitchCombineGrad", [dy!, y!, slot!, gate!]),
+  // → y, a pre-activation for each weight in; `wi1` only where gated
+  TorchExpertFeedForward: (backend, { slots, occupied, wi0, wi1, wo }) =>
+    backend.ops("ExpertFeedForward", present(slots, occupied, wi0, wi1, wo), [wi1 !== undefined]),
+  // → dSlots, dWi0, [dWi1], dWo
+  TorchExpertFeedForwardGrad: (backend, { dy, slots, occupied, wi0, wi1, wo, pre0, pre1 }) =>
+    backend.ops("ExpertFeedForwardGrad", present(dy, slots, occupied, wi0, wi1, wo, pre0, pre1), [wi1 !== undefined]),
+};
+
+interface AdafactorAttrs {
+  /** Of each parameter in turn: stack, rows, columns, and 1 where factored. */
+  layout: number[];
+}
+
+/** Kernels of the output layer's loss and of the optimizer. */
+export const trainingKernels: KernelTable = {
+  // → loss, dHidden, dWeight
+  TorchLinearCrossEntropy: kernel<{ maxLogits: number }>(
+    (backend, { hidden, weight, target, tokenWeight }, { maxLogits }) =>
+      backend.ops("LinearCrossEntropy", [hidden!, weight!, target!, tokenWeight!], [maxLogits]),
+  ),
+  TorchLinearLogProbs: kernel<{ maxLogits: number }>((backend, { hidden, weight, target }, { maxLogits }) =>
+    backend.op("LinearLogProbs", [hidden!, weight!, target!], [maxLogits]),
+  ),
+  TorchScale: (backend, { x, factor }) => backend.op("ScaleByScalar", [x!, factor!]),
+  // Inputs: rates, guard, then parameters. Changes values and moments in place, whoever else shares their data.
+  TorchAdafactor: kernel<AdafactorAttrs>((backend, inputs, { layout }) =>
+    backend.inPlace("Adafactor", listOf(inputs), layout),
+  ),
+  TorchSumOfSquares: (backend, inputs) => backend.op("SumOfSquares", listOf(inputs)),
+};

@@ -1,0 +1,24 @@
+import * as tf from "@tensorflow/tfjs-core";
+import { fastKernel, fastOp } from "./fastPath.js";
+
+/** Width in memory of a float32 tensor's values; the dtype stays float32. */
+export type Width = "float32" | "bfloat16";
+
+/**
+ * Narrows to bfloat16 or widens to float32 where the backend can, else returns the tensor as it is. The gradient passes through in
+ * the width it has.
+ */
+export function precision<T extends tf.Tensor>(x: T, width: Width): T {
+  const kernel = fastKernel("TorchPrecision");
+  if (!kernel) return x;
+  return fastOp(
+    [x],
+    () => ({ value: kernel({ x }, { precision: width })[0] as T, saved: [] }),
+    (dy) => [tf.clone(dy)],
+  );
+}
+
+/** Whether the active backend holds bfloat16 in memory. */
+export function hasBfloat16(): boolean {
+  return fastKernel("TorchPrecision") !== undefined;
+}

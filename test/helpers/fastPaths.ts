@@ -1,0 +1,49 @@
+import { torchStatus } from "@mswitch/tfjs-backend-torch";
+import * as tf from "@tensorflow/tfjs-core";
+import { beforeAll, describe, expect, it } from "vitest";
+import { loadBackend } from "../../src/backends/loadBackend.js";
+import { precision } from "../../src/ops/precision.js";
+import { expectClose, random } from "./tensors.js";
+
+const torch = torchStatus();
+
+/** Tests on the torch backend; where its addon is not built, one skipped test that says why. */
+export function describeTorch(name: string, tests: () => void): void {
+  describe(name, () => {
+    if (torch.available) {
+      beforeAll(() => loadBackend("torch"));
+      tests();
+    } else it.skip(`torch: ${torch.reason}`, () => {});
+  });
+}
+
+/** float32: rounding in another order. bfloat16: 8 bits of mantissa, in inputs' gradients and values alike. */
+const tolerances = { float32: 2e-5, bfloat16: 2e-2 };
+
+/**
+ * Holds an operation's fast path to its reference on the torch backend: the value and the gradient of each input for one random dy,
+ * relative to the largest expected value. In bfloat16 the inputs named in `narrow` are bfloat16, and the reference sees the same
+ * rounded values in float32. Nothing may stay in memory.
+ */
+export function expectFast(
+  fast: (...inputs: tf.Tensor[]) => tf.Tensor,
+  reference: (...inputs: tf.Tensor[]) => tf.Tensor,
+  inputs: tf.Tensor[],
+  narrow: number[] | null = null,
+): void {
+  const tolerance = tolerances[narrow ? "bfloat16" : "float32"];
+  const before = tf.memory().numTensors;
+  tf.tidy(() => {
+    const given = inputs.map((x, i) => (narrow?.includes(i) ? precision(x, "bfloat16") : x));
+    const rounded = given.map((x, i) => (narrow?.includes(i) ? precision(x, "float32") : x));
+    const dy = random(tf.tidy(() => reference(...rounded)).shape, 99);
+    const expected = tf.valueAndGrads(reference)(rounded, dy);
+    const actual = tf.valueAndGrads(fast)(given, narrow ? precision(dy, "bfloat16") : dy);
+    expectClose(actual.value.dataSync(), expected.value.dataSync(), tolerance);
+    for (const [i, gradient] of actual.grads.entries()) {
+      expect(gradient.shape).toEqual(inputs[i].shape);
+      expectClose(gradient.dataSync(), expected.grads[i].dataSync(), tolerance);
+    }
+  });
+  expect(tf.memory().numTensors).toBe(before);
+}
