@@ -1,22 +1,23 @@
-// The report's page script, with the parts of ECharts it uses, as one file: dist/report-page.js. And its style sheet.
+// The pages' scripts, each as one file, the report's with the parts of ECharts it uses: dist/report-page.js, dist/dataset-page.js.
+// And their style sheet.
 import { copyFileSync } from "node:fs";
 import { fileURLToPath } from "node:url";
 import { build } from "rolldown";
 
 const path = (name) => fileURLToPath(new URL(`../${name}`, import.meta.url));
-const result = await build({
-  input: path("src/report/page/page.ts"),
-  platform: "browser",
-  output: {
-    file: path("dist/report-page.js"),
-    format: "es",
-    minify: true,
-    banner:
-      "/*! Apache ECharts and ZRender are part of this file: Apache License 2.0 and BSD 3-Clause, echarts.apache.org */",
-  },
-  logLevel: "warn",
-});
-// It is put between script tags as it is.
-if (/<\/script|<!--/i.test(result.output[0].code))
-  throw new Error("the page's script would end its own script element");
+const echarts =
+  "/*! Apache ECharts and ZRender are part of this file: Apache License 2.0 and BSD 3-Clause, echarts.apache.org */";
+for (const [input, file, banner] of [
+  ["page.ts", "report-page.js", echarts],
+  ["datasetPage.ts", "dataset-page.js", ""],
+]) {
+  const result = await build({
+    input: path(`src/report/page/${input}`),
+    platform: "browser",
+    output: { file: path(`dist/${file}`), format: "es", minify: true, banner },
+    logLevel: "warn",
+  });
+  // It is put between script tags as it is.
+  if (/<\/script|<!--/i.test(result.output[0].code)) throw new Error(`${file} would end its own script element`);
+}
 copyFileSync(path("src/report/page/style.css"), path("dist/report-page.css"));

@@ -1,15 +1,14 @@
 // Runs the tests and ends with one line: `N passed, N failed`. Arguments go to vitest: node scripts/test.mjs src/stream
 import { spawnSync } from "node:child_process";
 import { existsSync, mkdtempSync, readFileSync, rmSync } from "node:fs";
-import { homedir, tmpdir } from "node:os";
+import { tmpdir } from "node:os";
 import { join } from "node:path";
+import { oraclePython } from "./oraclePython.mjs";
 
-const venv =
-  process.env.MSWITCH_VENV ?? join(process.env.XDG_CACHE_HOME ?? join(homedir(), ".cache"), "mswitch", "oracles");
-const python = join(venv, "bin", "python");
 const env = { ...process.env };
 // Tests against Python peers run where this is set; scripts/setup-python makes the environment.
-if (!env.MSWITCH_PYTHON && existsSync(python)) env.MSWITCH_PYTHON = python;
+const python = oraclePython();
+if (python) env.MSWITCH_PYTHON = python;
 
 const total = { passed: 0, failed: 0, skipped: 0 };
 

@@ -34,7 +34,18 @@ function mswitch(...args: string[]): Promise<{ code: number; stdout: string; std
 test("every command of the design is there", () => {
   const ids = commands.map(({ id }) => id.replaceAll(":", " ")).sort();
   expect(ids).toEqual(
-    ["demo", "doctor", "evaluate", "preprocess", "pretrain", "report", "vocab inspect", "vocab train"].sort(),
+    [
+      "dataset inspect",
+      "dataset verify",
+      "demo",
+      "doctor",
+      "evaluate",
+      "preprocess",
+      "pretrain",
+      "report",
+      "vocab inspect",
+      "vocab train",
+    ].sort(),
   );
 });
 

@@ -19,12 +19,21 @@ export interface Run {
   stderr: string;
 }
 
-/** Starts `mswitch preprocess` as a process of its own; it is sent a signal when `kill` settles. */
-export function preprocess(
-  args: string[],
-  { kill, signal = "SIGKILL", shell }: { kill?: Promise<void>; signal?: NodeJS.Signals; shell?: string } = {},
-): Promise<Run> {
-  const command = [process.execPath, join(root, "bin/run.js"), "preprocess", ...args];
+interface RunOptions {
+  /** Sends the process `signal` when it settles. */
+  kill?: Promise<void>;
+  signal?: NodeJS.Signals;
+  shell?: string;
+}
+
+/** Starts `mswitch preprocess` as a process of its own. */
+export function preprocess(args: string[], options: RunOptions = {}): Promise<Run> {
+  return mswitch(["preprocess", ...args], options);
+}
+
+/** Starts `mswitch` as a process of its own. */
+export function mswitch(args: string[], { kill, signal = "SIGKILL", shell }: RunOptions = {}): Promise<Run> {
+  const command = [process.execPath, join(root, "bin/run.js"), ...args];
   const [program, ...rest] = shell ? ["bash", "-c", `${shell}; exec "$@"`, "bash", ...command] : command;
   return new Promise((resolve, reject) => {
     const child = spawn(program, rest, { cwd: root });

@@ -1,19 +1,12 @@
-import { existsSync } from "node:fs";
 import { mkdtemp, readFile, rm } from "node:fs/promises";
 import { tmpdir } from "node:os";
-import { delimiter, join } from "node:path";
+import { join } from "node:path";
 import { pathToFileURL } from "node:url";
 import { type Browser, type BrowserContext, chromium, type Page } from "playwright-core";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import { writeReport } from "../src/report/writeReport.js";
+import { chromiumPath } from "./helpers/chromiumPath.js";
 import { syntheticRun } from "./reportRuns.js";
-
-const names = ["chromium", "chromium-browser", "google-chrome", "google-chrome-stable"];
-const candidates = [
-  process.env.CHROMIUM ?? "",
-  ...(process.env.PATH ?? "").split(delimiter).flatMap((folder) => names.map((name) => join(folder, name))),
-];
-const executablePath = candidates.find((path) => path !== "" && existsSync(path));
 
 const languages = ["af", "am", "de", "en", "ja", "ja-Latn", "sw", "zu"];
 const steps = [0, 100, 200, 300, 400, 500, 600, 700, 800];
@@ -33,9 +26,9 @@ let browser: Browser | undefined;
 beforeAll(async () => {
   out = await mkdtemp(join(tmpdir(), "mswitch-report-"));
   await writeReport(baseline, runs, out, { resamples: 100 });
-  if (!executablePath) return;
+  if (!chromiumPath) return;
   browser = await chromium.launch({
-    executablePath,
+    executablePath: chromiumPath,
     args: ["--no-sandbox", "--disable-gpu", "--no-first-run", "--disable-background-networking"],
   });
 });

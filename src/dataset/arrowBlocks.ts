@@ -7,6 +7,23 @@ import { RecordBatch } from "apache-arrow/fb/record-batch";
 import { Type } from "apache-arrow/fb/type";
 import { ByteBuffer } from "flatbuffers";
 import { MswitchError } from "../base/errors.js";
+import { damagedTokenFile } from "./tokenFileFault.js";
+
+/** Where the columns of one record batch lie in its file: byte positions of the first element of each. */
+export interface BatchLayout {
+  /** Documents. */
+  rows: number;
+  /** Tokens of all of them. */
+  tokens: number;
+  /** Where each row's tokens begin and the last one's end, counted in the batch: Int32[rows + 1]. */
+  offsets: number;
+  /** Uint16 or Uint32, by the file's width: [tokens]. */
+  values: number;
+  /** Uint32[rows]. */
+  lines: number;
+  /** Uint32[rows]. */
+  bytes: number;
+}
 
 /** Where the tokens of an Arrow file written by `TokenFileWriter` lie: the values buffer of each record batch. */
 export interface TokenBlocks {
@@ -28,18 +45,29 @@ const maxMessageBytes = 2 ** 16;
 const blockBytes = 24;
 
 /**
- * Finds the token buffers of an Arrow file without reading them. Every length and position found in the file is held against the
- * file's true size before it is used.
+ * Finds the tokens of an Arrow file without reading them.
  *
  * @throws MswitchError naming the file, where it is cut short, damaged, or not one of ours
  */
 export function readTokenBlocks(fd: number, fileBytes: number, path: string): TokenBlocks {
-  const damaged = (why: string): MswitchError =>
-    new MswitchError("not a whole token file", {
-      where: path,
-      why,
-      hint: "run the same `mswitch preprocess` again with --verify: it finds what is damaged and redoes it",
-    });
+  const { width, batches } = readBatchLayouts(fd, fileBytes, path);
+  const starts = new Float64Array(batches.length + 1);
+  for (const [i, { tokens }] of batches.entries()) starts[i + 1] = starts[i] + tokens;
+  return { width, starts, positions: Float64Array.from(batches, ({ values }) => values) };
+}
+
+/**
+ * Finds the columns of an Arrow file without reading them. Every length and position found in the file is held against the
+ * file's true size before it is used.
+ *
+ * @throws MswitchError naming the file, where it is cut short, damaged, or not one of ours
+ */
+export function readBatchLayouts(
+  fd: number,
+  fileBytes: number,
+  path: string,
+): { width: 2 | 4; batches: BatchLayout[] } {
+  const damaged = (why: string): MswitchError => damagedTokenFile(path, why);
   const readAt = (position: number, length: number): Buffer => {
     const bytes = Buffer.alloc(length);
     if (readSync(fd, bytes, 0, length, position) !== length) throw damaged(`it ends before byte ${position + length}`);
@@ -62,8 +90,7 @@ export function readTokenBlocks(fd: number, fileBytes: number, path: string): To
     const batches = footer.recordBatchesLength();
     if (width === undefined) throw damaged("its columns are not tokens, line and bytes");
     if (batches * blockBytes > footerBytes) throw damaged(`its footer claims ${batches} record batches`);
-    const starts = new Float64Array(batches + 1);
-    const positions = new Float64Array(batches);
+    const layouts: BatchLayout[] = [];
     let end = headBytes;
     for (let i = 0; i < batches; i++) {
       const block = footer.recordBatches(i)!;
@@ -76,14 +103,11 @@ export function readTokenBlocks(fd: number, fileBytes: number, path: string): To
       }
       end = bodyStart + bodyBytes;
       if (end > footerStart) throw damaged(`${where} does not fit into the file`);
-      const values = tokenValues(readAt(offset, bodyStart - offset), width);
-      if (values === undefined || values.offset + values.tokens * width > bodyBytes) {
-        throw damaged(`${where} is not what its header says`);
-      }
-      positions[i] = bodyStart + values.offset;
-      starts[i + 1] = starts[i] + values.tokens;
+      const layout = batchLayout(readAt(offset, bodyStart - offset), width, bodyStart, bodyBytes);
+      if (layout === undefined) throw damaged(`${where} is not what its header says`);
+      layouts.push(layout);
     }
-    return { width, starts, positions };
+    return { width, batches: layouts };
   } catch (error) {
     if (error instanceof MswitchError) throw error;
     throw damaged("its footer cannot be read");
@@ -104,18 +128,30 @@ function tokenWidth(footer: Footer): 2 | 4 | undefined {
 }
 
 /**
- * Place (from the start of the body) and number of a record batch's tokens. Nodes are the list, its items, line, bytes; buffers
- * the list's validity and offsets, the items' validity and values, then line's and bytes' validity and values.
+ * Places of a record batch's columns, or undefined where one does not lie in the batch's body. Nodes are the list, its items,
+ * line, bytes; buffers the list's validity and offsets, the items' validity and values, then line's and bytes' validity and values.
  */
-function tokenValues(message: Buffer, width: number): { offset: number; tokens: number } | undefined {
+function batchLayout(message: Buffer, width: number, bodyStart: number, bodyBytes: number): BatchLayout | undefined {
   if (message.readInt32LE(0) !== -1 || message.readInt32LE(4) !== message.length - 8) return undefined;
   const header = Message.getRootAsMessage(new ByteBuffer(message.subarray(8)));
   if (header.headerType() !== MessageHeader.RecordBatch) return undefined;
   const batch = header.header(new RecordBatch()) as RecordBatch | null;
   if (batch?.nodesLength() !== 4 || batch.buffersLength() !== 8 || batch.compression() !== null) return undefined;
-  const tokens = Number(batch.nodes(1)!.length());
-  const offset = Number(batch.buffers(3)!.offset());
-  const length = Number(batch.buffers(3)!.length());
-  if (tokens < 0 || offset < 0 || length < tokens * width) return undefined;
-  return { offset, tokens };
+  const rows = Number(batch.length());
+  const [ofLists, tokens, ofLines, ofBytes] = [0, 1, 2, 3].map((i) => Number(batch.nodes(i)!.length()));
+  if (rows < 1 || tokens < 0 || [ofLists, ofLines, ofBytes].some((length) => length !== rows)) return undefined;
+  const place = (buffer: number, needed: number): number => {
+    const offset = Number(batch.buffers(buffer)!.offset());
+    const length = Number(batch.buffers(buffer)!.length());
+    return offset < 0 || length < needed || offset + needed > bodyBytes ? Number.NaN : bodyStart + offset;
+  };
+  const layout = {
+    rows,
+    tokens,
+    offsets: place(1, 4 * (rows + 1)),
+    values: place(3, width * tokens),
+    lines: place(5, 4 * rows),
+    bytes: place(7, 4 * rows),
+  };
+  return Object.values(layout).some(Number.isNaN) ? undefined : layout;
 }

@@ -105,7 +105,7 @@ describe("readTokenBlocks", () => {
     const cut = join(dir, "cut.arrow");
     for (let length = 0; length < whole.length; length += 3) {
       await writeFile(cut, whole.subarray(0, length));
-      expect(() => blocks(cut), `cut at ${length}`).toThrow(/cut\.arrow: not a whole token file/);
+      expect(() => blocks(cut), `cut at ${length}`).toThrow(/cut\.arrow: the token file is damaged/);
     }
   });
 
@@ -124,7 +124,7 @@ describe("readTokenBlocks", () => {
           expect(end).toBeLessThanOrEqual(whole.length);
         }
       } catch (error) {
-        expect((error as Error).message).toMatch(/flipped\.arrow: not a whole token file/);
+        expect((error as Error).message).toMatch(/flipped\.arrow: the token file is damaged/);
         refused++;
       }
     }
@@ -134,6 +134,6 @@ describe("readTokenBlocks", () => {
   it("refuses a file that is not Arrow", async () => {
     const path = join(dir, "text.arrow");
     await writeFile(path, "ARROW1 is how this text begins and ends ARROW1");
-    expect(() => blocks(path)).toThrow(/not a whole token file/);
+    expect(() => blocks(path)).toThrow(/the token file is damaged/);
   });
 });

@@ -81,7 +81,7 @@ export async function writeManifest(out: string, vocabulary: Vocabulary): Promis
 }
 
 /** One line of JSON a rejection that the record lists, and one that counts those it does not. */
-function quarantineText({ source, rejected, rejections }: ShardRecord): string {
+export function quarantineText({ source, rejected, rejections }: ShardRecord): string {
   const file = source.path;
   const lines: object[] = rejections.map(({ line, cause, detail }) => ({ file, line, cause, detail }));
   const omitted = sumOf(rejected) - lines.length;

@@ -114,7 +114,7 @@ describe("TokenRun.read", () => {
 
 describe("openDataset", () => {
   it("lists the languages of a split that have tokens, sorted", async () => {
-    const dataset = await openDataset(whole, { verify: "hash" });
+    const dataset = await openDataset(whole);
     expect(dataset.languages("train")).toEqual(["af", "zh-Latn"]);
     expect(dataset.languages("validation")).toEqual(["zh"]);
     expect(dataset.manifest.languages.af.train).toEqual({
@@ -160,13 +160,5 @@ describe("openDataset", () => {
   ])("refuses %s, naming it", async (_, damage, message) => {
     await damage();
     await expect(openDataset(dir)).rejects.toThrow(message);
-  });
-
-  it("finds a flipped byte anywhere when it is to verify hashes", async () => {
-    const path = join(dir, "af/train-00003-of-00004.arrow");
-    const bytes = await readFile(path);
-    bytes[bytes.length >> 1] ^= 1;
-    await writeFile(path, bytes);
-    await expect(openDataset(dir, { verify: "hash" })).rejects.toThrow(/train-00003-of-00004\.arrow: .*other bytes/);
   });
 });

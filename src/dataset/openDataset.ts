@@ -1,43 +1,30 @@
-import { readFile, stat } from "node:fs/promises";
+import { readFile } from "node:fs/promises";
 import { join } from "node:path";
 import * as z from "zod";
 import { MswitchError, usageError } from "../base/errors.js";
-import { sha256File } from "../base/hash.js";
 import type { Split } from "../corpus/shard.js";
 import { loadVocabulary } from "../vocab/loadVocabulary.js";
+import type { Vocabulary } from "../vocab/vocabulary.js";
 import { manifestFile } from "./buildManifest.js";
 import { type DatasetManifest, datasetFormat, datasetManifestSchema } from "./manifest.js";
 import type { TokenDataset, TokenRun } from "./tokenDataset.js";
-import { lastAtMost, type ShardEntry, TokenFiles } from "./tokenFiles.js";
+import { mendHint, type ShardEntry, tokenFileFault } from "./tokenFileFault.js";
+import { lastAtMost, TokenFiles } from "./tokenFiles.js";
 
-const mendHint = "run the same `mswitch preprocess` again with --verify: it redoes only what is missing or damaged";
 const filesAtATime = 64;
 
-export interface OpenDatasetOptions {
-  /** `size` (default) looks at every file's presence and size; `hash` reads all of them and compares their hashes. */
-  verify?: "size" | "hash";
-}
-
 /**
- * Opens a tokenized dataset and makes sure that it is whole: manifest, vocabulary, every file.
+ * Opens a tokenized dataset and makes sure that it is there: manifest, vocabulary, every file and its size. `verifyDataset` reads
+ * the files too.
  *
  * @throws MswitchError naming the file, and the key in it, that is absent, damaged or of an unknown format
  */
-export async function openDataset(dir: string, { verify = "size" }: OpenDatasetOptions = {}): Promise<TokenDataset> {
+export async function openDataset(dir: string): Promise<TokenDataset> {
   const manifest = await readManifest(dir);
-  const vocabularyPath = join(dir, manifest.vocabulary.file);
-  const vocabulary = loadVocabulary(vocabularyPath);
-  if (vocabulary.fingerprint !== manifest.vocabulary.fingerprint) {
-    throw new MswitchError("the vocabulary is not the one the dataset was made with", {
-      where: vocabularyPath,
-      why: `${manifestFile} says ${manifest.vocabulary.fingerprint.slice(0, 12)}…, the file has ${vocabulary.fingerprint.slice(0, 12)}…`,
-      hint: mendHint,
-    });
-  }
+  const vocabulary = readVocabulary(dir, manifest);
   for (let i = 0; i < manifest.shards.length; i += filesAtATime) {
     const some = manifest.shards.slice(i, i + filesAtATime);
-    if (verify === "size") await Promise.all(some.map((shard) => checkFile(dir, shard, false)));
-    else for (const shard of some) await checkFile(dir, shard, true);
+    await Promise.all(some.map((shard) => checkFile(dir, shard)));
   }
   const files = new TokenFiles(dir, manifest.tokenType, vocabulary.size);
   const runs = new Map<string, TokenRun>();
@@ -54,6 +41,24 @@ export async function openDataset(dir: string, { verify = "size" }: OpenDatasetO
     },
     close: () => files.close(),
   };
+}
+
+/**
+ * Reads a dataset's own copy of its vocabulary.
+ *
+ * @throws MswitchError where it is absent, damaged or another one than the manifest names
+ */
+export function readVocabulary(dir: string, manifest: DatasetManifest): Vocabulary {
+  const path = join(dir, manifest.vocabulary.file);
+  const vocabulary = loadVocabulary(path);
+  if (vocabulary.fingerprint !== manifest.vocabulary.fingerprint) {
+    throw new MswitchError("the vocabulary is not the one the dataset was made with", {
+      where: path,
+      why: `${manifestFile} says ${manifest.vocabulary.fingerprint.slice(0, 12)}…, the file has ${vocabulary.fingerprint.slice(0, 12)}…`,
+      hint: mendHint,
+    });
+  }
+  return vocabulary;
 }
 
 /** Reads and validates `dataset.json`. */
@@ -93,17 +98,9 @@ export async function readManifest(dir: string): Promise<DatasetManifest> {
   return parsed.data;
 }
 
-async function checkFile(dir: string, shard: ShardEntry, rehash: boolean): Promise<void> {
+async function checkFile(dir: string, shard: ShardEntry): Promise<void> {
   const path = join(dir, shard.file);
-  const found = await stat(path).catch(() => undefined);
-  const fault =
-    found === undefined
-      ? "is absent"
-      : found.size !== shard.bytes
-        ? `has ${found.size} bytes, ${manifestFile} says ${shard.bytes}`
-        : rehash && (await sha256File(path)) !== shard.sha256
-          ? `has other bytes than ${manifestFile} says`
-          : undefined;
+  const fault = await tokenFileFault(path, shard, false);
   if (fault) throw new MswitchError(`the dataset's file ${fault}`, { where: path, hint: mendHint });
 }
 

@@ -6,6 +6,7 @@ import { DownloadFault, type HttpClient } from "../corpus/http/httpClient.js";
 import { isImmutable, isRemote } from "../corpus/http/remoteFile.js";
 import type { Shard } from "../corpus/shard.js";
 import { type ShardRecord, shardRecordSchema } from "./manifest.js";
+import { tokenFileFault } from "./tokenFileFault.js";
 
 /** Rejections listed in a shard's record; all of them are counted. */
 export const maxListedRejections = 1000;
@@ -38,8 +39,13 @@ export function recordPath(out: string, shard: ShardKey): string {
   return join(out, recordFolder, `${stem(shard)}.json`);
 }
 
+/** Name of the record of a token file, relative to the dataset's folder. */
+export function recordFile(tokenFile: string): string {
+  return join(recordFolder, tokenFile.replace(/\.arrow$/, ".json"));
+}
+
 /** Reads a record, or undefined where there is none that can be read: such a shard is not done. */
-async function readRecord(path: string): Promise<ShardRecord | undefined> {
+export async function readRecord(path: string): Promise<ShardRecord | undefined> {
   try {
     return shardRecordSchema.parse(JSON.parse(await readFile(path, "utf8")));
   } catch {
@@ -69,6 +75,18 @@ export async function listRecords(out: string): Promise<string[]> {
     for (const name of whole.sort()) paths.push(join(out, recordFolder, language, name));
   }
   return paths;
+}
+
+/** Names of the Arrow files that lie in a dataset's folder, listed or not, relative to it. */
+export async function listTokenFiles(out: string): Promise<string[]> {
+  const files: string[] = [];
+  for (const entry of await readdir(out, { withFileTypes: true })) {
+    if (!entry.isDirectory() || entry.name.startsWith(".")) continue;
+    for (const name of await readdir(join(out, entry.name))) {
+      if (name.endsWith(".arrow") && !isTemporaryName(name)) files.push(`${entry.name}/${name}`);
+    }
+  }
+  return files.sort();
 }
 
 /** Yields the readable records among `paths`, in their order; a few are held at a time. */
@@ -107,10 +125,7 @@ export async function isCurrent(out: string, shard: Shard, record: KnownShard, w
   const remote = isRemote(shard.path);
   if (!remote && record.source.bytes !== shard.bytes) return false;
   if (record.output.file !== tokenFileName(shard)) return false;
-  const output = join(out, record.output.file);
-  const written = await stat(output).catch(() => undefined);
-  if (written?.size !== record.output.bytes) return false;
-  if (wanted.verify && (await sha256File(output)) !== record.output.sha256) return false;
+  if (await tokenFileFault(join(out, record.output.file), record.output, wanted.verify)) return false;
   if (remote) return isCurrentRemote(out, shard, record, wanted);
   const [source, marker] = await Promise.all([
     stat(shard.path).catch(() => undefined),

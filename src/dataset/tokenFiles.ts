@@ -1,15 +1,14 @@
 import { closeSync, openSync, readSync } from "node:fs";
 import { join } from "node:path";
-import { MswitchError, messageOf } from "../base/errors.js";
+import { messageOf } from "../base/errors.js";
 import { readTokenBlocks, type TokenBlocks } from "./arrowBlocks.js";
 import type { DatasetManifest } from "./manifest.js";
+import { damagedTokenFile, type ShardEntry } from "./tokenFileFault.js";
 
 /** Files held open at a time; the usual limit of a process is 1024. */
 const maxOpenFiles = 128;
 /** Tokens read from disk in one piece. */
 const readTokens = 2 ** 16;
-
-export type ShardEntry = DatasetManifest["shards"][number];
 
 /**
  * The Arrow files of a dataset, opened when they are first read, a bounded number at a time. What is kept of a file after it is
@@ -43,7 +42,10 @@ export class TokenFiles {
       for (let i = 0; i < count; i++) {
         const id = width === 2 ? bytes.readUInt16LE(2 * i) : bytes.readUInt32LE(4 * i);
         if (id >= this.vocabularySize) {
-          throw damaged(path, `token ${offset + done + i} is ${id}, the vocabulary has ${this.vocabularySize} pieces`);
+          throw damagedTokenFile(
+            path,
+            `token ${offset + done + i} is ${id}, the vocabulary has ${this.vocabularySize} pieces`,
+          );
         }
         out[done + i] = id;
       }
@@ -67,7 +69,7 @@ export class TokenFiles {
       try {
         fd = openSync(path, "r");
       } catch (error) {
-        throw damaged(path, messageOf(error));
+        throw damagedTokenFile(path, messageOf(error));
       }
     } else {
       this.open.delete(path);
@@ -81,9 +83,10 @@ export class TokenFiles {
     if (known) return known;
     const blocks = readTokenBlocks(fd, shard.bytes, path);
     const tokens = blocks.starts[blocks.starts.length - 1];
-    if (tokens !== shard.tokens) throw damaged(path, `it holds ${tokens} tokens, dataset.json says ${shard.tokens}`);
+    if (tokens !== shard.tokens)
+      throw damagedTokenFile(path, `it holds ${tokens} tokens, dataset.json says ${shard.tokens}`);
     if (blocks.width !== (this.tokenType === "uint16" ? 2 : 4))
-      throw damaged(path, `its tokens are not ${this.tokenType}`);
+      throw damagedTokenFile(path, `its tokens are not ${this.tokenType}`);
     this.blocks.set(path, blocks);
     return blocks;
   }
@@ -93,9 +96,9 @@ export class TokenFiles {
     try {
       read = readSync(fd, into, 0, into.length, position);
     } catch (error) {
-      throw damaged(path, messageOf(error));
+      throw damagedTokenFile(path, messageOf(error));
     }
-    if (read !== into.length) throw damaged(path, `it ends before byte ${position + into.length}`);
+    if (read !== into.length) throw damagedTokenFile(path, `it ends before byte ${position + into.length}`);
   }
 }
 
@@ -109,12 +112,4 @@ export function lastAtMost(ascending: Float64Array, value: number): number {
     else high = middle - 1;
   }
   return low;
-}
-
-function damaged(path: string, why: string): MswitchError {
-  return new MswitchError("the token file is damaged", {
-    where: path,
-    why,
-    hint: "run the same `mswitch preprocess` again with --verify: it finds what is damaged and redoes it",
-  });
 }

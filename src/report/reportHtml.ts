@@ -1,11 +1,8 @@
-import { readFileSync } from "node:fs";
-import { MswitchError } from "../base/errors.js";
 import type { Run } from "../eval/readRun.js";
 import { mapOrders, pairOrders } from "./chartInputs.js";
-import { fontFamily } from "./charts/chartBase.js";
 import { hasVariants, measured, measureNames } from "./headline.js";
 import { Html, html } from "./html.js";
-import { cssVariables, darkPalette, lightPalette } from "./palette.js";
+import { asset, earlyTheme, pageStyle } from "./pageStyle.js";
 import { languageTable } from "./parts/languageTable.js";
 import { method } from "./parts/method.js";
 import { costTable, provenance } from "./parts/runTables.js";
@@ -24,7 +21,7 @@ export function reportHtml(data: ReportData, runs: readonly Run[]): string {
 <meta name="generator" content="mswitch">
 <title>${title}</title>
 <link rel="icon" href="data:,">
-<style>${new Html(style())}</style>
+<style>${new Html(pageStyle())}</style>
 <script>${new Html(earlyTheme)}</script>
 </head>
 <body>
@@ -173,33 +170,7 @@ function segments(name: string, legend: string, options: readonly (readonly [str
   )}</fieldset>`;
 }
 
-/** Set before anything is painted, so that a chosen theme does not flash. */
-const earlyTheme = `try{const t=localStorage.getItem("mswitch-theme");if(t)document.documentElement.dataset.theme=t}catch{}`;
-
-function style(): string {
-  const light = `${cssVariables(lightPalette)};--font:${fontFamily}`;
-  const dark = cssVariables(darkPalette);
-  return `:root{${light};--candidate:var(--candidate-0)}
-@media (prefers-color-scheme:dark){:root:not([data-theme=light]){${dark}}}
-:root[data-theme=dark]{${dark}}
-${asset("report-page.css")}`;
-}
-
 /** JSON as it may stand in a script element: no "<" that could end it or open a comment. */
 function jsonForScript(data: ReportData): string {
   return JSON.stringify(data).replaceAll("<", "\\u003c");
-}
-
-/** A file that `npm run build` made of src/report/page. */
-function asset(name: string): string {
-  const url = new URL(`../../dist/${name}`, import.meta.url);
-  try {
-    return readFileSync(url, "utf8");
-  } catch (cause) {
-    throw new MswitchError("the report's page has not been built", {
-      where: url.pathname,
-      hint: "npm run build",
-      cause,
-    });
-  }
 }

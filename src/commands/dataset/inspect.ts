@@ -1,0 +1,115 @@
+import { Args, Flags } from "@oclif/core";
+import { MswitchCommand } from "../../cli/mswitchCommand.js";
+import { tableLines } from "../../cli/table.js";
+import type { InspectReport, LanguageTokens, ShownDocument } from "../../dataset/inspectReport.js";
+
+/** Documents of a language that is named are shown where nothing else is asked for. */
+const defaultDocuments = 3;
+/** Tokens of a document shown on the terminal; the page and --json have more. */
+const terminalTokens = 80;
+const sparks = " ▁▂▃▄▅▆▇█";
+
+export default class DatasetInspect extends MswitchCommand {
+  static override summary = "Show what a tokenized dataset holds: token statistics by language, and documents.";
+
+  static override description =
+    `For each language: tokens a byte, tokens a word (fertility), the share of unknown tokens and of tokens that spell single bytes, and how long the documents are. Words are what stands between spaces; Burmese, Chinese, Japanese, Khmer, Lao and Thai, marked *, write none.
+
+Documents are shown with the file and line they came from, their pieces and ids. They are spread evenly over the language. With --out, the same goes into a page that opens in a browser.`;
+
+  static override examples = [
+    { description: "All languages as a table", command: "<%= config.bin %> <%= command.id %> tokens" },
+    {
+      description: "Five documents of Afrikaans and the statistics, as a page",
+      command: "<%= config.bin %> <%= command.id %> tokens --language af --documents 5 --out report",
+    },
+    {
+      description: "A look at a large dataset: ten token files of each language",
+      command: "<%= config.bin %> <%= command.id %> tokens --shards 10 --json | jq '.total.fertility'",
+    },
+  ];
+
+  static override args = { dataset: Args.string({ description: "folder of the dataset", required: true }) };
+
+  static override flags = {
+    language: Flags.string({ summary: "mC4 codes separated by commas. Default: all.", helpValue: "af,am" }),
+    documents: Flags.integer({
+      summary: `Documents to show of each language. Default: ${defaultDocuments} where --language is given, or else none.`,
+      min: 0,
+    }),
+    shards: Flags.integer({ summary: "Read only the first so many token files of each language.", min: 1 }),
+    vocab: Flags.string({
+      summary: "The SentencePiece model it was made with. Default: the dataset's own copy.",
+      helpValue: "FILE.model",
+    }),
+    out: Flags.string({ summary: "Also write a page, dataset.html, into this folder.", helpValue: "DIR" }),
+  };
+
+  async run(): Promise<InspectReport & { page?: string }> {
+    const { args, flags } = await this.parse(DatasetInspect);
+    const { requireLanguages } = await import("../../corpus/languages.js");
+    const { createProgress } = await import("../../base/progress.js");
+    const { inspectDataset } = await import("../../dataset/inspectDataset.js");
+    const rates = [{ label: "MB/s", scale: 1e-6 }];
+    const report = await inspectDataset(args.dataset, {
+      languages: flags.language === undefined ? undefined : requireLanguages(flags.language),
+      documents: flags.documents ?? (flags.language === undefined ? 0 : defaultDocuments),
+      shards: flags.shards,
+      vocab: flags.vocab,
+      progress: (parts) => createProgress({ parts, rates }),
+    });
+    const { lengthBin, withoutSpaces } = await import("../../dataset/inspectReport.js");
+    const { languages, total, documents } = report;
+    const head = [
+      "language",
+      "files",
+      "documents",
+      "tokens",
+      "bytes",
+      "tokens/byte",
+      "tokens/word",
+      "unknown",
+      "byte tokens",
+    ];
+    const row = (one: LanguageTokens): string[] => [
+      one.language,
+      one.shards < one.allShards ? `${one.shards}/${one.allShards}` : String(one.shards),
+      ...[one.documents, one.tokens, one.bytes].map((count) => count.toLocaleString("en-US")),
+      one.tokensPerByte?.toFixed(4) ?? "-",
+      `${one.fertility?.toFixed(2) ?? "-"}${withoutSpaces.has(one.language) ? "*" : " "}`,
+      percent(one.unknownRate),
+      percent(one.byteFallbackRate),
+      one.meanTokens?.toFixed(0) ?? "-",
+      sparkline(one.lengths, total.lengths.length),
+    ];
+    const rows = [[...head, "mean length", "lengths"], ...languages.map(row), row(total)];
+    for (const line of tableLines(rows)) this.log(line);
+    this.log(`lengths: documents of 0, 1, 2–3, 4–7, … ${lengthBin(total.lengths.length - 1)} tokens`);
+    for (const document of documents) this.showDocument(document);
+    if (flags.out === undefined) return report;
+    const { writeDatasetPage } = await import("../../report/writeDatasetPage.js");
+    const page = await writeDatasetPage(report, flags.out);
+    this.log(page);
+    return { ...report, page };
+  }
+
+  private showDocument({ language, split, source, line, bytes, tokens, ids, pieces, text }: ShownDocument): void {
+    this.log(`\n${language} ${split}  ${source} line ${line}  ${tokens} tokens, ${bytes} bytes`);
+    this.log(`  ${JSON.stringify(text)}`);
+    const shown = pieces
+      .slice(0, terminalTokens)
+      .map((piece, i) => `${piece.replace(/\p{Cc}/gu, "\u{fffd}")}:${ids[i]}`);
+    const cut = tokens > shown.length ? ` … ${tokens - shown.length} more` : "";
+    this.log(`  ${shown.join(" ")}${cut}`);
+  }
+}
+
+function percent(share: number | null): string {
+  return share === null ? "-" : `${(100 * share).toFixed(2)}%`;
+}
+
+/** A bar a bin, as high as its share of the highest one; a bin that is not empty shows. */
+function sparkline(counts: number[], bins: number): string {
+  const most = Math.max(...counts, 1);
+  return Array.from({ length: bins }, (_, k) => sparks[Math.ceil((8 * (counts[k] ?? 0)) / most)]).join("");
+}

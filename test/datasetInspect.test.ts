@@ -1,0 +1,157 @@
+import { mkdtemp, readFile, rm } from "node:fs/promises";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { pathToFileURL } from "node:url";
+import { chromium } from "playwright-core";
+import { afterAll, beforeAll, expect, test } from "vitest";
+import { inspectDataset } from "../src/dataset/inspectDataset.js";
+import type { InspectReport } from "../src/dataset/inspectReport.js";
+import { datasetHtml } from "../src/report/datasetHtml.js";
+import { writeDatasetPage } from "../src/report/writeDatasetPage.js";
+import { createDecoder } from "../src/vocab/createDecoder.js";
+import { createEncoder } from "../src/vocab/createEncoder.js";
+import { writeDiskDataset } from "./diskDataset.js";
+import { chromiumPath } from "./helpers/chromiumPath.js";
+import { line, model, mswitch, preprocess, text, writeShard } from "./preprocessRuns.js";
+
+let folder: string;
+let dataset: string;
+/** Texts by language, in the order of their lines; emoji have no piece in the shipped vocabulary and are spelt in bytes. */
+const texts: Record<string, string[]> = {
+  af: ["een twee drie", "a", "\u{1f9ff}\u{1fabf}", "'n  <script>alert(1)</script>\n reël"],
+  am: Array.from({ length: 40 }, (_, i) => text(i, 1 + i)),
+};
+
+const decoder = createDecoder(model);
+/** A text's tokens, from the encoder itself. */
+let encode: (text: string) => { id: number; piece: string }[];
+
+beforeAll(async () => {
+  const encoder = await createEncoder(model);
+  encode = (one) => Array.from(encoder.encode(Buffer.from(one)), (id) => ({ id, piece: decoder.pieceOf(id) }));
+  folder = await mkdtemp(join(tmpdir(), "mswitch-inspect-"));
+  dataset = join(folder, "tokens");
+  const corpus = join(folder, "corpus");
+  await writeShard(corpus, ["af", "train", 0, 1], ["{", ...texts.af.map(line)]);
+  for (const part of [0, 1]) {
+    await writeShard(corpus, ["am", "train", part, 2], texts.am.slice(20 * part, 20 * part + 20).map(line));
+  }
+  expect((await preprocess(["--source", corpus, "--vocab", model, "--out", dataset])).code).toBe(3);
+});
+afterAll(() => rm(folder, { recursive: true }));
+
+test("counts are those of the texts, encoded one by one", async () => {
+  const report = await inspectDataset(dataset);
+  expect(report.languages.map(({ language }) => language)).toEqual(["af", "am"]);
+  for (const counted of [...report.languages, report.total]) {
+    const all = counted.language === "total" ? [...texts.af, ...texts.am] : texts[counted.language];
+    const encoded = all.map(encode);
+    const tokens = encoded.flat();
+    const bytes = all.reduce((sum, one) => sum + Buffer.byteLength(one), 0);
+    const words = all.reduce((sum, one) => sum + one.trim().split(/\s+/).length, 0);
+    const spelt = tokens.filter(({ piece }) => /^<0x..>$/.test(piece)).length;
+    expect(counted).toMatchObject({ documents: all.length, tokens: tokens.length, bytes, words, byteFallback: spelt });
+    expect(counted.tokensPerByte).toBe(tokens.length / bytes);
+    expect(counted.fertility).toBe(tokens.length / words);
+    expect(counted.byteFallbackRate).toBe(spelt / tokens.length);
+    expect(counted.unknownRate).toBe(0);
+    expect(counted.longest).toBe(Math.max(...encoded.map(({ length }) => length)));
+    for (const [k, count] of counted.lengths.entries()) {
+      const inBin = encoded.filter(({ length }) => length < 2 ** k && length >= Math.floor(2 ** (k - 1)));
+      expect(count).toBe(inBin.length);
+    }
+    expect(counted.lengths.reduce((a, b) => a + b)).toBe(all.length);
+  }
+  // Two emoji of four bytes, and four signs of the markup.
+  expect(report.languages[0].byteFallback).toBe(12);
+});
+
+test("documents are spread over the language and come with source, line, pieces and ids", async () => {
+  const { documents } = await inspectDataset(dataset, { languages: ["am"], documents: 4 });
+  const shard = (index: number): string => join(folder, `corpus/c4-am.tfrecord-0000${index}-of-00002.json.gz`);
+  expect(documents.map((one) => [one.source, one.line])).toEqual([
+    [shard(0), 1],
+    [shard(0), 11],
+    [shard(1), 1],
+    [shard(1), 11],
+  ]);
+  for (const [i, { ids, pieces, text: shown, tokens, bytes }] of documents.entries()) {
+    const encoded = encode(texts.am[10 * i]);
+    expect(tokens).toBe(encoded.length);
+    expect(bytes).toBe(Buffer.byteLength(texts.am[10 * i]));
+    expect(ids.map((id, k) => ({ id, piece: pieces[k] }))).toEqual(encoded.slice(0, ids.length));
+    expect(shown).toBe(decoder.decode(ids));
+  }
+  const all = await inspectDataset(dataset, { documents: 100 });
+  expect(all.documents).toHaveLength(44);
+  // Line 1 of the Afrikaans shard was set aside.
+  expect(all.documents.slice(0, 4).map((one) => one.line)).toEqual([2, 3, 4, 5]);
+  expect(all.documents[0].text).toBe(texts.af[0]);
+});
+
+test("--shards reads the first of each language and says so", async () => {
+  const { languages, total } = await inspectDataset(dataset, { shards: 1 });
+  expect(languages.map(({ shards, allShards, documents }) => [shards, allShards, documents])).toEqual([
+    [1, 1, 4],
+    [1, 2, 20],
+  ]);
+  expect(total).toMatchObject({ shards: 2, allShards: 3 });
+});
+
+test("a language that is not there and another vocabulary are wrong use", async () => {
+  await expect(inspectDataset(dataset, { languages: ["zu"] })).rejects.toThrow(/holds no zu: its languages are af, am/);
+  await writeDiskDataset(join(folder, "other"), { af: { train: 3 } });
+  const other = join(folder, "other/vocabulary.model");
+  await expect(inspectDataset(dataset, { vocab: other })).rejects.toThrow(/made with another vocabulary/);
+  expect((await inspectDataset(dataset, { vocab: model })).total.documents).toBe(44);
+});
+
+test("the command prints a table and documents, writes the page, and one document with --json", async () => {
+  const out = join(folder, "page");
+  const { code, stdout } = await mswitch(["dataset", "inspect", dataset, "--language", "af", "--out", out]);
+  expect(code).toBe(0);
+  expect(stdout).toMatch(/^language +files +documents/);
+  expect(stdout).toMatch(/^af +1 +4 /m);
+  expect(stdout).toMatch(/af train .*c4-af\.tfrecord-00000-of-00001\.json\.gz line 2 /);
+  expect(stdout).toContain(`▁e:${encode("een")[0].id} `);
+  expect(stdout).toContain(join(out, "dataset.html"));
+  const page = await readFile(join(out, "dataset.html"), "utf8");
+  expect(page).toContain("Afrikaans");
+  expect(page).toContain("c4-af.tfrecord-00000-of-00001.json.gz");
+  const json = await mswitch(["dataset", "inspect", dataset, "--json"]);
+  expect((JSON.parse(json.stdout) as InspectReport).total.documents).toBe(44);
+});
+
+test("the page escapes texts and reaches for nothing outside of itself", async () => {
+  const page = datasetHtml(await inspectDataset(dataset, { documents: 9 }));
+  expect(page).toContain("&lt;script&gt;alert(1)");
+  expect(page).not.toContain("<script>alert(1)");
+  expect(page.replace(/<script type="module">[\s\S]*?<\/script>/, "")).not.toMatch(/(?:src|href)="(?:https?:)?\/\//);
+});
+
+test("the page sorts its table and asks the network for nothing", async (ctx) => {
+  if (!chromiumPath) return ctx.skip("no Chromium: set CHROMIUM to its path, or put it on PATH");
+  const page = await writeDatasetPage(await inspectDataset(dataset, { documents: 1 }), folder);
+  const browser = await chromium.launch({ executablePath: chromiumPath, args: ["--no-sandbox", "--disable-gpu"] });
+  try {
+    const view = await browser.newPage();
+    const faults: string[] = [];
+    view.on("pageerror", (error) => faults.push(error.message));
+    view.on("request", (request) => {
+      if (!/^(file|data):/.test(request.url())) faults.push(request.url());
+    });
+    await view.goto(pathToFileURL(page).href);
+    const codes = (): Promise<(string | null)[]> =>
+      view.$$eval("#table tbody th code", (found) => found.map((cell) => cell.textContent));
+    expect(await codes()).toEqual(["af", "am"]);
+    // Amharic has more documents; the first click puts the largest first.
+    await view.click("#table th:nth-child(2) button");
+    expect(await codes()).toEqual(["am", "af"]);
+    await view.click("#table th:nth-child(2) button");
+    expect(await codes()).toEqual(["af", "am"]);
+    expect(await view.getAttribute("#table th:nth-child(2)", "aria-sort")).toBe("ascending");
+    expect(faults).toEqual([]);
+  } finally {
+    await browser.close();
+  }
+});
