@@ -377,6 +377,7 @@ describe("bad input", () => {
     const args = ["--source", large, "--vocab", model, "--out", out, "--workers", "1"];
     // No file above so many KiB, as if the disk were full; the vocabulary's copy must fit.
     const limit = Math.ceil(statSync(model).size / 1024) + 1;
+    await preprocess([...args, "--languages", "af"]);
     const { code, stderr } = await preprocess(args, { shell: `trap '' XFSZ; ulimit -f ${limit}` });
     expect(stderr).toContain(`error: ${out}: the output cannot be written: `);
     expect(code).toBe(1);

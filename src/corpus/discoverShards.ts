@@ -16,7 +16,7 @@ export interface DiscoverOptions {
 /** On disk mC4 also has pages whose language was not determined; they belong to none of its 107 tasks and are passed over. */
 const undetermined = "und";
 
-const nameHint = "shards are named c4-CODE[-validation].tfrecord-IIIII-of-NNNNN.json.gz";
+const nameHint = "shards are named c4-CODE[-validation].tfrecord-IIIII-of-NNNNN.json.gz (or .jsonl, .json.zst, …)";
 
 type Found = ShardIdentity & { path: string };
 
@@ -35,15 +35,17 @@ export async function discoverShards(sources: readonly string[], options: Discov
   const byName = new Map<string, Found>();
   for (const source of sources) {
     for (const shard of await shardsOf(source)) {
-      const other = byName.get(shard.name);
+      // However it is compressed: both would be written to one place.
+      const key = `${shard.language} ${shard.split} ${shard.index} ${shard.count}`;
+      const other = byName.get(key);
       if (other && resolve(other.path) !== resolve(shard.path)) {
         throw usageError(`two sources for the shard ${shard.name}`, {
           where: shard.path,
-          why: `it is in ${dirname(other.path)} too`,
-          hint: "remove one, or name only one of the directories",
+          why: `it is at ${other.path} too`,
+          hint: "remove one, or name only one of the two",
         });
       }
-      byName.set(shard.name, shard);
+      byName.set(key, shard);
     }
   }
   const { languages, splits } = options;

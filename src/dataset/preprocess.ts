@@ -7,6 +7,7 @@ import type { Progress } from "../base/progress.js";
 import { workerUrl } from "../base/workerUrl.js";
 import { discoverShards } from "../corpus/discoverShards.js";
 import type { Shard, Split } from "../corpus/shard.js";
+import { noSeconds, stages } from "../corpus/stageClock.js";
 import { loadVocabulary } from "../vocab/loadVocabulary.js";
 import { quarantineFile, sumOf, writeManifest } from "./buildManifest.js";
 import type { ShardRecord } from "./manifest.js";
@@ -23,6 +24,7 @@ import {
   tokenFileName,
   type Wanted,
 } from "./shardRecord.js";
+import type { ShardCost } from "./tokenizeShard.js";
 
 /** mC4's longest page has 190,000 characters; longer lines are faults more often than documents. */
 export const defaultMaxLineBytes = 16 * 2 ** 20;
@@ -101,13 +103,14 @@ export async function preprocess(options: PreprocessOptions): Promise<Preprocess
     }
     const written = !task || (await allRecorded(out, listed));
     if (written) await writeManifest(out, vocabulary);
-    const { records, failures } = result;
+    const { records, failures, cost } = result;
     const quarantine = written ? join(out, quarantineFile) : null;
     return summarize({
       out,
       records: [...done, ...records],
       skipped: done.length,
       failures,
+      cost,
       quarantine,
       complete: written,
     });
@@ -119,6 +122,8 @@ export async function preprocess(options: PreprocessOptions): Promise<Preprocess
 interface TokenizeResult {
   records: KnownShard[];
   failures: { file: string; why: string }[];
+  /** Of all shards of `records`. */
+  cost: ShardCost;
 }
 
 async function tokenizeAll(
@@ -129,13 +134,15 @@ async function tokenizeAll(
 ): Promise<TokenizeResult> {
   const log = progress?.log ?? plainLog;
   const limit = pLimit(workers);
-  const result: TokenizeResult = { records: [], failures: [] };
+  const result: TokenizeResult = { records: [], failures: [], cost: { seconds: noSeconds(), inflatedBytes: 0 } };
   const warn = createWarner(log);
   let refused: MswitchError | undefined;
   const finish = (shard: Shard, outcome: ShardOutcome): void => {
     if (outcome.kind === "done") {
       const { rejections: _, ...record } = outcome.record;
       result.records.push(record);
+      for (const stage of stages) result.cost.seconds[stage] += outcome.cost.seconds[stage];
+      result.cost.inflatedBytes += outcome.cost.inflatedBytes;
       warn(outcome.record);
     } else if (outcome.kind === "failed") {
       result.failures.push({ file: shard.path, why: outcome.why });
@@ -156,7 +163,9 @@ async function tokenizeAll(
     progress?.advance(shard.language, shard.bytes - advanced, [0, 0]);
     finish(shard, outcome);
   };
-  await Promise.all(todo.map((shard) => limit(tokenize, shard)));
+  // The largest first: the small ones then even out which worker ends last.
+  const bySize = todo.toSorted((a, b) => b.bytes - a.bytes);
+  await Promise.all(bySize.map((shard) => limit(tokenize, shard)));
   if (refused) throw refused;
   return result;
 }
