@@ -70,6 +70,7 @@ export async function tokenizeShard(
   await removeRecord(out, shard);
   await withAtomicFile(join(out, file), async (handle) => {
     const writer = new TokenFileWriter(handle, tokenTypeFor(vocabulary.embeddingRows), metadata);
+    clock.lap("write");
     for await (const chunk of readDocuments(path, { maxLineBytes, compression: compressionOf(name), clock })) {
       const progress = { tokens: 0, textBytes: 0 };
       for (const { text, line } of chunk.documents) {
