@@ -6,6 +6,7 @@ import { type Log, silentLog } from "../base/log.js";
 import type { Progress } from "../base/progress.js";
 import { workerUrl } from "../base/workerUrl.js";
 import { discoverShards } from "../corpus/discoverShards.js";
+import { defaultMaxLineBytes } from "../corpus/readDocuments.js";
 import type { Shard, Split } from "../corpus/shard.js";
 import { noSeconds, stages } from "../corpus/stageClock.js";
 import { loadVocabulary } from "../vocab/loadVocabulary.js";
@@ -25,9 +26,6 @@ import {
   type Wanted,
 } from "./shardRecord.js";
 import type { ShardCost } from "./tokenizeShard.js";
-
-/** mC4's longest page has 190,000 characters; longer lines are faults more often than documents. */
-export const defaultMaxLineBytes = 16 * 2 ** 20;
 
 /** Text grows about this much when it is inflated: only the bars between two shards rest on it. */
 const gzipRatio = 3;
