@@ -11,7 +11,7 @@ export default class Preprocess extends MswitchCommand {
   static override summary = "Tokenize mC4 shards into a dataset for training.";
 
   static override description =
-    `Reads shards named c4-CODE[-validation].tfrecord-IIIII-of-NNNNN.json.gz (gzip, one JSON object a line with a "text" field) and writes a folder that \`mswitch pretrain\` trains from: dataset.json, one Arrow file a shard (OUT/CODE/SPLIT-IIIII-of-NNNNN.arrow, readable by pyarrow, DuckDB and pandas), a copy of the vocabulary, and quarantine.jsonl.
+    `Reads shards named c4-CODE[-validation].tfrecord-IIIII-of-NNNNN.json.gz (or .json.zst, .jsonl.gz, .jsonl, …: one JSON object a line with a "text" field) and writes a folder that \`mswitch pretrain\` trains from: dataset.json, one Arrow file a shard (OUT/CODE/SPLIT-IIIII-of-NNNNN.arrow, readable by pyarrow, DuckDB and pandas), a copy of the vocabulary, and quarantine.jsonl.
 
 Lines and shards that cannot be read are set aside, counted and listed in quarantine.jsonl with file, line and cause; nothing else is lost, and the exit code is 3. A shard that cannot be opened or downloaded, or whose worker dies, is left out and named, and the exit code is 1.
 
@@ -72,7 +72,7 @@ Every shard is finished on its own and durably. Stopped at any moment, the same 
       summary: "Work only on share I, counted from 0, of N equal shares of the shards.",
       helpValue: "I/N",
     }),
-    "max-line-bytes": Flags.integer({ summary: "Longer lines are set aside. Default: 16 MiB.", min: 1 }),
+    "max-line-bytes": Flags.integer({ summary: "Longer lines are set aside. Default: 2 MiB.", min: 1 }),
     connections: Flags.integer({
       summary: "Downloads at a time. Default: 8.",
       min: 1,
@@ -168,6 +168,7 @@ Every shard is finished on its own and durably. Stopped at any moment, the same 
     rejected,
     quarantine,
     failures,
+    cost,
   }: PreprocessSummary): void {
     const rows: [string, LanguageSummary][] = [...Object.entries(languages), ["total", total]];
     this.log(formatRow(["language", "shards", "documents", "tokens", "bytes", "tokens/byte", "set aside"]));
@@ -181,11 +182,20 @@ Every shard is finished on its own and durably. Stopped at any moment, the same 
       const place = quarantine ? `listed in ${quarantine}` : "listed in quarantine.jsonl when the last task is done";
       this.log(`${total.rejected} set aside (${causes.join(", ")}), ${place}`);
     }
+    if (tokenized > 0) this.log(costLine(cost));
     for (const { file, why } of failures) this.log(`left out: ${file}: ${why}`);
     if (failures.length > 0) this.log("run the same command again to try the shards that were left out");
     const state = complete ? "dataset.json is written" : "dataset.json is written when the last task is done";
     this.log(`${out}: ${tokenized} shards tokenized, ${skipped} were done already; ${state}`);
   }
+}
+
+/** What the workers' time went to. */
+function costLine({ seconds, inflatedBytes }: PreprocessSummary["cost"]): string {
+  const all = Object.values(seconds).reduce((sum, one) => sum + one, 0);
+  const shares = Object.entries(seconds).map(([stage, spent]) => `${stage} ${((100 * spent) / all).toFixed(0)} %`);
+  const rate = (inflatedBytes / 1e6 / all).toFixed(1);
+  return `${rate} MB of JSON a second and worker; its time: ${shares.join(", ")}`;
 }
 
 const columnWidths = [10, 7, 12, 16, 17, 12, 10];

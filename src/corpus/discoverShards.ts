@@ -21,7 +21,7 @@ export interface DiscoverOptions {
 /** On disk mC4 also has pages whose language was not determined; they belong to none of its 107 tasks and are passed over. */
 const undetermined = "und";
 
-const nameHint = "shards are named c4-CODE[-validation].tfrecord-IIIII-of-NNNNN.json.gz";
+const nameHint = "shards are named c4-CODE[-validation].tfrecord-IIIII-of-NNNNN.json.gz (or .jsonl, .json.zst, …)";
 
 /** A shard and where it is; its size where a listing gives it. */
 type Found = ShardIdentity & { path: string; bytes?: number };
@@ -43,15 +43,17 @@ export async function discoverShards(sources: readonly string[], options: Discov
   const place = (path: string): string => (isRemote(path) ? path : resolve(path));
   for (const source of sources) {
     for (const shard of await shardsOf(source, options)) {
-      const other = byName.get(shard.name);
+      // However it is compressed: both would be written to one place.
+      const key = `${shard.language} ${shard.split} ${shard.index} ${shard.count}`;
+      const other = byName.get(key);
       if (other && place(other.path) !== place(shard.path)) {
         throw usageError(`two sources for the shard ${shard.name}`, {
           where: shard.path,
-          why: `it is in ${dirname(other.path)} too`,
-          hint: "remove one, or name only one of the two places",
+          why: `it is at ${other.path} too`,
+          hint: "remove one, or name only one of the two",
         });
       }
-      byName.set(shard.name, shard);
+      byName.set(key, shard);
     }
   }
   const { languages, splits } = options;

@@ -2,6 +2,7 @@ import fc from "fast-check";
 import { describe, expect, it } from "vitest";
 import type { RejectionCause } from "./document.js";
 import { extractText } from "./extractText.js";
+import { parseText, type TextFault } from "./parseText.js";
 
 const extract = (line: string | Uint8Array) => extractText(typeof line === "string" ? Buffer.from(line) : line);
 const textOf = (line: string) => Buffer.from(extract(line) as Uint8Array).toString();
@@ -56,5 +57,69 @@ describe("extractText", () => {
   ];
   it.each(faults)("refuses %s", (_, line, cause, detail) => {
     expect(extract(line)).toEqual({ cause, detail: expect.stringMatching(detail) });
+  });
+});
+
+describe("the bytes' way and JSON.parse's", () => {
+  /** What is written into a line: pieces of JSON, whole and broken. */
+  const token = fc.oneof(
+    fc.constantFrom("{", "}", "[", "]", ",", ":", '"', "\\", " ", "\t", "\r", "\0", "\u001f", "\u007f"),
+    fc.constantFrom('"text"', '"text": "', '"url":"u"', "null", "1e5", "\\u", "\\n", "\\/", "\\\\", '\\"', "\\x"),
+    fc.constantFrom("\\ud83d", "\\ude00", "\\uD83D\\uDE00", "\\u0000", "\\u00e9", "\\u12g4", "\\u1", "é", "ሰላም", "😀"),
+    fc.string({ unit: "binary", maxLength: 40 }),
+  );
+  const broken = fc.array(token, { maxLength: 12 }).map((tokens) => tokens.join(""));
+  const member = fc.tuple(
+    fc.oneof(
+      { weight: 3, arbitrary: fc.constantFrom('"text"', '"url"', '"timestamp"', '"t\\u0065xt"') },
+      { weight: 1, arbitrary: broken },
+    ),
+    fc.oneof(
+      { weight: 3, arbitrary: broken.map((inner) => `"${inner}"`) },
+      { weight: 1, arbitrary: fc.jsonValue().map((value) => JSON.stringify(value)) },
+    ),
+  );
+  const spaces = fc.constantFrom("", " ", "  ", "\t", "\r");
+  const object = fc
+    .tuple(fc.array(fc.tuple(member, spaces, spaces), { maxLength: 4 }), spaces)
+    .map(
+      ([members, end]) =>
+        `{${members.map(([[name, value], a, b]) => `${a}${name}${b}:${a}${value}${b}`).join(",")}}${end}`,
+    );
+  const bytes = fc.tuple(fc.oneof(object, broken), fc.option(fc.tuple(fc.nat(), fc.nat(255)))).map(([line, change]) => {
+    const bytes = Buffer.from(line);
+    // Now and then a byte that makes it no UTF-8.
+    if (change && bytes.length > 0) bytes[change[0] % bytes.length] = change[1];
+    return bytes;
+  });
+
+  it("find the same texts and refuse the same lines", () => {
+    fc.assert(
+      fc.property(bytes, fc.nat(3), (line, offset) => {
+        const expected = parseText(line);
+        // Wherever it lies among the words of memory.
+        const placed = Buffer.alloc(offset + line.length + 8, "{").subarray(offset, offset + line.length);
+        placed.set(line);
+        const found = extractText(placed);
+        if (expected instanceof Uint8Array) expect(Buffer.from(found as Uint8Array)).toEqual(expected);
+        else expect(found).not.toBeInstanceOf(Uint8Array);
+      }),
+      { numRuns: 5000 },
+    );
+  });
+
+  it("name the same cause for a line with one fault", () => {
+    const texts = fc.array(fc.constantFrom("a", "é", "\\n", '\\"', "😀", "\\ud83d\\ude00"), { maxLength: 60 });
+    const fault = fc.constantFrom("\\ud800", "\\udead", "\\u0000", "\\q", "\\u00g0", "\u0001", "\0");
+    fc.assert(
+      fc.property(texts, fault, texts, (before, fault, after) => {
+        const line = Buffer.from(`{"text":"${[...before, fault, ...after].join("")}"}`);
+        const expected = parseText(line) as TextFault;
+        const found = extractText(Buffer.from(line)) as TextFault;
+        expect(found.cause).toBe(expected.cause);
+        if (found.cause !== "invalid-json") expect(found).toEqual(expected);
+      }),
+      { numRuns: 1000 },
+    );
   });
 });

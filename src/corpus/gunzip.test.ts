@@ -1,13 +1,14 @@
 import { constants, gunzipSync, gzipSync } from "node:zlib";
 import fc from "fast-check";
 import { describe, expect, it } from "vitest";
-import { GzipFault, gunzip } from "./gunzip.js";
+import { gunzip } from "./gunzip.js";
+import { StreamFault } from "./readCompressed.js";
 
 /** What comes out of compressed bytes cut into chunks of the given sizes, taken in turn. */
 async function inflate(compressed: Uint8Array, sizes: number[], failAfter = Number.POSITIVE_INFINITY) {
   async function* open(): AsyncGenerator<Uint8Array> {
     for (let i = 0, n = 0; i < compressed.length; n++) {
-      if (n >= failAfter) throw new Error("EIO: i/o error");
+      if (n >= failAfter) throw new StreamFault("unreadable", "EIO: i/o error");
       const size = sizes[n % sizes.length];
       yield compressed.subarray(i, i + size);
       i += size;
@@ -15,11 +16,11 @@ async function inflate(compressed: Uint8Array, sizes: number[], failAfter = Numb
   }
   const pieces: Uint8Array[] = [];
   const seen: Uint8Array[] = [];
-  let fault: GzipFault | undefined;
+  let fault: StreamFault | undefined;
   try {
-    for await (const piece of gunzip(open, (chunk) => seen.push(chunk))) pieces.push(piece);
+    for await (const piece of gunzip({ open, onCompressed: (chunk) => seen.push(chunk) })) pieces.push(piece);
   } catch (error) {
-    if (!(error instanceof GzipFault)) throw error;
+    if (!(error instanceof StreamFault)) throw error;
     fault = error;
   }
   return { output: Buffer.concat(pieces), seen: Buffer.concat(seen), fault: fault?.rejection };
@@ -128,7 +129,7 @@ describe("gunzip", () => {
     async function* open(): AsyncGenerator<Uint8Array> {
       for (;;) yield gzipSync("abc");
     }
-    for await (const piece of gunzip(open, () => undefined)) {
+    for await (const piece of gunzip({ open, onCompressed: () => undefined })) {
       expect(Buffer.from(piece).toString()).toBe("abc");
       break;
     }

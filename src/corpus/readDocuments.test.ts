@@ -52,6 +52,7 @@ describe("readDocuments", () => {
         expect(summary).toEqual({
           sha256: createHash("sha256").update(compressed).digest("hex"),
           bytes: compressed.length,
+          inflatedBytes: Buffer.byteLength(whole) - (lastNewline || texts.length === 0 ? 0 : 1),
           lines: texts.length,
         });
       }),

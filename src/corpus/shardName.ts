@@ -4,9 +4,9 @@ import type { Shard, Split } from "./shard.js";
 export type ShardIdentity = Pick<Shard, "name" | "language" | "split" | "index" | "count">;
 
 const pattern =
-  /^c4-(?<language>.+?)(?<validation>-validation)?\.tfrecord-(?<index>\d{5,})-of-(?<count>\d{5,})\.json\.gz$/;
+  /^c4-(?<language>.+?)(?<validation>-validation)?\.tfrecord-(?<index>\d{5,})-of-(?<count>\d{5,})\.jsonl?(?:\.gz|\.zst)?$/;
 
-/** Reads a file name of mC4, or undefined where it is none. The language is taken as it stands, known or not. */
+/** Reads a file name of mC4, ending in `.json` or `.jsonl` and perhaps `.gz` or `.zst`; undefined where it is none. The language is taken as it stands, known or not. */
 export function parseShardName(name: string): ShardIdentity | undefined {
   const groups = pattern.exec(name)?.groups;
   if (!groups) return undefined;

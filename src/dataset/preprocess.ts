@@ -15,7 +15,9 @@ import {
   openShardCache,
   type ShardCache,
 } from "../corpus/http/shardCache.js";
+import { defaultMaxLineBytes } from "../corpus/readDocuments.js";
 import type { Shard, Split } from "../corpus/shard.js";
+import { noSeconds, stages } from "../corpus/stageClock.js";
 import { loadVocabulary } from "../vocab/loadVocabulary.js";
 import { quarantineFile, sumOf, writeManifest } from "./buildManifest.js";
 import type { ShardRecord } from "./manifest.js";
@@ -32,9 +34,7 @@ import {
   tokenFileName,
   type Wanted,
 } from "./shardRecord.js";
-
-/** mC4's longest page has 190,000 characters; longer lines are faults more often than documents. */
-export const defaultMaxLineBytes = 16 * 2 ** 20;
+import type { ShardCost } from "./tokenizeShard.js";
 
 /** Downloads at a time: enough to fill most lines, few enough for a public server. */
 export const defaultConnections = 8;
@@ -131,13 +131,14 @@ export async function preprocess(options: PreprocessOptions): Promise<Preprocess
     }
     const written = !task || (await allRecorded(out, listed));
     if (written) await writeManifest(out, vocabulary);
-    const { records, failures } = result;
+    const { records, failures, cost } = result;
     const quarantine = written ? join(out, quarantineFile) : null;
     return summarize({
       out,
       records: [...done, ...records],
       skipped: done.length,
       failures,
+      cost,
       quarantine,
       complete: written,
     });
@@ -149,6 +150,8 @@ export async function preprocess(options: PreprocessOptions): Promise<Preprocess
 interface TokenizeResult {
   records: KnownShard[];
   failures: { file: string; why: string }[];
+  /** Of all shards of `records`. */
+  cost: ShardCost;
 }
 
 async function tokenizeAll(
@@ -168,13 +171,15 @@ async function tokenizeAll(
   const downloading = pLimit(connections);
   // Downloads run ahead of the workers, but not so far that the disk fills.
   const inHand = pLimit(cache ? workers + connections : workers);
-  const result: TokenizeResult = { records: [], failures: [] };
+  const result: TokenizeResult = { records: [], failures: [], cost: { seconds: noSeconds(), inflatedBytes: 0 } };
   const warn = createWarner(log);
   let refused: MswitchError | undefined;
   const finish = (shard: Shard, outcome: ShardOutcome): void => {
     if (outcome.kind === "done") {
       const { rejections: _, ...record } = outcome.record;
       result.records.push(record);
+      for (const stage of stages) result.cost.seconds[stage] += outcome.cost.seconds[stage];
+      result.cost.inflatedBytes += outcome.cost.inflatedBytes;
       warn(outcome.record);
     } else if (outcome.kind === "failed") {
       result.failures.push({ file: shard.path, why: outcome.why });
@@ -220,7 +225,9 @@ async function tokenizeAll(
     const outcome = await tokenizing(tokenize, { ...shard, copy: { file, bytes, sha256, version } });
     await (outcome?.kind === "failed" ? lease.discard() : lease.release());
   };
-  await Promise.all(todo.map((shard) => inHand(obtainAndTokenize, shard)));
+  // The largest first: the small ones then even out which worker ends last.
+  const bySize = todo.toSorted((a, b) => b.bytes - a.bytes);
+  await Promise.all(bySize.map((shard) => inHand(obtainAndTokenize, shard)));
   if (refused) throw refused;
   return result;
 }

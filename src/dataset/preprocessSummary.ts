@@ -1,5 +1,6 @@
 import { addCounts, sumOf } from "./buildManifest.js";
 import type { KnownShard } from "./shardRecord.js";
+import type { ShardCost } from "./tokenizeShard.js";
 
 export interface LanguageSummary {
   shards: number;
@@ -27,6 +28,8 @@ export interface PreprocessSummary {
   quarantine: string | null;
   /** Shards that could not be read or whose worker died: no part of the dataset until a later run mends it. */
   failures: { file: string; why: string }[];
+  /** What the shards tokenized now have cost, over all workers. */
+  cost: ShardCost;
 }
 
 export function summarize({
@@ -35,8 +38,9 @@ export function summarize({
   skipped,
   records,
   failures,
+  cost,
   quarantine,
-}: Pick<PreprocessSummary, "out" | "complete" | "skipped" | "failures" | "quarantine"> & {
+}: Pick<PreprocessSummary, "out" | "complete" | "skipped" | "failures" | "cost" | "quarantine"> & {
   records: KnownShard[];
 }): PreprocessSummary {
   const rejected: Record<string, number> = {};
@@ -64,6 +68,7 @@ export function summarize({
     rejected,
     quarantine,
     failures: failures.sort((a, b) => (a.file < b.file ? -1 : 1)),
+    cost,
   };
 }
 

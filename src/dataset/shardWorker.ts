@@ -42,9 +42,9 @@ async function tokenize(shard: ShardRequest): Promise<ShardReply> {
   };
   try {
     const dropped = () => Atomics.load(options.drop, 0) === 1;
-    const record = await tokenizeShard(shard, await encoder, options, dropped, onProgress);
+    const { record, cost } = await tokenizeShard(shard, await encoder, options, dropped, onProgress);
     reply({ kind: "progress", progress: unreported });
-    return { kind: "done", record };
+    return { kind: "done", record, cost };
   } catch (error) {
     if (error instanceof Dropped) return { kind: "dropped" };
     // The reader tells of its own faults by rejections: what the file system refuses here is the output.

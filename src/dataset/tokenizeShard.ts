@@ -1,9 +1,11 @@
 import { stat } from "node:fs/promises";
 import { join } from "node:path";
 import { withAtomicFile } from "../base/atomicFile.js";
+import { compressionOf } from "../corpus/decompress.js";
 import type { Rejection } from "../corpus/document.js";
 import { readDocuments } from "../corpus/readDocuments.js";
 import type { Shard } from "../corpus/shard.js";
+import { StageClock, type StageSeconds } from "../corpus/stageClock.js";
 import type { Encoder } from "../vocab/encoder.js";
 import type { Vocabulary } from "../vocab/vocabulary.js";
 import { TokenFileWriter } from "./arrowWriter.js";
@@ -26,6 +28,13 @@ export interface ShardProgress {
   textBytes: number;
 }
 
+/** What a shard has cost. It depends on the machine, so it is told and not recorded. */
+export interface ShardCost {
+  seconds: StageSeconds;
+  /** Bytes of JSON that were read. */
+  inflatedBytes: number;
+}
+
 /** The shard cannot be tokenized now; nothing is wrong with the others. It is no part of the dataset until a later run mends it. */
 export class ShardFault extends Error {}
 
@@ -45,7 +54,7 @@ export async function tokenizeShard(
   { out, vocabulary, maxLineBytes }: TokenizeOptions,
   dropped: () => boolean,
   onProgress: (progress: ShardProgress) => void,
-): Promise<ShardRecord> {
+): Promise<{ record: ShardRecord; cost: ShardCost }> {
   const { name, path, language, split, index, count, copy } = shard;
   const read = copy?.file ?? path;
   const file = tokenFileName(shard);
@@ -55,20 +64,28 @@ export async function tokenizeShard(
   const totals = { documents: 0, tokens: 0, textBytes: 0 };
   let source = { bytes: 0, sha256: "" };
   let output = { bytes: 0, sha256: "" };
+  let inflatedBytes = 0;
+  const clock = new StageClock();
 
   const before = await stateOf(read);
   await removeRecord(out, shard);
   await withAtomicFile(join(out, file), async (handle) => {
     const writer = new TokenFileWriter(handle, tokenTypeFor(vocabulary.embeddingRows), metadata);
-    for await (const chunk of readDocuments(read, { maxLineBytes })) {
+    clock.lap("write");
+    for await (const chunk of readDocuments(read, { maxLineBytes, compression: compressionOf(name), clock })) {
       const progress = { tokens: 0, textBytes: 0 };
       for (const { text, line } of chunk.documents) {
         const ids = encoder.encode(text);
-        if (writer.add(ids, line, text.length)) await writer.flush();
+        if (writer.add(ids, line, text.length)) {
+          clock.lap("encode");
+          await writer.flush();
+          clock.lap("write");
+        }
         totals.documents++;
         progress.tokens += ids.length;
         progress.textBytes += text.length;
       }
+      clock.lap("encode");
       for (const rejection of chunk.rejections) {
         if (rejection.cause === "unreadable") throw new ShardFault(rejection.detail);
         rejected[rejection.cause] = (rejected[rejection.cause] ?? 0) + 1;
@@ -78,7 +95,10 @@ export async function tokenizeShard(
       totals.textBytes += progress.textBytes;
       onProgress(progress);
       if (dropped()) throw new Dropped();
-      if (chunk.summary) source = { bytes: chunk.summary.bytes, sha256: chunk.summary.sha256 };
+      if (chunk.summary) {
+        source = { bytes: chunk.summary.bytes, sha256: chunk.summary.sha256 };
+        inflatedBytes = chunk.summary.inflatedBytes;
+      }
     }
     // Other processes that use the copy touch its inode, so there its hash decides.
     const same = copy ? source.sha256 === copy.sha256 : (await stateOf(read)) === before;
@@ -100,7 +120,8 @@ export async function tokenizeShard(
     output: { file, ...output },
   };
   await writeRecord(out, record);
-  return record;
+  clock.lap("write");
+  return { record, cost: { seconds: clock.seconds, inflatedBytes } };
 }
 
 /** Changes whenever the file does. */
