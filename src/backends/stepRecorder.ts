@@ -17,6 +17,6 @@ export interface StepRecorder {
 /** The active backend's recorder; undefined where it has none. */
 export async function findStepRecorder(): Promise<StepRecorder | undefined> {
   if (!tf.getBackend().startsWith("torch")) return undefined;
-  const { canRecord, record, overwrite } = await import("@mswitch/tfjs-backend-torch");
+  const { canRecord, record, overwrite } = await import("@mswitch/tfjs-backend-torch/graph");
   return canRecord() ? { record, overwrite } : undefined;
 }

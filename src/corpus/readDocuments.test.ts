@@ -139,7 +139,7 @@ describe("readDocuments", () => {
       { text: "after", line: 3 },
     ]);
     expect(rejections).toEqual([
-      { cause: "line-too-long", line: 2, detail: expect.stringMatching(/500000\d\d bytes, the limit is 16777216/) },
+      { cause: "line-too-long", line: 2, detail: expect.stringMatching(/500000\d\d bytes, the limit is 2097152/) },
     ]);
   });
 

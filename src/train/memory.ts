@@ -19,12 +19,16 @@ export function leastMemory(
   parameters: number,
   batchSize: number,
   lengths: ExampleLengths,
+  backend: Backend["name"],
 ): number {
+  // torch alone has fast paths and bfloat16.
+  const isFast = backend.startsWith("torch");
   const { dModel, dFf, dKv, heads, encoderLayers, decoderLayers, precision } = model;
   const inner = heads * dKv;
   const matrices = model.feedForward === "relu" ? 1 : 2;
-  // Queries, keys, values and the result; a fast path computes the probabilities again.
-  const attention = (length: number, memory: number): number => 2 * inner * (length + memory);
+  // Queries, keys, values and the result, and the probabilities, which a fast path computes again.
+  const attention = (length: number, memory: number): number =>
+    2 * inner * (length + memory) + (isFast ? 0 : heads * length * memory);
   const layers = (count: number, length: number, attentions: number): number => {
     let total = 0;
     for (let layer = 0; layer < count; layer++) {
@@ -38,7 +42,7 @@ export function leastMemory(
   const activations =
     layers(encoderLayers, inputs, attention(inputs, inputs)) +
     layers(decoderLayers, targets, attention(targets, targets) + attention(targets, inputs));
-  const narrow = precision === "float32" ? 1 : 0.5;
+  const narrow = isFast && precision !== "float32" ? 0.5 : 1;
   return bytesPerNumber * ((1 + narrow) * parameters + narrow * batchSize * activations);
 }
 

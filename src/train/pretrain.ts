@@ -122,8 +122,9 @@ async function trainOn(prepared: PreparedRun, options: PretrainOptions): Promise
   const { seed, steps } = pipeline;
   const { batchSize } = pipeline.stream;
   const backend = await loadBackend(pipeline.backend);
-  requireMemory(leastMemory(model, plan.parameters, batchSize, stream.lengths), backend.name, batchSize);
-  const description = describe(prepared, backend.name);
+  const { name: backendName } = backend;
+  requireMemory(leastMemory(model, plan.parameters, batchSize, stream.lengths, backendName), backendName, batchSize);
+  const description = describe(prepared, backendName);
   const configuration = identityHash(pipeline, description);
 
   await mkdir(paths.directory, { recursive: true });

@@ -1,4 +1,4 @@
-import { overwrite } from "@mswitch/tfjs-backend-torch";
+import { overwrite } from "@mswitch/tfjs-backend-torch/graph";
 import * as tf from "@tensorflow/tfjs-core";
 import { expect, it } from "vitest";
 import { describeTorch } from "../../test/helpers/fastPaths.js";

@@ -14,8 +14,6 @@ import { type PrecisionAttrs, precisionKernelName } from "./kernels/precision.js
 import { type AddonInfo, addonPath, nativeAddon } from "./native.js";
 import { TorchBackend } from "./torchBackend.js";
 
-export { canRecord, overwrite, type RecordedWork, record } from "./graph.js";
-
 // Above webgpu's and tfjs-node's 3.
 const priority = 4;
 const cudaNames = ["torch:cuda", ...Array.from({ length: 8 }, (_, i) => `torch:cuda:${i}`)];
