@@ -1,4 +1,4 @@
-import { createReadStream } from "node:fs";
+import { open } from "node:fs/promises";
 import { messageOf } from "../base/errors.js";
 import type { RejectionCause } from "./document.js";
 import type { StageClock } from "./stageClock.js";
@@ -16,6 +16,9 @@ export class StreamFault extends Error {
 /** Deflate grows no input more than 1032 times, so a compressed chunk of 32 KiB can never hold more than 34 MB. */
 const chunkBytes = 32 * 1024;
 
+/** Read from the file at a time: each read is a hop to a thread of the pool and back. */
+const blockBytes = 32 * chunkBytes;
+
 /** A compressed file as its decoders read it. */
 export interface CompressedSource {
   /** Starts the stream; a second time to recover what was decoded shortly before a corruption. An error of it is a StreamFault. */
@@ -28,7 +31,18 @@ export interface CompressedSource {
 /** The bytes of a file in chunks; an error of the file system becomes a fault. */
 export async function* readCompressed(path: string): AsyncGenerator<Uint8Array, void> {
   try {
-    yield* createReadStream(path, { highWaterMark: chunkBytes });
+    const file = await open(path);
+    try {
+      for (;;) {
+        const { buffer, bytesRead } = await file.read(Buffer.allocUnsafeSlow(blockBytes), 0, blockBytes);
+        if (bytesRead === 0) return;
+        for (let start = 0; start < bytesRead; start += chunkBytes) {
+          yield buffer.subarray(start, Math.min(start + chunkBytes, bytesRead));
+        }
+      }
+    } finally {
+      await file.close();
+    }
   } catch (error) {
     throw new StreamFault("unreadable", `the file cannot be read (${messageOf(error)})`);
   }
