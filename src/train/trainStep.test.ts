@@ -2,8 +2,9 @@ import { overwrite } from "@mswitch/tfjs-backend-torch/graph";
 import * as tf from "@tensorflow/tfjs-core";
 import { expect, it } from "vitest";
 import { describeTorch } from "../../test/helpers/fastPaths.js";
+import { expectClose } from "../../test/helpers/tensors.js";
 import { memoryDataset } from "../../test/memoryDataset.js";
-import type { StepRecorder } from "../backends/stepRecorder.js";
+import { findStepRecorder, type StepRecorder } from "../backends/stepRecorder.js";
 import type { ModelConfig } from "../model/config.js";
 import { disposeParameters, initParameters, type Parameters } from "../model/parameters.js";
 import { preset, switchTwin } from "../model/presets.js";
@@ -65,6 +66,17 @@ describeTorch("a recorded training step", () => {
     const recorded = await runSteps(start(model, { recorder }), 6);
     expect(recorder.replays).toBe(4);
     expect(recorded).toEqual(await runSteps(start(model), 6));
+  });
+
+  it("is recorded by a device that can, and gives what kernel by kernel gives", async ({ skip }) => {
+    const recorder = await findStepRecorder();
+    if (!recorder) return skip("this backend cannot record: it takes CUDA, and an addon built with nvcc");
+    const whys: string[] = [];
+    const [norms] = await runSteps(start(model, { recorder, onEager: (why) => void whys.push(why) }), 8);
+    // A step that could not be recorded runs all the same, so that the norms alone would not tell.
+    expect(whys).toEqual([]);
+    const [expected] = await runSteps(start(model), 8);
+    expectClose(norms, expected, 1e-3);
   });
 
   it("leaves weights and moments alone where a gradient is not finite", async () => {

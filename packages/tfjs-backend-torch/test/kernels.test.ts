@@ -1,0 +1,63 @@
+import { spawnSync } from "node:child_process";
+import { mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { fileURLToPath } from "node:url";
+import { describe, expect, test } from "vitest";
+
+const sources = fileURLToPath(new URL("../native/cuda/", import.meta.url));
+const checks = fileURLToPath(new URL("kernels/", import.meta.url));
+const [compiler, ...options] = (process.env.CXX ?? "g++").trim().split(/\s+/);
+const missing = spawnSync(compiler, [...options, "--version"]).status !== 0;
+
+/** C++ of a source of CUDA: launches as calls, and memory whose size the launch gives. */
+function asCpp(cuda: string): string {
+  return cuda
+    .replace(
+      /(\w+)<<<([^<>]*)>>>/g,
+      (_, kernel: string, shape: string) => `emulated::launcher([](auto... a) { ${kernel}(a...); }, ${shape})`,
+    )
+    .replace(
+      /extern __shared__ (\w+) (\w+)\[\];/g,
+      "$1* const $2 = reinterpret_cast<$1*>(emulated::dynamicShared.data());",
+    );
+}
+
+/** Compiles the kernels, changed by `edit`, with their checks, and runs them on the CPU. */
+function runChecks(edit: (source: string) => string): { status: number | null; output: string } {
+  const folder = mkdtempSync(join(tmpdir(), "tfjs-torch-kernels-"));
+  try {
+    const files = readdirSync(sources).filter((name) => name.endsWith(".cu"));
+    const parts = files.map((name) => {
+      const path = join(folder, name.replace(/\.cu$/, ".cc"));
+      const source = readFileSync(join(sources, name), "utf8");
+      const launches = source.match(/<<<[^;]*>>>/g)?.length;
+      const cpp = asCpp(edit(source));
+      expect(cpp.match(/emulated::launcher/g)?.length).toBe(launches);
+      writeFileSync(path, cpp);
+      return path;
+    });
+    const program = join(folder, "checks");
+    const flags = ["-std=gnu++20", "-O1", "-Wall", `-I${join(checks, "include")}`, `-I${sources}`];
+    const built = spawnSync(compiler, [...options, ...flags, join(checks, "checks.cc"), ...parts, "-o", program], {
+      encoding: "utf8",
+    });
+    if (built.status !== 0) throw new Error(built.stderr);
+    const { status, stdout, stderr } = spawnSync(program, { encoding: "utf8" });
+    return { status, output: stdout + stderr };
+  } finally {
+    rmSync(folder, { recursive: true, force: true });
+  }
+}
+
+describe.skipIf(missing)("the CUDA kernels, run on the CPU", () => {
+  test("give what plain loops give, whatever the order of the threads", () => {
+    expect(runChecks((source) => source)).toEqual({ status: 0, output: "0 failed\n" });
+  });
+
+  test("are caught where a barrier is missing", () => {
+    const { status, output } = runChecks((source) => source.replaceAll("__syncthreads();", ""));
+    expect(status).toBe(1);
+    expect(output).toMatch(/FAILED Adafactor/);
+  });
+});
