@@ -2,8 +2,8 @@ import type { ZlibOptions } from "node:zlib";
 import { Gunzip } from "minizlib";
 import { type CompressedSource, StreamFault } from "./readCompressed.js";
 
-/** Inflated bytes handed on at a time: several fit a core's cache. */
-const pieceBytes = 128 * 1024;
+/** Inflated bytes handed on at a time. All that a piece's lines are found to be is held at once, and some lines are three bytes long. */
+const pieceBytes = 32 * 1024;
 
 /** Steps in which the chunk at fault is decoded again, each narrowing the place of the fault down; the last must be 1. */
 const recoverySteps = [512, 1];
