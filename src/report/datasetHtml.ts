@@ -6,37 +6,21 @@ import {
   withoutSpaces,
 } from "../dataset/inspectReport.js";
 import { count, figures, plural } from "./format.js";
-import { Html, html } from "./html.js";
-import { asset, earlyTheme, pageStyle } from "./pageStyle.js";
+import { type Html, html } from "./html.js";
+import { pageHtml } from "./pageHtml.js";
 import { lengthCell, lengthChart } from "./parts/lengthBars.js";
 
-/** A tokenized dataset as a page: style and script are inside it, so that it works from a file, without network. */
+/** A tokenized dataset as a page. */
 export function datasetHtml(report: InspectReport): string {
   const { total, languages, documents, vocabulary } = report;
   const title = `Tokenized dataset: ${plural(languages.length, "language")}`;
-  const page = html`<!doctype html>
-<html lang="en">
-<head>
-<meta charset="utf-8">
-<meta name="viewport" content="width=device-width, initial-scale=1">
-<meta name="generator" content="mswitch">
-<title>${title}</title>
-<link rel="icon" href="data:,">
-<style>${new Html(pageStyle())}</style>
-<script>${new Html(earlyTheme)}</script>
-</head>
-<body>
-<a class="skip" href="#summary">To the figures</a>
-<header class="top">
-  <span class="brand">mswitch dataset</span>
-  <nav aria-label="Sections"><a href="#table">Languages</a> <a href="#lengths">Lengths</a>
-    ${documents.length > 0 && html`<a href="#documents">Documents</a>`}</nav>
-  <label class="theme"><span class="hidden">Colours</span>
-    <select id="theme"><option value="">Auto</option><option value="light">Light</option><option value="dark">Dark</option></select>
-  </label>
-</header>
-<main>
-<h1>${title}</h1>
+  return pageHtml({
+    title,
+    brand: "mswitch dataset",
+    skipTo: "To the figures",
+    nav: html`<a href="#table">Languages</a> <a href="#lengths">Lengths</a>
+    ${documents.length > 0 && html`<a href="#documents">Documents</a>`}`,
+    main: html`<h1>${title}</h1>
 <section id="summary" style="margin-top:0" aria-label="Summary">
   <dl class="tiles">
     ${tile("Documents", count(total.documents))}
@@ -64,14 +48,10 @@ ${
   documents.length > 0 &&
   html`<section id="documents"><h2>Documents</h2>
   <p class="lead">Pieces with their ids; ▁ stands for a space.</p>${documents.map(documentDetails)}</section>`
-}
-</main>
-<footer>Made by <code>mswitch dataset inspect</code>.</footer>
-<script type="module">${new Html(asset("dataset-page.js"))}</script>
-</body>
-</html>
-`;
-  return page.text;
+}`,
+    footer: html`Made by <code>mswitch dataset inspect</code>.`,
+    script: "dataset-page.js",
+  });
 }
 
 const columns: { label: string; title: string; value: (one: LanguageTokens) => number | null; text?: Show }[] = [

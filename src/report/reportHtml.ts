@@ -2,50 +2,30 @@ import type { Run } from "../eval/readRun.js";
 import { mapOrders, pairOrders } from "./chartInputs.js";
 import { hasVariants, measured, measureNames } from "./headline.js";
 import { Html, html } from "./html.js";
-import { asset, earlyTheme, pageStyle } from "./pageStyle.js";
+import { pageHtml } from "./pageHtml.js";
 import { languageTable } from "./parts/languageTable.js";
 import { method } from "./parts/method.js";
 import { costTable, provenance } from "./parts/runTables.js";
 import { summaryTiles } from "./parts/summaryTiles.js";
 import type { ReportData } from "./reportData.js";
 
-/** The whole page: style, script (ECharts included) and data are inside it, so that it works from a file, without network. */
+/** The whole page, ECharts included. */
 export function reportHtml(data: ReportData, runs: readonly Run[]): string {
   const [first] = data.candidates;
   const title = `${first.model} against ${data.baseline.model}`;
-  const page = html`<!doctype html>
-<html lang="en">
-<head>
-<meta charset="utf-8">
-<meta name="viewport" content="width=device-width, initial-scale=1">
-<meta name="generator" content="mswitch">
-<title>${title}</title>
-<link rel="icon" href="data:,">
-<style>${new Html(pageStyle())}</style>
-<script>${new Html(earlyTheme)}</script>
-</head>
-<body>
-<a class="skip" href="#summary">To the results</a>
-<header class="top">
-  <span class="brand">mswitch report</span>
-  <nav aria-label="Sections">
-    <a href="#speedups">Speed-ups</a> <a href="#languages">Languages</a> <a href="#curves">Curves</a>
+  return pageHtml({
+    title,
+    brand: "mswitch report",
+    skipTo: "To the results",
+    nav: html`<a href="#speedups">Speed-ups</a> <a href="#languages">Languages</a> <a href="#curves">Curves</a>
     <a href="#table">Table</a> ${data.candidates.some(({ routing }) => routing) && html`<a href="#experts">Experts</a>`}
-    <a href="#costs">Costs</a> <a href="#method">Method</a>
-  </nav>
-  <label class="theme"><span class="hidden">Colours</span>
-    <select id="theme"><option value="">Auto</option><option value="light">Light</option><option value="dark">Dark</option></select>
-  </label>
-</header>
-<main>${sections(data, runs)}</main>
-<footer>Made by <code>mswitch report</code>. The same figures: <a href="speedups.csv">speedups.csv</a>,
-  <a href="speedups.json">speedups.json</a>, <a href="report.md">report.md</a>.</footer>
-<script type="application/json" id="data">${new Html(jsonForScript(data))}</script>
-<script type="module">${new Html(asset("report-page.js"))}</script>
-</body>
-</html>
-`;
-  return page.text;
+    <a href="#costs">Costs</a> <a href="#method">Method</a>`,
+    main: sections(data, runs),
+    footer: html`Made by <code>mswitch report</code>. The same figures: <a href="speedups.csv">speedups.csv</a>,
+  <a href="speedups.json">speedups.json</a>, <a href="report.md">report.md</a>.`,
+    data: new Html(jsonForScript(data)),
+    script: "report-page.js",
+  });
 }
 
 function sections(data: ReportData, runs: readonly Run[]): Html {
