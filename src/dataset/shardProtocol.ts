@@ -1,7 +1,6 @@
 import type { ErrorDetails } from "../base/errors.js";
 import type { Shard } from "../corpus/shard.js";
-import type { ShardRecord } from "./manifest.js";
-import type { ShardCost, ShardProgress, TokenizeOptions } from "./tokenizeShard.js";
+import type { ShardProgress, TokenizedShard, TokenizeOptions } from "./tokenizeShard.js";
 
 /** What a worker is started with. */
 export interface ShardWorkerData extends TokenizeOptions {
@@ -15,7 +14,7 @@ export type ShardRequest = Shard;
 /** From a worker: any number of reports, then one outcome. */
 export type ShardReply =
   | { kind: "progress"; progress: ShardProgress }
-  | { kind: "done"; record: ShardRecord; cost: ShardCost }
+  | ({ kind: "done" } & TokenizedShard)
   | { kind: "dropped" }
   /** This shard failed; the others are not concerned. */
   | { kind: "failed"; why: string }
