@@ -2,8 +2,8 @@ import * as s from "./state";
 import * as cache from "./wordCache";
 
 /**
- * Words found but not yet looked up, 32 bytes each: `{ key 16 (of a short one), start u32, bytes u32, entry u32 }`. Looking for the
- * next words first brings their entries into the processor's cache together, one wait for many.
+ * Words found but not yet looked up, 32 bytes each: `{ key 16 (of a short one), start u32, bytes u32, entry u32 }`. Their
+ * entries are brought into the processor's cache together, one wait for many.
  */
 export const waiting: usize = memory.data(64 * 32, 16);
 const waitingEnd: usize = waiting + 64 * 32;
@@ -21,7 +21,6 @@ export function findWords(p: usize, end: usize): usize {
   const cut2 = i8x16.splat(<i8>(cuts >> 16));
   const cut3 = i8x16.splat(<i8>(cuts >> 24));
   let word = waiting;
-  let touches: u32 = 0;
   while (p < end && word < waitingEnd) {
     const bytes = v128.load(p);
     const isCut = v128.or(
@@ -37,7 +36,6 @@ export function findWords(p: usize, end: usize): usize {
     if (size < 16) {
       const key = cache.shortKey(bytes, size);
       const entry = cache.shortEntry(key);
-      touches ^= load<u32>(entry, 16);
       v128.store(word, key);
       store<u32>(word, size, 20);
       store<u32>(word, <u32>entry, 24);
@@ -64,14 +62,26 @@ export function findWords(p: usize, end: usize): usize {
         const second = cache.masked(v128.load(p, 16), long - 16);
         const third = cache.masked(v128.load(p, 32), long - 32);
         const entry = cache.longEntry(bytes, second, third, long);
-        touches ^= load<u32>(entry) ^ load<u32>(entry, 64);
         store<u32>(word, <u32>entry, 24);
+      } else {
+        store<u32>(word, <u32>cache.shortEntries, 24);
       }
       p = stop + 1;
     }
     word += 32;
   }
-  touched = touches;
   lastWaiting = word;
+  touchEntries();
   return p;
+}
+
+/** Reads both lines of each entry. So few instructions a word that the processor waits for many words at a time. */
+function touchEntries(): void {
+  let touches: u32 = 0;
+  for (let word = waiting; word < lastWaiting; word += 32) {
+    const entry = <usize>load<u32>(word, 24);
+    const isLong = <usize>(load<u32>(word, 20) > 15);
+    touches ^= load<u32>(entry) ^ load<u32>(entry + (isLong << 6));
+  }
+  touched = touches;
 }
