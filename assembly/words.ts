@@ -71,14 +71,14 @@ export function findWords(p: usize, end: usize): usize {
     word += 32;
   }
   lastWaiting = word;
-  touchEntries();
+  touchEntries(word);
   return p;
 }
 
 /** Reads both lines of each entry. So few instructions a word that the processor waits for many words at a time. */
-function touchEntries(): void {
+function touchEntries(end: usize): void {
   let touches: u32 = 0;
-  for (let word = waiting; word < lastWaiting; word += 32) {
+  for (let word = waiting; word < end; word += 32) {
     const entry = <usize>load<u32>(word, 24);
     const isLong = <usize>(load<u32>(word, 20) > 15);
     touches ^= load<u32>(entry) ^ load<u32>(entry + (isLong << 6));
