@@ -134,6 +134,8 @@ function placeNodes(firstChild: Uint32Array, childCodes: Int32Array, nodeCount: 
   let taken = new Uint8Array(next.length);
 
   const bases = new Int32Array(nodeCount);
+  // For the nodes with one child, by its code: up to where each slot is full or its base is taken, which both stay so.
+  const cursors = new Int32Array(maxCode + 1);
   let top = 0;
   let cursor = 1;
   let size = 0;
@@ -145,7 +147,7 @@ function placeNodes(firstChild: Uint32Array, childCodes: Int32Array, nodeCount: 
       cursor = 1;
     }
     const lead = childCodes[start];
-    let slot = free(Math.max(cursor, lead));
+    let slot = free(Math.max(size > 1 ? cursor : cursors[lead], lead));
     for (;;) {
       while (slot - lead + maxCode + 1 >= next.length) grow();
       if (taken.length < next.length) {
@@ -163,6 +165,7 @@ function placeNodes(firstChild: Uint32Array, childCodes: Int32Array, nodeCount: 
     }
     // For nodes of one size the search never turns back: slots it passed were too crowded for this size.
     if (size > 1) cursor = slot;
+    else cursors[lead] = slot;
     const base = slot - lead;
     bases[node] = base;
     taken[base] = 1;

@@ -182,9 +182,12 @@ function pieceBlocks({ trie, order, depths, fails, scores, unkScore }: BlockSour
     if (id < 0) continue;
     const length = depths[node];
     const vectors = vectorsFor(length);
-    blocks.set([id, length, 4 * rest, vectors], end);
+    blocks[end] = id;
+    blocks[end + 1] = length;
+    blocks[end + 2] = 4 * rest;
+    blocks[end + 3] = vectors;
     floats.fill(Number.NEGATIVE_INFINITY, end + 4, end + 4 + 4 * vectors);
-    floats.set(floats.subarray(rest + 4, rest + 4 + 4 * blocks[rest + 3]), end + 4);
+    floats.copyWithin(end + 4, rest + 4, rest + 4 + 4 * blocks[rest + 3]);
     floats[scoreAt(end, length)] = scores[id];
     blockOf[node] = end;
     end += 4 + 4 * vectors;
@@ -229,10 +232,11 @@ function automatonUnits({ trie, order, fails, blockOf }: UnitSource): Pick<Piece
     const as = goesOnAs[node];
     const next = nextOf[as];
     const marks = (as === node ? 0 : leafMark) | (next !== 0 && nextOf[next] !== 0 ? chainMark : 0);
-    units.set(
-      [16 * bases[as], 16 * bases[parents[node]], 16 * bases[next] + marks, 4 * blockOf[node]],
-      4 * slots[node],
-    );
+    const at = 4 * slots[node];
+    units[at] = 16 * bases[as];
+    units[at + 1] = 16 * bases[parents[node]];
+    units[at + 2] = 16 * bases[next] + marks;
+    units[at + 3] = 4 * blockOf[node];
     failsAt[slots[node]] = 16 * slots[next];
   }
   return { units, fails: failsAt };
