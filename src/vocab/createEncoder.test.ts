@@ -5,6 +5,7 @@ import { fileURLToPath } from "node:url";
 import { gunzipSync } from "node:zlib";
 import fc from "fast-check";
 import { beforeAll, describe, expect, it } from "vitest";
+import { MswitchError } from "../base/errors.js";
 import { sha256 } from "../base/hash.js";
 import { buildImage } from "./buildImage.js";
 import { createEncoder } from "./createEncoder.js";
@@ -280,5 +281,15 @@ describe("createEncoder on models of other kinds", () => {
     expect(said).toHaveLength(1);
     expect(said[0]).toContain(`a ${name} model`);
     expect([...encoder.encode(Buffer.from("a"))]).toEqual(ids);
+  });
+
+  it("names the file whose rules are damaged", async () => {
+    const path = join(mkdtempSync(join(tmpdir(), "mswitch-")), "fixture.model");
+    // One unit, the end of a rule whose replacement would start at byte 256.
+    const damaged = Uint8Array.of(4, 0, 0, 0, 0, 1, 0, 0, 0x61, 0);
+    writeFileSync(path, writeModel({ charsmap: damaged, pieces: t5Pieces(["\u2581", "a"], false) }));
+    const failed = createEncoder(path);
+    await expect(failed).rejects.toThrow(MswitchError);
+    await expect(failed).rejects.toThrow(`${path}: not a whole SentencePiece model: the precompiled_charsmap points`);
   });
 });

@@ -2,7 +2,7 @@ import { createHash } from "node:crypto";
 import { closeSync, fstatSync, openSync, readSync } from "node:fs";
 import { homedir } from "node:os";
 import { join } from "node:path";
-import { writeFileAtomic } from "../base/atomicFile.js";
+import { withAtomicFile } from "../base/atomicFile.js";
 
 /** In shared memory, so that threads need not copy it. */
 export type SharedBytes = Uint8Array<SharedArrayBuffer>;
@@ -20,15 +20,22 @@ const digestBytes = 32;
 export async function keptUnderFingerprint<Built extends SharedBytes | undefined>(
   fingerprint: string,
   format: string,
-  build: () => Built,
+  build: () => Built | Promise<Built>,
 ): Promise<SharedBytes | Built> {
   const cacheHome = process.env.XDG_CACHE_HOME || join(homedir(), ".cache");
   const path = join(cacheHome, "mswitch", `${fingerprint}.${format}`);
   const kept = readKept(path);
   if (kept) return kept;
-  const built = build();
-  if (built) await writeFileAtomic(path, Buffer.concat([built, digestOf(built)])).catch(() => undefined);
+  const built = await build();
+  if (built) await keep(path, built).catch(() => undefined);
   return built;
+}
+
+async function keep(path: string, bytes: SharedBytes): Promise<void> {
+  await withAtomicFile(path, async (file) => {
+    await file.writeFile(bytes);
+    await file.writeFile(digestOf(bytes));
+  });
 }
 
 /** The file's bytes, or undefined where it is absent or not as it was written. */
