@@ -1,7 +1,7 @@
 import { mkdir, open, writeFile } from "node:fs/promises";
 import { dirname, join } from "node:path";
 import type { Split } from "../src/corpus/shard.js";
-import { TokenFileWriter } from "../src/dataset/arrowWriter.js";
+import { batchBuffers, TokenFileWriter } from "../src/dataset/arrowWriter.js";
 import { addToManifest, emptyManifest, manifestFile, vocabularyFile } from "../src/dataset/buildManifest.js";
 import { loadVocabulary } from "../src/vocab/loadVocabulary.js";
 import { memoryToken } from "./memoryDataset.js";
@@ -41,13 +41,13 @@ export async function writeDiskDataset(
       const file = join(language, `${split}-00000-of-00001.arrow`);
       await mkdir(dirname(join(dir, file)), { recursive: true });
       const handle = await open(join(dir, file), "w");
-      const writer = new TokenFileWriter(handle, manifest.tokenType, {});
+      const writer = new TokenFileWriter(handle.fd, batchBuffers(manifest.tokenType), {});
       writer.add(
         Uint32Array.from({ length: tokens }, (_, i) => memoryToken(language, split, i)),
         1,
         tokens,
       );
-      const output = { file, ...(await writer.close()) };
+      const output = { file, ...writer.finish() };
       await handle.close();
       addToManifest(manifest, {
         format: 1,

@@ -47,25 +47,39 @@ export async function syncDirectory(directory: string): Promise<void> {
 }
 
 /**
- * Lets `write` fill a temporary file beside `path`, then syncs it and renames it into place, so that `path` holds either the
+ * Syncs a file that was written whole under a `temporaryName` of `path`, and renames it into place, so that `path` holds either the
  * old bytes or all of the new ones, whatever happens on the way. On any error the temporary file is removed.
  */
+export async function putInPlace(temporary: string, path: string): Promise<void> {
+  try {
+    const file = await open(temporary, "r+");
+    try {
+      await file.sync();
+    } finally {
+      await file.close();
+    }
+    await rename(temporary, path);
+  } catch (error) {
+    await rm(temporary, { force: true });
+    throw error;
+  }
+  await syncDirectory(dirname(path));
+}
+
+/** Lets `write` fill a temporary file beside `path` and puts that in its place. On any error the temporary file is removed. */
 export async function withAtomicFile(path: string, write: (file: FileHandle) => Promise<void>): Promise<void> {
-  const directory = dirname(path);
-  await mkdir(directory, { recursive: true });
+  await mkdir(dirname(path), { recursive: true });
   const temporary = temporaryName(path);
   const file = await open(temporary, "wx");
   try {
     await write(file);
-    await file.sync();
     await file.close();
-    await rename(temporary, path);
   } catch (error) {
     await file.close().catch(() => undefined);
     await rm(temporary, { force: true });
     throw error;
   }
-  await syncDirectory(directory);
+  await putInPlace(temporary, path);
 }
 
 /** Writes a whole file atomically and durably. */

@@ -11,8 +11,8 @@ export function compressionOf(name: string): Compression {
 }
 
 /**
- * The decompressed bytes of a source, in pieces that are the caller's to change. Every byte that can be decoded before a fault is
- * given out before the fault is thrown.
+ * The decompressed bytes of a source, in pieces that are the caller's to change, each valid until the next is asked for. Every byte
+ * that can be decoded before a fault is given out before the fault is thrown.
  *
  * @throws StreamFault
  */
@@ -22,7 +22,7 @@ export function decompress(compression: Compression, source: CompressedSource): 
 }
 
 async function* asItIs({ open, onCompressed, clock }: CompressedSource): AsyncGenerator<Uint8Array, void> {
-  for await (const chunk of open()) {
+  for (const chunk of open()) {
     onCompressed(chunk);
     clock?.lap("read");
     yield chunk;

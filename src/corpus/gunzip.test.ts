@@ -6,7 +6,7 @@ import { StreamFault } from "./readCompressed.js";
 
 /** What comes out of compressed bytes cut into chunks of the given sizes, taken in turn. */
 async function inflate(compressed: Uint8Array, sizes: number[], failAfter = Number.POSITIVE_INFINITY) {
-  async function* open(): AsyncGenerator<Uint8Array> {
+  function* open(): Generator<Uint8Array> {
     for (let i = 0, n = 0; i < compressed.length; n++) {
       if (n >= failAfter) throw new StreamFault("unreadable", "EIO: i/o error");
       const size = sizes[n % sizes.length];
@@ -126,7 +126,7 @@ describe("gunzip", () => {
   });
 
   it("can be left early", async () => {
-    async function* open(): AsyncGenerator<Uint8Array> {
+    function* open(): Generator<Uint8Array> {
       for (;;) yield gzipSync("abc");
     }
     for await (const piece of gunzip({ open, onCompressed: () => undefined })) {

@@ -22,7 +22,7 @@ export async function* gunzip({ open, onCompressed, clock }: CompressedSource): 
   let inflated = 0;
   let fault: StreamFault | undefined;
   let faultyChunk = 0;
-  for await (const chunk of open()) {
+  for (const chunk of open()) {
     onCompressed(chunk);
     clock?.lap("read");
     if (!fault) {
@@ -58,7 +58,7 @@ export async function* gunzip({ open, onCompressed, clock }: CompressedSource): 
  * stream is decoded again, in small steps in the chunk at fault, and what was not given out yet is.
  */
 async function* recover(
-  open: () => AsyncIterable<Uint8Array>,
+  open: () => Iterable<Uint8Array>,
   faultyChunk: number,
   smallStep: number,
   alreadyGiven: number,
@@ -66,7 +66,7 @@ async function* recover(
   const inflater = new Inflater();
   let offset = 0;
   let skip = alreadyGiven;
-  for await (const chunk of open()) {
+  for (const chunk of open()) {
     const step = offset < faultyChunk ? chunk.length : smallStep;
     for (let i = 0; i < chunk.length; i += step) {
       const error = inflater.write(chunk.subarray(i, i + step));

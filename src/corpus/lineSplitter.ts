@@ -3,7 +3,7 @@ const newline = 0x0a;
 /**
  * Takes a line of a stream, without its newline.
  *
- * @param line valid until the next call of the splitter; undefined where it is longer than the limit
+ * @param line valid until the end of the next `push`; undefined where it is longer than the limit
  * @param number 1-based
  * @param length in bytes
  */
@@ -14,9 +14,11 @@ export class LineSplitter {
   readonly #maxLineBytes: number;
   readonly #take: TakeLine;
   #lines = 0;
-  /** The beginning of a line whose end has not come yet; nothing once it has outgrown the limit. */
-  #head: Uint8Array[] = [];
+  /** Holds the beginning of a line whose end has not come yet, of as many bytes, as long as it is within the limit. */
+  #head = Buffer.alloc(0);
   #headLength = 0;
+  /** The head before, in which a line may lie that was given out: the two take turns. */
+  #otherHead = Buffer.alloc(0);
 
   constructor(maxLineBytes: number, take: TakeLine) {
     this.#maxLineBytes = maxLineBytes;
@@ -33,7 +35,8 @@ export class LineSplitter {
     let start = 0;
     for (let end = piece.indexOf(newline); end >= 0; end = piece.indexOf(newline, start)) {
       this.#lines++;
-      if (end > start || this.#headLength > 0) this.#finish(piece.subarray(start, end));
+      if (this.#headLength > 0) this.#finish(piece.subarray(start, end));
+      else if (end > start) this.#give(piece.subarray(start, end), end - start);
       start = end + 1;
     }
     if (start < piece.length) this.#keep(piece.subarray(start));
@@ -47,19 +50,29 @@ export class LineSplitter {
   }
 
   #keep(part: Uint8Array): void {
-    this.#headLength += part.length;
-    if (this.#headLength > this.#maxLineBytes) this.#head = [];
-    else this.#head.push(part);
+    const kept = this.#headLength;
+    const length = kept + part.length;
+    this.#headLength = length;
+    if (length > this.#maxLineBytes) return;
+    if (length > this.#head.length) {
+      const wider = Buffer.allocUnsafeSlow(Math.min(Math.max(2 * length, 2 ** 16), this.#maxLineBytes));
+      wider.set(this.#head.subarray(0, kept));
+      this.#head = wider;
+    }
+    this.#head.set(part, kept);
   }
 
   #finish(tail: Uint8Array): void {
-    const length = this.#headLength + tail.length;
-    let line: Uint8Array | undefined;
-    if (length <= this.#maxLineBytes) {
-      line = this.#headLength === 0 ? tail : Buffer.concat([...this.#head, tail], length);
-    }
-    this.#head = [];
+    this.#keep(tail);
+    const length = this.#headLength;
+    const head = this.#head;
+    this.#head = this.#otherHead;
+    this.#otherHead = head;
     this.#headLength = 0;
-    this.#take(line, this.#lines, length);
+    this.#give(head.subarray(0, length), length);
+  }
+
+  #give(line: Uint8Array, length: number): void {
+    this.#take(length <= this.#maxLineBytes ? line : undefined, this.#lines, length);
   }
 }

@@ -1,4 +1,4 @@
-import { open } from "node:fs/promises";
+import { closeSync, openSync, readSync } from "node:fs";
 import { messageOf } from "../base/errors.js";
 import type { RejectionCause } from "./document.js";
 import type { StageClock } from "./stageClock.js";
@@ -16,32 +16,29 @@ export class StreamFault extends Error {
 /** Deflate grows no input more than 1032 times, so a compressed chunk of 32 KiB can never hold more than 34 MB. */
 const chunkBytes = 32 * 1024;
 
-/** Read from the file at a time: each read is a hop to a thread of the pool and back. */
-const blockBytes = 32 * chunkBytes;
-
 /** A compressed file as its decoders read it. */
 export interface CompressedSource {
   /** Starts the stream; a second time to recover what was decoded shortly before a corruption. An error of it is a StreamFault. */
-  open: () => AsyncIterable<Uint8Array>;
+  open: () => Iterable<Uint8Array>;
   /** Sees every compressed chunk once, those after a fault included. */
   onCompressed: (chunk: Uint8Array) => void;
   clock?: StageClock;
 }
 
-/** The bytes of a file in chunks; an error of the file system becomes a fault. */
-export async function* readCompressed(path: string): AsyncGenerator<Uint8Array, void> {
+/**
+ * The bytes of a file in chunks, each valid until the next is asked for; an error of the file system becomes a fault.
+ *
+ * It reads in the calling thread: a worker has nothing else to do, and a hop to a thread of the pool and back costs more than the read.
+ */
+export function* readCompressed(path: string): Generator<Uint8Array, void> {
   try {
-    const file = await open(path);
+    const file = openSync(path, "r");
     try {
-      for (;;) {
-        const { buffer, bytesRead } = await file.read(Buffer.allocUnsafeSlow(blockBytes), 0, blockBytes);
-        if (bytesRead === 0) return;
-        for (let start = 0; start < bytesRead; start += chunkBytes) {
-          yield buffer.subarray(start, Math.min(start + chunkBytes, bytesRead));
-        }
-      }
+      const block = Buffer.allocUnsafeSlow(chunkBytes);
+      for (let length = readSync(file, block); length > 0; length = readSync(file, block))
+        yield block.subarray(0, length);
     } finally {
-      await file.close();
+      closeSync(file);
     }
   } catch (error) {
     throw new StreamFault("unreadable", `the file cannot be read (${messageOf(error)})`);

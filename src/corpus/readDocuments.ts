@@ -33,7 +33,10 @@ export interface ShardSummary {
   lines: number;
 }
 
-/** Some documents and rejections of a shard, both in the order of lines. Chunks follow the order of the shard. */
+/**
+ * Some documents and rejections of a shard, both in the order of lines. Chunks follow the order of the shard; a chunk's texts are valid
+ * until the next one is asked for.
+ */
 export interface DocumentChunk {
   documents: Document[];
   rejections: Rejection[];

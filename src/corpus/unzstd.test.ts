@@ -6,7 +6,7 @@ import { unzstd } from "./unzstd.js";
 import { rawFrame, rleFrame } from "./zstdFixture.js";
 
 async function decode(compressed: Uint8Array, size = 32 * 1024) {
-  async function* open(): AsyncGenerator<Uint8Array> {
+  function* open(): Generator<Uint8Array> {
     for (let i = 0; i < compressed.length; i += size) yield compressed.subarray(i, i + size);
   }
   const pieces: Uint8Array[] = [];

@@ -11,7 +11,7 @@ import { ZstdFrames } from "./zstdFrames.js";
 export async function* unzstd({ open, onCompressed, clock }: CompressedSource): AsyncGenerator<Uint8Array, void> {
   const frames = await ZstdFrames.create((onData) => new Decompress(onData));
   let fault: StreamFault | undefined;
-  for await (const chunk of open()) {
+  for (const chunk of open()) {
     onCompressed(chunk);
     clock?.lap("read");
     if (fault) continue;

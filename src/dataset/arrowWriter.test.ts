@@ -1,12 +1,12 @@
 import { closeSync, openSync, statSync } from "node:fs";
-import { mkdtemp, open, readFile, rm, writeFile } from "node:fs/promises";
+import { mkdtemp, readFile, rm, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { tableFromIPC } from "apache-arrow";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import { sha256 } from "../base/hash.js";
 import { readTokenBlocks, type TokenBlocks } from "./arrowBlocks.js";
-import { TokenFileWriter } from "./arrowWriter.js";
+import { batchBuffers, TokenFileWriter } from "./arrowWriter.js";
 import { type TokenType, tokenTypeFor } from "./tokenType.js";
 
 let dir: string;
@@ -17,13 +17,13 @@ afterAll(() => rm(dir, { recursive: true }));
 
 async function write(name: string, tokenType: TokenType, documents: number[][]): Promise<string> {
   const path = join(dir, name);
-  const file = await open(path, "w");
-  const writer = new TokenFileWriter(file, tokenType, { source: "a.json.gz", language: "af" });
+  const file = openSync(path, "w");
+  const writer = new TokenFileWriter(file, batchBuffers(tokenType), { source: "a.json.gz", language: "af" });
   for (const [i, ids] of documents.entries()) {
-    if (writer.add(Uint32Array.from(ids), i + 1, ids.length * 3)) await writer.flush();
+    if (writer.add(Uint32Array.from(ids), i + 1, ids.length * 3)) writer.flush();
   }
-  const { bytes, sha256: hash } = await writer.close();
-  await file.close();
+  const { bytes, sha256: hash } = writer.finish();
+  closeSync(file);
   const written = await readFile(path);
   expect(bytes).toBe(written.length);
   expect(hash).toBe(sha256(written));

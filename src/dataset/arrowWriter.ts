@@ -1,5 +1,5 @@
 import { createHash } from "node:crypto";
-import type { FileHandle } from "node:fs/promises";
+import { writeFileSync } from "node:fs";
 import {
   Field,
   List,
@@ -33,11 +33,29 @@ class ChunkWriter extends RecordBatchFileWriter<TypeMap> {
     return this;
   }
 
-  take(): Uint8Array {
-    const bytes = Buffer.concat(this.chunks);
+  take(): Uint8Array[] {
+    const chunks = this.chunks;
     this.chunks = [];
-    return bytes;
+    return chunks;
   }
+}
+
+/** Where a record batch grows. One writer after the other takes the same: new ones for each shard keep the garbage collector busy. */
+export interface BatchBuffers {
+  /** Grows where one document has more tokens than a batch. */
+  tokens: Uint16Array | Uint32Array;
+  offsets: Int32Array;
+  lines: Uint32Array;
+  bytes: Uint32Array;
+}
+
+export function batchBuffers(tokenType: TokenType): BatchBuffers {
+  return {
+    tokens: new (tokenType === "uint16" ? Uint16Array : Uint32Array)(batchTokens),
+    offsets: new Int32Array(batchDocuments + 1),
+    lines: new Uint32Array(batchDocuments),
+    bytes: new Uint32Array(batchDocuments),
+  };
 }
 
 /**
@@ -48,23 +66,20 @@ export class TokenFileWriter {
   private readonly writer = new ChunkWriter();
   private readonly hash = createHash("sha256");
   private readonly schema: Schema;
-  private tokens: Uint16Array | Uint32Array;
-  private readonly offsets = new Int32Array(batchDocuments + 1);
-  private readonly lines = new Uint32Array(batchDocuments);
-  private readonly bytes = new Uint32Array(batchDocuments);
   private rows = 0;
   private written = 0;
 
   /**
-   * @param file an empty file, opened for writing
+   * @param file descriptor of an empty file, opened for writing
+   * @param buffers this writer's until it has finished
    * @param metadata the schema's metadata, in this order
    */
   constructor(
-    private readonly file: FileHandle,
-    private readonly tokenType: TokenType,
+    private readonly file: number,
+    private readonly buffers: BatchBuffers,
     metadata: Record<string, string>,
   ) {
-    const item = new Field("item", tokenType === "uint16" ? new Uint16() : new Uint32(), false);
+    const item = new Field("item", buffers.tokens instanceof Uint16Array ? new Uint16() : new Uint32(), false);
     this.schema = new Schema(
       [
         new Field("tokens", new List(item), false),
@@ -73,31 +88,33 @@ export class TokenFileWriter {
       ],
       new Map(Object.entries(metadata)),
     );
-    this.tokens = this.newTokens(batchTokens);
+    buffers.offsets[0] = 0;
     this.writer.reset(undefined, this.schema);
   }
 
-  /** Adds a document; where it answers true, `flush` must be awaited before the next one. */
+  /** Adds a document; where it answers true, `flush` must be called before the next one. */
   add(ids: Uint32Array, line: number, bytes: number): boolean {
-    const start = this.offsets[this.rows];
+    const { buffers } = this;
+    const start = buffers.offsets[this.rows];
     const end = start + ids.length;
-    if (end > this.tokens.length) {
-      const wider = this.newTokens(Math.max(end, 2 * this.tokens.length));
-      wider.set(this.tokens.subarray(0, start));
-      this.tokens = wider;
+    if (end > buffers.tokens.length) {
+      const wider = newTokens(buffers, Math.max(end, 2 * buffers.tokens.length));
+      wider.set(buffers.tokens.subarray(0, start));
+      buffers.tokens = wider;
     }
-    this.tokens.set(ids, start);
-    this.lines[this.rows] = line;
-    this.bytes[this.rows] = bytes;
+    buffers.tokens.set(ids, start);
+    buffers.lines[this.rows] = line;
+    buffers.bytes[this.rows] = bytes;
     this.rows++;
-    this.offsets[this.rows] = end;
+    buffers.offsets[this.rows] = end;
     return end >= batchTokens || this.rows === batchDocuments;
   }
 
   /** Writes the documents added so far as a record batch. */
-  async flush(): Promise<void> {
+  flush(): void {
     if (this.rows === 0) return;
-    const { rows, offsets, schema } = this;
+    const { rows, schema, buffers } = this;
+    const { offsets } = buffers;
     const [list, line, bytes] = schema.fields;
     const item = (list.type as List).children[0];
     const columns = [
@@ -106,34 +123,40 @@ export class TokenFileWriter {
         length: rows,
         nullCount: 0,
         valueOffsets: offsets.subarray(0, rows + 1),
-        child: makeData({ type: item.type as Uint16 | Uint32, length: offsets[rows], nullCount: 0, data: this.tokens }),
+        child: makeData({
+          type: item.type as Uint16 | Uint32,
+          length: offsets[rows],
+          nullCount: 0,
+          data: buffers.tokens,
+        }),
       }),
-      makeData({ type: line.type as Uint32, length: rows, nullCount: 0, data: this.lines }),
-      makeData({ type: bytes.type as Uint32, length: rows, nullCount: 0, data: this.bytes }),
+      makeData({ type: line.type as Uint32, length: rows, nullCount: 0, data: buffers.lines }),
+      makeData({ type: bytes.type as Uint32, length: rows, nullCount: 0, data: buffers.bytes }),
     ];
     const data = makeData({ type: new Struct(schema.fields), length: rows, nullCount: 0, children: columns });
     this.writer.write(new RecordBatch(schema, data));
     this.rows = 0;
-    await this.drain();
-    if (this.tokens.length > 2 * batchTokens) this.tokens = this.newTokens(batchTokens);
+    this.drain();
+    if (buffers.tokens.length > 2 * batchTokens) buffers.tokens = newTokens(buffers, batchTokens);
   }
 
   /** Writes what is left and the footer. The file itself is the caller's to sync and close. */
-  async close(): Promise<{ bytes: number; sha256: string }> {
-    await this.flush();
+  finish(): { bytes: number; sha256: string } {
+    this.flush();
     this.writer.finish();
-    await this.drain();
+    this.drain();
     return { bytes: this.written, sha256: this.hash.digest("hex") };
   }
 
-  private async drain(): Promise<void> {
-    const chunk = this.writer.take();
-    this.hash.update(chunk);
-    await this.file.writeFile(chunk);
-    this.written += chunk.length;
+  private drain(): void {
+    for (const chunk of this.writer.take()) {
+      this.hash.update(chunk);
+      writeFileSync(this.file, chunk);
+      this.written += chunk.length;
+    }
   }
+}
 
-  private newTokens(length: number): Uint16Array | Uint32Array {
-    return this.tokenType === "uint16" ? new Uint16Array(length) : new Uint32Array(length);
-  }
+function newTokens({ tokens }: BatchBuffers, length: number): Uint16Array | Uint32Array {
+  return tokens instanceof Uint16Array ? new Uint16Array(length) : new Uint32Array(length);
 }

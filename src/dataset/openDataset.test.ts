@@ -1,15 +1,17 @@
-import { cp, mkdtemp, open, readFile, rm, truncate, writeFile } from "node:fs/promises";
+import { closeSync, openSync } from "node:fs";
+import { cp, mkdir, mkdtemp, open, readFile, rm, truncate, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { fileURLToPath } from "node:url";
 import fc from "fast-check";
 import { afterAll, beforeAll, beforeEach, describe, expect, it } from "vitest";
-import { withAtomicFile, writeFileAtomic } from "../base/atomicFile.js";
+import { temporaryName, writeFileAtomic } from "../base/atomicFile.js";
 import { loadVocabulary } from "../vocab/loadVocabulary.js";
-import { TokenFileWriter } from "./arrowWriter.js";
+import { batchBuffers, TokenFileWriter } from "./arrowWriter.js";
 import { vocabularyFile, writeManifest } from "./buildManifest.js";
+import type { ShardRecord } from "./manifest.js";
 import { openDataset } from "./openDataset.js";
-import { tokenFileName, writeRecord } from "./shardRecord.js";
+import { commitShard, tokenFileName } from "./shardRecord.js";
 import { tokenTypeFor } from "./tokenType.js";
 
 const model = fileURLToPath(new URL("../../vocab/sample.model", import.meta.url));
@@ -34,15 +36,16 @@ async function writeShard(
 ) {
   const shard = { language, split, index, count };
   const file = tokenFileName(shard);
-  let output = { bytes: 0, sha256: "" };
-  await withAtomicFile(join(dir, file), async (handle) => {
-    const writer = new TokenFileWriter(handle, tokenTypeFor(vocabulary.embeddingRows), {});
-    for (const [i, ids] of documents.entries()) {
-      if (writer.add(Uint32Array.from(ids), i + 1, 10)) await writer.flush();
-    }
-    output = await writer.close();
-  });
-  await writeRecord(dir, {
+  const temporary = temporaryName(join(dir, file));
+  await mkdir(join(dir, language), { recursive: true });
+  const target = openSync(temporary, "wx");
+  const writer = new TokenFileWriter(target, batchBuffers(tokenTypeFor(vocabulary.embeddingRows)), {});
+  for (const [i, ids] of documents.entries()) {
+    if (writer.add(Uint32Array.from(ids), i + 1, 10)) writer.flush();
+  }
+  const output = writer.finish();
+  closeSync(target);
+  const record: ShardRecord = {
     format: 1,
     source: { name: "a", path: "a", bytes: 1, sha256: "0".repeat(64) },
     ...shard,
@@ -54,7 +57,8 @@ async function writeShard(
     rejected: {},
     rejections: [],
     output: { file, ...output },
-  });
+  };
+  await commitShard(dir, record, temporary);
 }
 
 let whole: string;

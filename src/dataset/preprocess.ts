@@ -26,8 +26,10 @@ import type { ShardRecord } from "./manifest.js";
 import { outputError } from "./outputError.js";
 import { prepareOutput } from "./prepareOutput.js";
 import { type PreprocessSummary, summarize } from "./preprocessSummary.js";
+import { inOrder, weightOf, weightsOf } from "./shardOrder.js";
 import { type ShardOutcome, ShardPool } from "./shardPool.js";
 import {
+  commitShard,
   isCurrent,
   type KnownShard,
   listRecords,
@@ -40,9 +42,6 @@ import type { ShardCost } from "./tokenizeShard.js";
 
 /** Downloads at a time: enough to fill most lines, few enough for a public server. */
 export const defaultConnections = 8;
-
-/** Weight in the bars of a shard whose size is not known: mC4 has 9.7 TB in 59,410 shards, `und` included. */
-const typicalShardBytes = 163e6;
 
 /** Text grows about this much when it is inflated: only the bars between two shards rest on it. */
 const gzipRatio = 3;
@@ -114,7 +113,8 @@ export async function preprocess(options: PreprocessOptions): Promise<Preprocess
       : undefined;
     const image = todo.length > 0 ? await encoderImage(model) : undefined;
     const pool = new ShardPool(workerUrl("./shardWorker", import.meta.url), { out, vocabulary, maxLineBytes, image });
-    const progress = todo.length > 0 ? options.progress?.(partsOf(todo)) : undefined;
+    const progress =
+      todo.length > 0 ? options.progress?.([...weightsOf(todo)].map(([name, total]) => ({ name, total }))) : undefined;
     const drop = (): void => pool.dropAll();
     signal?.addEventListener("abort", drop);
     let result: TokenizeResult;
@@ -163,6 +163,7 @@ async function tokenizeAll(
   pool: ShardPool,
   cache: ShardCache | undefined,
   {
+    out,
     connections = defaultConnections,
     signal,
     workers = availableParallelism(),
@@ -173,13 +174,25 @@ async function tokenizeAll(
   const log = progress?.log ?? plainLog;
   const tokenizing = pLimit(workers);
   const downloading = pLimit(connections);
-  // Downloads run ahead of the workers, but not so far that the disk fills.
-  const inHand = pLimit(cache ? workers + connections : workers);
+  // Each worker may be a shard ahead of what the disk has confirmed, and downloads ahead of the workers, but not so far that the disk
+  // fills.
+  const inHand = pLimit(2 * workers + (cache ? connections : 0));
   const result: TokenizeResult = { records: [], failures: [], cost: { seconds: noSeconds(), inflatedBytes: 0 } };
   const warn = createWarner(log);
   let refused: MswitchError | undefined;
-  const finish = (shard: Shard, outcome: ShardOutcome): void => {
+  const refuse = (error: MswitchError): void => {
+    refused ??= error;
+    pool.dropAll();
+  };
+  const finish = async (shard: Shard, outcome: ShardOutcome): Promise<void> => {
     if (outcome.kind === "done") {
+      try {
+        await commitShard(out, outcome.record, outcome.temporary);
+      } catch (error) {
+        const unwritable = outputError(out, error);
+        if (unwritable === undefined) throw error;
+        return refuse(unwritable);
+      }
       const { rejections: _, ...record } = outcome.record;
       result.records.push(record);
       for (const stage of stages) result.cost.seconds[stage] += outcome.cost.seconds[stage];
@@ -189,8 +202,7 @@ async function tokenizeAll(
       result.failures.push({ file: shard.path, why: outcome.why });
       log.warn(`${shard.path}: the shard was left out: ${outcome.why}`);
     } else if (outcome.kind === "refused") {
-      refused ??= new MswitchError(outcome.what, outcome.details);
-      pool.dropAll();
+      refuse(new MswitchError(outcome.what, outcome.details));
     }
   };
   const tokenize = async (shard: Shard): Promise<ShardOutcome | undefined> => {
@@ -203,7 +215,6 @@ async function tokenizeAll(
       progress?.advance(shard.language, step, [textBytes, tokens]);
     });
     progress?.advance(shard.language, weight - advanced, [0, 0]);
-    finish(shard, outcome);
     return outcome;
   };
   const download = async (shard: Shard, from: ShardCache): Promise<Lease | undefined> => {
@@ -212,7 +223,7 @@ async function tokenizeAll(
       return await from.obtain(shard.path);
     } catch (error) {
       if (signal?.aborted) return undefined;
-      if (error instanceof DownloadFault) finish(shard, { kind: "failed", why: error.message });
+      if (error instanceof DownloadFault) await finish(shard, { kind: "failed", why: error.message });
       else if (error instanceof MswitchError) refused ??= error;
       else throw error;
       return undefined;
@@ -220,7 +231,8 @@ async function tokenizeAll(
   };
   const obtainAndTokenize = async (shard: Shard): Promise<void> => {
     if (!cache || !isRemote(shard.path)) {
-      await tokenizing(tokenize, shard);
+      const outcome = await tokenizing(tokenize, shard);
+      if (outcome) await finish(shard, outcome);
       return;
     }
     const lease = await downloading(download, shard, cache);
@@ -228,16 +240,11 @@ async function tokenizeAll(
     const { file, bytes, sha256, version } = lease;
     const outcome = await tokenizing(tokenize, { ...shard, copy: { file, bytes, sha256, version } });
     await (outcome?.kind === "failed" ? lease.discard() : lease.release());
+    if (outcome) await finish(shard, outcome);
   };
-  // The largest first: the small ones then even out which worker ends last.
-  const bySize = todo.toSorted((a, b) => b.bytes - a.bytes);
-  await Promise.all(bySize.map((shard) => inHand(obtainAndTokenize, shard)));
+  await Promise.all(inOrder(todo).map((shard) => inHand(obtainAndTokenize, shard)));
   if (refused) throw refused;
   return result;
-}
-
-function weightOf({ path, bytes }: Shard): number {
-  return bytes === 0 && isRemote(path) ? typicalShardBytes : bytes;
 }
 
 /** Tells shards whose output stands from those to be worked on. */
@@ -262,12 +269,6 @@ async function divide(
 async function allRecorded(out: string, shards: Shard[]): Promise<boolean> {
   const recorded = new Set(await listRecords(out));
   return shards.every((shard) => recorded.has(recordPath(out, shard)));
-}
-
-function partsOf(shards: Shard[]): { name: string; total: number }[] {
-  const totals = new Map<string, number>();
-  for (const shard of shards) totals.set(shard.language, (totals.get(shard.language) ?? 0) + weightOf(shard));
-  return [...totals].map(([name, total]) => ({ name, total }));
 }
 
 /** Names what was set aside, file and line, without flooding: all of it stands in the quarantine file. */

@@ -1,8 +1,7 @@
 import type { ErrorDetails } from "../base/errors.js";
 import type { Shard } from "../corpus/shard.js";
 import type { EncoderImage } from "../vocab/layOutImage.js";
-import type { ShardRecord } from "./manifest.js";
-import type { ShardCost, ShardProgress, TokenizeOptions } from "./tokenizeShard.js";
+import type { ShardProgress, TokenizedShard, TokenizeOptions } from "./tokenizeShard.js";
 
 /** What a worker is started with. */
 export interface ShardWorkerData extends TokenizeOptions {
@@ -18,7 +17,7 @@ export type ShardRequest = Shard;
 /** From a worker: any number of reports, then one outcome. */
 export type ShardReply =
   | { kind: "progress"; progress: ShardProgress }
-  | { kind: "done"; record: ShardRecord; cost: ShardCost }
+  | ({ kind: "done" } & TokenizedShard)
   | { kind: "dropped" }
   /** This shard failed; the others are not concerned. */
   | { kind: "failed"; why: string }

@@ -1,6 +1,6 @@
-import { readdir, readFile, rm, stat } from "node:fs/promises";
-import { join } from "node:path";
-import { isTemporaryName, syncDirectory, writeFileAtomic } from "../base/atomicFile.js";
+import { readdir, readFile, stat, unlink } from "node:fs/promises";
+import { dirname, join } from "node:path";
+import { isTemporaryName, putInPlace, syncDirectory, writeFileAtomic } from "../base/atomicFile.js";
 import { sha256File } from "../base/hash.js";
 import { DownloadFault, type HttpClient } from "../corpus/http/httpClient.js";
 import { isImmutable, isRemote } from "../corpus/http/remoteFile.js";
@@ -53,16 +53,27 @@ export async function readRecord(path: string): Promise<ShardRecord | undefined>
   }
 }
 
-/** Marks a shard done. Its Arrow file must stand already. */
-export async function writeRecord(out: string, record: ShardRecord): Promise<void> {
+/**
+ * Takes a shard that was tokenized into the dataset: its Arrow file first, then its record. Whatever happens on the way, either both
+ * stand and agree, or there is no record.
+ *
+ * @param temporary the Arrow file, written whole but perhaps not to the disk yet
+ */
+export async function commitShard(out: string, record: ShardRecord, temporary: string): Promise<void> {
+  await removeRecord(recordPath(out, record));
+  await putInPlace(temporary, join(out, record.output.file));
   await writeFileAtomic(recordPath(out, record), `${JSON.stringify(record)}\n`);
 }
 
 /** Marks a shard as not done, durably, before its Arrow file is replaced. */
-export async function removeRecord(out: string, shard: ShardKey): Promise<void> {
-  const path = recordPath(out, shard);
-  await rm(path, { force: true });
-  await syncDirectory(join(path, "..")).catch(() => undefined);
+async function removeRecord(path: string): Promise<void> {
+  try {
+    await unlink(path);
+  } catch (error) {
+    if ((error as NodeJS.ErrnoException).code === "ENOENT") return;
+    throw error;
+  }
+  await syncDirectory(dirname(path));
 }
 
 /** Paths of the records of a dataset, by language, split and index. */
@@ -160,7 +171,8 @@ async function isCurrentRemote(out: string, shard: Shard, record: KnownShard, wa
 async function moveRecord(out: string, shard: Shard, version: string | undefined): Promise<boolean> {
   const whole = await readRecord(recordPath(out, shard));
   if (whole === undefined) return false;
-  await writeRecord(out, { ...whole, source: { ...whole.source, path: shard.path, version } });
+  const moved = { ...whole, source: { ...whole.source, path: shard.path, version } };
+  await writeFileAtomic(recordPath(out, shard), `${JSON.stringify(moved)}\n`);
   return true;
 }
 

@@ -4,9 +4,11 @@ import type { Encoder } from "../vocab/encoder.js";
 import { createLibraryEncoder } from "../vocab/libraryEncoder.js";
 import { openModelFile } from "../vocab/openModelFile.js";
 import { UnigramEncoder } from "../vocab/unigramEncoder.js";
+import { batchBuffers } from "./arrowWriter.js";
 import { outputError } from "./outputError.js";
 import type { ShardReply, ShardRequest, ShardWorkerData } from "./shardProtocol.js";
 import { Dropped, type ShardProgress, tokenizeShard } from "./tokenizeShard.js";
+import { tokenTypeFor } from "./tokenType.js";
 
 if (!parentPort) throw new Error("shardWorker runs as a worker thread only");
 const port = parentPort;
@@ -14,6 +16,7 @@ const options = workerData as ShardWorkerData;
 /** A report costs the main thread a wake-up. */
 const reportMs = 100;
 
+const buffers = batchBuffers(tokenTypeFor(options.vocabulary.embeddingRows));
 const encoder = openEncoder();
 // Each shard answers with it; until the first one it must not count as unhandled.
 encoder.catch(() => undefined);
@@ -42,9 +45,9 @@ async function tokenize(shard: ShardRequest): Promise<ShardReply> {
   };
   try {
     const dropped = () => Atomics.load(options.drop, 0) === 1;
-    const { record, cost } = await tokenizeShard(shard, await encoder, options, dropped, onProgress);
+    const done = await tokenizeShard(shard, await encoder, buffers, options, dropped, onProgress);
     reply({ kind: "progress", progress: unreported });
-    return { kind: "done", record, cost };
+    return { kind: "done", ...done };
   } catch (error) {
     if (error instanceof Dropped) return { kind: "dropped" };
     // The reader tells of its own faults by rejections: what the file system refuses here is the output.

@@ -1,6 +1,6 @@
-import { stat } from "node:fs/promises";
-import { join } from "node:path";
-import { withAtomicFile } from "../base/atomicFile.js";
+import { closeSync, mkdirSync, openSync, rmSync, statSync } from "node:fs";
+import { dirname, join } from "node:path";
+import { temporaryName } from "../base/atomicFile.js";
 import { compressionOf } from "../corpus/decompress.js";
 import type { Rejection } from "../corpus/document.js";
 import { readDocuments } from "../corpus/readDocuments.js";
@@ -8,10 +8,9 @@ import type { Shard } from "../corpus/shard.js";
 import { StageClock, type StageSeconds } from "../corpus/stageClock.js";
 import type { Encoder } from "../vocab/encoder.js";
 import type { Vocabulary } from "../vocab/vocabulary.js";
-import { TokenFileWriter } from "./arrowWriter.js";
+import { type BatchBuffers, TokenFileWriter } from "./arrowWriter.js";
 import { datasetFormat, type ShardRecord } from "./manifest.js";
-import { maxListedRejections, recordedOptions, removeRecord, tokenFileName, writeRecord } from "./shardRecord.js";
-import { tokenTypeFor } from "./tokenType.js";
+import { maxListedRejections, recordedOptions, tokenFileName } from "./shardRecord.js";
 
 /** What every shard of a run is tokenized with. Plain data, sent to the workers. */
 export interface TokenizeOptions {
@@ -28,6 +27,14 @@ export interface ShardProgress {
   textBytes: number;
 }
 
+/** A shard that was tokenized. */
+export interface TokenizedShard {
+  record: ShardRecord;
+  /** Its Arrow file, under a name that is not yet its own: `commitShard` takes it from there. */
+  temporary: string;
+  cost: ShardCost;
+}
+
 /** What a shard has cost. It depends on the machine, so it is told and not recorded. */
 export interface ShardCost {
   seconds: StageSeconds;
@@ -42,19 +49,21 @@ export class ShardFault extends Error {}
 export class Dropped extends Error {}
 
 /**
- * Tokenizes one shard: its Arrow file first, then its record. Whatever happens on the way, either both stand and agree, or there
- * is no record.
+ * Tokenizes one shard into a temporary file beside its Arrow file's place. Files are read and written in the calling thread, which has
+ * nothing else to do; what waits for the disk, `commitShard`, is for another one.
  *
+ * @param buffers the writer's, for one shard at a time
  * @param dropped asked between pieces of the shard: where it says so, the shard is dropped and leaves nothing behind
  * @throws ShardFault, Dropped; an error of the file system where the output cannot be written
  */
 export async function tokenizeShard(
   shard: Shard,
   encoder: Encoder,
+  buffers: BatchBuffers,
   { out, vocabulary, maxLineBytes }: TokenizeOptions,
   dropped: () => boolean,
   onProgress: (progress: ShardProgress) => void,
-): Promise<{ record: ShardRecord; cost: ShardCost }> {
+): Promise<TokenizedShard> {
   const { name, path, language, split, index, count, copy } = shard;
   const read = copy?.file ?? path;
   const file = tokenFileName(shard);
@@ -67,44 +76,53 @@ export async function tokenizeShard(
   let inflatedBytes = 0;
   const clock = new StageClock();
 
-  const before = await stateOf(read);
-  await removeRecord(out, shard);
-  await withAtomicFile(join(out, file), async (handle) => {
-    const writer = new TokenFileWriter(handle, tokenTypeFor(vocabulary.embeddingRows), metadata);
-    clock.lap("write");
-    for await (const chunk of readDocuments(read, { maxLineBytes, compression: compressionOf(name), clock })) {
-      const progress = { tokens: 0, textBytes: 0 };
-      for (const { text, line } of chunk.documents) {
-        const ids = encoder.encode(text);
-        if (writer.add(ids, line, text.length)) {
-          clock.lap("encode");
-          await writer.flush();
-          clock.lap("write");
+  const before = stateOf(read);
+  const temporary = temporaryName(join(out, file));
+  mkdirSync(dirname(temporary), { recursive: true });
+  const target = openSync(temporary, "wx");
+  try {
+    try {
+      const writer = new TokenFileWriter(target, buffers, metadata);
+      clock.lap("write");
+      for await (const chunk of readDocuments(read, { maxLineBytes, compression: compressionOf(name), clock })) {
+        const progress = { tokens: 0, textBytes: 0 };
+        for (const { text, line } of chunk.documents) {
+          const ids = encoder.encode(text);
+          if (writer.add(ids, line, text.length)) {
+            clock.lap("encode");
+            writer.flush();
+            clock.lap("write");
+          }
+          totals.documents++;
+          progress.tokens += ids.length;
+          progress.textBytes += text.length;
         }
-        totals.documents++;
-        progress.tokens += ids.length;
-        progress.textBytes += text.length;
+        clock.lap("encode");
+        for (const rejection of chunk.rejections) {
+          if (rejection.cause === "unreadable") throw new ShardFault(rejection.detail);
+          rejected[rejection.cause] = (rejected[rejection.cause] ?? 0) + 1;
+          if (rejections.length < maxListedRejections) rejections.push(rejection);
+        }
+        totals.tokens += progress.tokens;
+        totals.textBytes += progress.textBytes;
+        onProgress(progress);
+        if (dropped()) throw new Dropped();
+        if (chunk.summary) {
+          source = { bytes: chunk.summary.bytes, sha256: chunk.summary.sha256 };
+          inflatedBytes = chunk.summary.inflatedBytes;
+        }
       }
-      clock.lap("encode");
-      for (const rejection of chunk.rejections) {
-        if (rejection.cause === "unreadable") throw new ShardFault(rejection.detail);
-        rejected[rejection.cause] = (rejected[rejection.cause] ?? 0) + 1;
-        if (rejections.length < maxListedRejections) rejections.push(rejection);
-      }
-      totals.tokens += progress.tokens;
-      totals.textBytes += progress.textBytes;
-      onProgress(progress);
-      if (dropped()) throw new Dropped();
-      if (chunk.summary) {
-        source = { bytes: chunk.summary.bytes, sha256: chunk.summary.sha256 };
-        inflatedBytes = chunk.summary.inflatedBytes;
-      }
+      // Other processes that use the copy touch its inode, so there its hash decides.
+      const same = copy ? source.sha256 === copy.sha256 : stateOf(read) === before;
+      if (!same) throw new ShardFault(`the ${copy ? "downloaded copy" : "file"} was changed while it was being read`);
+      output = writer.finish();
+    } finally {
+      closeSync(target);
     }
-    // Other processes that use the copy touch its inode, so there its hash decides.
-    const same = copy ? source.sha256 === copy.sha256 : (await stateOf(read)) === before;
-    if (!same) throw new ShardFault(`the ${copy ? "downloaded copy" : "file"} was changed while it was being read`);
-    output = await writer.close();
-  });
+  } catch (error) {
+    rmSync(temporary, { force: true });
+    throw error;
+  }
   const record: ShardRecord = {
     format: datasetFormat,
     source: { name, path, ...source, version: copy?.version },
@@ -119,13 +137,16 @@ export async function tokenizeShard(
     rejections: rejections.map(({ line, cause, detail }) => ({ line, cause, detail })),
     output: { file, ...output },
   };
-  await writeRecord(out, record);
   clock.lap("write");
-  return { record, cost: { seconds: clock.seconds, inflatedBytes } };
+  return { record, temporary, cost: { seconds: clock.seconds, inflatedBytes } };
 }
 
 /** Changes whenever the file does. */
-async function stateOf(path: string): Promise<string> {
-  const found = await stat(path).catch(() => undefined);
-  return `${found?.ino} ${found?.size} ${found?.ctimeMs}`;
+function stateOf(path: string): string {
+  try {
+    const { ino, size, ctimeMs } = statSync(path);
+    return `${ino} ${size} ${ctimeMs}`;
+  } catch {
+    return "";
+  }
 }

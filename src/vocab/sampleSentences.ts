@@ -1,4 +1,5 @@
 import type { FileHandle } from "node:fs/promises";
+import { setImmediate as nextTurn } from "node:timers/promises";
 import { randomStream } from "../base/random.js";
 import { readDocuments } from "../corpus/readDocuments.js";
 import type { Shard } from "../corpus/shard.js";
@@ -49,6 +50,7 @@ export async function countSentences(shards: Shard[], onShard: (shard: Shard) =>
     const count = counts.get(language) ?? { language, documents: 0, sentences: 0, rejected: 0 };
     counts.set(language, count);
     for await (const { documents, rejections } of readDocuments(shard.path)) {
+      await nextTurn();
       count.rejected += rejections.length;
       count.documents += documents.length;
       for (const { text } of documents) count.sentences += sentencesOf(text).length;
@@ -114,6 +116,7 @@ export async function writeSentences(
     const state = states.get(shard.language);
     if (!state) continue;
     for await (const { documents } of readDocuments(shard.path)) {
+      await nextTurn();
       let lines = "";
       for (const { text } of documents) {
         for (const sentence of sentencesOf(text)) {
