@@ -4,7 +4,7 @@ import { fileURLToPath } from "node:url";
 import { build } from "rolldown";
 
 const path = (name) => fileURLToPath(new URL(`../${name}`, import.meta.url));
-for (const module of ["dataset/preprocess", "dataset/shardWorker", "stream/prefetchWorker", "vocab/imageWorker"]) {
+for (const module of ["dataset/preprocess", "dataset/shardWorker", "stream/prefetchWorker"]) {
   await build({
     input: path(`src/${module}.ts`),
     platform: "node",

@@ -107,11 +107,9 @@ function insertKeys({ pool, starts, values }: TrieKeys, codeOf: CodePointTrie["c
  * the gaps. That keeps the search short: placed in trie order instead, it would pass over the same full slots again and again.
  */
 function placeNodes(firstChild: Uint32Array, childCodes: Int32Array, nodeCount: number) {
-  const degree = (node: number): number => firstChild[node + 1] - firstChild[node];
   let maxCode = 0;
   for (const code of childCodes) maxCode = Math.max(maxCode, code);
-  const order = Array.from({ length: nodeCount }, (_, node) => node).filter((node) => degree(node) > 0);
-  order.sort((a, b) => degree(b) - degree(a) || a - b);
+  const order = byFallingDegree(firstChild, nodeCount);
 
   // `next[i]` leads to the first free slot at or after `i` (a union-find forest with path halving).
   let next = new Int32Array(2 * nodeCount + 2 * maxCode + 2);
@@ -176,4 +174,18 @@ function placeNodes(firstChild: Uint32Array, childCodes: Int32Array, nodeCount: 
     }
   }
   return { bases, slotCount: top + maxCode + 1 };
+}
+
+/** The nodes with children, those with most first, of equals in their own order: a counting sort. */
+function byFallingDegree(firstChild: Uint32Array, nodeCount: number): Int32Array {
+  const degree = (node: number): number => firstChild[node + 1] - firstChild[node];
+  let most = 0;
+  for (let node = 0; node < nodeCount; node++) most = Math.max(most, degree(node));
+  // `places[d]` comes after all nodes of a higher degree.
+  const places = new Int32Array(most + 2);
+  for (let node = 0; node < nodeCount; node++) if (degree(node) > 0) places[degree(node) - 1]++;
+  for (let d = most; d > 0; d--) places[d - 1] += places[d];
+  const order = new Int32Array(places[0]);
+  for (let node = 0; node < nodeCount; node++) if (degree(node) > 0) order[places[degree(node)]++] = node;
+  return order;
 }

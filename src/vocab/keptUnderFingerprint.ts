@@ -20,13 +20,13 @@ const digestBytes = 32;
 export async function keptUnderFingerprint<Built extends SharedBytes | undefined>(
   fingerprint: string,
   format: string,
-  build: () => Built | Promise<Built>,
+  build: () => Built,
 ): Promise<SharedBytes | Built> {
   const cacheHome = process.env.XDG_CACHE_HOME || join(homedir(), ".cache");
   const path = join(cacheHome, "mswitch", `${fingerprint}.${format}`);
   const kept = readKept(path);
   if (kept) return kept;
-  const built = await build();
+  const built = build();
   if (built) await keep(path, built).catch(() => undefined);
   return built;
 }

@@ -86,21 +86,24 @@ export function pieceScores(
 /** Builds the automaton of a unigram model's pieces. */
 export function buildPieceTrie(model: SentencePieceModel, arithmetic: Arithmetic = "float"): PieceTrie {
   const values = encodablePieces(model);
+  const { bytes, pieceStarts, pieceEnds } = model;
   const starts = new Uint32Array(values.length + 1);
-  let pool = new Int32Array(model.bytes.length);
-  let used = 0;
   values.forEach((id, i) => {
-    for (let at = model.pieceStarts[id]; at < model.pieceEnds[id]; ) {
-      const byte = model.bytes[at];
+    starts[i + 1] = starts[i];
+    for (let at = pieceStarts[id]; at < pieceEnds[id]; at++) if ((bytes[at] & 0xc0) !== 0x80) starts[i + 1]++;
+  });
+  const pool = new Int32Array(starts[values.length]);
+  let used = 0;
+  for (const id of values) {
+    for (let at = pieceStarts[id]; at < pieceEnds[id]; ) {
+      const byte = bytes[at];
       const length = byte < 0x80 ? 1 : byte < 0xe0 ? 2 : byte < 0xf0 ? 3 : 4;
       let codePoint = length === 1 ? byte : byte & (0x7f >> length);
-      for (let k = 1; k < length; k++) codePoint = (codePoint << 6) | (model.bytes[at + k] & 0x3f);
+      for (let k = 1; k < length; k++) codePoint = (codePoint << 6) | (bytes[at + k] & 0x3f);
       pool[used++] = codePoint;
       at += length;
     }
-    starts[i + 1] = used;
-  });
-  pool = pool.subarray(0, used);
+  }
   const trie = buildCodePointTrie({ pool, starts, values });
   const { scores, unkScore } = pieceScores(model, arithmetic);
   const depths = new Int32Array(trie.nodeCount);
