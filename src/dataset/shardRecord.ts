@@ -1,4 +1,5 @@
-import { readdir, readFile, stat, unlink } from "node:fs/promises";
+import { unlinkSync } from "node:fs";
+import { readdir, readFile, stat } from "node:fs/promises";
 import { dirname, join } from "node:path";
 import { isTemporaryName, putInPlace, syncDirectory, writeFileAtomic } from "../base/atomicFile.js";
 import { sha256File } from "../base/hash.js";
@@ -68,7 +69,7 @@ export async function commitShard(out: string, record: ShardRecord, temporary: s
 /** Marks a shard as not done, durably, before its Arrow file is replaced. */
 async function removeRecord(path: string): Promise<void> {
   try {
-    await unlink(path);
+    unlinkSync(path);
   } catch (error) {
     if ((error as NodeJS.ErrnoException).code === "ENOENT") return;
     throw error;
