@@ -1,4 +1,4 @@
-/** What the host fills in once per model (`setUp`), and the buffers that grow with the text. Pointers are into linear memory. */
+/** What the host gives once per model (`useImage`), and the buffers that grow with the text. Pointers are into linear memory. */
 
 /**
  * By code point, 32 bits: its dense code times 16 (0 where no piece holds it), and in the low two bits whether the normalizer may
@@ -49,7 +49,7 @@ export let writtenSpace: u32 = 0x20;
 /** Four separators, one of them perhaps twice: where a text may be cut before it is normalized. */
 export let separators: u32 = 0x20202020;
 
-/** Bits of `flags` in `setUp`. */
+/** Bits of the flags. */
 const flagSplits: u32 = 1;
 const flagByteFallback: u32 = 2;
 const flagDoubles: u32 = 4;
@@ -58,30 +58,23 @@ const flagPrefix: u32 = 16;
 const flagSuffix: u32 = 32;
 const flagEscape: u32 = 64;
 
-/** Makes room for a model's tables; the host then fills them at the pointers the getters give. */
-export function allocateTables(
-  unitBytes: u32,
-  blockBytes: u32,
-  idCount: u32,
-  charsmapLength: u32,
-  replacementBytes: u32,
-  userDefinedBytes: u32,
-): void {
-  codePoints = heap.alloc(4 * 0x110000);
-  // New memory is not all zeros: the allocator has marks of its own in it.
-  memory.fill(codePoints, 0, 4 * 0x110000);
-  units = heap.alloc(unitBytes);
-  fails = heap.alloc(unitBytes >> 2);
-  blocks = heap.alloc(blockBytes);
-  scores = heap.alloc(8 * idCount);
-  byteIds = heap.alloc(1024);
-  charsmapUnits = charsmapLength;
-  charsmap = heap.alloc(4 * charsmapLength + 16);
-  replacements = heap.alloc(replacementBytes + 16);
-  userDefined = userDefinedBytes > 0 ? heap.alloc(userDefinedBytes) : 0;
+/** Memory that nothing was in before, so all zeros, and of which only what is used is ever made. */
+function newPages(bytes: usize): usize {
+  const pages = memory.grow(<i32>((bytes + 0xffff) >> 16));
+  if (pages < 0) abort();
+  return (<usize>pages) << 16;
 }
 
-export function setUp(flags: u32, cuts: u32, unk: u32, scoreOfUnk: f32, magnitude: f64, longest: i32): void {
+/** Makes room for a model's image of `bytes`; the host copies it there and then calls `useImage`. */
+export function reserveImage(bytes: usize): usize {
+  // The allocator, when first called, takes all memory there is for its own.
+  heap.free(heap.alloc(16));
+  return newPages(bytes);
+}
+
+/** Takes the image at `image`, whose head is as `src/vocab/layOutImage.ts` writes it, into use. */
+export function useImage(image: usize): void {
+  const flags = load<u32>(image);
   splits = (flags & flagSplits) !== 0;
   byteFallback = (flags & flagByteFallback) !== 0;
   comparesDoubles = (flags & flagDoubles) !== 0;
@@ -89,39 +82,25 @@ export function setUp(flags: u32, cuts: u32, unk: u32, scoreOfUnk: f32, magnitud
   dummyPrefix = (flags & flagPrefix) !== 0;
   dummySuffix = (flags & flagSuffix) !== 0;
   writtenSpace = (flags & flagEscape) !== 0 ? 0x2581 : 0x20;
-  separators = cuts;
-  unkId = unk;
-  unkScore = scoreOfUnk;
-  largestScore = magnitude;
-  longestPiece = longest;
-}
-
-export function codePointsAt(): usize {
-  return codePoints;
-}
-export function unitsAt(): usize {
-  return units;
-}
-export function failsAt(): usize {
-  return fails;
-}
-export function blocksAt(): usize {
-  return blocks;
-}
-export function scoresAt(): usize {
-  return scores;
-}
-export function byteIdsAt(): usize {
-  return byteIds;
-}
-export function charsmapAt(): usize {
-  return charsmap;
-}
-export function replacementsAt(): usize {
-  return replacements;
-}
-export function userDefinedAt(): usize {
-  return userDefined;
+  separators = load<u32>(image, 4);
+  unkId = load<u32>(image, 8);
+  unkScore = load<f32>(image, 12);
+  largestScore = load<f64>(image, 16);
+  longestPiece = load<i32>(image, 24);
+  charsmapUnits = load<u32>(image, 28);
+  units = image + load<u32>(image, 32);
+  fails = image + load<u32>(image, 36);
+  blocks = image + load<u32>(image, 40);
+  scores = image + load<u32>(image, 44);
+  byteIds = image + load<u32>(image, 48);
+  charsmap = image + load<u32>(image, 52);
+  replacements = image + load<u32>(image, 56);
+  const userDefinedOffset = load<u32>(image, 60);
+  userDefined = userDefinedOffset === 0 ? 0 : image + userDefinedOffset;
+  codePoints = newPages(4 * 0x110000);
+  let pair = image + load<u32>(image, 64);
+  const end = pair + 8 * load<u32>(image, 68);
+  for (; pair < end; pair += 8) store<u32>(codePoints + 4 * load<u32>(pair), load<u32>(pair, 4));
 }
 
 /** Of the normalized text: its code points, and their dense codes times 16. */

@@ -13,19 +13,7 @@ import * as v from "./viterbi";
 import * as cache from "./wordCache";
 import { findWords, lastWaiting, waiting } from "./words";
 
-export {
-  allocateTables,
-  blocksAt,
-  byteIdsAt,
-  charsmapAt,
-  codePointsAt,
-  failsAt,
-  replacementsAt,
-  scoresAt,
-  setUp,
-  unitsAt,
-  userDefinedAt,
-} from "./state";
+export { reserveImage, useImage } from "./state";
 export { touched } from "./words";
 
 /** Zeros or spaces behind a text, which whole vectors may be read from. */

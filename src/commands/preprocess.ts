@@ -115,8 +115,10 @@ Every shard is finished on its own and durably. Stopped at any moment, the same 
     const splits = parseSplits(flags.split);
     const cacheBytes = parseBytes(flags["cache-size"], "--cache-size");
     const task = flags.task === undefined ? undefined : parseTask(flags.task);
-    const { requireLanguages } = await import("../corpus/languages.js");
-    const languages = flags.languages === "all" ? undefined : requireLanguages(flags.languages);
+    const languages =
+      flags.languages === "all"
+        ? undefined
+        : (await import("../corpus/languages.js")).requireLanguages(flags.languages);
     if (flags.plan) {
       const { printPlan } = await import("../dataset/printPlan.js");
       const { planPreprocess } = await import("../dataset/planPreprocess.js");

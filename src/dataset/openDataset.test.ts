@@ -15,7 +15,7 @@ import { commitShard, tokenFileName } from "./shardRecord.js";
 import { tokenTypeFor } from "./tokenType.js";
 
 const model = fileURLToPath(new URL("../../vocab/sample.model", import.meta.url));
-const vocabulary = loadVocabulary(model);
+const vocabulary = await loadVocabulary(model);
 
 /** Documents' token ids by shard of `af` train; a shard without documents and a document without tokens are among them. */
 const shards = [

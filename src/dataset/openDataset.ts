@@ -21,7 +21,7 @@ const filesAtATime = 64;
  */
 export async function openDataset(dir: string): Promise<TokenDataset> {
   const manifest = await readManifest(dir);
-  const vocabulary = readVocabulary(dir, manifest);
+  const vocabulary = await readVocabulary(dir, manifest);
   for (let i = 0; i < manifest.shards.length; i += filesAtATime) {
     const some = manifest.shards.slice(i, i + filesAtATime);
     await Promise.all(some.map((shard) => checkFile(dir, shard)));
@@ -48,9 +48,9 @@ export async function openDataset(dir: string): Promise<TokenDataset> {
  *
  * @throws MswitchError where it is absent, damaged or another one than the manifest names
  */
-export function readVocabulary(dir: string, manifest: DatasetManifest): Vocabulary {
+export async function readVocabulary(dir: string, manifest: DatasetManifest): Promise<Vocabulary> {
   const path = join(dir, manifest.vocabulary.file);
-  const vocabulary = loadVocabulary(path);
+  const vocabulary = await loadVocabulary(path);
   if (vocabulary.fingerprint !== manifest.vocabulary.fingerprint) {
     throw new MswitchError("the vocabulary is not the one the dataset was made with", {
       where: path,

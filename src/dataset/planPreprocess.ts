@@ -93,7 +93,7 @@ export interface PreprocessPlan {
 export async function planPreprocess(options: PlanOptions): Promise<PreprocessPlan> {
   const { sources, languages, splits, nodes, workers = availableParallelism(), speed = defaultSpeed } = options;
   const { connections = defaultConnections, cacheBytes = defaultCacheBytes } = options;
-  const vocabulary = loadVocabulary(options.vocab);
+  const vocabulary = await loadVocabulary(options.vocab);
   const client = new HttpClient({ attempts: 3, ...options.http }, options.signal);
   const shards = await discoverShards(sources, { languages, splits, client });
   const { sizes, measured } = await sizesOf(shards, client, connections);

@@ -18,7 +18,9 @@ import {
 import { defaultMaxLineBytes } from "../corpus/readDocuments.js";
 import type { Shard, Split } from "../corpus/shard.js";
 import { noSeconds, stages } from "../corpus/stageClock.js";
+import { encoderImage } from "../vocab/encoderImage.js";
 import { loadVocabulary } from "../vocab/loadVocabulary.js";
+import { openModelFile } from "../vocab/openModelFile.js";
 import { quarantineFile, sumOf, writeManifest } from "./buildManifest.js";
 import type { ShardRecord } from "./manifest.js";
 import { outputError } from "./outputError.js";
@@ -90,7 +92,8 @@ export interface PreprocessOptions {
 export async function preprocess(options: PreprocessOptions): Promise<PreprocessSummary> {
   const { sources, out, languages, splits, task, signal, verify = false, log = silentLog } = options;
   const maxLineBytes = options.maxLineBytes ?? defaultMaxLineBytes;
-  const vocabulary = loadVocabulary(options.vocab);
+  const model = openModelFile(options.vocab);
+  const vocabulary = await loadVocabulary(model);
   const client = new HttpClient(options.http, signal);
   const listed = await discoverShards(sources, { languages, splits, client });
   const mine = task ? listed.filter((_, i) => i % task.count === task.index) : listed;
@@ -108,7 +111,8 @@ export async function preprocess(options: PreprocessOptions): Promise<Preprocess
           client,
         )
       : undefined;
-    const pool = new ShardPool(workerUrl("./shardWorker", import.meta.url), { out, vocabulary, maxLineBytes });
+    const image = todo.length > 0 ? await encoderImage(model) : undefined;
+    const pool = new ShardPool(workerUrl("./shardWorker", import.meta.url), { out, vocabulary, maxLineBytes, image });
     const progress =
       todo.length > 0 ? options.progress?.([...weightsOf(todo)].map(([name, total]) => ({ name, total }))) : undefined;
     const drop = (): void => pool.dropAll();

@@ -1,9 +1,12 @@
 import type { ErrorDetails } from "../base/errors.js";
 import type { Shard } from "../corpus/shard.js";
+import type { EncoderImage } from "../vocab/layOutImage.js";
 import type { ShardProgress, TokenizedShard, TokenizeOptions } from "./tokenizeShard.js";
 
 /** What a worker is started with. */
 export interface ShardWorkerData extends TokenizeOptions {
+  /** The encoder of the vocabulary; absent where it is no unigram model, which SentencePiece's own encoder then reads. */
+  image?: EncoderImage;
   /** Its one element is set to 1 when shards in work are to be dropped. */
   drop: Int32Array;
 }

@@ -1,9 +1,9 @@
 import { parentPort, workerData } from "node:worker_threads";
 import { MswitchError, messageOf } from "../base/errors.js";
-import { sha256 } from "../base/hash.js";
-import { createEncoder } from "../vocab/createEncoder.js";
 import type { Encoder } from "../vocab/encoder.js";
-import { readModelFile } from "../vocab/modelFile.js";
+import { createLibraryEncoder } from "../vocab/libraryEncoder.js";
+import { openModelFile } from "../vocab/openModelFile.js";
+import { UnigramEncoder } from "../vocab/unigramEncoder.js";
 import { batchBuffers } from "./arrowWriter.js";
 import { outputError } from "./outputError.js";
 import type { ShardReply, ShardRequest, ShardWorkerData } from "./shardProtocol.js";
@@ -22,9 +22,9 @@ const encoder = openEncoder();
 encoder.catch(() => undefined);
 
 async function openEncoder(): Promise<Encoder> {
+  if (options.image) return new UnigramEncoder(options.image);
   const { path, fingerprint } = options.vocabulary;
-  const model = readModelFile(path);
-  if (sha256(model.bytes) === fingerprint) return createEncoder(model);
+  if (openModelFile(path).fingerprint === fingerprint) return createLibraryEncoder(path);
   throw new MswitchError("the vocabulary was changed while it was in use", { where: path });
 }
 

@@ -59,7 +59,7 @@ export async function verifyDataset(dir: string, { progress }: VerifyOptions = {
     if (!begun) await readManifest(dir);
     return summary;
   }
-  const vocabulary = await tried(async () => readVocabulary(dir, manifest), manifest.vocabulary.file, faults, mendHint);
+  const vocabulary = await tried(() => readVocabulary(dir, manifest), manifest.vocabulary.file, faults, mendHint);
   if (vocabulary) {
     const { size, embeddingRows } = vocabulary;
     const type = tokenTypeFor(embeddingRows);

@@ -9,7 +9,7 @@ import { exampleLengths } from "./exampleLengths.js";
 import { corruptSpans, uncorrupt } from "./spanCorruption.js";
 
 const model = fileURLToPath(new URL("../../vocab/sample.model", import.meta.url));
-const vocabulary = loadVocabulary(model);
+const vocabulary = await loadVocabulary(model);
 const encoder = await createEncoder(model);
 const decoder = createDecoder(model);
 

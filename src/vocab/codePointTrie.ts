@@ -107,11 +107,9 @@ function insertKeys({ pool, starts, values }: TrieKeys, codeOf: CodePointTrie["c
  * the gaps. That keeps the search short: placed in trie order instead, it would pass over the same full slots again and again.
  */
 function placeNodes(firstChild: Uint32Array, childCodes: Int32Array, nodeCount: number) {
-  const degree = (node: number): number => firstChild[node + 1] - firstChild[node];
   let maxCode = 0;
   for (const code of childCodes) maxCode = Math.max(maxCode, code);
-  const order = Array.from({ length: nodeCount }, (_, node) => node).filter((node) => degree(node) > 0);
-  order.sort((a, b) => degree(b) - degree(a) || a - b);
+  const order = byFallingDegree(firstChild, nodeCount);
 
   // `next[i]` leads to the first free slot at or after `i` (a union-find forest with path halving).
   let next = new Int32Array(2 * nodeCount + 2 * maxCode + 2);
@@ -134,6 +132,8 @@ function placeNodes(firstChild: Uint32Array, childCodes: Int32Array, nodeCount: 
   let taken = new Uint8Array(next.length);
 
   const bases = new Int32Array(nodeCount);
+  // For the nodes with one child, by its code: up to where each slot is full or its base is taken, which both stay so.
+  const cursors = new Int32Array(maxCode + 1);
   let top = 0;
   let cursor = 1;
   let size = 0;
@@ -145,7 +145,7 @@ function placeNodes(firstChild: Uint32Array, childCodes: Int32Array, nodeCount: 
       cursor = 1;
     }
     const lead = childCodes[start];
-    let slot = free(Math.max(cursor, lead));
+    let slot = free(Math.max(size > 1 ? cursor : cursors[lead], lead));
     for (;;) {
       while (slot - lead + maxCode + 1 >= next.length) grow();
       if (taken.length < next.length) {
@@ -163,6 +163,7 @@ function placeNodes(firstChild: Uint32Array, childCodes: Int32Array, nodeCount: 
     }
     // For nodes of one size the search never turns back: slots it passed were too crowded for this size.
     if (size > 1) cursor = slot;
+    else cursors[lead] = slot;
     const base = slot - lead;
     bases[node] = base;
     taken[base] = 1;
@@ -173,4 +174,18 @@ function placeNodes(firstChild: Uint32Array, childCodes: Int32Array, nodeCount: 
     }
   }
   return { bases, slotCount: top + maxCode + 1 };
+}
+
+/** The nodes with children, those with most first, of equals in their own order: a counting sort. */
+function byFallingDegree(firstChild: Uint32Array, nodeCount: number): Int32Array {
+  const degree = (node: number): number => firstChild[node + 1] - firstChild[node];
+  let most = 0;
+  for (let node = 0; node < nodeCount; node++) most = Math.max(most, degree(node));
+  // `places[d]` comes after all nodes of a higher degree.
+  const places = new Int32Array(most + 2);
+  for (let node = 0; node < nodeCount; node++) if (degree(node) > 0) places[degree(node) - 1]++;
+  for (let d = most; d > 0; d--) places[d - 1] += places[d];
+  const order = new Int32Array(places[0]);
+  for (let node = 0; node < nodeCount; node++) if (degree(node) > 0) order[places[degree(node)]++] = node;
+  return order;
 }

@@ -4,11 +4,11 @@ import { join } from "node:path";
 import { fileURLToPath } from "node:url";
 import fc from "fast-check";
 import { describe, expect, it } from "vitest";
+import { buildImage } from "./buildImage.js";
 import { createDecoder } from "./createDecoder.js";
 import { createLibraryEncoder } from "./libraryEncoder.js";
 import { pieceType, readModelFile } from "./modelFile.js";
 import { type ModelFixture, t5Pieces, writeModel } from "./modelFixture.js";
-import { buildPieceTrie } from "./pieceTrie.js";
 import { UnigramEncoder } from "./unigramEncoder.js";
 
 const samplePath = fileURLToPath(new URL("../../vocab/sample.model", import.meta.url));
@@ -16,7 +16,7 @@ const sample = readModelFile(samplePath);
 
 describe("createDecoder", () => {
   const decoder = createDecoder(sample);
-  const encoder = new UnigramEncoder(sample, buildPieceTrie(sample));
+  const encoder = new UnigramEncoder(buildImage(sample));
 
   it("decodes as SentencePiece does, whatever the ids", async () => {
     const oracle = await createLibraryEncoder(samplePath);

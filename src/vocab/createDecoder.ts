@@ -1,8 +1,9 @@
 import { codePointsOf } from "./codePoints.js";
 import type { Decoder } from "./encoder.js";
+import { layOutImage } from "./layOutImage.js";
 import { sentinelsAbove } from "./loadVocabulary.js";
 import { pieceText, pieceType, readModelFile, type SentencePieceModel } from "./modelFile.js";
-import { normalizerTables, writeNormalizer } from "./normalizerTables.js";
+import { normalizerTables } from "./normalizerTables.js";
 import { instantiateUnigram } from "./unigramModule.js";
 
 /** A decoder that can also name single pieces. */
@@ -99,11 +100,21 @@ function decodedTypes(model: SentencePieceModel): Uint8Array {
 function denormalizerOf(model: SentencePieceModel): ((text: string) => string) | undefined {
   const spec = model.denormalizer;
   if (!spec || spec.precompiledCharsmap.length === 0) return undefined;
-  const tables = normalizerTables({ spec, treatWhitespaceAsSuffix: false, userDefined: [], path: model.path });
-  const wasm = instantiateUnigram();
-  wasm.allocateTables(16, 16, 1, tables.charsmap.units.length, tables.charsmap.texts.length, 0);
-  writeNormalizer(wasm, tables);
-  wasm.setUp(tables.flags, 0x20202020, 0, 0, 0, 1);
+  const normalizer = normalizerTables({ spec, treatWhitespaceAsSuffix: false, userDefined: [], path: model.path });
+  const none = new Int32Array(0);
+  const wasm = instantiateUnigram(
+    layOutImage({
+      normalizer,
+      trie: { units: none, fails: none, blocks: none, codePoints: none, longestPiece: 1 },
+      scores: new Float64Array(0),
+      byteIds: new Uint32Array(0),
+      flags: 0,
+      cuts: 0x20202020,
+      unkId: 0,
+      unkScore: 0,
+      largestScore: 0,
+    }),
+  );
   return (text) => {
     const bytes = Buffer.from(text);
     new Uint8Array(wasm.memory.buffer, wasm.textAt(bytes.length), bytes.length).set(bytes);

@@ -5,13 +5,14 @@ import { fileURLToPath } from "node:url";
 import { gunzipSync } from "node:zlib";
 import fc from "fast-check";
 import { beforeAll, describe, expect, it } from "vitest";
+import { MswitchError } from "../base/errors.js";
 import { sha256 } from "../base/hash.js";
+import { buildImage } from "./buildImage.js";
 import { createEncoder } from "./createEncoder.js";
 import type { Encoder } from "./encoder.js";
 import { createLibraryEncoder } from "./libraryEncoder.js";
 import { pieceType, readModelFile } from "./modelFile.js";
 import { type ModelFixture, t5Pieces, writeModel } from "./modelFixture.js";
-import { buildPieceTrie } from "./pieceTrie.js";
 import { UnigramEncoder } from "./unigramEncoder.js";
 
 const root = fileURLToPath(new URL("../..", import.meta.url));
@@ -86,7 +87,7 @@ const malformed = [
 describe("createEncoder", () => {
   let oracle: Encoder;
   /** As the oracle computes, which is an older SentencePiece. */
-  const encoder = new UnigramEncoder(sample, buildPieceTrie(sample, "double"), "double");
+  const encoder = new UnigramEncoder(buildImage(sample, "double"));
 
   beforeAll(async () => {
     oracle = await createLibraryEncoder(samplePath);
@@ -135,7 +136,7 @@ describe("createEncoder", () => {
   });
 
   it("gives the same ids word by word, with a cache, as over the whole document at once", () => {
-    const ours = new UnigramEncoder(sample, buildPieceTrie(sample));
+    const ours = new UnigramEncoder(buildImage(sample));
     // A literal U+2581 forbids to cut the text; at its end, it is taken off as a space is.
     const whole = (text: Uint8Array): number[] => [...ours.encode(Buffer.concat([text, Buffer.from("\u2581")]))];
     const texts = [...documents("train"), ...validation];
@@ -258,7 +259,7 @@ describe("createEncoder on models of other kinds", () => {
     writeFileSync(path, writeModel({ ...spec, pieces: [...t5Pieces(texts, bytes ?? false), ...(extra ?? [])] }));
     const oracle = await createLibraryEncoder(path);
     const model = readModelFile(path);
-    const encoder = new UnigramEncoder(model, buildPieceTrie(model, "double"), "double");
+    const encoder = new UnigramEncoder(buildImage(model, "double"));
     fc.assert(
       fc.property(words, (text) => {
         const utf8 = Buffer.from(text);
@@ -280,5 +281,15 @@ describe("createEncoder on models of other kinds", () => {
     expect(said).toHaveLength(1);
     expect(said[0]).toContain(`a ${name} model`);
     expect([...encoder.encode(Buffer.from("a"))]).toEqual(ids);
+  });
+
+  it("names the file whose rules are damaged", async () => {
+    const path = join(mkdtempSync(join(tmpdir(), "mswitch-")), "fixture.model");
+    // One unit, the end of a rule whose replacement would start at byte 256.
+    const damaged = Uint8Array.of(4, 0, 0, 0, 0, 1, 0, 0, 0x61, 0);
+    writeFileSync(path, writeModel({ charsmap: damaged, pieces: t5Pieces(["\u2581", "a"], false) }));
+    const failed = createEncoder(path);
+    await expect(failed).rejects.toThrow(MswitchError);
+    await expect(failed).rejects.toThrow(`${path}: not a whole SentencePiece model: the precompiled_charsmap points`);
   });
 });

@@ -1,22 +1,25 @@
 import { type Log, silentLog } from "../base/log.js";
 import type { Encoder } from "./encoder.js";
+import { encoderImage } from "./encoderImage.js";
 import { createLibraryEncoder } from "./libraryEncoder.js";
-import { readModelFile, type SentencePieceModel } from "./modelFile.js";
-import { cachedPieceTrie } from "./trieCache.js";
+import { parseModel } from "./modelFile.js";
+import { type ModelFile, openModelFile } from "./openModelFile.js";
 import { UnigramEncoder } from "./unigramEncoder.js";
 
 /**
  * Makes the encoder of a SentencePiece model: ours for unigram models, SentencePiece's own (slower, through WebAssembly) for the
  * other model types. Both give SentencePiece's ids.
  *
- * @param model a `.model` file's path, or the model read from it
+ * @param model a `.model` file's path, or the file as it was opened or the model read from it
  * @param log is told once where the slower encoder is taken
  * @throws MswitchError where the file is no whole model
  */
-export async function createEncoder(model: string | SentencePieceModel, log: Log = silentLog): Promise<Encoder> {
-  const read = typeof model === "string" ? readModelFile(model) : model;
-  const { modelType } = read.trainer;
-  if (modelType === "unigram") return new UnigramEncoder(read, await cachedPieceTrie(read));
-  log.info(`${read.path}: a ${modelType} model, encoded by sentencepiece-js; the fast encoder is for unigram models`);
-  return createLibraryEncoder(read.path);
+export async function createEncoder(model: string | ModelFile, log: Log = silentLog): Promise<Encoder> {
+  const file = typeof model === "string" ? openModelFile(model) : model;
+  const image = await encoderImage(file);
+  if (image) return new UnigramEncoder(image);
+  const { path, bytes } = file;
+  const { modelType } = parseModel(bytes, path).trainer;
+  log.info(`${path}: a ${modelType} model, encoded by sentencepiece-js; the fast encoder is for unigram models`);
+  return createLibraryEncoder(path);
 }

@@ -1,7 +1,10 @@
-import { describe, expect, it } from "vitest";
-import { vocabularyOf } from "./loadVocabulary.js";
+import { mkdtempSync, readdirSync, writeFileSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { describe, expect, it, vi } from "vitest";
+import { loadVocabulary, vocabularyOf } from "./loadVocabulary.js";
 import { pieceType } from "./modelFile.js";
-import { buildModel, t5Pieces } from "./modelFixture.js";
+import { buildModel, t5Pieces, writeModel } from "./modelFixture.js";
 
 const words = (count: number): string[] => Array.from({ length: count }, (_, i) => `w${i}`);
 
@@ -35,5 +38,21 @@ describe("loadVocabulary", () => {
     const [a, b] = ["a", "b"].map((text) => vocabularyOf(buildModel({ pieces: t5Pieces([text], false) })));
     expect(a.fingerprint).toMatch(/^[0-9a-f]{64}$/);
     expect(a.fingerprint).not.toBe(b.fingerprint);
+  });
+
+  it("says the same of a file that it has seen before, wherever it lies, and nothing of one that was damaged", async () => {
+    const folder = mkdtempSync(join(tmpdir(), "mswitch-"));
+    vi.stubEnv("XDG_CACHE_HOME", folder);
+    const bytes = writeModel({ pieces: t5Pieces(words(50), true), byteFallback: true });
+    const [first, second] = ["first.model", "second.model"].map((name) => join(folder, name));
+    for (const path of [first, second]) writeFileSync(path, bytes);
+    const vocabulary = await loadVocabulary(first);
+    expect(vocabulary).toMatchObject({ path: first, size: 309, padId: 0, eosId: 1, unkId: 2 });
+    expect(readdirSync(join(folder, "mswitch"))).toHaveLength(1);
+    expect(await loadVocabulary(first)).toEqual(vocabulary);
+    expect(await loadVocabulary(second)).toEqual({ ...vocabulary, path: second });
+    writeFileSync(first, bytes.subarray(0, -1));
+    await expect(loadVocabulary(first)).rejects.toThrow(/first\.model byte \d+: not a whole SentencePiece model/);
+    vi.unstubAllEnvs();
   });
 });

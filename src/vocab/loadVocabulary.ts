@@ -1,6 +1,7 @@
 import { MswitchError } from "../base/errors.js";
-import { sha256 } from "../base/hash.js";
-import { pieceText, pieceType, readModelFile, type SentencePieceModel } from "./modelFile.js";
+import { keptUnderFingerprint } from "./keptUnderFingerprint.js";
+import { parseModel, pieceText, pieceType, type SentencePieceModel } from "./modelFile.js";
+import { type ModelFile, openModelFile } from "./openModelFile.js";
 import type { Vocabulary } from "./vocabulary.js";
 
 /** Sentinels that T5 adds above a model that holds none (its `extra_ids`). */
@@ -8,13 +9,25 @@ const extraIds = 100;
 /** T5 and mT5 round the embedding's rows up to a multiple of this, for the hardware's sake: 250100 becomes 250112. */
 const rowMultiple = 128;
 
+/** Changes with the fields of `Vocabulary` and how they are found. */
+const format = "vocabulary-1";
+
 /**
- * Reads what training needs to know of a vocabulary from its `.model` file.
+ * What training needs to know of a vocabulary, from its `.model` file. Kept in the user's cache directory: where it is there, the
+ * model is not parsed.
  *
+ * @param file the path, or the file that was opened there
  * @throws MswitchError where the file is no whole model, or lacks the padding or end-of-sequence piece that T5 needs
  */
-export function loadVocabulary(path: string): Vocabulary {
-  return vocabularyOf(readModelFile(path));
+export async function loadVocabulary(file: string | ModelFile): Promise<Vocabulary> {
+  const { path, bytes, fingerprint } = typeof file === "string" ? openModelFile(file) : file;
+  const kept = await keptUnderFingerprint(fingerprint, format, () => {
+    const json = Buffer.from(JSON.stringify(vocabularyOf(parseModel(bytes, path))));
+    const built = new Uint8Array(new SharedArrayBuffer(json.length));
+    built.set(json);
+    return built;
+  });
+  return { ...JSON.parse(Buffer.from(kept).toString()), path };
 }
 
 /** `loadVocabulary` for a model that has been read. */
@@ -23,7 +36,7 @@ export function vocabularyOf(model: SentencePieceModel): Vocabulary {
   const top = Math.max(model.size, sentinelIds[0] + 1);
   return {
     path: model.path,
-    fingerprint: sha256(model.bytes),
+    fingerprint: model.fingerprint,
     size: model.size,
     embeddingRows: Math.ceil(top / rowMultiple) * rowMultiple,
     padId: controlId(model, model.trainer.padPiece, "padding"),
@@ -61,6 +74,8 @@ export function sentinelsAbove(model: SentencePieceModel): number[] {
 function sentinelPieces(model: SentencePieceModel): Map<number, number> {
   const byNumber = new Map<number, number>();
   for (let id = 0; id < model.size; id++) {
+    // Most texts need not be made: the last byte of a sentinel is `>`.
+    if (model.bytes[model.pieceEnds[id] - 1] !== 0x3e) continue;
     const match = /^\u2581?<extra_id_(\d+)>$/.exec(pieceText(model, id));
     if (match) byNumber.set(Number(match[1]), id);
   }

@@ -5,9 +5,9 @@ import { fileURLToPath } from "node:url";
 import fc from "fast-check";
 import { describe, expect, it } from "vitest";
 import { MswitchError } from "../base/errors.js";
+import { buildImage } from "./buildImage.js";
 import { parseModel, pieceText, pieceType, readModelFile } from "./modelFile.js";
 import { t5Pieces, writeModel } from "./modelFixture.js";
-import { buildPieceTrie } from "./pieceTrie.js";
 import { UnigramEncoder } from "./unigramEncoder.js";
 
 const samplePath = fileURLToPath(new URL("../../vocab/sample.model", import.meta.url));
@@ -67,7 +67,7 @@ describe("parseModel", () => {
         try {
           const model = parseModel(bytes, "some.model");
           if (model.trainer.modelType !== "unigram") return;
-          new UnigramEncoder(model, buildPieceTrie(model)).encode(Buffer.from("ﬁne e\u0301 ① ㌔ 가\u11a8"));
+          new UnigramEncoder(buildImage(model)).encode(Buffer.from("ﬁne e\u0301 ① ㌔ 가\u11a8"));
         } catch (error) {
           expect(error).toBeInstanceOf(MswitchError);
         }

@@ -1,7 +1,8 @@
-import { readFileSync, statSync } from "node:fs";
-import { MswitchError, messageOf } from "../base/errors.js";
+import { MswitchError } from "../base/errors.js";
+import { sha256 } from "../base/hash.js";
 import { readCharsmap } from "./charsmap.js";
 import { codePointAt, utf8Length } from "./codePoints.js";
+import { type ModelFile, openModelFile } from "./openModelFile.js";
 import { PieceTexts } from "./pieceTexts.js";
 import { type ProtobufFault, type ProtobufField, readFields } from "./protobuf.js";
 
@@ -32,10 +33,7 @@ export interface NormalizerSpec {
 }
 
 /** A SentencePiece model, checked. Plain data; the pieces are columns, because there may be 250,000 of them. */
-export interface SentencePieceModel {
-  path: string;
-  /** The whole file. */
-  bytes: Uint8Array;
+export interface SentencePieceModel extends ModelFile {
   size: number;
   /** The text of piece `i`, in UTF-8, is `bytes[pieceStarts[i], pieceEnds[i])`. */
   pieceStarts: Uint32Array;
@@ -50,8 +48,6 @@ export interface SentencePieceModel {
   denormalizer: NormalizerSpec | undefined;
 }
 
-/** Larger files than this are no vocabulary: mT5's, with 250,100 pieces, is 4.3 MB. */
-const maxFileBytes = 512 * 2 ** 20;
 const maxPieces = 2 ** 22;
 const maxPieceBytes = 2 ** 16;
 const modelTypes: Record<number, ModelType> = { 1: "unigram", 2: "bpe", 3: "word", 4: "char" };
@@ -71,22 +67,7 @@ export function pieceText(model: SentencePieceModel, id: number): string {
  * @throws MswitchError naming the file and the byte at fault
  */
 export function readModelFile(path: string): SentencePieceModel {
-  let bytes: Uint8Array;
-  try {
-    const { size } = statSync(path);
-    if (size > maxFileBytes) throw new Error(`it has ${size} bytes, and no vocabulary is that large`);
-    const file = readFileSync(path);
-    // A plain array: Buffer's `slice` is none.
-    bytes = new Uint8Array(file.buffer, file.byteOffset, file.length);
-  } catch (error) {
-    throw new MswitchError("cannot read the vocabulary", {
-      where: path,
-      why: messageOf(error),
-      hint: "give the path of a SentencePiece .model file; `mswitch vocab train` makes one",
-      cause: error,
-    });
-  }
-  return parseModel(bytes, path);
+  return parseModel(openModelFile(path).bytes, path);
 }
 
 /** `readModelFile` for bytes at hand; `path` is what errors call them. */
@@ -159,7 +140,7 @@ export function parseModel(bytes: Uint8Array, path: string): SentencePieceModel 
       }
     });
   }
-  const columns = { path, bytes, size, pieceStarts, pieceEnds, scores, types };
+  const columns = { path, bytes, fingerprint: sha256(bytes), size, pieceStarts, pieceEnds, scores, types };
   return { ...columns, unkId: checkPieces(columns, trainer, fault), trainer, normalizer, denormalizer };
 }
 

@@ -2,7 +2,7 @@ import { MswitchError } from "../base/errors.js";
 import { type Charsmap, inspectCharsmap, readCharsmap } from "./charsmap.js";
 import { codePointAt } from "./codePoints.js";
 import type { NormalizerSpec } from "./modelFile.js";
-import { setUpFlag, type UnigramExports } from "./unigramModule.js";
+import { imageFlag } from "./unigramModule.js";
 
 const space = 0x20;
 
@@ -19,7 +19,7 @@ export interface NormalizerOptions {
   path: string;
 }
 
-/** A normalizer as the WebAssembly module takes it. */
+/** A normalizer as `layOutImage` takes it. */
 export interface NormalizerTables {
   charsmap: Charsmap;
   /** How a code point may be copied, where not always: values of `copy`. */
@@ -33,7 +33,7 @@ export interface NormalizerTables {
   separators: Set<number>;
   /** Whether some rule writes a U+2581 of its own. */
   writesSpaceSymbol: boolean;
-  /** Bits of `setUpFlag`. */
+  /** Bits of `imageFlag`. */
   flags: number;
 }
 
@@ -57,24 +57,11 @@ export function normalizerTables(options: NormalizerOptions): NormalizerTables {
     separators.add(byte);
   }
   const flags =
-    (spec.removeExtraWhitespaces ? setUpFlag.removeExtraWhitespaces : 0) |
-    (spec.escapeWhitespaces ? setUpFlag.escapeWhitespaces : 0) |
-    (spec.addDummyPrefix ? (treatWhitespaceAsSuffix ? setUpFlag.dummySuffix : setUpFlag.dummyPrefix) : 0);
+    (spec.removeExtraWhitespaces ? imageFlag.removeExtraWhitespaces : 0) |
+    (spec.escapeWhitespaces ? imageFlag.escapeWhitespaces : 0) |
+    (spec.addDummyPrefix ? (treatWhitespaceAsSuffix ? imageFlag.dummySuffix : imageFlag.dummyPrefix) : 0);
   const { writesSpaceSymbol } = facts;
   return { charsmap, kinds, userDefined: layOut(userDefined), separators, writesSpaceSymbol, flags };
-}
-
-/** Copies a normalizer into an instance whose tables are allocated. `codes`: what `kinds` are added to, by code point. */
-export function writeNormalizer(wasm: UnigramExports, tables: NormalizerTables): void {
-  const { charsmap, kinds, userDefined } = tables;
-  const { buffer } = wasm.memory;
-  new Uint32Array(buffer, wasm.charsmapAt(), charsmap.units.length).set(charsmap.units);
-  const texts = new Uint8Array(buffer, wasm.replacementsAt(), charsmap.texts.length + 1);
-  texts.set(charsmap.texts);
-  texts[charsmap.texts.length] = 0;
-  if (userDefined.length > 0) new Uint8Array(buffer, wasm.userDefinedAt(), userDefined.length).set(userDefined);
-  const entries = new Uint32Array(buffer, wasm.codePointsAt(), 0x110000);
-  for (const [codePoint, kind] of kinds) entries[codePoint] |= kind;
 }
 
 function layOut(pieces: Uint8Array[]): Uint8Array {

@@ -86,21 +86,24 @@ export function pieceScores(
 /** Builds the automaton of a unigram model's pieces. */
 export function buildPieceTrie(model: SentencePieceModel, arithmetic: Arithmetic = "float"): PieceTrie {
   const values = encodablePieces(model);
+  const { bytes, pieceStarts, pieceEnds } = model;
   const starts = new Uint32Array(values.length + 1);
-  let pool = new Int32Array(model.bytes.length);
-  let used = 0;
   values.forEach((id, i) => {
-    for (let at = model.pieceStarts[id]; at < model.pieceEnds[id]; ) {
-      const byte = model.bytes[at];
+    starts[i + 1] = starts[i];
+    for (let at = pieceStarts[id]; at < pieceEnds[id]; at++) if ((bytes[at] & 0xc0) !== 0x80) starts[i + 1]++;
+  });
+  const pool = new Int32Array(starts[values.length]);
+  let used = 0;
+  for (const id of values) {
+    for (let at = pieceStarts[id]; at < pieceEnds[id]; ) {
+      const byte = bytes[at];
       const length = byte < 0x80 ? 1 : byte < 0xe0 ? 2 : byte < 0xf0 ? 3 : 4;
       let codePoint = length === 1 ? byte : byte & (0x7f >> length);
-      for (let k = 1; k < length; k++) codePoint = (codePoint << 6) | (model.bytes[at + k] & 0x3f);
+      for (let k = 1; k < length; k++) codePoint = (codePoint << 6) | (bytes[at + k] & 0x3f);
       pool[used++] = codePoint;
       at += length;
     }
-    starts[i + 1] = used;
-  });
-  pool = pool.subarray(0, used);
+  }
   const trie = buildCodePointTrie({ pool, starts, values });
   const { scores, unkScore } = pieceScores(model, arithmetic);
   const depths = new Int32Array(trie.nodeCount);
@@ -182,9 +185,12 @@ function pieceBlocks({ trie, order, depths, fails, scores, unkScore }: BlockSour
     if (id < 0) continue;
     const length = depths[node];
     const vectors = vectorsFor(length);
-    blocks.set([id, length, 4 * rest, vectors], end);
+    blocks[end] = id;
+    blocks[end + 1] = length;
+    blocks[end + 2] = 4 * rest;
+    blocks[end + 3] = vectors;
     floats.fill(Number.NEGATIVE_INFINITY, end + 4, end + 4 + 4 * vectors);
-    floats.set(floats.subarray(rest + 4, rest + 4 + 4 * blocks[rest + 3]), end + 4);
+    floats.copyWithin(end + 4, rest + 4, rest + 4 + 4 * blocks[rest + 3]);
     floats[scoreAt(end, length)] = scores[id];
     blockOf[node] = end;
     end += 4 + 4 * vectors;
@@ -229,10 +235,11 @@ function automatonUnits({ trie, order, fails, blockOf }: UnitSource): Pick<Piece
     const as = goesOnAs[node];
     const next = nextOf[as];
     const marks = (as === node ? 0 : leafMark) | (next !== 0 && nextOf[next] !== 0 ? chainMark : 0);
-    units.set(
-      [16 * bases[as], 16 * bases[parents[node]], 16 * bases[next] + marks, 4 * blockOf[node]],
-      4 * slots[node],
-    );
+    const at = 4 * slots[node];
+    units[at] = 16 * bases[as];
+    units[at + 1] = 16 * bases[parents[node]];
+    units[at + 2] = 16 * bases[next] + marks;
+    units[at + 3] = 4 * blockOf[node];
     failsAt[slots[node]] = 16 * slots[next];
   }
   return { units, fails: failsAt };

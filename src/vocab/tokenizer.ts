@@ -1,6 +1,8 @@
 import { createDecoder } from "./createDecoder.js";
 import { createEncoder } from "./createEncoder.js";
-import { readModelFile } from "./modelFile.js";
+import type { Decoder } from "./encoder.js";
+import { parseModel } from "./modelFile.js";
+import { openModelFile } from "./openModelFile.js";
 
 /** A SentencePiece model at work. One instance per thread: it keeps buffers and caches. */
 export interface Tokenizer {
@@ -18,11 +20,16 @@ export interface Tokenizer {
  * @throws MswitchError where the file is no whole model
  */
 export async function openTokenizer(path: string): Promise<Tokenizer> {
-  const model = readModelFile(path);
-  const encoder = await createEncoder(model);
-  const decoder = createDecoder(model);
+  const file = openModelFile(path);
+  const encoder = await createEncoder(file);
+  // Where the encoder was kept, only decoding needs the pieces.
+  let decoder: Decoder | undefined;
+  const decode = (ids: Iterable<number>): string => {
+    decoder ??= createDecoder(parseModel(file.bytes, path));
+    return decoder.decode(ids);
+  };
   // The encoder's result is a view that its next call overwrites.
   const encode = (text: string | Uint8Array): Uint32Array =>
     encoder.encode(typeof text === "string" ? Buffer.from(text) : text).slice();
-  return { encode, encodeBatch: (texts) => Array.from(texts, encode), decode: (ids) => decoder.decode(ids) };
+  return { encode, encodeBatch: (texts) => Array.from(texts, encode), decode };
 }

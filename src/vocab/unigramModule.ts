@@ -11,24 +11,8 @@ const { WebAssembly } = globalThis as unknown as {
 /** What `assembly/unigram.ts` exports. Pointers are byte offsets into `memory`. */
 export interface UnigramExports {
   memory: { buffer: ArrayBuffer };
-  allocateTables(
-    unitBytes: number,
-    blockBytes: number,
-    ids: number,
-    charsmapUnits: number,
-    replacements: number,
-    userDefined: number,
-  ): void;
-  setUp(flags: number, cuts: number, unkId: number, unkScore: number, largestScore: number, longest: number): void;
-  codePointsAt(): number;
-  unitsAt(): number;
-  failsAt(): number;
-  blocksAt(): number;
-  scoresAt(): number;
-  byteIdsAt(): number;
-  charsmapAt(): number;
-  replacementsAt(): number;
-  userDefinedAt(): number;
+  reserveImage(bytes: number): number;
+  useImage(image: number): void;
   textAt(length: number): number;
   idsAt(): number;
   charactersAt(): number;
@@ -36,8 +20,8 @@ export interface UnigramExports {
   encode(length: number): number;
 }
 
-/** The bits of `flags` in `setUp`. */
-export const setUpFlag = {
+/** The bits of the first word of an image, known to `assembly/state.ts` too. */
+export const imageFlag = {
   splits: 1,
   byteFallback: 2,
   comparesDoubles: 4,
@@ -49,14 +33,21 @@ export const setUpFlag = {
 
 let compiled: object | undefined;
 
-/** A new instance with a memory of its own; the module is compiled once a thread. Built code lies in `dist`, for tests in `src` too. */
-export function instantiateUnigram(): UnigramExports {
+/**
+ * A new instance with a memory of its own, set up with an image by `layOutImage`. The module is compiled once a thread. Built code
+ * lies in `dist`, for tests in `src` too.
+ */
+export function instantiateUnigram(image: Uint8Array): UnigramExports {
   if (!compiled) {
-    const url = new URL("unigram.wasm", import.meta.url);
+    const url = new URL("../vocab/unigram.wasm", import.meta.url);
     compiled = new WebAssembly.Module(readFileSync(new URL(url.href.replace(/\/src\/(?!.*\/src\/)/, "/dist/"))));
   }
   const abort = (): never => {
     throw new RangeError("the encoder is out of memory");
   };
-  return new WebAssembly.Instance(compiled, { env: { abort } }).exports as UnigramExports;
+  const wasm = new WebAssembly.Instance(compiled, { env: { abort } }).exports as UnigramExports;
+  const at = wasm.reserveImage(image.length);
+  new Uint8Array(wasm.memory.buffer, at, image.length).set(image);
+  wasm.useImage(at);
+  return wasm;
 }
