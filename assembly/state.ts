@@ -59,7 +59,7 @@ const flagSuffix: u32 = 32;
 const flagEscape: u32 = 64;
 
 /** Memory that nothing was in before, so all zeros, and of which only what is used is ever made. */
-function newPages(bytes: usize): usize {
+export function newPages(bytes: usize): usize {
   const pages = memory.grow(<i32>((bytes + 0xffff) >> 16));
   if (pages < 0) abort();
   return (<usize>pages) << 16;

@@ -1,3 +1,5 @@
+import { newPages } from "./state";
+
 /**
  * Remembers the ids of raw words, in two tiers: words of 1 to 15 bytes in entries of one cache line, words of 16 to 48 bytes in
  * entries of two. Each word has one place; a newer word takes it over. What is found never depends on what was kept, only the
@@ -25,13 +27,6 @@ export let longEntries: usize = 0;
 const masks: usize = memory.data(17 * 16, 16);
 /** At `16 * length`: `length` as the 16th byte. */
 const lengths: usize = memory.data(17 * 16, 16);
-
-/** Memory that nothing was in before, so all zeros, and of which only what is used is ever made. */
-function newPages(bytes: u32): usize {
-  const pages = memory.grow(bytes >> 16);
-  if (pages < 0) abort();
-  return (<usize>pages) << 16;
-}
 
 export function allocateCache(): void {
   shortEntries = newPages(64 << shortBits);
