@@ -5,6 +5,9 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { fileURLToPath } from "node:url";
 import { afterAll, beforeAll, expect, test } from "vitest";
+import { datasetFingerprint } from "../src/dataset/manifest.js";
+import { readManifest } from "../src/dataset/openDataset.js";
+import { writeDiskDataset } from "./diskDataset.js";
 import { syntheticRun, writeRun } from "./reportRuns.js";
 
 const bin = fileURLToPath(new URL("../bin/run.js", import.meta.url));
@@ -68,6 +71,36 @@ test("--json is one document; an unfinished run is compared and said to be unfin
   ]);
   expect(candidates[0].languages.measures.step.mean.value).toBeCloseTo(2, 1);
   expect(stderr).toContain("short is not finished: compared as it stands at step 200 of 400");
+});
+
+test("--dataset shows what the runs learned from, and no other dataset", async () => {
+  for (const [name, tokens] of [
+    ["tokens", 500],
+    ["others", 400],
+  ] as const) {
+    await writeDiskDataset(join(dir, name), { af: { train: tokens, validation: 40 }, ja: { train: 70 } });
+  }
+  const manifest = await readManifest(join(dir, "tokens"));
+  for (const [name, speed] of [
+    ["dense-on-tokens", 1],
+    ["switch-on-tokens", 2],
+  ] as const) {
+    const run = syntheticRun({ name, languages, steps, speed: () => speed });
+    run.description.dataset = datasetFingerprint(manifest);
+    await writeRun(run, join(dir, name));
+  }
+  const runs = ["dense-on-tokens", "switch-on-tokens", "--out", "with-data", "--dataset"];
+  const refused = report(...runs, "others");
+  expect(refused.stderr).toMatch(/others: the runs learned from another dataset/);
+  expect(refused.status).toBe(2);
+  expect(report(...runs, "tokens").status).toBe(0);
+  const page = await readFile(join(dir, "with-data", "index.html"), "utf8");
+  const section = /<section id="data">.*?<\/section>/s.exec(page)?.[0];
+  // 500 and 40 tokens of Afrikaans.
+  expect(section).toMatch(
+    /Afrikaans <code>af<\/code><\/th><td class="number" data-value="2">2<\/td><td class="number" data-value="540">/,
+  );
+  expect(await readFile(join(dir, "out", "index.html"), "utf8")).not.toContain('<section id="data">');
 });
 
 test.each([

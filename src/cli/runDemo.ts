@@ -56,7 +56,8 @@ export async function runDemo({ out, backend, log, signal }: DemoOptions): Promi
     await pretrain("dense");
     await pretrain("switch");
   }
-  const report = await mswitch("report", ["report", runs.dense, runs.switch, "--out", join(folder, "report")]);
+  const to = ["--dataset", dataset, "--out", join(folder, "report")];
+  const report = await mswitch("report", ["report", runs.dense, runs.switch, ...to]);
   return JSON.parse(report) as DemoReport;
 }
 

@@ -2,6 +2,8 @@ import { Args, Flags } from "@oclif/core";
 import { usageError } from "../base/errors.js";
 import { stderrLog } from "../base/log.js";
 import { MswitchCommand } from "../cli/mswitchCommand.js";
+import type { InspectReport } from "../dataset/inspectReport.js";
+import type { Run } from "../eval/readRun.js";
 import type { Summary } from "../eval/summary.js";
 
 interface ReportResult {
@@ -18,7 +20,7 @@ export default class Report extends MswitchCommand {
     "<%= config.bin %> <%= command.id %> runs/dense runs/switch8 --out report",
     "<%= config.bin %> <%= command.id %> runs/dense runs/switch8 runs/switch32 --out report --json",
   ];
-  static override usage = "<%= command.id %> BASELINE RUN... --out DIR [--json] [--resamples N]";
+  static override usage = "<%= command.id %> BASELINE RUN... --out DIR [--dataset DIR] [--json] [--resamples N]";
   static override strict = false;
   static override args = {
     baseline: Args.string({ required: true, description: "run directory of the baseline" }),
@@ -26,6 +28,10 @@ export default class Report extends MswitchCommand {
   };
   static override flags = {
     out: Flags.string({ required: true, helpValue: "DIR", description: "where the report goes" }),
+    dataset: Flags.string({
+      helpValue: "DIR",
+      description: "also show the tokenized dataset that the runs learned from: token statistics of every language",
+    }),
     resamples: Flags.integer({
       default: 1000,
       min: 100,
@@ -43,7 +49,10 @@ export default class Report extends MswitchCommand {
     const { writeReport } = await import("../report/writeReport.js");
     const { caveats, headline, verdict } = await import("../report/headline.js");
     const [baseline, ...candidates] = await Promise.all([baselineDir, ...dirs].map(readRun));
-    const { data, page } = await writeReport(baseline, candidates, flags.out, { resamples: flags.resamples });
+    const { data, page } = await writeReport(baseline, candidates, flags.out, {
+      resamples: flags.resamples,
+      dataset: flags.dataset === undefined ? undefined : await inspectDatasetOf(baseline, flags.dataset),
+    });
     for (const candidate of data.candidates) {
       this.log(`${candidate.name}: ${headline(candidate, "languages")}.`);
       this.log(verdict(data, candidate, "languages"));
@@ -61,4 +70,21 @@ export default class Report extends MswitchCommand {
       })),
     };
   }
+}
+
+/** @throws usageError where the run learned from another dataset */
+async function inspectDatasetOf(run: Run, dir: string): Promise<InspectReport> {
+  const { readManifest } = await import("../dataset/openDataset.js");
+  const { datasetFingerprint } = await import("../dataset/manifest.js");
+  if (datasetFingerprint(await readManifest(dir)) !== run.description.dataset) {
+    throw usageError("the runs learned from another dataset", {
+      where: dir,
+      why: `what it holds is not what ${run.dir} was trained on`,
+      hint: "name the folder that stands under `dataset` in the run's config.yaml",
+    });
+  }
+  const { inspectDataset } = await import("../dataset/inspectDataset.js");
+  const { createProgress } = await import("../base/progress.js");
+  const rates = [{ label: "MB/s", scale: 1e-6 }];
+  return inspectDataset(dir, { progress: (parts) => createProgress({ parts, rates }) });
 }

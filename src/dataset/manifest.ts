@@ -1,4 +1,5 @@
 import * as z from "zod";
+import { sha256 } from "../base/hash.js";
 
 /** Version of the dataset's layout; a reader refuses any other. */
 export const datasetFormat = 1;
@@ -75,3 +76,8 @@ export const datasetManifestSchema = z.strictObject({
   ),
 });
 export type DatasetManifest = z.infer<typeof datasetManifestSchema>;
+
+/** SHA-256 of what a dataset holds, in hex: runs on the same data have the same. */
+export function datasetFingerprint(manifest: DatasetManifest): string {
+  return sha256(JSON.stringify(manifest));
+}

@@ -1,18 +1,13 @@
 import { findLanguage } from "../corpus/languages.js";
-import {
-  type InspectReport,
-  type LanguageTokens,
-  type ShownDocument,
-  withoutSpaces,
-} from "../dataset/inspectReport.js";
-import { count, figures, plural } from "./format.js";
+import type { InspectReport, ShownDocument } from "../dataset/inspectReport.js";
+import { plural } from "./format.js";
 import { type Html, html } from "./html.js";
 import { pageHtml } from "./pageHtml.js";
-import { lengthCell, lengthChart } from "./parts/lengthBars.js";
+import { datasetLengths, datasetTable, datasetTiles } from "./parts/datasetSections.js";
 
 /** A tokenized dataset as a page. */
 export function datasetHtml(report: InspectReport): string {
-  const { total, languages, documents, vocabulary } = report;
+  const { languages, documents } = report;
   const title = `Tokenized dataset: ${plural(languages.length, "language")}`;
   return pageHtml({
     title,
@@ -22,27 +17,15 @@ export function datasetHtml(report: InspectReport): string {
     ${documents.length > 0 && html`<a href="#documents">Documents</a>`}`,
     main: html`<h1>${title}</h1>
 <section id="summary" style="margin-top:0" aria-label="Summary">
-  <dl class="tiles">
-    ${tile("Documents", count(total.documents))}
-    ${tile("Tokens", count(total.tokens))}
-    ${tile("Bytes of text", count(total.bytes))}
-    ${tile("Tokens a byte", rate(total.tokensPerByte))}
-    ${tile("Unknown tokens", share(total.unknownRate))}
-    ${tile("Tokens that spell a byte", share(total.byteFallbackRate))}
-  </dl>
-  <p class="paper">Vocabulary of ${vocabulary.size.toLocaleString("en-US")} pieces, <code>${vocabulary.fingerprint.slice(0, 12)}</code>.
-    ${total.shards < total.allShards && `${total.shards} of ${plural(total.allShards, "token file")} were read.`}</p>
+  ${datasetTiles(report)}
 </section>
 <section id="table">
   <h2>Every language</h2>
-  <p class="lead">Fewer tokens a byte and a word mean that the vocabulary serves a language better. Words are what stands between
-    spaces; languages marked * write none between words.</p>
-  <div class="table" tabindex="0" role="region" aria-label="Table of all languages">${languageTokensTable(languages, total)}</div>
+  ${datasetTable(report)}
 </section>
 <section id="lengths">
   <h2>How long documents are</h2>
-  <p class="lead">Documents by their number of tokens, all languages together. The longest has ${total.longest.toLocaleString("en-US")} tokens.</p>
-  ${lengthChart(total.lengths)}
+  ${datasetLengths(report)}
 </section>
 ${
   documents.length > 0 &&
@@ -54,57 +37,6 @@ ${
   });
 }
 
-const columns: { label: string; title: string; value: (one: LanguageTokens) => number | null; text?: Show }[] = [
-  { label: "Documents", title: "Documents that were read", value: (one) => one.documents },
-  { label: "Tokens", title: "Their tokens", value: (one) => one.tokens },
-  { label: "Bytes", title: "Bytes of their texts in UTF-8", value: (one) => one.bytes },
-  { label: "Tokens/byte", title: "Tokens for each byte of text", value: (one) => one.tokensPerByte, text: rate },
-  {
-    label: "Tokens/word",
-    title: "Fertility: tokens for each word, words being what stands between spaces",
-    value: (one) => one.fertility,
-    text: (value, one) => `${rate(value)}${withoutSpaces.has(one.language) ? "*" : ""}`,
-  },
-  {
-    label: "Unknown",
-    title: "Share of tokens that are the unknown piece",
-    value: (one) => one.unknownRate,
-    text: share,
-  },
-  {
-    label: "Byte tokens",
-    title: "Share of tokens that spell one byte of a character without a piece",
-    value: (one) => one.byteFallbackRate,
-    text: share,
-  },
-  { label: "Mean length", title: "Tokens a document", value: (one) => one.meanTokens, text: rate },
-];
-
-type Show = (value: number | null, one: LanguageTokens) => string;
-
-function languageTokensTable(languages: readonly LanguageTokens[], total: LanguageTokens): Html {
-  const cells = (one: LanguageTokens): Html[] =>
-    columns.map(({ value, text = (number) => (number ?? 0).toLocaleString("en-US") }) => {
-      const number = value(one);
-      return html`<td class="number" data-value="${number ?? ""}">${text(number, one)}</td>`;
-    });
-  const bins = total.lengths.length;
-  return html`<table>
-    <caption class="hidden">Token statistics of every language</caption>
-    <thead><tr><th scope="col" aria-sort="ascending"><button type="button">Language<span aria-hidden="true" class="arrow"></span></button></th>
-      ${columns.map(({ label, title }) => html`<th scope="col" class="number" aria-sort="none"><button type="button" title="${title}">${label}<span aria-hidden="true" class="arrow"></span></button></th>`)}
-      <th scope="col" title="Documents of 0, 1, 2–3, 4–7, … tokens">Lengths</th></tr></thead>
-    <tbody>${[...languages]
-      .map((one) => ({ one, name: findLanguage(one.language)?.name ?? one.language }))
-      .sort((a, b) => a.name.localeCompare(b.name, "en"))
-      .map(
-        ({ one, name }) =>
-          html`<tr><th scope="row" data-value="${name}">${name} <code>${one.language}</code></th>${cells(one)}${lengthCell(one.lengths, bins)}</tr>`,
-      )}</tbody>
-    <tfoot><tr class="total"><th scope="row">All</th>${cells(total)}${lengthCell(total.lengths, bins)}</tr></tfoot>
-  </table>`;
-}
-
 function documentDetails({ language, split, source, line, bytes, tokens, ids, pieces, text }: ShownDocument): Html {
   const more = tokens - ids.length;
   return html`<details><summary>${findLanguage(language)?.name ?? language} <code>${language} ${split}</code>
@@ -113,17 +45,4 @@ function documentDetails({ language, split, source, line, bytes, tokens, ids, pi
     <p dir="auto">${text}${more > 0 && " …"}</p>
     <p class="pieces">${pieces.map((piece, i) => html`<span class="piece"><bdi>${piece}</bdi><span class="piece-id">${ids[i]}</span></span>`)}
       ${more > 0 && html`<small>and ${plural(more, "token")} more</small>`}</p></details>`;
-}
-
-function tile(name: string, value: string): Html {
-  return html`<div class="tile"><dt>${name}</dt><dd><span class="value">${value}</span></dd></div>`;
-}
-
-function rate(value: number | null): string {
-  return value === null ? "–" : figures(value);
-}
-
-/** A small share in per cent: `0.12 %`. */
-function share(value: number | null): string {
-  return value === null ? "–" : `${(100 * value).toFixed(2)}\u202f%`;
 }

@@ -1,16 +1,22 @@
+import type { InspectReport } from "../dataset/inspectReport.js";
 import type { Run } from "../eval/readRun.js";
 import { mapOrders, pairOrders } from "./chartInputs.js";
 import { hasVariants, measured, measureNames } from "./headline.js";
 import { Html, html } from "./html.js";
 import { pageHtml } from "./pageHtml.js";
+import { datasetLengths, datasetTable, datasetTiles } from "./parts/datasetSections.js";
 import { languageTable } from "./parts/languageTable.js";
 import { method } from "./parts/method.js";
 import { costTable, provenance } from "./parts/runTables.js";
 import { summaryTiles } from "./parts/summaryTiles.js";
 import type { ReportData } from "./reportData.js";
 
-/** The whole page, ECharts included. */
-export function reportHtml(data: ReportData, runs: readonly Run[]): string {
+/**
+ * The whole page, ECharts included.
+ *
+ * @param dataset what the runs were trained on, where it is to be shown
+ */
+export function reportHtml(data: ReportData, runs: readonly Run[], dataset?: InspectReport): string {
   const [first] = data.candidates;
   const title = `${first.model} against ${data.baseline.model}`;
   return pageHtml({
@@ -19,8 +25,8 @@ export function reportHtml(data: ReportData, runs: readonly Run[]): string {
     skipTo: "To the results",
     nav: html`<a href="#speedups">Speed-ups</a> <a href="#languages">Languages</a> <a href="#curves">Curves</a>
     <a href="#table">Table</a> ${data.candidates.some(({ routing }) => routing) && html`<a href="#experts">Experts</a>`}
-    <a href="#costs">Costs</a> <a href="#method">Method</a>`,
-    main: sections(data, runs),
+    <a href="#costs">Costs</a> ${dataset && html`<a href="#data">Data</a>`} <a href="#method">Method</a>`,
+    main: sections(data, runs, dataset),
     footer: html`Made by <code>mswitch report</code>. The same figures: <a href="speedups.csv">speedups.csv</a>,
   <a href="speedups.json">speedups.json</a>, <a href="report.md">report.md</a>.`,
     data: new Html(jsonForScript(data)),
@@ -28,7 +34,7 @@ export function reportHtml(data: ReportData, runs: readonly Run[]): string {
   });
 }
 
-function sections(data: ReportData, runs: readonly Run[]): Html {
+function sections(data: ReportData, runs: readonly Run[], dataset: InspectReport | undefined): Html {
   const [first] = data.candidates;
   const several = data.candidates.length > 1;
   return html`
@@ -100,6 +106,16 @@ ${data.candidates.some(({ routing }) => routing) && experts()}
   <div class="table" style="width:fit-content;max-width:100%">${costTable(data)}</div>
 </section>
 
+${
+  dataset &&
+  html`<section id="data">
+  <h2>The data</h2>
+  ${datasetTiles(dataset)}
+  ${datasetTable(dataset)}
+  <h3>How long documents are</h3>
+  ${datasetLengths(dataset)}
+</section>`
+}
 <section id="method">
   <h2>Method, configuration, reference</h2>
   <details><summary>How these figures were made</summary>

@@ -1,5 +1,6 @@
 import { join } from "node:path";
 import { writeFileAtomic } from "../base/atomicFile.js";
+import type { InspectReport } from "../dataset/inspectReport.js";
 import type { Run } from "../eval/readRun.js";
 import { figuresOf } from "./figures.js";
 import { reportCsv } from "./reportCsv.js";
@@ -9,7 +10,7 @@ import { reportMarkdown } from "./reportMarkdown.js";
 
 /**
  * Compares candidates with a baseline and writes the report into `out`: `index.html`, `report.md` with `figures/*.svg`,
- * `speedups.csv`, `speedups.json`. A pure function of the runs' files. The page is written last.
+ * `speedups.csv`, `speedups.json`. A pure function of the runs' files and of `dataset`. The page is written last.
  *
  * @throws usageError where the runs cannot be compared; nothing is written then
  */
@@ -17,7 +18,7 @@ export async function writeReport(
   baseline: Run,
   candidates: readonly Run[],
   out: string,
-  options: ReportOptions = {},
+  { dataset, ...options }: ReportOptions & { dataset?: InspectReport } = {},
 ): Promise<{ data: ReportData; page: string }> {
   const data = reportData(baseline, candidates, options);
   const figures = candidates.map((_, i) => figuresOf(data, i));
@@ -27,7 +28,7 @@ export async function writeReport(
     [join(out, "speedups.csv"), reportCsv(data)],
     [join(out, "speedups.json"), `${JSON.stringify(data, null, 1)}\n`],
     [join(out, "report.md"), reportMarkdown(data, figures)],
-    [page, reportHtml(data, [baseline, ...candidates])],
+    [page, reportHtml(data, [baseline, ...candidates], dataset)],
   ];
   for (const [path, text] of files) await writeFileAtomic(path, text);
   return { data, page };

@@ -4,9 +4,9 @@ import { join } from "node:path";
 import { loadBackend } from "../backends/loadBackend.js";
 import { findStepRecorder } from "../backends/stepRecorder.js";
 import { usageError } from "../base/errors.js";
-import { sha256 } from "../base/hash.js";
 import type { Log } from "../base/log.js";
 import type { Progress, ProgressOptions } from "../base/progress.js";
+import { datasetFingerprint } from "../dataset/manifest.js";
 import { openDataset } from "../dataset/openDataset.js";
 import type { TokenDataset } from "../dataset/tokenDataset.js";
 import { evaluateModel } from "../eval/evaluateModel.js";
@@ -220,7 +220,7 @@ function describe({ pipeline, model, dataset, stream, examples, plan }: Prepared
     totalSteps: pipeline.steps,
     backend,
     vocabulary: manifest.vocabulary.fingerprint,
-    dataset: sha256(JSON.stringify(manifest)),
+    dataset: datasetFingerprint(manifest),
     evalExamples: hashValidationExamples(examples),
     seed: pipeline.seed,
     epochs: plan.epochs,

@@ -23,6 +23,7 @@ import { languageTable, type TableState, tableLines } from "../parts/languageTab
 import { summaryTiles } from "../parts/summaryTiles.js";
 import type { CandidateFacts, ReportData } from "../reportData.js";
 import { type ChartHost, chartHost } from "./chartHost.js";
+import { wireTable } from "./sortableTable.js";
 import { currentPalette, wireTheme } from "./theme.js";
 
 const data = JSON.parse(byId("data").textContent ?? "") as ReportData;
@@ -187,6 +188,8 @@ function wire(): void {
     if (button?.dataset.language) pickLanguage(button.dataset.language, true);
   });
   charts.pairs.on(({ value }) => pickLanguage(String((value as unknown[])[0]), true));
+  const dataset = document.querySelector<HTMLTableElement>(".dataset table");
+  if (dataset) wireTable(dataset);
   wireTheme(byId<HTMLSelectElement>("theme"), drawAll);
 }
 
