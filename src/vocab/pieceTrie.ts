@@ -166,8 +166,10 @@ interface BlockSource {
 /** Writes `blocks`; a node where no piece ends has the block of the node it fails to. */
 function pieceBlocks({ trie, order, depths, fails, scores, unkScore }: BlockSource) {
   const vectorsFor = (length: number): number => Math.max(minVectors, (length + 3) >> 2);
-  let words = 4 + 4 * minVectors;
-  for (const node of order) if (trie.ends[node] >= 0) words += 4 + 4 * vectorsFor(depths[node]);
+  // Whole lines of the processor's cache, so that the usual block is read from one.
+  const wordsOf = (vectors: number): number => (4 + 4 * vectors + 15) & ~15;
+  let words = wordsOf(minVectors);
+  for (const node of order) if (trie.ends[node] >= 0) words += wordsOf(vectorsFor(depths[node]));
   const blocks = new Int32Array(words);
   const floats = new Float32Array(blocks.buffer);
   const scoreAt = (block: number, length: number): number =>
@@ -176,7 +178,7 @@ function pieceBlocks({ trie, order, depths, fails, scores, unkScore }: BlockSour
   blocks.set([-1, 1, 0, minVectors]);
   floats.fill(Number.NEGATIVE_INFINITY, 4, 4 + 4 * minVectors);
   floats[scoreAt(0, 1)] = unkScore;
-  let end = 4 + 4 * minVectors;
+  let end = wordsOf(minVectors);
   const blockOf = new Int32Array(trie.nodeCount);
   for (const node of order) {
     const rest = blockOf[fails[node]];
@@ -193,7 +195,7 @@ function pieceBlocks({ trie, order, depths, fails, scores, unkScore }: BlockSour
     floats.copyWithin(end + 4, rest + 4, rest + 4 + 4 * blocks[rest + 3]);
     floats[scoreAt(end, length)] = scores[id];
     blockOf[node] = end;
-    end += 4 + 4 * vectors;
+    end += wordsOf(vectors);
   }
   return { blocks, blockOf };
 }
