@@ -17,6 +17,7 @@
         "native/binding.cc",
         "native/call.cc",
         "native/graph.cc",
+        "native/memory.cc",
         "native/ops_adafactor.cc",
         "native/ops_attention.cc",
         "native/ops_complex.cc",

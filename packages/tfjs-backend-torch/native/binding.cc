@@ -6,24 +6,12 @@
 #include <napi.h>
 #include <torch/csrc/api/include/torch/version.h>
 
-#ifdef __GLIBC__
-#include <malloc.h>
-#endif
-
 #include "call.h"
 #include "graph.h"
+#include "memory.h"
 
 namespace tfjs_torch {
 namespace {
-
-// A training step frees and takes the same hundreds of megabytes again and again. Given back to the system each time, as glibc does
-// with blocks from 128 KiB on, every page of them is cleared anew. 32 MiB is the largest threshold glibc takes.
-void keepFreedMemory() {
-#ifdef __GLIBC__
-  mallopt(M_MMAP_THRESHOLD, 32 << 20);
-  mallopt(M_TRIM_THRESHOLD, 1 << 30);
-#endif
-}
 
 const OpTable& opTable() {
   static const OpTable* const table = [] {
