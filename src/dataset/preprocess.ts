@@ -26,7 +26,7 @@ import type { ShardRecord } from "./manifest.js";
 import { outputError } from "./outputError.js";
 import { prepareOutput } from "./prepareOutput.js";
 import { type PreprocessSummary, summarize } from "./preprocessSummary.js";
-import { inOrder, weightOf, weightsOf } from "./shardOrder.js";
+import { inOrder, ShardQueue, weightOf, weightsOf } from "./shardOrder.js";
 import { type ShardOutcome, ShardPool } from "./shardPool.js";
 import {
   commitShard,
@@ -205,8 +205,10 @@ async function tokenizeAll(
       refuse(new MswitchError(outcome.what, outcome.details));
     }
   };
-  const tokenize = async (shard: Shard): Promise<ShardOutcome | undefined> => {
-    if (signal?.aborted || refused) return undefined;
+  const queue = new ShardQueue();
+  const tokenizeNext = async (): Promise<{ shard: Shard; outcome: ShardOutcome } | undefined> => {
+    const shard = signal?.aborted || refused ? undefined : queue.take(pool.idleLanguages, pool.busyLanguages);
+    if (!shard) return undefined;
     const weight = weightOf(shard);
     let advanced = 0;
     const outcome = await pool.run(shard, ({ tokens, textBytes }) => {
@@ -215,7 +217,7 @@ async function tokenizeAll(
       progress?.advance(shard.language, step, [textBytes, tokens]);
     });
     progress?.advance(shard.language, weight - advanced, [0, 0]);
-    return outcome;
+    return { shard, outcome };
   };
   const download = async (shard: Shard, from: ShardCache): Promise<Lease | undefined> => {
     if (signal?.aborted || refused) return undefined;
@@ -229,20 +231,31 @@ async function tokenizeAll(
       return undefined;
     }
   };
-  const obtainAndTokenize = async (shard: Shard): Promise<void> => {
-    if (!cache || !isRemote(shard.path)) {
-      const outcome = await tokenizing(tokenize, shard);
-      if (outcome) await finish(shard, outcome);
-      return;
+  const leases = new Map<string, Lease>();
+  const needsDownload = (shard: Shard): boolean => cache !== undefined && isRemote(shard.path);
+  // Does for some shard what is to be done with each: which one is decided when a worker is free.
+  const work = async (shard: Shard): Promise<void> => {
+    if (cache && needsDownload(shard)) {
+      const lease = await downloading(download, shard, cache);
+      if (!lease) return;
+      leases.set(shard.path, lease);
+      const { file, bytes, sha256, version } = lease;
+      queue.add({ ...shard, copy: { file, bytes, sha256, version } });
     }
-    const lease = await downloading(download, shard, cache);
-    if (!lease) return;
-    const { file, bytes, sha256, version } = lease;
-    const outcome = await tokenizing(tokenize, { ...shard, copy: { file, bytes, sha256, version } });
-    await (outcome?.kind === "failed" ? lease.discard() : lease.release());
-    if (outcome) await finish(shard, outcome);
+    const done = await tokenizing(tokenizeNext);
+    if (!done) return;
+    const lease = leases.get(done.shard.path);
+    leases.delete(done.shard.path);
+    await (done.outcome.kind === "failed" ? lease?.discard() : lease?.release());
+    await finish(done.shard, done.outcome);
   };
-  await Promise.all(inOrder(todo).map((shard) => inHand(obtainAndTokenize, shard)));
+  const ordered = inOrder(todo);
+  for (const shard of ordered) if (!needsDownload(shard)) queue.add(shard);
+  try {
+    await Promise.all(ordered.map((shard) => inHand(work, shard)));
+  } finally {
+    for (const lease of leases.values()) await lease.release();
+  }
   if (refused) throw refused;
   return result;
 }

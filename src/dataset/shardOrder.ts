@@ -16,14 +16,53 @@ export function weightsOf(shards: Shard[]): Map<string, number> {
   return weights;
 }
 
-/**
- * Shards in the order to work on them. The largest first: the small ones then even out which worker ends last. But language by
- * language, because an encoder remembers words.
- */
+/** Language by language, the largest first, and so their shards. */
 export function inOrder(shards: Shard[]): Shard[] {
   const weights = weightsOf(shards);
   const ofLanguage = ({ language }: Shard): number => weights.get(language)!;
   return shards.toSorted(
-    (a, b) => ofLanguage(b) - ofLanguage(a) || a.language.localeCompare(b.language) || b.bytes - a.bytes,
+    (a, b) => ofLanguage(b) - ofLanguage(a) || a.language.localeCompare(b.language) || weightOf(b) - weightOf(a),
   );
+}
+
+/**
+ * Shards that wait for a worker. A worker stays with a language while there is some of it, and one that has to begin another takes the
+ * largest that no other works on: encoders remember words. The small shards at the end even out which worker ends last.
+ */
+export class ShardQueue {
+  /** By language; the largest shard last. */
+  private readonly waiting = new Map<string, Shard[]>();
+  private readonly weights = new Map<string, number>();
+
+  add(shard: Shard): void {
+    const { language } = shard;
+    const shards = this.waiting.get(language) ?? [];
+    this.waiting.set(language, shards);
+    const place = shards.findIndex((other) => weightOf(other) > weightOf(shard));
+    shards.splice(place < 0 ? shards.length : place, 0, shard);
+    this.weights.set(language, (this.weights.get(language) ?? 0) + weightOf(shard));
+  }
+
+  /**
+   * The shard to work on next, which waits no longer; undefined where none waits.
+   *
+   * @param known languages that idle workers worked on last
+   * @param busy languages that other workers work on
+   */
+  take(known: readonly string[], busy: readonly string[]): Shard | undefined {
+    const languages = [...this.waiting.keys()];
+    const choices = [
+      languages.filter((language) => known.includes(language)),
+      languages.filter((language) => !busy.includes(language)),
+      languages,
+    ];
+    const choice = choices.find(({ length }) => length > 0);
+    if (!choice) return undefined;
+    const language = choice.reduce((a, b) => (this.weights.get(b)! > this.weights.get(a)! ? b : a));
+    const shards = this.waiting.get(language)!;
+    const shard = shards.pop()!;
+    if (shards.length === 0) this.waiting.delete(language);
+    this.weights.set(language, this.weights.get(language)! - weightOf(shard));
+    return shard;
+  }
 }

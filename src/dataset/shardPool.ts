@@ -19,6 +19,7 @@ export type ShardOutcome = Exclude<ShardReply, { kind: "progress" }>;
 export class ShardPool {
   private readonly idle: Worker[] = [];
   private readonly all = new Set<Worker>();
+  private readonly languages = new Map<Worker, string>();
   private readonly drop = new Int32Array(new SharedArrayBuffer(4));
 
   /** @param url the compiled worker module */
@@ -27,9 +28,21 @@ export class ShardPool {
     private readonly data: Omit<ShardWorkerData, "drop">,
   ) {}
 
-  /** Tokenizes a shard in an idle worker or a new one; never rejects. */
+  /** What the idle workers worked on last. */
+  get idleLanguages(): string[] {
+    return this.idle.map((worker) => this.languages.get(worker)!);
+  }
+
+  /** What the other workers work on. */
+  get busyLanguages(): string[] {
+    return [...this.all].filter((worker) => !this.idle.includes(worker)).map((worker) => this.languages.get(worker)!);
+  }
+
+  /** Tokenizes a shard in an idle worker, one that knows its language if there is one, or in a new one; never rejects. */
   run(shard: Shard, onProgress: (progress: ShardProgress) => void): Promise<ShardOutcome> {
-    const worker = this.idle.pop() ?? this.start();
+    const knowing = this.idle.findIndex((one) => this.languages.get(one) === shard.language);
+    const worker = this.idle.splice(knowing, 1)[0] ?? this.start();
+    this.languages.set(worker, shard.language);
     return new Promise((resolve) => {
       const end = (outcome: ShardOutcome, alive: boolean): void => {
         worker.removeAllListeners();
