@@ -11,7 +11,7 @@ import { parseArgs } from "node:util";
 import { oraclePython } from "../scripts/oraclePython.mjs";
 import { measureInflate, readShards, writeRecords } from "./preprocessInput.mjs";
 import { printResults } from "./preprocessReport.mjs";
-import { runTimed } from "./runTimed.mjs";
+import { canPin, runTimed } from "./runTimed.mjs";
 
 const root = fileURLToPath(new URL("..", import.meta.url));
 const { values } = parseArgs({
@@ -31,6 +31,7 @@ process.on("exit", () => rmSync(scratch, { recursive: true, force: true }));
 process.on("SIGINT", () => process.exit(130));
 process.on("SIGTERM", () => process.exit(143));
 
+if (!canPin) process.stderr.write("no taskset here: nothing holds the runs on one core to one core\n");
 const shards = readShards(resolve(values.source));
 const total = shards.reduce((sum, { textBytes }) => sum + textBytes, 0);
 const every = Math.max(1, Math.round(total / 1e6 / Number(values["sample-mb"])));
@@ -62,7 +63,8 @@ const newFolder = () => join(scratch, `out-${outputs++}`);
 const encoder = (side, command) => ({
   what: "encoder",
   side,
-  run: async ({ records }, cores) => JSON.parse((await runTimed([...command, model, records, String(cores)])).stdout),
+  run: async ({ records }, cores) =>
+    JSON.parse((await runTimed([...command, model, records, String(cores)], cores)).stdout),
 });
 /** Pipelines are timed as commands, from start to end. */
 const pipeline = (side, command) => ({
@@ -71,7 +73,7 @@ const pipeline = (side, command) => ({
   run: async ({ source }, cores) => {
     const out = newFolder();
     try {
-      const { cpu, wall, stdout } = await runTimed(command(source, out, String(cores)));
+      const { cpu, wall, stdout } = await runTimed(command(source, out, String(cores)), cores);
       const result = JSON.parse(stdout);
       return { cpu, wall, tokens: result.tokens ?? result.total.tokens, cost: result.cost };
     } finally {
