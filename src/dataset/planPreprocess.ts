@@ -12,7 +12,7 @@ import { tokenTypeFor } from "./tokenType.js";
 
 /**
  * MB of JSON text a second that one worker takes from gzip to Arrow on a corpus of 101 languages with a vocabulary of 200,000
- * pieces: 20 to 23 was measured of a pure JavaScript prototype. `npm run bench:preprocess` measures it here.
+ * pieces, every core at work: 19 to 25 was measured. `npm run bench:preprocess` measures it here.
  */
 export const defaultSpeed = 20;
 
