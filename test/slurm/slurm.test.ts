@@ -22,10 +22,10 @@ describe.skipIf(missing)(title, () => {
     writeFileSync(program, `#!/bin/sh\nexec "${process.execPath}" "${resolve("bin/run.js")}" "$@"\n`);
     chmodSync(program, 0o755);
   });
-  afterAll(() => {
-    cluster?.stop();
+  afterAll(async () => {
+    await cluster?.stop();
     rmSync(dir, { recursive: true, force: true });
-  });
+  }, 90_000);
 
   const until = async <T>(what: string, probe: () => T | undefined | false): Promise<T> => {
     for (const end = Date.now() + 100_000; Date.now() < end; await sleep(50)) {

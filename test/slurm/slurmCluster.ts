@@ -4,6 +4,7 @@ import { mkdirSync, readFileSync, writeFileSync } from "node:fs";
 import { createServer } from "node:net";
 import { hostname } from "node:os";
 import { join } from "node:path";
+import { setTimeout as sleep } from "node:timers/promises";
 
 /** Why a Slurm of our own cannot be started here; undefined where it can. */
 export function slurmMissing(): string | undefined {
@@ -19,7 +20,8 @@ export interface SlurmCluster {
   run(program: string, ...args: string[]): string;
   /** Environment with which programs find this cluster. */
   env: NodeJS.ProcessEnv;
-  stop(): void;
+  /** Ends the daemons and waits until they have written their last. */
+  stop(): Promise<void>;
 }
 
 /** A real Slurm of one node with `cpus` cores: munged, slurmctld and slurmd, with all their files in `dir`. */
@@ -74,12 +76,14 @@ PartitionName=all Nodes=${host} Default=YES MaxTime=INFINITE State=UP
   return {
     run,
     env,
-    stop: () => {
+    stop: async () => {
       for (const daemon of ["slurmctld", "slurmd", "munged"]) {
         try {
-          process.kill(Number(readFileSync(join(dir, `${daemon}.pid`), "utf8")), "SIGTERM");
+          const pid = Number(readFileSync(join(dir, `${daemon}.pid`), "utf8"));
+          process.kill(pid, "SIGTERM");
+          for (const end = Date.now() + 20_000; Date.now() < end; await sleep(50)) process.kill(pid, 0);
         } catch {
-          // It has already ended.
+          // It has ended.
         }
       }
     },
