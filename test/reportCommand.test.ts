@@ -95,12 +95,12 @@ test("--dataset shows what the runs learned from, and no other dataset", async (
   expect(refused.status).toBe(2);
   expect(report(...runs, "tokens").status).toBe(0);
   const page = await readFile(join(dir, "with-data", "index.html"), "utf8");
-  const section = /<section id="data">.*?<\/section>/s.exec(page)?.[0];
+  const section = /<section id="dataset">.*?<\/section>/s.exec(page)?.[0];
   // 500 and 40 tokens of Afrikaans.
   expect(section).toMatch(
     /Afrikaans <code>af<\/code><\/th><td class="number" data-value="2">2<\/td><td class="number" data-value="540">/,
   );
-  expect(await readFile(join(dir, "out", "index.html"), "utf8")).not.toContain('<section id="data">');
+  expect(await readFile(join(dir, "out", "index.html"), "utf8")).not.toContain('<section id="dataset">');
 });
 
 test.each([

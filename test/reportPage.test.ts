@@ -4,6 +4,7 @@ import { join } from "node:path";
 import { pathToFileURL } from "node:url";
 import { type Browser, type BrowserContext, chromium, type Page } from "playwright-core";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
+import { emptyCounts, type InspectReport, sumCounts, withRates } from "../src/dataset/inspectReport.js";
 import { writeReport } from "../src/report/writeReport.js";
 import { chromiumPath } from "./helpers/chromiumPath.js";
 import { syntheticRun } from "./reportRuns.js";
@@ -20,12 +21,34 @@ const runs = [
 ];
 runs[0].config = "name: </pre><script>document.title='run'</script>\n";
 
+const tokens = languages.map((language, i) =>
+  withRates(
+    {
+      ...emptyCounts(),
+      documents: 10 + i,
+      tokens: 900 - i,
+      bytes: 3000,
+      words: 500,
+      longest: 99,
+      lengths: [0, 0, 4, 6 + i],
+    },
+    { language, shards: 1, allShards: 1 },
+  ),
+);
+const dataset: InspectReport = {
+  dir: "tokens",
+  vocabulary: { fingerprint: "0".repeat(64), size: 1000 },
+  languages: tokens,
+  total: withRates(sumCounts(tokens), { language: "total", shards: 8, allShards: 8 }),
+  documents: [],
+};
+
 let out: string;
 let browser: Browser | undefined;
 
 beforeAll(async () => {
   out = await mkdtemp(join(tmpdir(), "mswitch-report-"));
-  await writeReport(baseline, runs, out, { resamples: 100 });
+  await writeReport(baseline, runs, out, { resamples: 100, dataset });
   if (!chromiumPath) return;
   browser = await chromium.launch({
     executablePath: chromiumPath,
@@ -122,6 +145,18 @@ describe("in Chromium, from a file", () => {
     expect(await page.textContent("#found")).toBe("2 of 8");
     await page.fill("#search", "no such language");
     expect(await cells(page, 1)).toEqual([]);
+  });
+
+  withBrowser("the dataset's table sorts by a column of its own", async () => {
+    const { page, faults } = await open();
+    const codes = (): Promise<(string | null)[]> =>
+      page.$$eval("#dataset tbody th code", (found) => found.map((cell) => cell.textContent));
+    expect((await codes())[0]).toBe("af");
+    await page.click("#dataset th:nth-child(2) button");
+    expect((await codes())[0]).toBe("zu");
+    await page.click("#dataset th:nth-child(3) button");
+    expect((await codes())[0]).toBe("af");
+    expect(faults).toEqual([]);
   });
 
   withBrowser("bounds and reversed speed-ups are marked", async () => {

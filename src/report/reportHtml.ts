@@ -25,7 +25,7 @@ export function reportHtml(data: ReportData, runs: readonly Run[], dataset?: Ins
     skipTo: "To the results",
     nav: html`<a href="#speedups">Speed-ups</a> <a href="#languages">Languages</a> <a href="#curves">Curves</a>
     <a href="#table">Table</a> ${data.candidates.some(({ routing }) => routing) && html`<a href="#experts">Experts</a>`}
-    <a href="#costs">Costs</a> ${dataset && html`<a href="#data">Data</a>`} <a href="#method">Method</a>`,
+    <a href="#costs">Costs</a> ${dataset && html`<a href="#dataset">Data</a>`} <a href="#method">Method</a>`,
     main: sections(data, runs, dataset),
     footer: html`Made by <code>mswitch report</code>. The same figures: <a href="speedups.csv">speedups.csv</a>,
   <a href="speedups.json">speedups.json</a>, <a href="report.md">report.md</a>.`,
@@ -108,7 +108,7 @@ ${data.candidates.some(({ routing }) => routing) && experts()}
 
 ${
   dataset &&
-  html`<section id="data">
+  html`<section id="dataset">
   <h2>The data</h2>
   ${datasetTiles(dataset)}
   ${datasetTable(dataset)}
