@@ -17,11 +17,12 @@ describe.skipIf(missing)(title, () => {
   beforeAll(async () => {
     dir = mkdtempSync(join(tmpdir(), "mswitch-slurm-"));
     cluster = await startSlurm(join(dir, "slurm"), 2);
-    await writeCorpus(join(dir, "corpus"), ["af", "zh"], { shards: 9, documents: 300, words: 500 });
+    // Enough work that a task is still at it when it is told to stop.
+    await writeCorpus(join(dir, "corpus"), ["af", "zh"], { shards: 9, documents: 700, words: 500 });
     const program = join(dir, "mswitch");
     writeFileSync(program, `#!/bin/sh\nexec "${process.execPath}" "${resolve("bin/run.js")}" "$@"\n`);
     chmodSync(program, 0o755);
-  });
+  }, 120_000);
   afterAll(async () => {
     await cluster?.stop();
     rmSync(dir, { recursive: true, force: true });
