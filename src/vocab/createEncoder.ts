@@ -18,8 +18,8 @@ export async function createEncoder(model: string | ModelFile, log: Log = silent
   const file = typeof model === "string" ? openModelFile(model) : model;
   const image = await encoderImage(file);
   if (image) return new UnigramEncoder(image);
-  const { path, bytes } = file;
-  const { modelType } = parseModel(bytes, path).trainer;
+  const { path } = file;
+  const { modelType } = parseModel(file).trainer;
   log.info(`${path}: a ${modelType} model, encoded by sentencepiece-js; the fast encoder is for unigram models`);
   return createLibraryEncoder(path);
 }

@@ -15,7 +15,7 @@ const format = "image-2";
  */
 export async function encoderImage(file: ModelFile | SentencePieceModel): Promise<EncoderImage | undefined> {
   return keptUnderFingerprint(file.fingerprint, format, () => {
-    const model = "trainer" in file ? file : parseModel(file.bytes, file.path);
+    const model = "trainer" in file ? file : parseModel(file);
     return model.trainer.modelType === "unigram" ? buildImage(model) : undefined;
   });
 }

@@ -20,14 +20,14 @@ const format = "vocabulary-1";
  * @throws MswitchError where the file is no whole model, or lacks the padding or end-of-sequence piece that T5 needs
  */
 export async function loadVocabulary(file: string | ModelFile): Promise<Vocabulary> {
-  const { path, bytes, fingerprint } = typeof file === "string" ? openModelFile(file) : file;
-  const kept = await keptUnderFingerprint(fingerprint, format, () => {
-    const json = Buffer.from(JSON.stringify(vocabularyOf(parseModel(bytes, path))));
+  const opened = typeof file === "string" ? openModelFile(file) : file;
+  const kept = await keptUnderFingerprint(opened.fingerprint, format, () => {
+    const json = Buffer.from(JSON.stringify(vocabularyOf(parseModel(opened))));
     const built = new Uint8Array(new SharedArrayBuffer(json.length));
     built.set(json);
     return built;
   });
-  return { ...JSON.parse(Buffer.from(kept).toString()), path };
+  return { ...JSON.parse(Buffer.from(kept).toString()), path: opened.path };
 }
 
 /** `loadVocabulary` for a model that has been read. */

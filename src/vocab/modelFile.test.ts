@@ -8,6 +8,7 @@ import { MswitchError } from "../base/errors.js";
 import { buildImage } from "./buildImage.js";
 import { parseModel, pieceText, pieceType, readModelFile } from "./modelFile.js";
 import { t5Pieces, writeModel } from "./modelFixture.js";
+import { modelFileOf } from "./openModelFile.js";
 import { UnigramEncoder } from "./unigramEncoder.js";
 
 const samplePath = fileURLToPath(new URL("../../vocab/sample.model", import.meta.url));
@@ -15,7 +16,7 @@ const sample = new Uint8Array(readFileSync(samplePath));
 
 function errorOf(bytes: Uint8Array): MswitchError {
   try {
-    parseModel(bytes, "some.model");
+    parseModel(modelFileOf("some.model", bytes));
   } catch (error) {
     if (error instanceof MswitchError) return error;
     throw error;
@@ -65,7 +66,7 @@ describe("parseModel", () => {
         const bytes = sample.slice();
         for (const [at, byte] of changes) bytes[at] = byte;
         try {
-          const model = parseModel(bytes, "some.model");
+          const model = parseModel(modelFileOf("some.model", bytes));
           if (model.trainer.modelType !== "unigram") return;
           new UnigramEncoder(buildImage(model)).encode(Buffer.from("ﬁne e\u0301 ① ㌔ 가\u11a8"));
         } catch (error) {

@@ -1,5 +1,4 @@
 import { MswitchError } from "../base/errors.js";
-import { sha256 } from "../base/hash.js";
 import { readCharsmap } from "./charsmap.js";
 import { codePointAt, utf8Length } from "./codePoints.js";
 import { type ModelFile, openModelFile } from "./openModelFile.js";
@@ -67,11 +66,11 @@ export function pieceText(model: SentencePieceModel, id: number): string {
  * @throws MswitchError naming the file and the byte at fault
  */
 export function readModelFile(path: string): SentencePieceModel {
-  return parseModel(openModelFile(path).bytes, path);
+  return parseModel(openModelFile(path));
 }
 
-/** `readModelFile` for bytes at hand; `path` is what errors call them. */
-export function parseModel(bytes: Uint8Array, path: string): SentencePieceModel {
+/** `readModelFile` for a file that was opened. */
+export function parseModel({ path, bytes, fingerprint }: ModelFile): SentencePieceModel {
   const fault: ProtobufFault = (why, at) =>
     new MswitchError("not a whole SentencePiece model", {
       where: `${path} byte ${at}`,
@@ -140,7 +139,7 @@ export function parseModel(bytes: Uint8Array, path: string): SentencePieceModel 
       }
     });
   }
-  const columns = { path, bytes, fingerprint: sha256(bytes), size, pieceStarts, pieceEnds, scores, types };
+  const columns = { path, bytes, fingerprint, size, pieceStarts, pieceEnds, scores, types };
   return { ...columns, unkId: checkPieces(columns, trainer, fault), trainer, normalizer, denormalizer };
 }
 

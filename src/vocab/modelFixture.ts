@@ -1,4 +1,5 @@
 import { parseModel, pieceType, type SentencePieceModel } from "./modelFile.js";
+import { modelFileOf } from "./openModelFile.js";
 
 /** A model for tests, written as SentencePiece would; only what is given differs from its defaults. */
 export interface ModelFixture {
@@ -54,7 +55,7 @@ export function writeModel(model: ModelFixture): Uint8Array {
 
 /** `writeModel`, read back. */
 export function buildModel(model: ModelFixture): SentencePieceModel {
-  return parseModel(writeModel(model), "fixture.model");
+  return parseModel(modelFileOf("fixture.model", writeModel(model)));
 }
 
 function varint(value: number): Buffer {

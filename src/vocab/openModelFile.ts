@@ -25,8 +25,7 @@ export function openModelFile(path: string): ModelFile {
     if (size > maxFileBytes) throw new Error(`it has ${size} bytes, and no vocabulary is that large`);
     const file = readFileSync(path);
     // A plain array: Buffer's `slice` is none.
-    const bytes = new Uint8Array(file.buffer, file.byteOffset, file.length);
-    return { path, bytes, fingerprint: sha256(bytes) };
+    return modelFileOf(path, new Uint8Array(file.buffer, file.byteOffset, file.length));
   } catch (error) {
     throw new MswitchError("cannot read the vocabulary", {
       where: path,
@@ -35,4 +34,9 @@ export function openModelFile(path: string): ModelFile {
       cause: error,
     });
   }
+}
+
+/** Bytes at hand as a model file; `path` is what errors call them. */
+export function modelFileOf(path: string, bytes: Uint8Array): ModelFile {
+  return { path, bytes, fingerprint: sha256(bytes) };
 }

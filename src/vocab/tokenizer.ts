@@ -25,7 +25,7 @@ export async function openTokenizer(path: string): Promise<Tokenizer> {
   // Where the encoder was kept, only decoding needs the pieces.
   let decoder: Decoder | undefined;
   const decode = (ids: Iterable<number>): string => {
-    decoder ??= createDecoder(parseModel(file.bytes, path));
+    decoder ??= createDecoder(parseModel(file));
     return decoder.decode(ids);
   };
   // The encoder's result is a view that its next call overwrites.

@@ -10,6 +10,7 @@ import { discoverShards } from "../corpus/discoverShards.js";
 import type { Shard } from "../corpus/shard.js";
 import { createEncoder } from "./createEncoder.js";
 import { parseModel } from "./modelFile.js";
+import { modelFileOf } from "./openModelFile.js";
 import { countSentences, maxSentenceBytes, sentenceQuotas, writeSentences } from "./sampleSentences.js";
 import { findTrainer, runTrainer } from "./sentencePieceTrainer.js";
 
@@ -105,7 +106,7 @@ export async function trainVocabulary(options: TrainVocabularyOptions): Promise<
       signal,
     });
     const model = await readFile(join(work, "vocabulary.model"));
-    const read = parseModel(model, join(work, "vocabulary.model"));
+    const read = parseModel(modelFileOf(join(work, "vocabulary.model"), model));
     const languages = await measure(sentences, counts, quotas, await createEncoder(read));
     await writeFileAtomic(out, model);
     const rejected = counts.reduce((sum, count) => sum + count.rejected, 0);
