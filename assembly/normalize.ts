@@ -41,8 +41,14 @@ function utf8Length(codePoint: u32): usize {
 }
 
 function put(i: u32, codePoint: u32, entry: u32): void {
-  store<u32>(s.codes + 4 * i, entry & ~s.kindMask);
-  store<u32>(s.characters + 4 * i, codePoint);
+  const position = s.positions + s.positionBytes * i;
+  store<u32>(position, entry & ~s.kindMask);
+  store<u32>(position, codePoint, 4);
+}
+
+/** The character at `i` of what is normalized. */
+export function characterAt(i: u32): u32 {
+  return load<u32>(s.positions + s.positionBytes * i, 4);
 }
 
 function entryOf(codePoint: u32): u32 {
@@ -105,8 +111,7 @@ let copiedTo: usize = 0;
  */
 function copyPlain(p: usize, end: usize, count: u32): u32 {
   const codePoints = s.codePoints;
-  const characters = s.characters;
-  const codes = s.codes;
+  let position = s.positions + s.positionBytes * count;
   while (p < end) {
     const bytes = load<u32>(p);
     const a = bytes & 0xff;
@@ -128,8 +133,9 @@ function copyPlain(p: usize, end: usize, count: u32): u32 {
     const entry = load<u32>(codePoints + 4 * codePoint);
     const kind = entry & s.kindMask;
     if (kind !== 0 && (kind !== s.copyUnlessMark || (next < end && <u32>load<u8>(next) >= firstMarkLead))) break;
-    store<u32>(codes + 4 * count, entry & ~s.kindMask);
-    store<u32>(characters + 4 * count, codePoint);
+    store<u32>(position, entry & ~s.kindMask);
+    store<u32>(position, codePoint, 4);
+    position += s.positionBytes;
     count++;
     p = next;
   }
@@ -140,7 +146,7 @@ function copyPlain(p: usize, end: usize, count: u32): u32 {
 /**
  * Normalizes the bytes from `start` to `end` as a text of its own: compiled rules, longest first; user-defined pieces kept; spaces
  * merged and trimmed; the dummy prefix added; spaces written as U+2581; each as the model says. Malformed bytes become U+FFFD.
- * Fills `characters` and `codes`.
+ * Fills in characters and codes of `positions`.
  *
  * @returns the number of code points
  */
@@ -198,7 +204,7 @@ export function normalize(start: usize, end: usize): u32 {
     }
   }
   if (onlySpaces) return 0;
-  if (merges) while (count > 0 && load<u32>(s.characters + 4 * (count - 1)) === writtenSpace) count--;
+  if (merges) while (count > 0 && characterAt(count - 1) === writtenSpace) count--;
   if (s.dummySuffix) put(count++, writtenSpace, entryOf(writtenSpace));
   return count;
 }

@@ -21,18 +21,21 @@ export function writePath(length: u32): f32 {
   s.reserveOutput(most);
   const end = s.outputEnd + 4 * most;
   let p = end;
-  for (let at = length; at > 0; ) {
-    const taken = load<u32>(s.from + 8 * at, 4);
-    let block = s.blocks + load<u32>(s.from + 8 * at);
+  const first = s.positions;
+  let last = first + s.positionBytes * length;
+  while (last > first) {
+    const position = last - s.positionBytes;
+    const taken = load<u32>(position, 20);
+    let block = <usize>load<u32>(position, 16);
     while (load<u32>(block, 4) !== taken) block = s.blocks + load<u32>(block, 8);
     const id = load<u32>(block);
-    gap = min(gap, load<f32>(s.gaps + 4 * at));
-    at -= min(at, taken);
+    gap = min(gap, load<f32>(position, 12));
+    last -= s.positionBytes * <usize>taken;
     if (id !== unknown) {
       p -= 4;
       store<u32>(p, id);
     } else {
-      p = writeUnknown(p, load<u32>(s.characters + 4 * at));
+      p = writeUnknown(p, load<u32>(position, 4));
     }
   }
   const count = <u32>((end - p) >> 2);

@@ -9,13 +9,14 @@ export const copyUnlessMark: u32 = 1;
 export const copyNever: u32 = 2;
 export const kindMask: u32 = 3;
 
-/** The automaton of pieces, as `PieceTrie` in `src/vocab/pieceTrie.ts` describes it. */
+/** The automaton of pieces, as `PieceTrie` in `src/vocab/pieceTrie.ts` describes it, with pointers where that has offsets, `rest` aside. */
 export let units: usize = 0;
 export let blocks: usize = 0;
 export let fails: usize = 0;
 /** In a state's `nextBase`. */
 export const leafMark: u32 = 1;
 export const chainMark: u32 = 2;
+export const longMark: u32 = 4;
 export const baseMask: u32 = ~15;
 /** What an id that was written adds to the score of the document, as f64, by id. */
 export let scores: usize = 0;
@@ -95,6 +96,7 @@ export function useImage(image: usize): void {
   byteIds = image + load<u32>(image, 48);
   charsmap = image + load<u32>(image, 52);
   replacements = image + load<u32>(image, 56);
+  makePointers();
   const userDefinedOffset = load<u32>(image, 60);
   userDefined = userDefinedOffset === 0 ? 0 : image + userDefinedOffset;
   codePoints = newPages(4 * 0x110000);
@@ -103,37 +105,33 @@ export function useImage(image: usize): void {
   for (; pair < end; pair += 8) store<u32>(codePoints + 4 * load<u32>(pair), load<u32>(pair, 4));
 }
 
-/** Of the normalized text: its code points, and their dense codes times 16. */
-export let characters: usize = 0;
-export let codes: usize = 0;
-/** Of each position between them: the best score up to it as f32, and of the piece that it ends with the block and the length. */
-export let best: usize = 0;
-export let from: usize = 0;
-/** By how much the second best candidate for the position is worse, as f32. */
-export let gaps: usize = 0;
+/** Makes the offsets in `units` and `fails` pointers. */
+function makePointers(): void {
+  for (let unit = units; unit < fails; unit += 16) {
+    store<u32>(unit, load<u32>(unit) + <u32>units);
+    store<u32>(unit, load<u32>(unit, 4) + <u32>units, 4);
+    store<u32>(unit, load<u32>(unit, 8) + <u32>units, 8);
+    store<u32>(unit, load<u32>(unit, 12) + <u32>blocks, 12);
+  }
+  for (let fail = fails; fail < blocks; fail += 4) store<u32>(fail, load<u32>(fail) + <u32>units);
+}
+
+/**
+ * Of each character of the normalized text 24 bytes: `{ code, character, best f32, gap f32, block, taken }`. Its dense code times 16, its
+ * code point; the best score of all up to and with it, by how much the second best is worse; of the piece that the best one ends with
+ * the block and the length. One more stands before the first, for what is before the text.
+ */
+export let positions: usize = 0;
+export const positionBytes: usize = 24;
 let capacity: u32 = 0;
-/** Vectors of scores are read from some positions before the first. What stands there is added to -Infinity. */
-const before: u32 = 32;
 
 /** Makes room for a normalized text of `needed` code points and keeps what is there of it. */
 export function reservePositions(needed: u32): void {
   if (needed <= capacity) return;
   capacity = max<u32>(4096, needed + (needed >> 1));
-  const bytes = 4 * capacity + 16;
-  if (characters) {
-    characters = heap.realloc(characters, bytes);
-    codes = heap.realloc(codes, bytes);
-    heap.free(best - before);
-    heap.free(from);
-    heap.free(gaps);
-  } else {
-    characters = heap.alloc(bytes);
-    codes = heap.alloc(bytes);
-  }
-  best = heap.alloc(bytes + before) + before;
-  memory.fill(best - before, 0, before);
-  from = heap.alloc(2 * bytes);
-  gaps = heap.alloc(bytes);
+  const bytes = positionBytes * (<usize>capacity + 2);
+  const start = positions ? heap.realloc(positions - positionBytes, bytes) : heap.alloc(bytes);
+  positions = start + positionBytes;
 }
 
 /** Ids written so far stand from `output`; the next one goes to `outputEnd`. */

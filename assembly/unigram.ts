@@ -6,7 +6,7 @@
  * and beyond it the word is segmented anew from the true score. The true score is not kept: an upper bound of its magnitude is, and
  * where that is not enough, the score is added up from the ids written since it was last known.
  */
-import { normalize } from "./normalize";
+import { characterAt, normalize } from "./normalize";
 import { mergeUnknown, writePath } from "./output";
 import * as s from "./state";
 import * as v from "./viterbi";
@@ -44,13 +44,13 @@ export function idsAt(): usize {
   return s.output;
 }
 
-export function charactersAt(): usize {
-  return s.characters;
-}
-
-/** Normalizes the text alone. Returns the number of code points at `charactersAt`. */
+/** Normalizes the text alone. Returns the number of code points at `idsAt`. */
 export function normalizeText(length: usize): u32 {
-  return normalize(text, text + length);
+  const count = normalize(text, text + length);
+  s.setOutputEnd(s.output);
+  s.reserveOutput(count);
+  for (let i: u32 = 0; i < count; i++) store<u32>(s.output + 4 * i, characterAt(i));
+  return count;
 }
 
 /** Encodes the text of `length` bytes at `textAt`. Returns the number of ids at `idsAt`. */

@@ -16,7 +16,7 @@ export let magnitude: f64 = 0;
  * which starts earlier, so the longer piece.
  *
  * SentencePiece goes on from each position by all pieces that start there. Here each position takes the best of all pieces that end
- * there, the same candidates in one or two vectors: the best scores of the eight positions before stay in registers.
+ * there, the same candidates in two vectors and a number: the best scores of the nine positions before stay in registers.
  */
 export function segment(length: u32, startScore: f32): void {
   if (s.comparesDoubles) {
@@ -29,87 +29,93 @@ export function segment(length: u32, startScore: f32): void {
 
 /** `segment` in float32, without rebasing. Leaves at each position by how much the second best candidate is worse. */
 export function pull(length: u32, startScore: f32): void {
-  const units = s.units;
-  const blocks = s.blocks;
-  const rootBase = load<u32>(units);
-  let state = units;
+  const root = s.units;
+  const rootBase = load<u32>(root);
+  let state = root;
   let base = rootBase;
   let nextBase = rootBase;
-  let near = f32x4.replace_lane(f32x4.splat(-Infinity), 3, startScore);
+  // Best scores 9 to 6, 5 to 2, and 1 positions ago.
   let far = f32x4.splat(-Infinity);
-  let largest = f32x4.abs(f32x4.splat(startScore));
-  let best = s.best;
-  let gap = s.gaps;
-  let from = s.from;
-  let codes = s.codes;
-  const end = codes + 4 * length;
-  store<f32>(best, startScore);
-  while (codes < end) {
-    const code = load<u32>(codes);
-    codes += 4;
-    const own = units + base + code;
+  let near = f32x4.splat(-Infinity);
+  let last = f32x4.splat(startScore);
+  let lowest = last;
+  let highest = last;
+  let position = s.positions;
+  const end = position + s.positionBytes * <usize>length;
+  store<f32>(position - s.positionBytes, startScore, 8);
+  for (; position < end; position += s.positionBytes) {
+    const code = load<u32>(position);
+    const own = base + code;
     if (load<u32>(own, 4) === base) {
       state = own;
     } else {
       // Which of the others it is cannot be foretold, so that all are looked up at once.
-      const root = units + rootBase + code;
+      const ofRoot = rootBase + code;
       const otherBase = nextBase & s.baseMask;
-      const next = units + otherBase + code;
-      let unit = select(root, units, load<u32>(root, 4) === rootBase);
+      const next = otherBase + code;
+      let unit = select<usize>(ofRoot, root, load<u32>(ofRoot, 4) === rootBase);
       const nextGoes = load<u32>(next, 4) === otherBase;
       if (!nextGoes && nextBase & s.chainMark) unit = followChain(state, code, unit);
-      state = select(next, unit, nextGoes);
+      state = select<usize>(next, unit, nextGoes);
     }
     base = load<u32>(state);
     nextBase = load<u32>(state, 8);
-    const scores = blocks + load<u32>(state, 12);
-    const short = f32x4.add(near, v128.load(scores, 16));
-    const long = f32x4.add(far, v128.load(scores, 32));
+    const block = <usize>load<u32>(state, 12);
+    const nears = f32x4.add(near, v128.load(block, 16));
+    const fars = f32x4.add(far, v128.load(block, 32));
     // Best and second best, lane by lane, of four and then of two lanes at a time.
-    let top = f32x4.pmax(short, long);
-    let second = f32x4.pmin(short, long);
+    let top = f32x4.pmax(nears, fars);
+    let second = f32x4.pmin(nears, fars);
     let other = v128.shuffle<f32>(top, top, 2, 3, 0, 1);
     second = f32x4.pmax(f32x4.pmin(top, other), f32x4.pmax(second, v128.shuffle<f32>(second, second, 2, 3, 0, 1)));
     top = f32x4.pmax(top, other);
     other = v128.shuffle<f32>(top, top, 1, 0, 3, 2);
     second = f32x4.pmax(f32x4.pmin(top, other), f32x4.pmax(second, v128.shuffle<f32>(second, second, 1, 0, 3, 2)));
     top = f32x4.pmax(top, other);
-    const wins = i32x4.bitmask(f32x4.eq(long, top)) | (i32x4.bitmask(f32x4.eq(short, top)) << 4);
-    let taken = 8 - <u32>ctz(wins);
-    best += 4;
-    gap += 4;
-    from += 8;
-    const vectors = load<u32>(scores, 12);
-    for (let k: u32 = 2; k < vectors; k++) {
-      for (let lane: u32 = 4; lane > 0; lane--) {
-        const pieceLength = 4 * k + 5 - lane;
-        const candidate = load<f32>(best - 4 * pieceLength) + load<f32>(scores + 16 * k + 4 * lane, 12);
-        second = f32x4.pmax(second, f32x4.pmin(top, f32x4.splat(candidate)));
-        if (candidate >= f32x4.extract_lane(top, 0)) {
-          top = f32x4.splat(candidate);
-          taken = pieceLength;
+    // The score just before comes last: it is what the others need not wait for.
+    const single = f32x4.add(last, v128.load32_splat(block, 12));
+    second = f32x4.pmax(second, f32x4.pmin(top, single));
+    top = f32x4.pmax(top, single);
+    const wins = i32x4.bitmask(f32x4.eq(fars, top)) | (i32x4.bitmask(f32x4.eq(nears, top)) << 4) | 0x100;
+    let taken = 9 - <u32>ctz(wins);
+    if (nextBase & s.longMark) {
+      const vectors = load<u32>(block, 48);
+      for (let k: u32 = 0; k < vectors; k++) {
+        for (let lane: u32 = 4; lane > 0; lane--) {
+          const score = load<f32>(block + 16 * k + 4 * lane, 60);
+          if (score === -Infinity) continue;
+          const pieceLength = 4 * k + 14 - lane;
+          const candidate = load<f32>(position - s.positionBytes * <usize>pieceLength, 8) + score;
+          second = f32x4.pmax(second, f32x4.pmin(top, f32x4.splat(candidate)));
+          if (candidate >= f32x4.extract_lane(top, 0)) {
+            top = f32x4.splat(candidate);
+            taken = pieceLength;
+          }
         }
       }
     }
-    store<f32>(best, f32x4.extract_lane(top, 0));
-    store<f32>(gap, f32x4.extract_lane(f32x4.sub(top, second), 0));
-    store<u64>(from, ((<u64>taken) << 32) | (scores - blocks));
-    largest = f32x4.pmax(largest, f32x4.abs(top));
+    store<f32>(position, f32x4.extract_lane(top, 0), 8);
+    store<f32>(position, f32x4.extract_lane(f32x4.sub(top, second), 0), 12);
+    store<u32>(position, <u32>block, 16);
+    store<u32>(position, taken, 20);
+    lowest = f32x4.pmin(lowest, top);
+    highest = f32x4.pmax(highest, top);
     far = v128.shuffle<f32>(far, near, 1, 2, 3, 4);
-    near = v128.shuffle<f32>(near, top, 1, 2, 3, 4);
+    near = v128.shuffle<f32>(near, last, 1, 2, 3, 4);
+    last = top;
   }
-  endScore = load<f32>(best);
-  magnitude = f32x4.extract_lane(largest, 0);
+  endScore = f32x4.extract_lane(last, 0);
+  magnitude = max(abs(f32x4.extract_lane(lowest, 0)), abs(f32x4.extract_lane(highest, 0)));
 }
 
 /** Where `state` goes by `code` if neither it nor the state it fails to has such a child: by that one's fails. */
 function followChain(state: usize, code: u32, otherwise: usize): usize {
   let nextBase: u32;
   do {
-    state = s.units + load<u32>(s.fails + ((state - s.units) >> 2));
+    state = load<u32>(s.fails + ((state - s.units) >> 2));
     nextBase = load<u32>(state, 8);
     const base = nextBase & s.baseMask;
-    const unit = s.units + base + code;
+    const unit = base + code;
     if (load<u32>(unit, 4) === base) return unit;
   } while (nextBase & s.chainMark);
   return otherwise;
@@ -129,49 +135,55 @@ export function scoreLimit(length: u32, gap: f32): f64 {
   return min((0.9 * <f64>gap * 8388608.0) / <f64>(length + 1) - 2 * room, rebaseScore - room);
 }
 
+/** The record of the character that ends at position `i`. */
+function recordAt(i: u32): usize {
+  return s.positions + s.positionBytes * <usize>i - s.positionBytes;
+}
+
 /** Takes the score at position `i` off from it and from the later ones that a piece has reached. */
 function rebase(i: u32, length: u32): void {
-  const offset = load<f32>(s.best + 4 * i);
+  const offset = load<f32>(recordAt(i), 8);
   const last = min<u32>(length, i + s.longestPiece);
-  for (let j = i; j <= last; j++) store<f32>(s.best + 4 * j, load<f32>(s.best + 4 * j) - offset);
+  for (let j = i; j <= last; j++) store<f32>(recordAt(j), load<f32>(recordAt(j), 8) - offset, 8);
 }
 
 /** A candidate for position `j`, a piece of `length` code points that stands in `block`. */
-function reach(j: u32, length: u32, block: u32, candidate: f64): void {
-  const best = load<f32>(s.best + 4 * j);
+function reach(j: u32, length: u32, block: usize, candidate: f64): void {
+  const record = recordAt(j);
+  const best = load<f32>(record, 8);
   const rounded = <f32>candidate;
   if (s.comparesDoubles ? candidate > <f64>best : rounded > best) {
-    store<f32>(s.best + 4 * j, rounded);
-    store<u64>(s.from + 8 * j, ((<u64>length) << 32) | block);
+    store<f32>(record, rounded, 8);
+    store<u32>(record, <u32>block, 16);
+    store<u32>(record, length, 20);
   }
 }
 
 /** `segment` step for step as SentencePiece goes: where scores are rebased, or candidates compared in double. */
 function segmentForward(length: u32, startScore: f32): void {
-  const units = s.units;
-  const rootBase = load<u32>(units);
+  const rootBase = load<u32>(s.units);
   const doubles = s.comparesDoubles;
-  for (let j: u32 = 1; j <= length; j++) store<f32>(s.best + 4 * j, -Infinity);
-  store<f32>(s.best, startScore);
+  for (let j: u32 = 1; j <= length; j++) store<f32>(recordAt(j), -Infinity, 8);
+  store<f32>(recordAt(0), startScore, 8);
   for (let i: u32 = 0; i < length; i++) {
-    if (!doubles && abs(load<f32>(s.best + 4 * i)) > <f32>rebaseScore) rebase(i, length);
-    const score = load<f32>(s.best + 4 * i);
+    if (!doubles && abs(load<f32>(recordAt(i), 8)) > <f32>rebaseScore) rebase(i, length);
+    const score = load<f32>(recordAt(i), 8);
     let base = rootBase;
     let covered = false;
     for (let j = i; j < length; j++) {
-      const unit = units + base + load<u32>(s.codes + 4 * j);
+      const unit = base + load<u32>(recordAt(j + 1));
       if (load<u32>(unit, 4) !== base) break;
-      const block = load<u32>(unit, 12);
+      const block = <usize>load<u32>(unit, 12);
       const pieceLength = j + 1 - i;
-      if (load<u32>(s.blocks + block, 4) === pieceLength && block !== 0) {
+      if (load<u32>(block, 4) === pieceLength && block !== s.blocks) {
         if (pieceLength === 1) covered = true;
-        const candidate = <f64>score + load<f64>(s.scores + 8 * load<u32>(s.blocks + block));
+        const candidate = <f64>score + load<f64>(s.scores + 8 * load<u32>(block));
         reach(j + 1, pieceLength, block, candidate);
       }
       base = load<u32>(unit);
       if (load<u32>(unit, 8) & s.leafMark) break;
     }
-    if (!covered) reach(i + 1, 1, 0, <f64>(score + s.unkScore));
+    if (!covered) reach(i + 1, 1, s.blocks, <f64>(score + s.unkScore));
   }
-  endScore = load<f32>(s.best + 4 * length);
+  endScore = load<f32>(recordAt(length), 8);
 }

@@ -120,7 +120,7 @@ function denormalizerOf(model: SentencePieceModel): ((text: string) => string) |
     new Uint8Array(wasm.memory.buffer, wasm.textAt(bytes.length), bytes.length).set(bytes);
     const count = wasm.normalizeText(bytes.length);
     let result = "";
-    for (const codePoint of new Uint32Array(wasm.memory.buffer, wasm.charactersAt(), count))
+    for (const codePoint of new Uint32Array(wasm.memory.buffer, wasm.idsAt(), count))
       result += String.fromCodePoint(codePoint);
     return result;
   };

@@ -5,7 +5,7 @@ import { parseModel, type SentencePieceModel } from "./modelFile.js";
 import type { ModelFile } from "./openModelFile.js";
 
 /** Changes with all that an image is made of: what `layOutImage` writes, and what its tables mean. */
-const format = "image-2";
+const format = "image-3";
 
 /**
  * The image of a unigram model, kept in the user's cache directory: where it is there, the model is not even parsed. Undefined for

@@ -21,15 +21,17 @@ export interface PieceTrie {
    * 16 bytes a state, offsets in bytes: `{ base, check, nextBase, block }`. By the code point with dense code `c` a state goes to
    * `base + 16 c` if `check` there is this `base`. Otherwise the same is tried with `nextBase`, the base of the state it fails to,
    * and so on along its chain of fails, at last from the root. A state without children has what the first state on its chain has
-   * that has some. In the low bits of `nextBase`: `leafMark`, and `chainMark` where the chain does not end after that state.
+   * that has some. In the low bits of `nextBase`: `leafMark`; `chainMark` where the chain does not end after that state; `longMark` where the block has
+   * more vectors than two.
    */
   units: Int32Array;
   /** By state, the offset of the one that it fails to. */
   fails: Int32Array;
   /**
-   * Of all pieces that the text before a state may end with: `{ id, length, rest, vectors }`, the longest one's id and its length in code
-   * points, the block of the others, and how many vectors of four float32 follow: scores by length, -Infinity where no piece has it, the
-   * vector for lengths 1 to 4 first and in each the longest first. A character that is no piece scores as unknown, id -1.
+   * Of all pieces that the text before a state may end with: `{ id, length, rest, score }`, the longest one's id and its length in code points,
+   * the block of the others, the score of the piece of one code point; then four float32 with the scores of lengths 5 to 2, four with
+   * those of lengths 9 to 6; and, from the next line of the processor's cache, as many more such vectors, 13 to 10 first, as the 13th
+   * word says. -Infinity where no piece has that length; a character that is no piece scores as unknown, id -1.
    */
   blocks: Int32Array;
   /** The code points of all pieces; the one at `i` has the dense code `i + 1`. */
@@ -43,12 +45,18 @@ const unkPenalty = 10;
 /** FLT_MIN and FLT_MAX, where SentencePiece starts its search for the largest and the smallest score. */
 const smallestFloat = 2 ** -126;
 const largestFloat = (2 - 2 ** -23) * 2 ** 127;
-/** Most pieces are of at most eight characters: with two vectors always there, reading them takes no branch. */
-const minVectors = 2;
+/** Most pieces are of at most nine characters. Their scores stand in one line of 16 words of the processor's cache. */
+const shortPiece = 9;
+const lineWords = 16;
+const vectorCountAt = 12;
 
-/** Marks in `nextBase`, known to `assembly/state.ts` too: the state has no children; the state after the next is not the root. */
+/**
+ * Marks in `nextBase`, known to `assembly/state.ts` too: the state has no children; the state after the next is not the root; its block
+ * goes on after its first line.
+ */
 const leafMark = 1;
 const chainMark = 2;
+const longMark = 4;
 
 /** Pieces that can come out of encoding: normal and user-defined ones. */
 export function encodablePieces({ size, types }: SentencePieceModel): Int32Array {
@@ -115,7 +123,7 @@ export function buildPieceTrie(model: SentencePieceModel, arithmetic: Arithmetic
   const order = nodesByDepth(depths, longestPiece);
   const fails = failLinks(trie, order);
   const { blocks, blockOf } = pieceBlocks({ trie, order, depths, fails, scores, unkScore });
-  const automaton = automatonUnits({ trie, order, fails, blockOf });
+  const automaton = automatonUnits({ trie, order, fails, blocks, blockOf });
 
   const codePoints: number[] = [];
   for (const codePoint of pool) codePoints[trie.codeOf[codePoint] - 1] = codePoint;
@@ -165,20 +173,23 @@ interface BlockSource {
 
 /** Writes `blocks`; a node where no piece ends has the block of the node it fails to. */
 function pieceBlocks({ trie, order, depths, fails, scores, unkScore }: BlockSource) {
-  const vectorsFor = (length: number): number => Math.max(minVectors, (length + 3) >> 2);
-  // Whole lines of the processor's cache, so that the usual block is read from one.
-  const wordsOf = (vectors: number): number => (4 + 4 * vectors + 15) & ~15;
-  let words = wordsOf(minVectors);
+  const vectorsFor = (length: number): number => Math.max(0, (length - shortPiece + 3) >> 2);
+  const wordsOf = (vectors: number): number => lineWords + ((4 * vectors + lineWords - 1) & ~(lineWords - 1));
+  const scoreAt = (block: number, length: number): number => {
+    if (length === 1) return block + 3;
+    // The vector of lengths 2 to 5 is the first, the longest length stands first in each.
+    const vector = (length - 2) >> 2;
+    return block + (vector < 2 ? 4 + 4 * vector : lineWords + 4 * (vector - 2)) + 3 - ((length - 2) & 3);
+  };
+  let words = lineWords;
   for (const node of order) if (trie.ends[node] >= 0) words += wordsOf(vectorsFor(depths[node]));
   const blocks = new Int32Array(words);
   const floats = new Float32Array(blocks.buffer);
-  const scoreAt = (block: number, length: number): number =>
-    block + 4 + 4 * ((length - 1) >> 2) + 3 - ((length - 1) & 3);
 
-  blocks.set([-1, 1, 0, minVectors]);
-  floats.fill(Number.NEGATIVE_INFINITY, 4, 4 + 4 * minVectors);
+  floats.fill(Number.NEGATIVE_INFINITY, 3, vectorCountAt);
+  blocks.set([-1, 1, 0]);
   floats[scoreAt(0, 1)] = unkScore;
-  let end = wordsOf(minVectors);
+  let end = lineWords;
   const blockOf = new Int32Array(trie.nodeCount);
   for (const node of order) {
     const rest = blockOf[fails[node]];
@@ -187,12 +198,11 @@ function pieceBlocks({ trie, order, depths, fails, scores, unkScore }: BlockSour
     if (id < 0) continue;
     const length = depths[node];
     const vectors = vectorsFor(length);
-    blocks[end] = id;
-    blocks[end + 1] = length;
-    blocks[end + 2] = 4 * rest;
-    blocks[end + 3] = vectors;
-    floats.fill(Number.NEGATIVE_INFINITY, end + 4, end + 4 + 4 * vectors);
-    floats.copyWithin(end + 4, rest + 4, rest + 4 + 4 * blocks[rest + 3]);
+    blocks.set([id, length, 4 * rest], end);
+    floats.copyWithin(end + 3, rest + 3, rest + vectorCountAt);
+    blocks[end + vectorCountAt] = vectors;
+    floats.fill(Number.NEGATIVE_INFINITY, end + lineWords, end + lineWords + 4 * vectors);
+    floats.copyWithin(end + lineWords, rest + lineWords, rest + lineWords + 4 * blocks[rest + vectorCountAt]);
     floats[scoreAt(end, length)] = scores[id];
     blockOf[node] = end;
     end += wordsOf(vectors);
@@ -204,11 +214,12 @@ interface UnitSource {
   trie: CodePointTrie;
   order: Int32Array;
   fails: Int32Array;
+  blocks: Int32Array;
   blockOf: Int32Array;
 }
 
 /** Writes `units` and `fails`, with chains that leave out states that cannot go on where the state before them could not. */
-function automatonUnits({ trie, order, fails, blockOf }: UnitSource): Pick<PieceTrie, "units" | "fails"> {
+function automatonUnits({ trie, order, fails, blocks, blockOf }: UnitSource): Pick<PieceTrie, "units" | "fails"> {
   const { parents, slots, bases, firstChild, childCodes, nodeCount, slotCount } = trie;
   const degree = (node: number): number => firstChild[node + 1] - firstChild[node];
   /** What a node goes on as, itself or the first with children on its chain, and what that fails to. */
@@ -236,7 +247,10 @@ function automatonUnits({ trie, order, fails, blockOf }: UnitSource): Pick<Piece
   for (const node of order) {
     const as = goesOnAs[node];
     const next = nextOf[as];
-    const marks = (as === node ? 0 : leafMark) | (next !== 0 && nextOf[next] !== 0 ? chainMark : 0);
+    const marks =
+      (as === node ? 0 : leafMark) |
+      (next !== 0 && nextOf[next] !== 0 ? chainMark : 0) |
+      (blocks[blockOf[node] + vectorCountAt] > 0 ? longMark : 0);
     const at = 4 * slots[node];
     units[at] = 16 * bases[as];
     units[at + 1] = 16 * bases[parents[node]];

@@ -15,7 +15,6 @@ export interface UnigramExports {
   useImage(image: number): void;
   textAt(length: number): number;
   idsAt(): number;
-  charactersAt(): number;
   normalizeText(length: number): number;
   encode(length: number): number;
 }
