@@ -1,6 +1,7 @@
 import { readdir, stat } from "node:fs/promises";
 import { basename, dirname, join, resolve } from "node:path";
 import { usageError } from "../base/errors.js";
+import { forEachConcurrently } from "../base/forEachConcurrently.js";
 import { globPattern } from "./globPattern.js";
 import { HttpClient } from "./http/httpClient.js";
 import { isRemote } from "./http/remoteFile.js";
@@ -17,6 +18,9 @@ export interface DiscoverOptions {
   /** Asks servers for listings. */
   client?: HttpClient;
 }
+
+/** Files asked for their size at a time. */
+const statsAtOnce = 16;
 
 /** On disk mC4 also has pages whose language was not determined; they belong to none of its 107 tasks and are passed over. */
 const undetermined = "und";
@@ -70,9 +74,11 @@ export async function discoverShards(sources: readonly string[], options: Discov
   }
   refuseDisagreement(wanted);
   wanted.sort(byLanguageSplitIndex);
-  const sizeOf = async ({ path, bytes }: Found): Promise<number> =>
-    isRemote(path) ? (bytes ?? 0) : ((await stat(path).catch(() => undefined))?.size ?? 0);
-  return Promise.all(wanted.map(async (shard) => ({ ...shard, bytes: await sizeOf(shard) })));
+  const shards = wanted.map((shard): Shard => ({ ...shard, bytes: shard.bytes ?? 0 }));
+  await forEachConcurrently(shards, statsAtOnce, async (shard) => {
+    if (!isRemote(shard.path)) shard.bytes = (await stat(shard.path).catch(() => undefined))?.size ?? 0;
+  });
+  return shards;
 }
 
 async function shardsOf(source: string, options: DiscoverOptions): Promise<Found[]> {

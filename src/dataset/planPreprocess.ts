@@ -3,11 +3,10 @@ import pLimit from "p-limit";
 import { discoverShards } from "../corpus/discoverShards.js";
 import { DownloadFault, HttpClient, type HttpOptions } from "../corpus/http/httpClient.js";
 import { isRemote } from "../corpus/http/remoteFile.js";
-import { defaultCacheBytes } from "../corpus/http/shardCache.js";
+import { defaultCacheBytes, defaultConnections } from "../corpus/http/shardCache.js";
 import { findLanguage } from "../corpus/languages.js";
 import type { Shard, Split } from "../corpus/shard.js";
 import { loadVocabulary } from "../vocab/loadVocabulary.js";
-import { defaultConnections } from "./preprocess.js";
 import { tokenTypeFor } from "./tokenType.js";
 
 /**

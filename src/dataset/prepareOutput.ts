@@ -6,21 +6,16 @@ import { sha256, sha256File } from "../base/hash.js";
 import type { Shard } from "../corpus/shard.js";
 import type { Vocabulary } from "../vocab/vocabulary.js";
 import { manifestFile, otherVocabulary, vocabularyFile } from "./buildManifest.js";
-import { type KnownShard, listRecords, readRecords, recordFolder, tokenFileName } from "./shardRecord.js";
+import { listRecords, readRecords, recordFolder } from "./shardRecord.js";
 
 /**
  * Makes sure that a folder may take this dataset, and makes it ready: the vocabulary copied in, dead processes' temporary files
  * removed.
  *
- * @returns the records that are there, by the name of their Arrow file
  * @throws usageError before anything is written, where the folder holds something else: other files, a dataset of another
  *   vocabulary, or the same languages cut into another number of shards
  */
-export async function prepareOutput(
-  out: string,
-  vocabulary: Vocabulary,
-  shards: Shard[],
-): Promise<Map<string, KnownShard>> {
+export async function prepareOutput(out: string, vocabulary: Vocabulary, shards: Shard[]): Promise<void> {
   const names: string[] = await readdir(out).catch((error: NodeJS.ErrnoException) => {
     if (error.code === "ENOENT") return [];
     throw usageError("the output folder cannot be used", { where: out, why: error.message, hint: "name another one" });
@@ -32,12 +27,12 @@ export async function prepareOutput(
       hint: "name an empty or a new folder",
     });
   }
-  const known = await readKnown(out, vocabulary, shards);
+  const begun = await checkRecords(out, vocabulary, shards);
   const made = await fingerprintOf(join(out, manifestFile));
   if (made !== undefined && made !== vocabulary.fingerprint) throw otherVocabulary(out, vocabulary, made);
   const copy = join(out, vocabularyFile);
   const copied = await sha256File(copy).catch(() => undefined);
-  if (copied !== undefined && copied !== vocabulary.fingerprint && known.size === 0 && made === undefined) {
+  if (copied !== undefined && copied !== vocabulary.fingerprint && !begun && made === undefined) {
     throw otherVocabulary(out, vocabulary, copied);
   }
 
@@ -49,13 +44,13 @@ export async function prepareOutput(
       if (entry.isDirectory()) await removeStaleTemporaries(join(folder, entry.name));
     }
   }
-  return known;
 }
 
-async function readKnown(out: string, vocabulary: Vocabulary, shards: Shard[]): Promise<Map<string, KnownShard>> {
-  const known = new Map<string, KnownShard>();
+/** Refuses records of another dataset. Returns whether there are any. */
+async function checkRecords(out: string, vocabulary: Vocabulary, shards: Shard[]): Promise<boolean> {
+  let found = false;
   const counts = new Map(shards.map((shard) => [`${shard.language} ${shard.split}`, shard]));
-  for await (const { rejections: _, ...record } of readRecords(await listRecords(out))) {
+  for await (const record of readRecords(await listRecords(out))) {
     if (record.vocabulary !== vocabulary.fingerprint) throw otherVocabulary(out, vocabulary, record.vocabulary);
     const shard = counts.get(`${record.language} ${record.split}`);
     if (shard && shard.count !== record.count) {
@@ -65,9 +60,9 @@ async function readKnown(out: string, vocabulary: Vocabulary, shards: Shard[]): 
         hint: "name another output folder",
       });
     }
-    known.set(tokenFileName(record), record);
+    found = true;
   }
-  return known;
+  return found;
 }
 
 /** The vocabulary that a manifest names, or undefined where there is no manifest that says. */

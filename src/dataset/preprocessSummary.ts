@@ -32,38 +32,45 @@ export interface PreprocessSummary {
   cost: ShardCost;
 }
 
-export function summarize({
-  out,
-  complete,
-  skipped,
-  records,
-  failures,
-  cost,
-  quarantine,
-}: Pick<PreprocessSummary, "out" | "complete" | "skipped" | "failures" | "cost" | "quarantine"> & {
-  records: KnownShard[];
-}): PreprocessSummary {
-  const rejected: Record<string, number> = {};
-  const languages: Record<string, LanguageSummary> = {};
-  const total = emptySummary();
-  for (const record of records.sort((a, b) => (a.language < b.language ? -1 : a.language > b.language ? 1 : 0))) {
-    addCounts(rejected, record.rejected);
-    languages[record.language] ??= emptySummary();
-    for (const sum of [languages[record.language], total]) {
-      sum.shards++;
-      sum.documents += record.documents;
-      sum.tokens += record.tokens;
-      sum.bytes += record.textBytes;
-      sum.rejected += sumOf(record.rejected);
-    }
+/** What a run has done so far. */
+export type SummaryTotals = Pick<PreprocessSummary, "languages" | "total" | "rejected">;
+
+export function emptyTotals(): SummaryTotals {
+  return { languages: {}, total: emptySummary(), rejected: {} };
+}
+
+/** Adds a shard that is part of the dataset. */
+export function addToTotals({ languages, total, rejected }: SummaryTotals, record: KnownShard): void {
+  addCounts(rejected, record.rejected);
+  languages[record.language] ??= emptySummary();
+  for (const sum of [languages[record.language], total]) {
+    sum.shards++;
+    sum.documents += record.documents;
+    sum.tokens += record.tokens;
+    sum.bytes += record.textBytes;
+    sum.rejected += sumOf(record.rejected);
   }
+}
+
+/** The summary, the same whatever the order in which shards were added. */
+export function summarize(
+  { languages, total, rejected }: SummaryTotals,
+  {
+    out,
+    complete,
+    skipped,
+    failures,
+    cost,
+    quarantine,
+  }: Pick<PreprocessSummary, "out" | "complete" | "skipped" | "failures" | "cost" | "quarantine">,
+): PreprocessSummary {
   return {
     out,
     complete,
     skipped,
-    tokenized: records.length - skipped,
+    tokenized: total.shards - skipped,
     failed: failures.length,
-    languages,
+    languages: Object.fromEntries(Object.entries(languages).sort(([a], [b]) => (a < b ? -1 : 1))),
     total,
     rejected,
     quarantine,

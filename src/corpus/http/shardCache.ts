@@ -10,6 +10,9 @@ import { downloadFile } from "./downloadFile.js";
 import type { HttpClient } from "./httpClient.js";
 import { isImmutable } from "./remoteFile.js";
 
+/** Downloads at a time: enough to fill most lines, few enough for a public server. */
+export const defaultConnections = 8;
+
 /** Bytes; about a hundred of mC4's larger shards. */
 export const defaultCacheBytes = 32e9;
 
