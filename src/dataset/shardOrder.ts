@@ -38,8 +38,14 @@ export class ShardQueue {
     const { language } = shard;
     const shards = this.waiting.get(language) ?? [];
     this.waiting.set(language, shards);
-    const place = shards.findIndex((other) => weightOf(other) > weightOf(shard));
-    shards.splice(place < 0 ? shards.length : place, 0, shard);
+    const weight = weightOf(shard);
+    let place = 0;
+    for (let end = shards.length; place < end; ) {
+      const middle = (place + end) >> 1;
+      if (weightOf(shards[middle]) > weight) end = middle;
+      else place = middle + 1;
+    }
+    shards.splice(place, 0, shard);
     this.weights.set(language, (this.weights.get(language) ?? 0) + weightOf(shard));
   }
 
