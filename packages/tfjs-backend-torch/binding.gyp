@@ -36,6 +36,7 @@
         "native/ops_reduce.cc",
         "native/ops_router.cc",
         "native/ops_shape.cc",
+        "native/outer_product.cc",
       ],
       "include_dirs": ["<(addon_api)", "<(torch_root)/include"],
       "defines": ["NAPI_VERSION=8", "NAPI_CPP_EXCEPTIONS", "_GLIBCXX_USE_CXX11_ABI=<(torch_abi)"],

@@ -8,7 +8,9 @@
 
 #include "call.h"
 #include "moe.h"
+#include "outer_product.h"
 #include "simd.h"
+#include "square_sums.h"
 
 #if defined(__x86_64__)
 #include <cpuid.h>
@@ -207,6 +209,29 @@ void productInto(at::Tensor out, const at::Tensor& a, const at::Tensor& b, const
   convert(wide, out);
 }
 
+// Expert e's weight gradient Aᵀ·B, and its sums of squares where they come with it.
+void weightGradient(const at::Tensor& gradient, int64_t e, const at::Tensor& a, const at::Tensor& b, const at::Tensor& scratch) {
+  const at::Tensor out = gradient[e];
+  const int64_t terms = a.size(0), rows = out.size(0), columns = out.size(1);
+  if (gradient.scalar_type() != at::kFloat || !hasOuterProduct(terms, rows, columns)) {
+    productInto(out, a.t(), b, scratch);
+    return;
+  }
+  SquareSums& sums = *squareSums(gradient);
+  sums.total[e] = outerProduct(a.const_data_ptr<float>(), b.const_data_ptr<float>(), terms, rows, columns,
+                               out.mutable_data_ptr<float>(), sums.rows.data() + e * rows, sums.columns.data() + e * columns);
+}
+
+at::Tensor emptyGradient(const at::Tensor& weight, at::TensorOptions options) {
+  at::Tensor gradient = at::empty(weight.sizes(), options);
+  auto sums = c10::make_intrusive<SquareSums>();
+  sums->total.resize(weight.size(0), -1);
+  sums->rows.resize(weight.size(0) * weight.size(1));
+  sums->columns.resize(weight.size(0) * weight.size(2));
+  setSquareSums(gradient, std::move(sums));
+  return gradient;
+}
+
 struct Sizes {
   int64_t experts, slots, width, hidden;
   at::ScalarType type;  // of the products
@@ -326,15 +351,11 @@ std::vector<at::Tensor> expertFeedForwardGradient(const at::Tensor& d, const at:
   const auto rows = slotsInUse(occupied, size.experts, size.slots);
   const bool gated = weights.in.size() == 2;
   std::vector<at::Tensor> result = {at::empty_like(x)};
-  for (const at::Tensor& weight : weights.in) result.push_back(at::empty(weight.sizes(), x.options()));
-  result.push_back(at::empty(weights.out.sizes(), x.options()));
+  for (const at::Tensor& weight : weights.in) result.push_back(emptyGradient(weight, x.options()));
+  result.push_back(emptyGradient(weights.out, x.options()));
   std::vector<Scratch> scratch = size.scratch(true);
   forEachExpert(rows, scratch, [&](int64_t e, Scratch& s) {
     const auto n = static_cast<int64_t>(rows[e].size());
-    if (n == 0) {
-      for (const at::Tensor& gradient : result) gradient[e].zero_();
-      return;
-    }
     at::Tensor in = s.a.narrow(0, 0, n), dOut = s.b.narrow(0, 0, n), dHidden = s.c.narrow(0, 0, n);
     const at::Tensor hidden = s.d.narrow(0, 0, n), dValue = s.e.narrow(0, 0, n);
     gatherRows(dy[e], rows[e], dOut);
@@ -360,9 +381,9 @@ std::vector<at::Tensor> expertFeedForwardGradient(const at::Tensor& d, const at:
         activateGradient(g + at, v == nullptr ? nullptr : v + at, dh + at, h + at, dv + at, (end - begin) * width);
       });
     });
-    productInto(result.back()[e], dOut.t(), hidden, s.more);
-    productInto(result[1][e], dHidden.t(), in, s.more);
-    if (gated) productInto(result[2][e], dValue.t(), in, s.more);
+    weightGradient(result.back(), e, dOut, hidden, s.more);
+    weightGradient(result[1], e, dHidden, in, s.more);
+    if (gated) weightGradient(result[2], e, dValue, in, s.more);
     at::mm_out(dOut, dHidden, inWidth(weights.in[0][e], s.weights));
     if (gated) at::addmm_out(dOut, dOut, dValue, inWidth(weights.in[1][e], s.weights));
     scatterRows(dOut, rows[e], result[0][e]);
