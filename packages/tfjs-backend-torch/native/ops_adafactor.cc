@@ -5,11 +5,13 @@
 
 #include <atomic>
 #include <numeric>
+#include <optional>
 
 #include "call.h"
 #include "graph.h"
 #include "moe.h"
 #include "simd.h"
+#include "square_sums.h"
 #ifdef TFJS_TORCH_CUDA
 #include <c10/cuda/CUDAStream.h>
 
@@ -38,6 +40,9 @@ struct Matrix {
   float* first;   // row moments, or all of them
   float* second;  // column moments, null where not factored
   int64_t rows, columns;
+  double* squares;  // Σ value², negative where unknown; of the new values afterwards
+  // Σ gradient² by row and by column, null where unknown.
+  const float *rowSquares, *columnSquares;
 
   int64_t size() const { return rows * columns; }
 };
@@ -47,68 +52,84 @@ struct Rates {
   float beta;
 };
 
+INLINE double sumOfSquaresOf(const float* x, int64_t n) {
+  double sum = 0;
+  for (int64_t from = 0; from < n; from += kFewColumns) {
+    const int64_t to = std::min(from + kFewColumns, n);
+    float square = 0;
+#pragma omp simd reduction(+ : square)
+    for (int64_t c = from; c < to; ++c) square += x[c] * x[c];
+    sum += square;
+  }
+  return sum;
+}
+
 template <typename G>
 struct Step {
   const Matrix& m;
   const Rates& rates;
   const G* g;
 
-  // First pass: moments of rows [begin, end), sums of g² by column into `columns`, by way of sums over a few rows in `few`.
-  // Returns Σ value², and Σ update² where not factored.
-  INLINE std::pair<double, double> moments(int64_t begin, int64_t end, float* columns, float* few) const {
+  // Σ value² of rows [begin, end).
+  INLINE double values(int64_t begin, int64_t end) const {
+    double sum = 0;
+    for (int64_t r = begin; r < end; ++r) sum += sumOfSquaresOf(m.value + r * m.columns, m.columns);
+    return sum;
+  }
+
+  // Where not factored: moments of rows [begin, end). Returns Σ update².
+  INLINE double moments(int64_t begin, int64_t end) const {
     const float beta = rates.beta, rest = 1 - beta;
+    const int64_t last = end * m.columns;
+    float* const v = m.first;
+    double sum = 0;
+    for (int64_t from = begin * m.columns; from < last; from += kFewColumns) {
+      const int64_t to = std::min(from + kFewColumns, last);
+      float square = 0;
+#pragma omp simd reduction(+ : square)
+      for (int64_t c = from; c < to; ++c) {
+        const float x = widen(g[c]);
+        v[c] = v[c] * beta + (x * x + kEpsilonGradient) * rest;
+        square += x * x / v[c];
+      }
+      sum += square;
+    }
+    return sum;
+  }
+
+  // Σ gradient² of rows [begin, end): by row, and by column added to `columns` by way of sums over a few rows in `few`.
+  INLINE void gradients(int64_t begin, int64_t end, float* rows, float* columns, float* few) const {
     const int64_t n = m.columns;
-    double values = 0, updates = 0;
     for (int64_t r = begin; r < end; ++r) {
       const G* const gr = g + r * n;
-      const float* const pr = m.value + r * n;
-      double squares = 0, others = 0;
+      double sum = 0;
       for (int64_t from = 0; from < n; from += kFewColumns) {
         const int64_t to = std::min(from + kFewColumns, n);
-        float square = 0, other = 0;
-        if (m.second == nullptr) {
-          float* const v = m.first + r * n;
-#pragma omp simd reduction(+ : square, other)
-          for (int64_t c = from; c < to; ++c) {
-            const float x = widen(gr[c]);
-            v[c] = v[c] * beta + (x * x + kEpsilonGradient) * rest;
-            other += x * x / v[c];
-            square += pr[c] * pr[c];
-          }
-        } else {
-#pragma omp simd reduction(+ : square, other)
-          for (int64_t c = from; c < to; ++c) {
-            const float x = widen(gr[c]);
-            few[c] += x * x;
-            other += x * x;
-            square += pr[c] * pr[c];
-          }
+        float square = 0;
+#pragma omp simd reduction(+ : square)
+        for (int64_t c = from; c < to; ++c) {
+          const float x = widen(gr[c]);
+          few[c] += x * x;
+          square += x * x;
         }
-        squares += square;
-        others += other;
+        sum += square;
       }
-      values += squares;
-      if (m.second == nullptr) {
-        updates += others;
-      } else {
-        m.first[r] = m.first[r] * beta + (static_cast<float>(others / static_cast<double>(n)) + kEpsilonGradient) * rest;
-        if ((r - begin) % kFewRows == kFewRows - 1 || r == end - 1) {
+      rows[r] = static_cast<float>(sum);
+      if ((r - begin) % kFewRows == kFewRows - 1 || r == end - 1) {
 #pragma omp simd
-          for (int64_t c = 0; c < n; ++c) {
-            columns[c] += few[c];
-            few[c] = 0;
-          }
+        for (int64_t c = 0; c < n; ++c) {
+          columns[c] += few[c];
+          few[c] = 0;
         }
       }
     }
-    return {values, updates};
   }
 
-  // Second pass of the factored: Σ update² of rows [begin, end).
+  // Where factored: Σ update² of rows [begin, end), from the last to the first: what the next pass begins with is still in the cache.
   INLINE double updates(int64_t begin, int64_t end, const float* rowFactor, const float* columnFactor) const {
     const int64_t n = m.columns;
     double sum = 0;
-    for (int64_t r = begin; r < end; ++r) {
+    for (int64_t r = end - 1; r >= begin; --r) {
       const G* const gr = g + r * n;
       const float factor = rowFactor[r];
       float square = 0;
@@ -122,9 +143,10 @@ struct Step {
     return sum;
   }
 
-  // Last pass: value -= rate·update.
-  INLINE void apply(int64_t begin, int64_t end, const float* rowFactor, const float* columnFactor, float rate) const {
+  // Last pass: value -= rate·update. Returns Σ value² thereafter.
+  INLINE double apply(int64_t begin, int64_t end, const float* rowFactor, const float* columnFactor, float rate) const {
     const int64_t n = m.columns;
+    double sum = 0;
     for (int64_t r = begin; r < end; ++r) {
       const G* const gr = g + r * n;
       float* const pr = m.value + r * n;
@@ -137,7 +159,9 @@ struct Step {
 #pragma omp simd
         for (int64_t c = 0; c < n; ++c) pr[c] -= factor * widen(gr[c]) * columnFactor[c];
       }
+      sum += sumOfSquaresOf(pr, n);
     }
+    return sum;
   }
 };
 
@@ -152,42 +176,72 @@ void forBlocks(int64_t rows, int64_t blocks, const F& body) {
   });
 }
 
+// Row and column moments of the latest sums of squares, and what a gradient is divided by to give its update.
+struct Factors {
+  std::vector<float> row, column;
+  Factors(const Matrix& m, const Rates& rates, const float* rowSquares, const float* columnSquares)
+      : row(m.rows), column(m.columns) {
+    const float beta = rates.beta, rest = 1 - beta;
+    simd([&]() INLINE_LAMBDA {
+      const float ofRow = 1 / static_cast<float>(m.columns), ofColumn = 1 / static_cast<float>(m.rows);
+#pragma omp simd
+      for (int64_t c = 0; c < m.columns; ++c) {
+        m.second[c] = m.second[c] * beta + (columnSquares[c] * ofColumn + kEpsilonGradient) * rest;
+        column[c] = 1 / std::sqrt(m.second[c]);
+      }
+      double sum = 0;
+      for (int64_t r = 0; r < m.rows; ++r) {
+        m.first[r] = m.first[r] * beta + (rowSquares[r] * ofRow + kEpsilonGradient) * rest;
+        sum += m.first[r];
+      }
+      const auto mean = static_cast<float>(sum / static_cast<double>(m.rows));
+#pragma omp simd
+      for (int64_t r = 0; r < m.rows; ++r) row[r] = 1 / std::sqrt(m.first[r] / mean);
+    });
+  }
+};
+
+template <typename G>
+Factors factorsOf(const Step<G>& step, int64_t blocks) {
+  const Matrix& m = step.m;
+  if (m.rowSquares != nullptr) return {m, step.rates, m.rowSquares, m.columnSquares};
+  const int64_t columns = m.columns;
+  std::vector<float> sums(2 * blocks * columns, 0), rows(m.rows), all(columns);
+  forBlocks(m.rows, blocks, [&](int64_t b, int64_t begin, int64_t end) INLINE_LAMBDA {
+    float* const own = sums.data() + b * columns;
+    step.gradients(begin, end, rows.data(), own, own + blocks * columns);
+  });
+  for (int64_t c = 0; c < columns; ++c) {
+    double sum = 0;
+    for (int64_t b = 0; b < blocks; ++b) sum += sums[b * columns + c];
+    all[c] = static_cast<float>(sum);
+  }
+  return {m, step.rates, rows.data(), all.data()};
+}
+
 template <typename G>
 void updateMatrix(const Matrix& m, const Rates& rates, int64_t blocks) {
   const Step<G> step{m, rates, static_cast<const G*>(m.gradient)};
-  const bool factored = m.second != nullptr;
-  const int64_t columns = m.columns;
-  std::vector<float> sums(factored ? 2 * blocks * columns : 0, 0), rowFactor, columnFactor;
-  std::vector<double> values(blocks), updates(blocks);
-  forBlocks(m.rows, blocks, [&](int64_t b, int64_t begin, int64_t end) INLINE_LAMBDA {
-    float* const own = sums.data() + b * columns;
-    std::tie(values[b], updates[b]) = step.moments(begin, end, own, own + blocks * columns);
-  });
-  if (factored) {
-    columnFactor.resize(columns);
-    for (int64_t c = 0; c < columns; ++c) {
-      double sum = 0;
-      for (int64_t b = 0; b < blocks; ++b) sum += sums[b * columns + c];
-      const auto mean = static_cast<float>(sum / static_cast<double>(m.rows)) + kEpsilonGradient;
-      m.second[c] = m.second[c] * rates.beta + mean * (1 - rates.beta);
-      columnFactor[c] = 1 / std::sqrt(m.second[c]);
-    }
-    const double sum = std::accumulate(m.first, m.first + m.rows, 0.0);
-    const auto mean = static_cast<float>(sum / static_cast<double>(m.rows));
-    rowFactor.resize(m.rows);
-    for (int64_t r = 0; r < m.rows; ++r) rowFactor[r] = 1 / std::sqrt(m.first[r] / mean);
-    forBlocks(m.rows, blocks, [&](int64_t b, int64_t begin, int64_t end) INLINE_LAMBDA {
-      updates[b] = step.updates(begin, end, rowFactor.data(), columnFactor.data());
-    });
+  std::vector<double> parts(blocks);
+  const auto sum = [&] { return std::accumulate(parts.begin(), parts.end(), 0.0); };
+  const auto rms = [&](double squares) { return std::sqrt(squares / static_cast<double>(m.size())); };
+  if (*m.squares < 0) {
+    forBlocks(m.rows, blocks, [&](int64_t b, int64_t begin, int64_t end) INLINE_LAMBDA { parts[b] = step.values(begin, end); });
+    *m.squares = sum();
   }
-  const auto rms = [&](const std::vector<double>& squares) {
-    return std::sqrt(std::accumulate(squares.begin(), squares.end(), 0.0) / static_cast<double>(m.size()));
-  };
-  const double clip = std::max(rms(updates) / kClippingThreshold, 1.0);
-  const auto rate = static_cast<float>(std::max(rms(values), kEpsilonParameter) * rates.learningRate / clip);
-  forBlocks(m.rows, blocks, [&](int64_t, int64_t begin, int64_t end) INLINE_LAMBDA {
-    step.apply(begin, end, rowFactor.data(), columnFactor.data(), rate);
+  std::optional<Factors> factors;
+  if (m.second != nullptr) factors = factorsOf(step, blocks);
+  const float* const row = factors ? factors->row.data() : nullptr;
+  const float* const column = factors ? factors->column.data() : nullptr;
+  forBlocks(m.rows, blocks, [&](int64_t b, int64_t begin, int64_t end) INLINE_LAMBDA {
+    parts[b] = row == nullptr ? step.moments(begin, end) : step.updates(begin, end, row, column);
   });
+  const double clip = std::max(rms(sum()) / kClippingThreshold, 1.0);
+  const auto rate = static_cast<float>(std::max(rms(*m.squares), kEpsilonParameter) * rates.learningRate / clip);
+  forBlocks(m.rows, blocks, [&](int64_t b, int64_t begin, int64_t end) INLINE_LAMBDA {
+    parts[b] = step.apply(begin, end, row, column, rate);
+  });
+  *m.squares = sum();
 }
 
 void update(const Matrix& m, const Rates& rates, int64_t blocks) {
@@ -277,15 +331,26 @@ void adafactor(const std::vector<AdafactorParameter>& parameters, const at::Tens
     gradients.push_back(p.gradient.contiguous());
     const bool isNarrow = p.gradient.scalar_type() == at::kBFloat16, factored = p.second.defined();
     const auto* const g = static_cast<const char*>(gradients.back().const_data_ptr());
+    if (squareSums(p.value) == nullptr) {
+      auto unknown = c10::make_intrusive<SquareSums>();
+      unknown->total.resize(p.stack, -1);
+      setSquareSums(p.value, std::move(unknown));
+    }
+    SquareSums& values = *squareSums(p.value);
+    const SquareSums* const known = squareSums(p.gradient);
     for (int64_t s = 0; s < p.stack; ++s) {
       const int64_t at = s * p.rows * p.columns;
+      const bool isKnown = known != nullptr && factored && known->total[s] >= 0;
       const Matrix m{p.value.mutable_data_ptr<float>() + at,
                      g + at * p.gradient.element_size(),
                      isNarrow,
                      p.first.mutable_data_ptr<float>() + (factored ? s * p.rows : at),
                      factored ? p.second.mutable_data_ptr<float>() + s * p.columns : nullptr,
                      p.rows,
-                     p.columns};
+                     p.columns,
+                     &values.total[s],
+                     isKnown ? known->rows.data() + s * p.rows : nullptr,
+                     isKnown ? known->columns.data() + s * p.columns : nullptr};
       if (p.stack == 1 && m.size() > kLargeMatrix && m.rows > kBlocksOfLarge) update(m, rates, kBlocksOfLarge);
       else if (m.size() > 0) small.push_back(m);
     }
@@ -311,7 +376,12 @@ at::Tensor sumOfSquares(const std::vector<at::Tensor>& tensors) {
   };
   constexpr int64_t size = 1 << 16;
   std::vector<at::Tensor> whole;
-  for (const at::Tensor& tensor : tensors) whole.push_back(tensor.contiguous());
+  double known = 0;
+  for (const at::Tensor& tensor : tensors) {
+    const SquareSums* const sums = squareSums(tensor);
+    if (sums == nullptr || *std::min_element(sums->total.begin(), sums->total.end()) < 0) whole.push_back(tensor.contiguous());
+    else known += std::accumulate(sums->total.begin(), sums->total.end(), 0.0);
+  }
   std::vector<Block> blocks;
   for (const at::Tensor& x : whole) {
     for (int64_t at = 0; at < x.numel(); at += size) blocks.push_back({&x, at, std::min(at + size, x.numel())});
@@ -333,7 +403,7 @@ at::Tensor sumOfSquares(const std::vector<at::Tensor>& tensors) {
       });
     }
   });
-  const double sum = std::accumulate(parts.begin(), parts.end(), 0.0);
+  const double sum = std::accumulate(parts.begin(), parts.end(), known);
   return at::scalar_tensor(sum, at::TensorOptions().dtype(at::kFloat));
 }
 
@@ -343,7 +413,10 @@ namespace {
 at::Tensor owned(const at::Tensor& x) {
   TORCH_CHECK(x.scalar_type() == at::kFloat, "parameters and moments must be float32");
   at::Tensor own = x;
-  if (!x.is_contiguous() || x.storage().use_count() > 1) own.set_(x.clone(at::MemoryFormat::Contiguous));
+  if (!x.is_contiguous() || x.storage().use_count() > 1) {
+    own.set_(x.clone(at::MemoryFormat::Contiguous));
+    setSquareSums(own, nullptr);
+  }
   return own;
 }
 
