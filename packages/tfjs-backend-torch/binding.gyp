@@ -16,6 +16,7 @@
       "sources": [
         "native/binding.cc",
         "native/call.cc",
+        "native/few_rows.cc",
         "native/graph.cc",
         "native/memory.cc",
         "native/ops_adafactor.cc",
@@ -36,7 +37,6 @@
         "native/ops_reduce.cc",
         "native/ops_router.cc",
         "native/ops_shape.cc",
-        "native/outer_product.cc",
       ],
       "include_dirs": ["<(addon_api)", "<(torch_root)/include"],
       "defines": ["NAPI_VERSION=8", "NAPI_CPP_EXCEPTIONS", "_GLIBCXX_USE_CXX11_ABI=<(torch_abi)"],

@@ -5,8 +5,8 @@
 
 #include <atomic>
 #include <numeric>
-#include <optional>
 
+#include "adafactor_cpu.h"
 #include "call.h"
 #include "graph.h"
 #include "moe.h"
@@ -21,233 +21,9 @@
 namespace tfjs_torch {
 namespace {
 
-// src/ops/adafactor.ts has the same.
-constexpr float kEpsilonGradient = 1e-30f;
-constexpr double kEpsilonParameter = 1e-3;
-constexpr double kClippingThreshold = 1;
-
 constexpr int64_t kLargeMatrix = 1 << 20;
 // Fixed, so that sums come out alike with any number of threads.
 constexpr int64_t kBlocksOfLarge = 64;
-// Sums of float32 go this far before they are added up in a wider or another one.
-constexpr int64_t kFewRows = 32;
-constexpr int64_t kFewColumns = 512;
-
-struct Matrix {
-  float* value;
-  const void* gradient;
-  bool isNarrow;
-  float* first;   // row moments, or all of them
-  float* second;  // column moments, null where not factored
-  int64_t rows, columns;
-  double* squares;  // Σ value², negative where unknown; of the new values afterwards
-  // Σ gradient² by row and by column, null where unknown.
-  const float *rowSquares, *columnSquares;
-
-  int64_t size() const { return rows * columns; }
-};
-
-struct Rates {
-  double learningRate;
-  float beta;
-};
-
-INLINE double sumOfSquaresOf(const float* x, int64_t n) {
-  double sum = 0;
-  for (int64_t from = 0; from < n; from += kFewColumns) {
-    const int64_t to = std::min(from + kFewColumns, n);
-    float square = 0;
-#pragma omp simd reduction(+ : square)
-    for (int64_t c = from; c < to; ++c) square += x[c] * x[c];
-    sum += square;
-  }
-  return sum;
-}
-
-template <typename G>
-struct Step {
-  const Matrix& m;
-  const Rates& rates;
-  const G* g;
-
-  // Σ value² of rows [begin, end).
-  INLINE double values(int64_t begin, int64_t end) const {
-    double sum = 0;
-    for (int64_t r = begin; r < end; ++r) sum += sumOfSquaresOf(m.value + r * m.columns, m.columns);
-    return sum;
-  }
-
-  // Where not factored: moments of rows [begin, end). Returns Σ update².
-  INLINE double moments(int64_t begin, int64_t end) const {
-    const float beta = rates.beta, rest = 1 - beta;
-    const int64_t last = end * m.columns;
-    float* const v = m.first;
-    double sum = 0;
-    for (int64_t from = begin * m.columns; from < last; from += kFewColumns) {
-      const int64_t to = std::min(from + kFewColumns, last);
-      float square = 0;
-#pragma omp simd reduction(+ : square)
-      for (int64_t c = from; c < to; ++c) {
-        const float x = widen(g[c]);
-        v[c] = v[c] * beta + (x * x + kEpsilonGradient) * rest;
-        square += x * x / v[c];
-      }
-      sum += square;
-    }
-    return sum;
-  }
-
-  // Σ gradient² of rows [begin, end): by row, and by column added to `columns` by way of sums over a few rows in `few`.
-  INLINE void gradients(int64_t begin, int64_t end, float* rows, float* columns, float* few) const {
-    const int64_t n = m.columns;
-    for (int64_t r = begin; r < end; ++r) {
-      const G* const gr = g + r * n;
-      double sum = 0;
-      for (int64_t from = 0; from < n; from += kFewColumns) {
-        const int64_t to = std::min(from + kFewColumns, n);
-        float square = 0;
-#pragma omp simd reduction(+ : square)
-        for (int64_t c = from; c < to; ++c) {
-          const float x = widen(gr[c]);
-          few[c] += x * x;
-          square += x * x;
-        }
-        sum += square;
-      }
-      rows[r] = static_cast<float>(sum);
-      if ((r - begin) % kFewRows == kFewRows - 1 || r == end - 1) {
-#pragma omp simd
-        for (int64_t c = 0; c < n; ++c) {
-          columns[c] += few[c];
-          few[c] = 0;
-        }
-      }
-    }
-  }
-
-  // Where factored: Σ update² of rows [begin, end), from the last to the first: what the next pass begins with is still in the cache.
-  INLINE double updates(int64_t begin, int64_t end, const float* rowFactor, const float* columnFactor) const {
-    const int64_t n = m.columns;
-    double sum = 0;
-    for (int64_t r = end - 1; r >= begin; --r) {
-      const G* const gr = g + r * n;
-      const float factor = rowFactor[r];
-      float square = 0;
-#pragma omp simd reduction(+ : square)
-      for (int64_t c = 0; c < n; ++c) {
-        const float u = widen(gr[c]) * factor * columnFactor[c];
-        square += u * u;
-      }
-      sum += square;
-    }
-    return sum;
-  }
-
-  // Last pass: value -= rate·update. Returns Σ value² thereafter.
-  INLINE double apply(int64_t begin, int64_t end, const float* rowFactor, const float* columnFactor, float rate) const {
-    const int64_t n = m.columns;
-    double sum = 0;
-    for (int64_t r = begin; r < end; ++r) {
-      const G* const gr = g + r * n;
-      float* const pr = m.value + r * n;
-      if (m.second == nullptr) {
-        const float* const v = m.first + r * n;
-#pragma omp simd
-        for (int64_t c = 0; c < n; ++c) pr[c] -= rate * widen(gr[c]) / std::sqrt(v[c]);
-      } else {
-        const float factor = rate * rowFactor[r];
-#pragma omp simd
-        for (int64_t c = 0; c < n; ++c) pr[c] -= factor * widen(gr[c]) * columnFactor[c];
-      }
-      sum += sumOfSquaresOf(pr, n);
-    }
-    return sum;
-  }
-};
-
-// body(block, first row, end row) for every block of rows, by all threads where there is more than one block.
-template <typename F>
-void forBlocks(int64_t rows, int64_t blocks, const F& body) {
-  at::parallel_for(0, blocks, 1, [&](int64_t begin, int64_t end) {
-    for (int64_t b = begin; b < end; ++b) {
-      const int64_t first = b * rows / blocks, last = (b + 1) * rows / blocks;
-      simd([&]() INLINE_LAMBDA { body(b, first, last); });
-    }
-  });
-}
-
-// Row and column moments of the latest sums of squares, and what a gradient is divided by to give its update.
-struct Factors {
-  std::vector<float> row, column;
-  Factors(const Matrix& m, const Rates& rates, const float* rowSquares, const float* columnSquares)
-      : row(m.rows), column(m.columns) {
-    const float beta = rates.beta, rest = 1 - beta;
-    simd([&]() INLINE_LAMBDA {
-      const float ofRow = 1 / static_cast<float>(m.columns), ofColumn = 1 / static_cast<float>(m.rows);
-#pragma omp simd
-      for (int64_t c = 0; c < m.columns; ++c) {
-        m.second[c] = m.second[c] * beta + (columnSquares[c] * ofColumn + kEpsilonGradient) * rest;
-        column[c] = 1 / std::sqrt(m.second[c]);
-      }
-      double sum = 0;
-      for (int64_t r = 0; r < m.rows; ++r) {
-        m.first[r] = m.first[r] * beta + (rowSquares[r] * ofRow + kEpsilonGradient) * rest;
-        sum += m.first[r];
-      }
-      const auto mean = static_cast<float>(sum / static_cast<double>(m.rows));
-#pragma omp simd
-      for (int64_t r = 0; r < m.rows; ++r) row[r] = 1 / std::sqrt(m.first[r] / mean);
-    });
-  }
-};
-
-template <typename G>
-Factors factorsOf(const Step<G>& step, int64_t blocks) {
-  const Matrix& m = step.m;
-  if (m.rowSquares != nullptr) return {m, step.rates, m.rowSquares, m.columnSquares};
-  const int64_t columns = m.columns;
-  std::vector<float> sums(2 * blocks * columns, 0), rows(m.rows), all(columns);
-  forBlocks(m.rows, blocks, [&](int64_t b, int64_t begin, int64_t end) INLINE_LAMBDA {
-    float* const own = sums.data() + b * columns;
-    step.gradients(begin, end, rows.data(), own, own + blocks * columns);
-  });
-  for (int64_t c = 0; c < columns; ++c) {
-    double sum = 0;
-    for (int64_t b = 0; b < blocks; ++b) sum += sums[b * columns + c];
-    all[c] = static_cast<float>(sum);
-  }
-  return {m, step.rates, rows.data(), all.data()};
-}
-
-template <typename G>
-void updateMatrix(const Matrix& m, const Rates& rates, int64_t blocks) {
-  const Step<G> step{m, rates, static_cast<const G*>(m.gradient)};
-  std::vector<double> parts(blocks);
-  const auto sum = [&] { return std::accumulate(parts.begin(), parts.end(), 0.0); };
-  const auto rms = [&](double squares) { return std::sqrt(squares / static_cast<double>(m.size())); };
-  if (*m.squares < 0) {
-    forBlocks(m.rows, blocks, [&](int64_t b, int64_t begin, int64_t end) INLINE_LAMBDA { parts[b] = step.values(begin, end); });
-    *m.squares = sum();
-  }
-  std::optional<Factors> factors;
-  if (m.second != nullptr) factors = factorsOf(step, blocks);
-  const float* const row = factors ? factors->row.data() : nullptr;
-  const float* const column = factors ? factors->column.data() : nullptr;
-  forBlocks(m.rows, blocks, [&](int64_t b, int64_t begin, int64_t end) INLINE_LAMBDA {
-    parts[b] = row == nullptr ? step.moments(begin, end) : step.updates(begin, end, row, column);
-  });
-  const double clip = std::max(rms(sum()) / kClippingThreshold, 1.0);
-  const auto rate = static_cast<float>(std::max(rms(*m.squares), kEpsilonParameter) * rates.learningRate / clip);
-  forBlocks(m.rows, blocks, [&](int64_t b, int64_t begin, int64_t end) INLINE_LAMBDA {
-    parts[b] = step.apply(begin, end, row, column, rate);
-  });
-  *m.squares = sum();
-}
-
-void update(const Matrix& m, const Rates& rates, int64_t blocks) {
-  if (m.isNarrow) updateMatrix<c10::BFloat16>(m, rates, blocks);
-  else updateMatrix<float>(m, rates, blocks);
-}
 
 #ifdef TFJS_TORCH_CUDA
 // All matrices in a few launches.
@@ -324,8 +100,8 @@ void adafactor(const std::vector<AdafactorParameter>& parameters, const at::Tens
   }
   if (!at::isfinite(guard).all().item<bool>()) return;
   const float* const both = ratesTensor.const_data_ptr<float>();
-  const Rates rates{both[0], both[1]};
-  std::vector<Matrix> small;
+  const AdafactorRates rates{both[0], both[1]};
+  std::vector<AdafactorMatrix> small;
   std::vector<at::Tensor> gradients;  // keeps contiguous copies alive
   for (const AdafactorParameter& p : parameters) {
     gradients.push_back(p.gradient.contiguous());
@@ -341,7 +117,7 @@ void adafactor(const std::vector<AdafactorParameter>& parameters, const at::Tens
     for (int64_t s = 0; s < p.stack; ++s) {
       const int64_t at = s * p.rows * p.columns;
       const bool isKnown = known != nullptr && factored && known->total[s] >= 0;
-      const Matrix m{p.value.mutable_data_ptr<float>() + at,
+      const AdafactorMatrix m{p.value.mutable_data_ptr<float>() + at,
                      g + at * p.gradient.element_size(),
                      isNarrow,
                      p.first.mutable_data_ptr<float>() + (factored ? s * p.rows : at),
@@ -351,14 +127,14 @@ void adafactor(const std::vector<AdafactorParameter>& parameters, const at::Tens
                      &values.total[s],
                      isKnown ? known->rows.data() + s * p.rows : nullptr,
                      isKnown ? known->columns.data() + s * p.columns : nullptr};
-      if (p.stack == 1 && m.size() > kLargeMatrix && m.rows > kBlocksOfLarge) update(m, rates, kBlocksOfLarge);
+      if (p.stack == 1 && m.size() > kLargeMatrix && m.rows > kBlocksOfLarge) updateMatrix(m, rates, kBlocksOfLarge);
       else if (m.size() > 0) small.push_back(m);
     }
   }
-  std::stable_sort(small.begin(), small.end(), [](const Matrix& a, const Matrix& b) { return a.size() > b.size(); });
+  std::stable_sort(small.begin(), small.end(), [](const AdafactorMatrix& a, const AdafactorMatrix& b) { return a.size() > b.size(); });
   std::atomic<size_t> next{0};
   at::parallel_for(0, at::get_num_threads(), 1, [&](int64_t, int64_t) {
-    for (size_t i = next++; i < small.size(); i = next++) update(small[i], rates, 1);
+    for (size_t i = next++; i < small.size(); i = next++) updateMatrix(small[i], rates, 1);
   });
 }
 
@@ -379,8 +155,9 @@ at::Tensor sumOfSquares(const std::vector<at::Tensor>& tensors) {
   double known = 0;
   for (const at::Tensor& tensor : tensors) {
     const SquareSums* const sums = squareSums(tensor);
-    if (sums == nullptr || *std::min_element(sums->total.begin(), sums->total.end()) < 0) whole.push_back(tensor.contiguous());
-    else known += std::accumulate(sums->total.begin(), sums->total.end(), 0.0);
+    const bool isKnown = sums != nullptr && std::all_of(sums->total.begin(), sums->total.end(), [](double x) { return x >= 0; });
+    if (isKnown) known += std::accumulate(sums->total.begin(), sums->total.end(), 0.0);
+    else whole.push_back(tensor.contiguous());
   }
   std::vector<Block> blocks;
   for (const at::Tensor& x : whole) {
