@@ -11,6 +11,9 @@
 #if defined(__x86_64__) && defined(__GNUC__) && !defined(__clang__)
 #include <immintrin.h>
 
+// GCC 12's intrinsics leave vectors undefined on purpose.
+#pragma GCC diagnostic ignored "-Wmaybe-uninitialized"
+
 #define AVX512 __attribute__((target("arch=x86-64-v4")))
 #define UNROLL _Pragma("GCC unroll 8")
 
@@ -34,7 +37,7 @@ std::vector<float> padded(const float* x, int64_t n, int64_t width, int64_t unit
 // The sums of eight vectors.
 AVX512 inline __m256 sums(const __m512* x) {
   __m256 half[8];
-  UNROLL for (int j = 0; j < 8; ++j) half[j] = _mm256_add_ps(_mm512_castps512_ps256(x[j]), _mm512_maskz_extractf32x8_ps(0xff, x[j], 1));
+  UNROLL for (int j = 0; j < 8; ++j) half[j] = _mm256_add_ps(_mm512_castps512_ps256(x[j]), _mm512_extractf32x8_ps(x[j], 1));
   const __m256 a = _mm256_hadd_ps(_mm256_hadd_ps(half[0], half[1]), _mm256_hadd_ps(half[2], half[3]));
   const __m256 b = _mm256_hadd_ps(_mm256_hadd_ps(half[4], half[5]), _mm256_hadd_ps(half[6], half[7]));
   return _mm256_add_ps(_mm256_permute2f128_ps(a, b, 0x20), _mm256_permute2f128_ps(a, b, 0x31));
