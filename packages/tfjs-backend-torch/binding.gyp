@@ -16,6 +16,7 @@
       "sources": [
         "native/binding.cc",
         "native/call.cc",
+        "native/few_rows.cc",
         "native/graph.cc",
         "native/memory.cc",
         "native/ops_adafactor.cc",

@@ -4,6 +4,8 @@ import { describeTorch } from "../../test/helpers/fastPaths.js";
 import { expectClose, random, rowsOf, testBackends } from "../../test/helpers/tensors.js";
 import { loadBackend } from "../backends/loadBackend.js";
 import { type AdafactorParameter, adafactor, adafactorStateShapes, adafactorUpdate } from "./adafactor.js";
+import { expertFeedForward } from "./expertFeedForward.js";
+import { fastKernel } from "./fastPath.js";
 import { precision } from "./precision.js";
 
 function freshState(shape: number[], minFactoredSize?: number): Map<string, tf.Variable> {
@@ -141,6 +143,47 @@ describeTorch("adafactor's fast path", () => {
     }
     for (const { param, state } of [...fast, ...reference]) tf.dispose([param, ...state.values()]);
     expect(tf.memory().numTensors).toBe(before);
+  });
+
+  it("goes on from weights and moments alone, to the bit", () => {
+    const copyOf = (variable: tf.Tensor): tf.Variable => tf.tidy(() => tf.variable(tf.add(variable, 0)));
+    for (const [i, shape] of shapes.entries()) {
+      const own = { param: tf.variable(waves(shape, i)), state: freshState(shape) };
+      const gradients = [1, 2].map((seed) => waves(shape, 50 + seed));
+      adafactor([{ ...own, gradient: gradients[0] }], { learningRate: 0.1, step: 0 });
+      const slots = [...own.state].map(([slot, moment]): [string, tf.Variable] => [slot, copyOf(moment)]);
+      const restored = { param: copyOf(own.param), state: new Map(slots) };
+      for (const which of [own, restored])
+        adafactor([{ ...which, gradient: gradients[1] }], { learningRate: 0.1, step: 1 });
+      expect(tf.all(tf.equal(restored.param, own.param)).dataSync()[0]).toBe(1);
+    }
+  });
+
+  it("makes the same of a gradient whose sums of squares are at hand", () => {
+    const [experts, width, hidden] = [3, 128, 192];
+    const [wi0, wi1] = [waves([experts, hidden, width], 1), waves([experts, hidden, width], 2)];
+    const wo = waves([experts, width, hidden], 3);
+    const slots = waves([experts, 8, width], 4) as tf.Tensor3D;
+    // Expert 1 has no token, and so no gradient.
+    const occupied = tf.tensor2d([[8], [0], [5]], undefined, "int32");
+    const layer = (x: tf.Tensor, a: tf.Tensor, b: tf.Tensor, c: tf.Tensor) =>
+      expertFeedForward(x as tf.Tensor3D, { kind: "gated-gelu", wi0: a, wi1: b, wo: c }, undefined, occupied);
+    const gradients = tf
+      .grads(layer)([slots, wi0, wi1, wo], waves([experts, 8, width], 5))
+      .slice(1);
+    const plain = gradients.map((gradient) => tf.add(gradient, 0));
+    const stepped = [gradients, plain].map((list) =>
+      list.map((gradient, i) => {
+        const param = tf.variable([wi0, wi1, wo][i]);
+        adafactor([{ param, gradient, state: freshState(gradient.shape) }], { learningRate: 0.1, step: 0 });
+        return param;
+      }),
+    );
+    for (const [i, param] of stepped[0].entries()) expectSame(param, stepped[1][i]);
+    const [known] = fastKernel("TorchSumOfSquares")!(Object.fromEntries(gradients.entries()));
+    let sum = 0;
+    for (const gradient of plain) for (const g of gradient.dataSync()) sum += g * g;
+    expect(Math.abs(known.dataSync()[0] / sum - 1)).toBeLessThan(1e-6);
   });
 
   it("leaves alone who shared a parameter's data", () => {

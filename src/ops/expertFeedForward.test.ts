@@ -44,18 +44,23 @@ describeTorch("the experts' fast path", () => {
   const weightsOf = (kind: string, [wi0, wi1, wo]: tf.Tensor[]): FeedForwardWeights =>
     kind === "relu" ? { kind, wi: wi0, wo } : { kind: "gated-gelu", wi0, wi1, wo };
 
-  // Enough experts to go side by side on two threads, and too few.
+  // Enough experts to go side by side on two threads, and too few; sides that have products of few rows, and others.
   it.each([
-    ["relu", 2],
-    ["gated-gelu", 3],
-    ["relu", 9],
-    ["gated-gelu", 9],
-  ])("is the reference: %s, %i experts, slots that are all in use and that are not", (kind, experts) => {
-    const [width, hidden, capacity] = [24, 40, 6];
-    const x = random([experts, capacity, width], 1);
-    // Two groups of three slots; expert 1 has none in use.
-    const counts = Array.from({ length: experts }, (_, e) => (e === 1 ? [0, 0] : [e % 4, (e + 2) % 4]));
-    const inUse = tf.tensor3d(counts.map((own) => own.flatMap((n) => [0, 1, 2].map((i) => [i < n ? 1 : 0]))));
+    ["relu", 2, 24, 40, 3],
+    ["gated-gelu", 3, 24, 40, 3],
+    ["relu", 9, 24, 40, 3],
+    ["gated-gelu", 9, 24, 40, 3],
+    ["relu", 2, 64, 128, 11],
+    ["gated-gelu", 9, 128, 64, 11],
+    ["gated-gelu", 4, 64, 64, 35],
+  ])("is the reference: %s, %i experts, slots that are all in use and that are not", (kind, experts, ...sizes) => {
+    const [width, hidden, places] = sizes;
+    const x = random([experts, 2 * places, width], 1);
+    // Two groups of slots; expert 1 has none in use.
+    const counts = Array.from({ length: experts }, (_, e) => (e === 1 ? [0, 0] : [(e * places) % 4, (e + 2) % 4]));
+    const inUse = tf.tensor3d(
+      counts.map((own) => own.flatMap((n) => Array.from({ length: places }, (_, i) => [i < n ? 1 : 0]))),
+    );
     const used = tf.tensor2d(counts, undefined, "int32");
     const scale = (tensor: tf.Tensor): tf.Tensor => tf.mul(tensor, 0.2);
     const weights = [

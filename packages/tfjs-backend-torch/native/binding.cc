@@ -9,6 +9,7 @@
 #include "call.h"
 #include "graph.h"
 #include "memory.h"
+#include "square_sums.h"
 
 namespace tfjs_torch {
 namespace {
@@ -285,6 +286,7 @@ class TorchAddon : public Napi::Addon<TorchAddon> {
       auto* from = static_cast<uint8_t*>(values.ArrayBuffer().Data()) + values.ByteOffset();
       const DeviceScope scope(tensor.device());
       tensor.copy_(at::from_blob(from, tensor.sizes(), tensor.scalar_type()));
+      setSquareSums(tensor, nullptr);
       return 0;
     });
   }

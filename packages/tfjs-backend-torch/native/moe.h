@@ -60,7 +60,7 @@ struct Experts {
 // taken to be 0 and are not computed. Returns y [E, C, D] and, for the gradient, one pre-activation [E, C, F] for each weight
 // in, whose rows are the occupied slots in order.
 std::vector<at::Tensor> expertFeedForward(const at::Tensor& slots, const at::Tensor& occupied, const Experts& weights);
-// dSlots, then dIn…, dOut. Weights' gradients have the slots' dtype.
+// dSlots, then dIn…, dOut. Weights' gradients have the slots' dtype and carry their square_sums.h where those are at hand.
 std::vector<at::Tensor> expertFeedForwardGradient(const at::Tensor& d, const at::Tensor& slots, const at::Tensor& occupied,
                                                   const Experts& weights, const std::vector<at::Tensor>& pre);
 

@@ -6,10 +6,12 @@
 #include <atomic>
 #include <numeric>
 
+#include "adafactor_cpu.h"
 #include "call.h"
 #include "graph.h"
 #include "moe.h"
 #include "simd.h"
+#include "square_sums.h"
 #ifdef TFJS_TORCH_CUDA
 #include <c10/cuda/CUDAStream.h>
 
@@ -19,181 +21,9 @@
 namespace tfjs_torch {
 namespace {
 
-// src/ops/adafactor.ts has the same.
-constexpr float kEpsilonGradient = 1e-30f;
-constexpr double kEpsilonParameter = 1e-3;
-constexpr double kClippingThreshold = 1;
-
 constexpr int64_t kLargeMatrix = 1 << 20;
 // Fixed, so that sums come out alike with any number of threads.
 constexpr int64_t kBlocksOfLarge = 64;
-// Sums of float32 go this far before they are added up in a wider or another one.
-constexpr int64_t kFewRows = 32;
-constexpr int64_t kFewColumns = 512;
-
-struct Matrix {
-  float* value;
-  const void* gradient;
-  bool isNarrow;
-  float* first;   // row moments, or all of them
-  float* second;  // column moments, null where not factored
-  int64_t rows, columns;
-
-  int64_t size() const { return rows * columns; }
-};
-
-struct Rates {
-  double learningRate;
-  float beta;
-};
-
-template <typename G>
-struct Step {
-  const Matrix& m;
-  const Rates& rates;
-  const G* g;
-
-  // First pass: moments of rows [begin, end), sums of g² by column into `columns`, by way of sums over a few rows in `few`.
-  // Returns Σ value², and Σ update² where not factored.
-  INLINE std::pair<double, double> moments(int64_t begin, int64_t end, float* columns, float* few) const {
-    const float beta = rates.beta, rest = 1 - beta;
-    const int64_t n = m.columns;
-    double values = 0, updates = 0;
-    for (int64_t r = begin; r < end; ++r) {
-      const G* const gr = g + r * n;
-      const float* const pr = m.value + r * n;
-      double squares = 0, others = 0;
-      for (int64_t from = 0; from < n; from += kFewColumns) {
-        const int64_t to = std::min(from + kFewColumns, n);
-        float square = 0, other = 0;
-        if (m.second == nullptr) {
-          float* const v = m.first + r * n;
-#pragma omp simd reduction(+ : square, other)
-          for (int64_t c = from; c < to; ++c) {
-            const float x = widen(gr[c]);
-            v[c] = v[c] * beta + (x * x + kEpsilonGradient) * rest;
-            other += x * x / v[c];
-            square += pr[c] * pr[c];
-          }
-        } else {
-#pragma omp simd reduction(+ : square, other)
-          for (int64_t c = from; c < to; ++c) {
-            const float x = widen(gr[c]);
-            few[c] += x * x;
-            other += x * x;
-            square += pr[c] * pr[c];
-          }
-        }
-        squares += square;
-        others += other;
-      }
-      values += squares;
-      if (m.second == nullptr) {
-        updates += others;
-      } else {
-        m.first[r] = m.first[r] * beta + (static_cast<float>(others / static_cast<double>(n)) + kEpsilonGradient) * rest;
-        if ((r - begin) % kFewRows == kFewRows - 1 || r == end - 1) {
-#pragma omp simd
-          for (int64_t c = 0; c < n; ++c) {
-            columns[c] += few[c];
-            few[c] = 0;
-          }
-        }
-      }
-    }
-    return {values, updates};
-  }
-
-  // Second pass of the factored: Σ update² of rows [begin, end).
-  INLINE double updates(int64_t begin, int64_t end, const float* rowFactor, const float* columnFactor) const {
-    const int64_t n = m.columns;
-    double sum = 0;
-    for (int64_t r = begin; r < end; ++r) {
-      const G* const gr = g + r * n;
-      const float factor = rowFactor[r];
-      float square = 0;
-#pragma omp simd reduction(+ : square)
-      for (int64_t c = 0; c < n; ++c) {
-        const float u = widen(gr[c]) * factor * columnFactor[c];
-        square += u * u;
-      }
-      sum += square;
-    }
-    return sum;
-  }
-
-  // Last pass: value -= rate·update.
-  INLINE void apply(int64_t begin, int64_t end, const float* rowFactor, const float* columnFactor, float rate) const {
-    const int64_t n = m.columns;
-    for (int64_t r = begin; r < end; ++r) {
-      const G* const gr = g + r * n;
-      float* const pr = m.value + r * n;
-      if (m.second == nullptr) {
-        const float* const v = m.first + r * n;
-#pragma omp simd
-        for (int64_t c = 0; c < n; ++c) pr[c] -= rate * widen(gr[c]) / std::sqrt(v[c]);
-      } else {
-        const float factor = rate * rowFactor[r];
-#pragma omp simd
-        for (int64_t c = 0; c < n; ++c) pr[c] -= factor * widen(gr[c]) * columnFactor[c];
-      }
-    }
-  }
-};
-
-// body(block, first row, end row) for every block of rows, by all threads where there is more than one block.
-template <typename F>
-void forBlocks(int64_t rows, int64_t blocks, const F& body) {
-  at::parallel_for(0, blocks, 1, [&](int64_t begin, int64_t end) {
-    for (int64_t b = begin; b < end; ++b) {
-      const int64_t first = b * rows / blocks, last = (b + 1) * rows / blocks;
-      simd([&]() INLINE_LAMBDA { body(b, first, last); });
-    }
-  });
-}
-
-template <typename G>
-void updateMatrix(const Matrix& m, const Rates& rates, int64_t blocks) {
-  const Step<G> step{m, rates, static_cast<const G*>(m.gradient)};
-  const bool factored = m.second != nullptr;
-  const int64_t columns = m.columns;
-  std::vector<float> sums(factored ? 2 * blocks * columns : 0, 0), rowFactor, columnFactor;
-  std::vector<double> values(blocks), updates(blocks);
-  forBlocks(m.rows, blocks, [&](int64_t b, int64_t begin, int64_t end) INLINE_LAMBDA {
-    float* const own = sums.data() + b * columns;
-    std::tie(values[b], updates[b]) = step.moments(begin, end, own, own + blocks * columns);
-  });
-  if (factored) {
-    columnFactor.resize(columns);
-    for (int64_t c = 0; c < columns; ++c) {
-      double sum = 0;
-      for (int64_t b = 0; b < blocks; ++b) sum += sums[b * columns + c];
-      const auto mean = static_cast<float>(sum / static_cast<double>(m.rows)) + kEpsilonGradient;
-      m.second[c] = m.second[c] * rates.beta + mean * (1 - rates.beta);
-      columnFactor[c] = 1 / std::sqrt(m.second[c]);
-    }
-    const double sum = std::accumulate(m.first, m.first + m.rows, 0.0);
-    const auto mean = static_cast<float>(sum / static_cast<double>(m.rows));
-    rowFactor.resize(m.rows);
-    for (int64_t r = 0; r < m.rows; ++r) rowFactor[r] = 1 / std::sqrt(m.first[r] / mean);
-    forBlocks(m.rows, blocks, [&](int64_t b, int64_t begin, int64_t end) INLINE_LAMBDA {
-      updates[b] = step.updates(begin, end, rowFactor.data(), columnFactor.data());
-    });
-  }
-  const auto rms = [&](const std::vector<double>& squares) {
-    return std::sqrt(std::accumulate(squares.begin(), squares.end(), 0.0) / static_cast<double>(m.size()));
-  };
-  const double clip = std::max(rms(updates) / kClippingThreshold, 1.0);
-  const auto rate = static_cast<float>(std::max(rms(values), kEpsilonParameter) * rates.learningRate / clip);
-  forBlocks(m.rows, blocks, [&](int64_t, int64_t begin, int64_t end) INLINE_LAMBDA {
-    step.apply(begin, end, rowFactor.data(), columnFactor.data(), rate);
-  });
-}
-
-void update(const Matrix& m, const Rates& rates, int64_t blocks) {
-  if (m.isNarrow) updateMatrix<c10::BFloat16>(m, rates, blocks);
-  else updateMatrix<float>(m, rates, blocks);
-}
 
 #ifdef TFJS_TORCH_CUDA
 // All matrices in a few launches.
@@ -270,30 +100,41 @@ void adafactor(const std::vector<AdafactorParameter>& parameters, const at::Tens
   }
   if (!at::isfinite(guard).all().item<bool>()) return;
   const float* const both = ratesTensor.const_data_ptr<float>();
-  const Rates rates{both[0], both[1]};
-  std::vector<Matrix> small;
+  const AdafactorRates rates{both[0], both[1]};
+  std::vector<AdafactorMatrix> small;
   std::vector<at::Tensor> gradients;  // keeps contiguous copies alive
   for (const AdafactorParameter& p : parameters) {
     gradients.push_back(p.gradient.contiguous());
     const bool isNarrow = p.gradient.scalar_type() == at::kBFloat16, factored = p.second.defined();
     const auto* const g = static_cast<const char*>(gradients.back().const_data_ptr());
+    if (squareSums(p.value) == nullptr) {
+      auto unknown = c10::make_intrusive<SquareSums>();
+      unknown->total.resize(p.stack, -1);
+      setSquareSums(p.value, std::move(unknown));
+    }
+    SquareSums& values = *squareSums(p.value);
+    const SquareSums* const known = squareSums(p.gradient);
     for (int64_t s = 0; s < p.stack; ++s) {
       const int64_t at = s * p.rows * p.columns;
-      const Matrix m{p.value.mutable_data_ptr<float>() + at,
+      const bool isKnown = known != nullptr && factored && known->total[s] >= 0;
+      const AdafactorMatrix m{p.value.mutable_data_ptr<float>() + at,
                      g + at * p.gradient.element_size(),
                      isNarrow,
                      p.first.mutable_data_ptr<float>() + (factored ? s * p.rows : at),
                      factored ? p.second.mutable_data_ptr<float>() + s * p.columns : nullptr,
                      p.rows,
-                     p.columns};
-      if (p.stack == 1 && m.size() > kLargeMatrix && m.rows > kBlocksOfLarge) update(m, rates, kBlocksOfLarge);
+                     p.columns,
+                     &values.total[s],
+                     isKnown ? known->rows.data() + s * p.rows : nullptr,
+                     isKnown ? known->columns.data() + s * p.columns : nullptr};
+      if (p.stack == 1 && m.size() > kLargeMatrix && m.rows > kBlocksOfLarge) updateMatrix(m, rates, kBlocksOfLarge);
       else if (m.size() > 0) small.push_back(m);
     }
   }
-  std::stable_sort(small.begin(), small.end(), [](const Matrix& a, const Matrix& b) { return a.size() > b.size(); });
+  std::stable_sort(small.begin(), small.end(), [](const AdafactorMatrix& a, const AdafactorMatrix& b) { return a.size() > b.size(); });
   std::atomic<size_t> next{0};
   at::parallel_for(0, at::get_num_threads(), 1, [&](int64_t, int64_t) {
-    for (size_t i = next++; i < small.size(); i = next++) update(small[i], rates, 1);
+    for (size_t i = next++; i < small.size(); i = next++) updateMatrix(small[i], rates, 1);
   });
 }
 
@@ -311,7 +152,13 @@ at::Tensor sumOfSquares(const std::vector<at::Tensor>& tensors) {
   };
   constexpr int64_t size = 1 << 16;
   std::vector<at::Tensor> whole;
-  for (const at::Tensor& tensor : tensors) whole.push_back(tensor.contiguous());
+  double known = 0;
+  for (const at::Tensor& tensor : tensors) {
+    const SquareSums* const sums = squareSums(tensor);
+    const bool isKnown = sums != nullptr && std::all_of(sums->total.begin(), sums->total.end(), [](double x) { return x >= 0; });
+    if (isKnown) known += std::accumulate(sums->total.begin(), sums->total.end(), 0.0);
+    else whole.push_back(tensor.contiguous());
+  }
   std::vector<Block> blocks;
   for (const at::Tensor& x : whole) {
     for (int64_t at = 0; at < x.numel(); at += size) blocks.push_back({&x, at, std::min(at + size, x.numel())});
@@ -333,7 +180,7 @@ at::Tensor sumOfSquares(const std::vector<at::Tensor>& tensors) {
       });
     }
   });
-  const double sum = std::accumulate(parts.begin(), parts.end(), 0.0);
+  const double sum = std::accumulate(parts.begin(), parts.end(), known);
   return at::scalar_tensor(sum, at::TensorOptions().dtype(at::kFloat));
 }
 
@@ -343,7 +190,10 @@ namespace {
 at::Tensor owned(const at::Tensor& x) {
   TORCH_CHECK(x.scalar_type() == at::kFloat, "parameters and moments must be float32");
   at::Tensor own = x;
-  if (!x.is_contiguous() || x.storage().use_count() > 1) own.set_(x.clone(at::MemoryFormat::Contiguous));
+  if (!x.is_contiguous() || x.storage().use_count() > 1) {
+    own.set_(x.clone(at::MemoryFormat::Contiguous));
+    setSquareSums(own, nullptr);
+  }
   return own;
 }
 

@@ -7,8 +7,11 @@
 #include <numeric>
 
 #include "call.h"
+#include "expert_rows.h"
 #include "moe.h"
+#include "few_rows.h"
 #include "simd.h"
+#include "square_sums.h"
 
 #if defined(__x86_64__)
 #include <cpuid.h>
@@ -33,27 +36,6 @@ namespace {
 
 constexpr int64_t kRowsOfATask = 16;
 
-template <typename From, typename To>
-INLINE void copyRow(const From* from, To* to, int64_t n) {
-#pragma omp simd
-  for (int64_t i = 0; i < n; ++i) narrow(widen(from[i]), to[i]);
-}
-
-// to ← from, whatever their widths.
-void convert(const at::Tensor& from, const at::Tensor& to) {
-  withType(from, [&](auto* source) {
-    withType(to, [&](auto* target) {
-      using From = std::remove_pointer_t<decltype(source)>;
-      using To = std::remove_pointer_t<decltype(target)>;
-      const From* const in = from.const_data_ptr<From>();
-      To* const out = to.mutable_data_ptr<To>();
-      parallelSimd(from.numel(), 1 << 15, [=](int64_t begin, int64_t end) INLINE_LAMBDA {
-        copyRow(in + begin, out + begin, end - begin);
-      });
-    });
-  });
-}
-
 // The slots of each expert that hold a token, in order.
 std::vector<std::vector<int64_t>> slotsInUse(const at::Tensor& occupied, int64_t experts, int64_t slots) {
   std::vector<std::vector<int64_t>> rows(experts);
@@ -74,89 +56,6 @@ std::vector<std::vector<int64_t>> slotsInUse(const at::Tensor& occupied, int64_t
     }
   }
   return rows;
-}
-
-// to[i] ← from[rows[i]]
-void gatherRows(const at::Tensor& from, const std::vector<int64_t>& rows, const at::Tensor& to) {
-  const int64_t width = from.size(1);
-  withType(from, [&](auto* source) {
-    withType(to, [&](auto* target) {
-      using From = std::remove_pointer_t<decltype(source)>;
-      using To = std::remove_pointer_t<decltype(target)>;
-      const From* const in = from.const_data_ptr<From>();
-      To* const out = to.mutable_data_ptr<To>();
-      simd([&]() INLINE_LAMBDA {
-        for (size_t i = 0; i < rows.size(); ++i) copyRow(in + rows[i] * width, out + i * width, width);
-      });
-    });
-  });
-}
-
-// to[rows[i]] ← from[i], 0 elsewhere; rows ascend.
-void scatterRows(const at::Tensor& from, const std::vector<int64_t>& rows, const at::Tensor& to) {
-  const int64_t width = to.size(1);
-  withType(from, [&](auto* source) {
-    withType(to, [&](auto* target) {
-      using From = std::remove_pointer_t<decltype(source)>;
-      using To = std::remove_pointer_t<decltype(target)>;
-      const From* const in = from.const_data_ptr<From>();
-      To* const out = to.mutable_data_ptr<To>();
-      const int64_t slots = to.size(0);
-      simd([&]() INLINE_LAMBDA {
-        size_t next = 0;
-        for (int64_t r = 0; r < slots; ++r) {
-          if (next < rows.size() && rows[next] == r) {
-            copyRow(in + static_cast<int64_t>(next++) * width, out + r * width, width);
-          } else {
-            std::fill(out + r * width, out + (r + 1) * width, To(0));
-          }
-        }
-      });
-    });
-  });
-}
-
-constexpr float kSlope = 1.5957691216f;  // 2·√(2/π)
-constexpr float kCubic = 0.044715f;
-
-// gelu(g)·v in its tanh form, g·σ(2u); v and its terms are left out for ReLU.
-template <typename T>
-INLINE void activate(const T* gate, const T* value, T* hidden, int64_t n) {
-  if (value == nullptr) {
-#pragma omp simd
-    for (int64_t i = 0; i < n; ++i) narrow(std::max(widen(gate[i]), 0.0f), hidden[i]);
-    return;
-  }
-#pragma omp simd
-  for (int64_t i = 0; i < n; ++i) {
-    const float g = widen(gate[i]);
-    narrow(g * sigmoid(g * (kSlope + kSlope * kCubic * g * g)) * widen(value[i]), hidden[i]);
-  }
-}
-
-// hidden, d gate in the place of d hidden, and d value; `hidden` may lie where `gate` does and `dValue` where `value` does.
-template <typename T>
-INLINE void activateGradient(const T* gate, const T* value, T* dHidden, T* hidden, T* dValue, int64_t n) {
-  if (value == nullptr) {
-#pragma omp simd
-    for (int64_t i = 0; i < n; ++i) {
-      const float g = widen(gate[i]);
-      narrow(std::max(g, 0.0f), hidden[i]);
-      narrow(g > 0 ? widen(dHidden[i]) : 0.0f, dHidden[i]);
-    }
-    return;
-  }
-#pragma omp simd
-  for (int64_t i = 0; i < n; ++i) {
-    const float g = widen(gate[i]), v = widen(value[i]), dy = widen(dHidden[i]);
-    const float square = g * g;
-    const float s = sigmoid(g * (kSlope + kSlope * kCubic * square));
-    const float gelu = g * s;
-    const float slope = s + gelu * (1 - s) * (kSlope + 3 * kSlope * kCubic * square);
-    narrow(gelu * v, hidden[i]);
-    narrow(dy * v * slope, dHidden[i]);
-    narrow(dy * gelu, dValue[i]);
-  }
 }
 
 // Runs body(expert, scratch) for every expert: side by side, fullest first, where there are enough of them to keep every
@@ -196,7 +95,34 @@ at::Tensor inWidth(const at::Tensor& weight, const at::Tensor& scratch) {
   return copy;
 }
 
-// out ← a·b (+ out), through `scratch` where out has another width.
+bool isFew(const at::Tensor& x, const at::Tensor& weight) {
+  return x.scalar_type() == at::kFloat && weight.scalar_type() == at::kFloat &&
+         hasFewRows(x.size(0), weight.size(0), weight.size(1));
+}
+
+// out ← x·Wᵀ, with W in x's width or brought to it in `scratch`.
+void timesTransposed(at::Tensor out, const at::Tensor& x, const at::Tensor& weight, const at::Tensor& scratch) {
+  if (isFew(x, weight)) {
+    fewRowsTimesTransposed(x.const_data_ptr<float>(), weight.const_data_ptr<float>(), x.size(0), weight.size(0), weight.size(1),
+                           out.mutable_data_ptr<float>());
+  } else {
+    at::mm_out(out, x, inWidth(weight, scratch).t());
+  }
+}
+
+// out ← x·W, or out + x·W.
+void times(at::Tensor out, const at::Tensor& x, const at::Tensor& weight, bool add, const at::Tensor& scratch) {
+  if (isFew(x, weight)) {
+    fewRowsTimes(x.const_data_ptr<float>(), weight.const_data_ptr<float>(), x.size(0), weight.size(0), weight.size(1), add,
+                 out.mutable_data_ptr<float>());
+  } else if (add) {
+    at::addmm_out(out, out, x, inWidth(weight, scratch));
+  } else {
+    at::mm_out(out, x, inWidth(weight, scratch));
+  }
+}
+
+// out ← a·b, through `scratch` where out has another width.
 void productInto(at::Tensor out, const at::Tensor& a, const at::Tensor& b, const at::Tensor& scratch) {
   if (out.scalar_type() == a.scalar_type()) {
     at::mm_out(out, a, b);
@@ -205,6 +131,29 @@ void productInto(at::Tensor out, const at::Tensor& a, const at::Tensor& b, const
   at::Tensor wide = scratch.reshape({-1}).narrow(0, 0, out.numel()).view(out.sizes());
   at::mm_out(wide, a, b);
   convert(wide, out);
+}
+
+// Expert e's weight gradient Aᵀ·B, and its sums of squares where they come with it.
+void weightGradient(const at::Tensor& gradient, int64_t e, const at::Tensor& a, const at::Tensor& b, const at::Tensor& scratch) {
+  const at::Tensor out = gradient[e];
+  const int64_t terms = a.size(0), rows = out.size(0), columns = out.size(1);
+  if (gradient.scalar_type() != at::kFloat || !hasFewRows(terms, rows, columns)) {
+    productInto(out, a.t(), b, scratch);
+    return;
+  }
+  SquareSums& sums = *squareSums(gradient);
+  sums.total[e] = outerProduct(a.const_data_ptr<float>(), b.const_data_ptr<float>(), terms, rows, columns,
+                               out.mutable_data_ptr<float>(), sums.rows.data() + e * rows, sums.columns.data() + e * columns);
+}
+
+at::Tensor emptyGradient(const at::Tensor& weight, at::TensorOptions options) {
+  at::Tensor gradient = at::empty(weight.sizes(), options);
+  auto sums = c10::make_intrusive<SquareSums>();
+  sums->total.resize(weight.size(0), -1);
+  sums->rows.resize(weight.size(0) * weight.size(1));
+  sums->columns.resize(weight.size(0) * weight.size(2));
+  setSquareSums(gradient, std::move(sums));
+  return gradient;
 }
 
 struct Sizes {
@@ -297,7 +246,7 @@ std::vector<at::Tensor> expertFeedForward(const at::Tensor& slots, const at::Ten
       const at::Tensor kept = result[i + 1][e].narrow(0, 0, n);
       const bool same = kept.scalar_type() == size.type;
       pre.push_back(same ? kept : (i == 0 ? s.c : s.d).narrow(0, 0, n));
-      at::mm_out(pre[i], in, inWidth(weights.in[i][e], s.weights).t());
+      timesTransposed(pre[i], in, weights.in[i][e], s.weights);
       if (!same) convert(pre[i], kept);
     }
     withType(hidden, [&](auto* type) {
@@ -311,7 +260,7 @@ std::vector<at::Tensor> expertFeedForward(const at::Tensor& slots, const at::Ten
         activate(gate + at, value == nullptr ? nullptr : value + at, out + at, (end - begin) * width);
       });
     });
-    at::mm_out(in, hidden, inWidth(weights.out[e], s.weights).t());
+    timesTransposed(in, hidden, weights.out[e], s.weights);
     scatterRows(in, rows[e], result[0][e]);
   });
   return result;
@@ -326,20 +275,16 @@ std::vector<at::Tensor> expertFeedForwardGradient(const at::Tensor& d, const at:
   const auto rows = slotsInUse(occupied, size.experts, size.slots);
   const bool gated = weights.in.size() == 2;
   std::vector<at::Tensor> result = {at::empty_like(x)};
-  for (const at::Tensor& weight : weights.in) result.push_back(at::empty(weight.sizes(), x.options()));
-  result.push_back(at::empty(weights.out.sizes(), x.options()));
+  for (const at::Tensor& weight : weights.in) result.push_back(emptyGradient(weight, x.options()));
+  result.push_back(emptyGradient(weights.out, x.options()));
   std::vector<Scratch> scratch = size.scratch(true);
   forEachExpert(rows, scratch, [&](int64_t e, Scratch& s) {
     const auto n = static_cast<int64_t>(rows[e].size());
-    if (n == 0) {
-      for (const at::Tensor& gradient : result) gradient[e].zero_();
-      return;
-    }
     at::Tensor in = s.a.narrow(0, 0, n), dOut = s.b.narrow(0, 0, n), dHidden = s.c.narrow(0, 0, n);
     const at::Tensor hidden = s.d.narrow(0, 0, n), dValue = s.e.narrow(0, 0, n);
     gatherRows(dy[e], rows[e], dOut);
     gatherRows(x[e], rows[e], in);
-    at::mm_out(dHidden, dOut, inWidth(weights.out[e], s.weights));
+    times(dHidden, dOut, weights.out[e], false, s.weights);
     withType(hidden, [&](auto* type) {
       using T = std::remove_pointer_t<decltype(type)>;
       const auto widened = [&](size_t i, const at::Tensor& scratchOf) {
@@ -360,11 +305,11 @@ std::vector<at::Tensor> expertFeedForwardGradient(const at::Tensor& d, const at:
         activateGradient(g + at, v == nullptr ? nullptr : v + at, dh + at, h + at, dv + at, (end - begin) * width);
       });
     });
-    productInto(result.back()[e], dOut.t(), hidden, s.more);
-    productInto(result[1][e], dHidden.t(), in, s.more);
-    if (gated) productInto(result[2][e], dValue.t(), in, s.more);
-    at::mm_out(dOut, dHidden, inWidth(weights.in[0][e], s.weights));
-    if (gated) at::addmm_out(dOut, dOut, dValue, inWidth(weights.in[1][e], s.weights));
+    weightGradient(result.back(), e, dOut, hidden, s.more);
+    weightGradient(result[1], e, dHidden, in, s.more);
+    if (gated) weightGradient(result[2], e, dValue, in, s.more);
+    times(dOut, dHidden, weights.in[0][e], false, s.weights);
+    if (gated) times(dOut, dValue, weights.in[1][e], true, s.weights);
     scatterRows(dOut, rows[e], result[0][e]);
   });
   return result;
