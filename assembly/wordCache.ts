@@ -28,9 +28,19 @@ const masks: usize = memory.data(17 * 16, 16);
 /** At `16 * length`: `length` as the 16th byte. */
 const lengths: usize = memory.data(17 * 16, 16);
 
+/**
+ * Zeros that were written. A page that is read before it is written is first one that all share and then, at the first write, one of its own,
+ * for which the kernel interrupts every core that runs a thread of this process.
+ */
+function newWritten(bytes: usize): usize {
+  const pages = newPages(bytes);
+  memory.fill(pages, 0, bytes);
+  return pages;
+}
+
 export function allocateCache(): void {
-  shortEntries = newPages(64 << shortBits);
-  longEntries = newPages(128 << longBits);
+  shortEntries = newWritten(64 << shortBits);
+  longEntries = newWritten(128 << longBits);
   for (let length: usize = 0; length <= 16; length++) {
     memory.fill(masks + 16 * length, 0xff, length);
     store<u8>(lengths + 16 * length + 15, <u8>length);

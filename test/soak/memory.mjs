@@ -4,7 +4,16 @@
 //
 // Each case is a process of its own; its peak resident set (VmHWM) is what the kernel says of it at its end.
 import { spawnSync } from "node:child_process";
-import { createWriteStream, linkSync, mkdirSync, mkdtempSync, readdirSync, rmSync, symlinkSync } from "node:fs";
+import {
+  createWriteStream,
+  linkSync,
+  mkdirSync,
+  mkdtempSync,
+  readdirSync,
+  rmSync,
+  statSync,
+  symlinkSync,
+} from "node:fs";
 import { tmpdir } from "node:os";
 import { join, resolve } from "node:path";
 import { Readable } from "node:stream";
@@ -73,6 +82,22 @@ function linkCorpus(times) {
   return dir;
 }
 
+/** The smallest shard so many times. */
+function linkSmall(times) {
+  const dir = join(work, "small");
+  mkdirSync(dir);
+  const sources = readdirSync(flags.source).filter((name) => shardName.test(name));
+  const size = (name) => statSync(join(flags.source, name)).size;
+  const smallest = sources.reduce((a, b) => (size(b) < size(a) ? b : a));
+  const [, code, , , ending] = shardName.exec(smallest);
+  const number = (value) => String(value).padStart(5, "0");
+  for (let i = 0; i < times; i++) {
+    const linked = `c4-${code.replace("-validation", "")}.tfrecord-${number(i)}-of-${number(times)}${ending}`;
+    symlinkSync(resolve(flags.source, smallest), join(dir, linked));
+  }
+  return dir;
+}
+
 async function shards(name, count, chunks, gzip = true) {
   const dir = join(work, name);
   mkdirSync(dir);
@@ -114,6 +139,7 @@ function* zstdBomb(blocks) {
 const cases = {
   corpus: () => linkCorpus(1),
   [`corpus x ${flags.times}`]: () => linkCorpus(Number(flags.times)),
+  "20,000 small shards": () => linkSmall(20_000),
   "one line of 500 MB, twice": () => shards("line", 2, () => oneLine(500e6)),
   "one word of 500 MB, twice": () => shards("word", 2, () => oneLine(500e6, Buffer.alloc(mebibyte, "x"))),
   "100 lines of 2 MiB, the longest taken, twice": () =>
