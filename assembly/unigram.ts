@@ -55,7 +55,7 @@ export function normalizeText(length: usize): u32 {
 
 /** Encodes the text of `length` bytes at `textAt`. Returns the number of ids at `idsAt`. */
 export function encode(length: usize): u32 {
-  if (cache.shortEntries === 0) cache.allocateCache();
+  cache.readyCache();
   s.setOutputEnd(s.output);
   s.reserveOutput(1024);
   // Ends the last word.
@@ -165,6 +165,7 @@ function encodeShort(word: usize, known: bool): void {
   }
   encodeNew(p, end);
   if (wordIds <= cache.maxShortIds) {
+    cache.countNew();
     v128.store(entry, v128.load(word));
     store<u32>(entry, (reinterpret<u32>(wordLimit) & ~15) | wordIds, 16);
     store<f32>(entry, wordCost, 20);
@@ -186,6 +187,7 @@ function encodeLong(word: usize, known: bool): void {
   }
   encodeNew(p, p + size);
   if (wordIds <= cache.maxLongIds) {
+    cache.countNew();
     v128.store(entry, v128.load(p));
     v128.store(entry, cache.masked(v128.load(p, 16), size - 16), 16);
     v128.store(entry, cache.masked(v128.load(p, 32), size - 32), 32);

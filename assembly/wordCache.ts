@@ -13,6 +13,8 @@ import { newPages } from "./state";
  */
 const shortBits: u32 = 18;
 const longBits: u32 = 16;
+/** The tables begin by so many bits smaller, and are as large as that once as many words were new as they then have places. */
+const smallerBits: u32 = 6;
 /** Odd multipliers that spread bits upwards. */
 const mixA: u64 = ((<u64>0x9e3779b9) << 32) | 0x7f4a7c15;
 const mixB: u64 = ((<u64>0xd6e8feb8) << 32) | 0x6659fd93;
@@ -22,6 +24,9 @@ export const maxCachedBytes: u32 = 48;
 
 export let shortEntries: usize = 0;
 export let longEntries: usize = 0;
+let shortShift: u64 = 0;
+let longShift: u64 = 0;
+let newWords: u32 = 0;
 
 /** At `16 * length`: ones in the first `length` bytes. */
 const masks: usize = memory.data(17 * 16, 16);
@@ -38,9 +43,29 @@ function newWritten(bytes: usize): usize {
   return pages;
 }
 
-export function allocateCache(): void {
-  shortEntries = newWritten(64 << shortBits);
-  longEntries = newWritten(128 << longBits);
+/** Called when no place is in use, before each document. */
+export function readyCache(): void {
+  if (shortEntries === 0) {
+    allocate(shortBits - smallerBits, longBits - smallerBits);
+    fillMasks();
+  } else if (newWords > 1 << (shortBits - smallerBits) && shortShift !== 64 - shortBits) {
+    allocate(shortBits, longBits);
+  }
+}
+
+function allocate(short: u32, long: u32): void {
+  shortEntries = newWritten(64 << short);
+  longEntries = newWritten(128 << long);
+  shortShift = 64 - short;
+  longShift = 64 - long;
+}
+
+/** Counts a word that gets an entry. */
+export function countNew(): void {
+  newWords++;
+}
+
+function fillMasks(): void {
   for (let length: usize = 0; length <= 16; length++) {
     memory.fill(masks + 16 * length, 0xff, length);
     store<u8>(lengths + 16 * length + 15, <u8>length);
@@ -62,7 +87,7 @@ export function shortEntry(key: v128): usize {
   let hash = low ^ (high * mixA);
   hash ^= hash >>> 32;
   hash *= mixB;
-  return shortEntries + ((<usize>(hash >>> (64 - shortBits))) << 6);
+  return shortEntries + ((<usize>(hash >>> shortShift)) << 6);
 }
 
 export function longEntry(a: v128, b: v128, c: v128, length: u32): usize {
@@ -74,7 +99,7 @@ export function longEntry(a: v128, b: v128, c: v128, length: u32): usize {
   hash = (hash ^ (hash >>> 29) ^ i64x2.extract_lane(c, 1)) * mixB;
   hash ^= hash >>> 32;
   hash *= mixA;
-  return longEntries + ((<usize>(hash >>> (64 - longBits))) << 7);
+  return longEntries + ((<usize>(hash >>> longShift)) << 7);
 }
 
 /** Whether the entry holds the word of `length` bytes, 16 to 48, at `p`. */
