@@ -118,15 +118,15 @@ void adafactor(const std::vector<AdafactorParameter>& parameters, const at::Tens
       const int64_t at = s * p.rows * p.columns;
       const bool isKnown = known != nullptr && factored && known->total[s] >= 0;
       const AdafactorMatrix m{p.value.mutable_data_ptr<float>() + at,
-                     g + at * p.gradient.element_size(),
-                     isNarrow,
-                     p.first.mutable_data_ptr<float>() + (factored ? s * p.rows : at),
-                     factored ? p.second.mutable_data_ptr<float>() + s * p.columns : nullptr,
-                     p.rows,
-                     p.columns,
-                     &values.total[s],
-                     isKnown ? known->rows.data() + s * p.rows : nullptr,
-                     isKnown ? known->columns.data() + s * p.columns : nullptr};
+                              g + at * p.gradient.element_size(),
+                              isNarrow,
+                              p.first.mutable_data_ptr<float>() + (factored ? s * p.rows : at),
+                              factored ? p.second.mutable_data_ptr<float>() + s * p.columns : nullptr,
+                              p.rows,
+                              p.columns,
+                              &values.total[s],
+                              isKnown ? known->rows.data() + s * p.rows : nullptr,
+                              isKnown ? known->columns.data() + s * p.columns : nullptr};
       if (p.stack == 1 && m.size() > kLargeMatrix && m.rows > kBlocksOfLarge) updateMatrix(m, rates, kBlocksOfLarge);
       else if (m.size() > 0) small.push_back(m);
     }
