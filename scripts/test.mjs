@@ -2,7 +2,7 @@
 import { spawnSync } from "node:child_process";
 import { existsSync, mkdtempSync, readFileSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
-import { join } from "node:path";
+import { join, relative } from "node:path";
 import { oraclePython } from "./oraclePython.mjs";
 
 const env = { ...process.env };
@@ -11,6 +11,8 @@ const python = oraclePython();
 if (python) env.MSWITCH_PYTHON = python;
 
 const total = { passed: 0, failed: 0, skipped: 0 };
+/** What failed, told once more at the very end: a log is often kept only in part. */
+const failures = [];
 
 /** Runs vitest in a folder and adds its counts to the total. */
 function runTests(root, args) {
@@ -32,10 +34,22 @@ function runTests(root, args) {
       (file) => file.status === "failed" && file.assertionResults.length === 0,
     ).length;
     failed = Math.max(failed, result.numFailedTests + broken);
+    for (const file of result.testResults) failures.push(...failuresOf(file));
   }
   total.failed += failed;
   rmSync(folder, { recursive: true, force: true });
 }
+
+/** The failed tests of one file of a vitest report, each with the first lines of its error. */
+function failuresOf(file) {
+  const where = relative(process.cwd(), file.name);
+  if (file.status === "failed" && file.assertionResults.length === 0) return [`${where}\n${file.message}`];
+  return file.assertionResults
+    .filter((test) => test.status === "failed")
+    .map((test) => `${where} > ${test.fullName}\n${firstLines(test.failureMessages.join("\n"))}`);
+}
+
+const firstLines = (text) => text.split("\n").slice(0, 8).join("\n");
 
 runTests(".", process.argv.slice(2));
 const torch = join("packages", "tfjs-backend-torch");
@@ -43,6 +57,7 @@ if (process.argv.length === 2) {
   if (existsSync(join(torch, "build", "Release", "tfjs_torch.node"))) runTests(torch, []);
   else console.error("optional, not built: the torch backend (see `mswitch doctor`). Its tests are left out.");
 }
+for (const failure of failures) console.log(`FAILED ${failure}`);
 const { passed, failed, skipped } = total;
 console.log(`${passed} passed, ${failed} failed${skipped > 0 ? `, ${skipped} skipped` : ""}`);
 process.exit(failed > 0 ? 1 : 0);
