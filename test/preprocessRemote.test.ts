@@ -49,7 +49,7 @@ const run = (options: Partial<PreprocessOptions> = {}): Promise<PreprocessSummar
     out,
     cacheDir,
     workers: 2,
-    http: { attempts: 4, backoffMs: 2, idleMs: 300, connectMs: 1000 },
+    http: { attempts: 4, backoffMs: 2, idleMs: 1000, connectMs: 10_000 },
     ...options,
   });
 const shard = (code: string, index: number): string => `/c4-${code}.tfrecord-0000${index}-of-00002.json.gz`;

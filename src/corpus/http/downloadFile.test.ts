@@ -10,7 +10,8 @@ import { DownloadFault, HttpClient, type HttpOptions } from "./httpClient.js";
 const body = randomBytes(200_000);
 const sha256 = (bytes: Uint8Array): string => createHash("sha256").update(bytes).digest("hex");
 const base64 = (name: string, bytes: Uint8Array): string => createHash(name).update(bytes).digest("base64");
-const quick: Partial<HttpOptions> = { attempts: 4, backoffMs: 2, idleMs: 150, connectMs: 500, totalMs: 20_000 };
+// Little waiting between attempts; but a machine that stands still for a moment is no silent server.
+const quick: Partial<HttpOptions> = { attempts: 4, backoffMs: 2, idleMs: 10_000, connectMs: 10_000, totalMs: 20_000 };
 
 let server: FlakyServer;
 let directory: string;
@@ -146,9 +147,9 @@ describe("downloadFile", () => {
       response.writeHead(200, { "content-length": body.length, etag: '"one"' });
       response.write(body.subarray(0, 1000));
     });
-    expect((await download()).data.equals(body)).toBe(true);
+    expect((await download({ idleMs: 300 })).data.equals(body)).toBe(true);
     server.behaviours.set("/file", () => undefined);
-    expect(await fault({ attempts: 2 })).toMatch(/after 2 attempts: nothing came for 0.15 s/);
+    expect(await fault({ attempts: 2, idleMs: 150 })).toMatch(/after 2 attempts: nothing came for 0.15 s/);
   });
 
   it("does not take a wrong length for a whole file", async () => {
