@@ -8,18 +8,27 @@ import { isMainThread, parentPort, Worker, workerData } from "node:worker_thread
 import { createEncoder } from "../dist/vocab/createEncoder.js";
 import { createLibraryEncoder } from "../dist/vocab/libraryEncoder.js";
 
-/** Threads take blocks of documents in turn: languages stay together, as they do in a shard. */
-const blockDocuments = 500;
+/** Where each thread's records lie: whole languages, the largest first to the thread that has least, as `preprocess` deals them out. */
+function share(path, threads) {
+  const size = (ranges) => ranges.reduce((sum, [start, end]) => sum + end - start, 0);
+  const languages = Object.values(JSON.parse(readFileSync(`${path}.languages.json`, "utf8")));
+  const shares = Array.from({ length: threads }, () => []);
+  for (const ranges of languages.sort((a, b) => size(b) - size(a))) {
+    shares.reduce((least, one) => (size(one) < size(least) ? one : least)).push(...ranges);
+  }
+  return shares;
+}
 
 async function load({ side, model, path, threads, thread }) {
   const encoder = await (side === "mswitch" ? createEncoder(model) : createLibraryEncoder(model));
   const bytes = readFileSync(path);
   const texts = [];
-  for (let at = 0, i = 0; at < bytes.length; i++) {
-    const length = bytes.readUInt32LE(at);
-    at += 4;
-    if (Math.floor(i / blockDocuments) % threads === thread) texts.push(bytes.subarray(at, at + length));
-    at += length;
+  for (const [start, end] of share(path, threads)[thread]) {
+    for (let at = start; at < end; ) {
+      const textAt = at + 4;
+      at = textAt + bytes.readUInt32LE(at);
+      texts.push(bytes.subarray(textAt, at));
+    }
   }
   return () => texts.reduce((tokens, text) => tokens + encoder.encode(text).length, 0);
 }

@@ -1,5 +1,5 @@
-import { closeSync, createReadStream, openSync, readdirSync, readFileSync, writeSync } from "node:fs";
-import { join } from "node:path";
+import { closeSync, createReadStream, openSync, readdirSync, readFileSync, writeFileSync, writeSync } from "node:fs";
+import { basename, join } from "node:path";
 import { createGunzip, gunzipSync } from "node:zlib";
 
 /** The texts of a shard, in UTF-8. */
@@ -22,10 +22,12 @@ export function readShards(source) {
     });
 }
 
-/** Writes the texts of shards as records: 32-bit length, bytes. */
+/** Writes the texts of shards as records: 32-bit length, bytes. `PATH.languages.json` says from where to where each language's lie. */
 export function writeRecords(shards, path) {
   const file = openSync(path, "w");
   const counts = { documents: 0, bytes: 0 };
+  const languages = {};
+  let end = 0;
   for (const shard of shards) {
     const texts = textsOf(shard.path);
     const parts = texts.flatMap((text) => {
@@ -33,11 +35,17 @@ export function writeRecords(shards, path) {
       head.writeUInt32LE(text.length);
       return [head, text];
     });
-    writeSync(file, Buffer.concat(parts));
+    const records = Buffer.concat(parts);
+    writeSync(file, records);
+    const [language] = /(?<=^c4-)[^.]+?(?=(-validation)?\.)/.exec(basename(shard.path));
+    languages[language] ??= [];
+    languages[language].push([end, end + records.length]);
+    end += records.length;
     counts.documents += texts.length;
     counts.bytes += shard.textBytes;
   }
   closeSync(file);
+  writeFileSync(`${path}.languages.json`, JSON.stringify(languages));
   return counts;
 }
 
