@@ -25,7 +25,11 @@ beforeAll(async () => {
   await writeCorpus(corpus, ["af", "am", "ar", "iw"], { shards: 5, documents: 12, words: 80 });
   // One that takes long enough to be met amid it.
   const texts = Array.from({ length: 50 }, (_, i) => line(text(i, 100)));
-  await writeShard(corpus, ["zu", "train", 0, 1], Array.from({ length: 30_000 }, (_, i) => texts[i % 50]));
+  await writeShard(
+    corpus,
+    ["zu", "train", 0, 1],
+    Array.from({ length: 30_000 }, (_, i) => texts[i % 50]),
+  );
   const bad = ["no JSON", line(text(1, 10)), '{"text": ""}'];
   for (const i of [0, 1, 2]) await writeShard(corpus, ["yo", "train", i, 3], bad);
   const out = join(dir, "undisturbed");
