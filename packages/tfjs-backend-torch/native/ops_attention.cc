@@ -1,11 +1,7 @@
-// T5's attention with a bias by relative position, forward and backward. Projections are one product over stacked weights; scores
-// live for one block of queries of one head at a time, in float32, and probabilities meet the values in the activations' width.
-#include <cmath>
-#include <memory>
-
+// T5's attention with a bias by relative position, forward and backward. Projections are one product over stacked weights; the heads
+// are attention_heads.h's on the CPU, and ATen's operations on CUDA.
+#include "attention_heads.h"
 #include "call.h"
-#include "gemm.h"
-#include "simd.h"
 
 namespace tfjs_torch {
 namespace {
@@ -13,203 +9,25 @@ namespace {
 // Added to a score that must not count; src/ops/attention.ts has the same.
 constexpr float kMasked = -1e9f;
 
-// B batch, T queries, S keys, H heads, K width of a head
-struct Shape {
-  int64_t B, T, S, H, K;
-  bool causal;
-  int64_t inner() const { return H * K; }
-  int64_t distances() const { return T + S - 1; }
-};
-
-// Bias of every score: by head and distance [H, T+S-1] (index key - query + T - 1), and by key [B, S]; zeros where absent.
-struct Bias {
-  at::Tensor position;
-  at::Tensor mask;
-};
-
-Bias readBias(const at::Tensor& position_LH, const at::Tensor& real_BS, const Shape& s, const at::TensorOptions& options) {
+AttentionBias readBias(const at::Tensor& position_LH, const at::Tensor& real_BS, const AttentionShape& s,
+                       const at::TensorOptions& options) {
   const auto wide = options.dtype(at::kFloat);
   return {position_LH.defined() ? position_LH.to(at::kFloat).t().contiguous() : at::zeros({s.H, s.distances()}, wide),
           real_BS.defined() ? ((1 - real_BS.to(at::kFloat)) * kMasked).contiguous() : at::zeros({s.B, s.S}, wide)};
 }
 
-// Where queries, keys and values lie: rows of a projection, a head's columns side by side.
-template <typename T>
-struct Heads {
-  T* base;
-  int64_t stride;
-  int64_t length;
-  int64_t width;
-  T* at(int64_t b, int64_t h, int64_t row = 0) const { return base + (b * length + row) * stride + h * width; }
-};
-
-template <typename T>
-Heads<T> heads(const at::Tensor& x, int64_t column, int64_t width) {
-  return {x.data_ptr<T>() + column, x.size(-1), x.size(1), width};
-}
-
-// Queries at a time: scores of a block and their gradients stay in the core's own cache.
-int64_t blockRows(int64_t keys) { return std::clamp<int64_t>(65536 / std::max<int64_t>(keys, 1), 16, 128); }
-
-template <typename T>
-struct Scratch {
-  std::unique_ptr<float[]> scores, products, out;
-  std::unique_ptr<T[]> probs, dScores;
-  Scratch(int64_t rows, int64_t keys, int64_t width)
-      : scores(new float[rows * keys]),
-        products(new float[rows * keys]),
-        out(new float[rows * width]),
-        probs(new T[rows * keys]),
-        dScores(new T[rows * keys]) {}
-};
-
-template <typename T>
-void attendHeads(const Shape& s, const Heads<T>& q, const Heads<T>& k, const Heads<T>& v, const Heads<T>& ctx,
-                 const Bias& bias, float* most, float* inverse) {
-  const float* const position = bias.position.const_data_ptr<float>();
-  const float* const mask = bias.mask.const_data_ptr<float>();
-  const int64_t block = blockRows(s.S);
-  at::parallel_for(0, s.B * s.H, 1, [&](int64_t begin, int64_t end) {
-    const Scratch<T> scratch(block, s.S, s.K);
-    for (int64_t unit = begin; unit < end; ++unit) {
-      const int64_t b = unit / s.H, h = unit % s.H;
-      for (int64_t t0 = 0; t0 < s.T; t0 += block) {
-        const int64_t rows = std::min(block, s.T - t0);
-        const int64_t keys = s.causal ? std::min(s.S, t0 + rows) : s.S;
-        gemm({false, true, rows, keys, s.K}, q.at(b, h, t0), q.stride, k.at(b, h), k.stride, 0, scratch.scores.get(), s.S);
-        simd([&]() INLINE_LAMBDA {
-          for (int64_t r = 0; r < rows; ++r) {
-            const int64_t t = t0 + r;
-            const int64_t seen = s.causal ? std::min(s.S, t + 1) : s.S;
-            float* const score = scratch.scores.get() + r * s.S;
-            T* const prob = scratch.probs.get() + r * s.S;
-            const float* const byDistance = position + h * s.distances() + (s.T - 1 - t);
-            const float* const byKey = mask + b * s.S;
-            float top = -INFINITY;
-#pragma omp simd reduction(max : top)
-            for (int64_t j = 0; j < seen; ++j) {
-              score[j] += byDistance[j] + byKey[j];
-              top = score[j] > top ? score[j] : top;
-            }
-            float sum = 0;
-#pragma omp simd reduction(+ : sum)
-            for (int64_t j = 0; j < seen; ++j) {
-              const float p = fastExp(score[j] - top);
-              sum += p;
-              narrow(p, prob[j]);
-            }
-            for (int64_t j = seen; j < keys; ++j) narrow(0, prob[j]);
-            most[unit * s.T + t] = top;
-            inverse[unit * s.T + t] = 1 / sum;
-          }
-        });
-        gemm({false, false, rows, s.K, keys}, scratch.probs.get(), s.S, v.at(b, h), v.stride, 0, scratch.out.get(), s.K);
-        simd([&]() INLINE_LAMBDA {
-          for (int64_t r = 0; r < rows; ++r) {
-            const float scale = inverse[unit * s.T + t0 + r];
-            const float* const from = scratch.out.get() + r * s.K;
-            T* const to = ctx.at(b, h, t0 + r);
-#pragma omp simd
-            for (int64_t i = 0; i < s.K; ++i) narrow(from[i] * scale, to[i]);
-          }
-        });
-      }
-    }
-  });
-}
-
-// dScore = p (dp - Σ dO·O); the bias by distance takes the sum over batch, queries and keys of its distance, one partial sum a thread.
-template <typename T>
-void attendHeadsGrad(const Shape& s, const Heads<T>& q, const Heads<T>& k, const Heads<T>& v, const Heads<T>& ctx,
-                     const Heads<T>& dctx, const Bias& bias, const float* most, const float* inverse, const Heads<T>& dq,
-                     const Heads<T>& dk, const Heads<T>& dv, float* dPosition) {
-  const float* const position = bias.position.const_data_ptr<float>();
-  const float* const mask = bias.mask.const_data_ptr<float>();
-  const int64_t block = blockRows(s.S);
-  at::parallel_for(0, s.B * s.H, 1, [&](int64_t begin, int64_t end) {
-    const Scratch<T> scratch(block, s.S, s.K);
-    std::unique_ptr<float[]> dkSum(new float[s.S * s.K]), dvSum(new float[s.S * s.K]);
-    float* const dByDistances = dPosition + at::get_thread_num() * s.H * s.distances();
-    for (int64_t unit = begin; unit < end; ++unit) {
-      const int64_t b = unit / s.H, h = unit % s.H;
-      std::fill_n(dkSum.get(), s.S * s.K, 0.0f);
-      std::fill_n(dvSum.get(), s.S * s.K, 0.0f);
-      for (int64_t t0 = 0; t0 < s.T; t0 += block) {
-        const int64_t rows = std::min(block, s.T - t0);
-        const int64_t keys = s.causal ? std::min(s.S, t0 + rows) : s.S;
-        gemm({false, true, rows, keys, s.K}, q.at(b, h, t0), q.stride, k.at(b, h), k.stride, 0, scratch.scores.get(), s.S);
-        gemm({false, true, rows, keys, s.K}, dctx.at(b, h, t0), dctx.stride, v.at(b, h), v.stride, 0,
-             scratch.products.get(), s.S);
-        simd([&]() INLINE_LAMBDA {
-          for (int64_t r = 0; r < rows; ++r) {
-            const int64_t t = t0 + r;
-            const int64_t seen = s.causal ? std::min(s.S, t + 1) : s.S;
-            const float* const score = scratch.scores.get() + r * s.S;
-            const float* const dProb = scratch.products.get() + r * s.S;
-            T* const prob = scratch.probs.get() + r * s.S;
-            T* const dScore = scratch.dScores.get() + r * s.S;
-            const float* const byDistance = position + h * s.distances() + (s.T - 1 - t);
-            float* const dByDistance = dByDistances + h * s.distances() + (s.T - 1 - t);
-            const float* const byKey = mask + b * s.S;
-            const T* const o = ctx.at(b, h, t);
-            const T* const dO = dctx.at(b, h, t);
-            const float top = most[unit * s.T + t];
-            const float scale = inverse[unit * s.T + t];
-            float along = 0;
-#pragma omp simd reduction(+ : along)
-            for (int64_t i = 0; i < s.K; ++i) along += widen(o[i]) * widen(dO[i]);
-#pragma omp simd
-            for (int64_t j = 0; j < seen; ++j) {
-              const float p = fastExp(score[j] + (byDistance[j] + byKey[j]) - top) * scale;
-              const float d = p * (dProb[j] - along);
-              narrow(p, prob[j]);
-              narrow(d, dScore[j]);
-              dByDistance[j] += d;
-            }
-            for (int64_t j = seen; j < keys; ++j) {
-              narrow(0, prob[j]);
-              narrow(0, dScore[j]);
-            }
-          }
-        });
-        gemm({false, false, rows, s.K, keys}, scratch.dScores.get(), s.S, k.at(b, h), k.stride, 0, scratch.out.get(), s.K);
-        gemm({true, false, keys, s.K, rows}, scratch.dScores.get(), s.S, q.at(b, h, t0), q.stride, 1, dkSum.get(), s.K);
-        gemm({true, false, keys, s.K, rows}, scratch.probs.get(), s.S, dctx.at(b, h, t0), dctx.stride, 1, dvSum.get(), s.K);
-        simd([&]() INLINE_LAMBDA {
-          for (int64_t r = 0; r < rows; ++r) {
-            T* const to = dq.at(b, h, t0 + r);
-#pragma omp simd
-            for (int64_t i = 0; i < s.K; ++i) narrow(scratch.out[r * s.K + i], to[i]);
-          }
-        });
-      }
-      simd([&]() INLINE_LAMBDA {
-        for (int64_t j = 0; j < s.S; ++j) {
-          T* const toKey = dk.at(b, h, j);
-          T* const toValue = dv.at(b, h, j);
-#pragma omp simd
-          for (int64_t i = 0; i < s.K; ++i) {
-            narrow(dkSum[j * s.K + i], toKey[i]);
-            narrow(dvSum[j * s.K + i], toValue[i]);
-          }
-        }
-      });
-    }
-  });
-}
-
 // The same in ATen's operations, for CUDA.
-at::Tensor splitHeads(const at::Tensor& x, int64_t column, const Shape& s) {
+at::Tensor splitHeads(const at::Tensor& x, int64_t column, const AttentionShape& s) {
   return x.narrow(2, column, s.inner()).reshape({x.size(0), x.size(1), s.H, s.K}).transpose(1, 2);
 }
 at::Tensor joinHeads(const at::Tensor& x) { return x.transpose(1, 2).reshape({x.size(0), x.size(2), -1}); }
 
-at::Tensor distanceIndex(const Shape& s, const at::TensorOptions& options) {
+at::Tensor distanceIndex(const AttentionShape& s, const at::TensorOptions& options) {
   const auto whole = options.dtype(at::kLong);
   return (at::arange(s.S, whole).unsqueeze(0) - at::arange(s.T, whole).unsqueeze(1) + (s.T - 1)).reshape({-1});
 }
 
-at::Tensor biasAten(const Bias& bias, const Shape& s) {
+at::Tensor biasAten(const AttentionBias& bias, const AttentionShape& s) {
   const auto options = bias.mask.options();
   at::Tensor all = bias.position.index_select(1, distanceIndex(s, options)).reshape({1, s.H, s.T, s.S}) +
                    bias.mask.reshape({s.B, 1, 1, s.S});
@@ -217,8 +35,8 @@ at::Tensor biasAten(const Bias& bias, const Shape& s) {
   return all;
 }
 
-void attendAten(const Shape& s, const at::Tensor& q, const at::Tensor& k, const at::Tensor& v, at::Tensor& ctx,
-                const Bias& bias, at::Tensor& stats) {
+void attendAten(const AttentionShape& s, const at::Tensor& q, const at::Tensor& k, const at::Tensor& v, at::Tensor& ctx,
+                const AttentionBias& bias, at::Tensor& stats) {
   const at::Tensor scores = at::matmul(q, k.transpose(-2, -1)).to(at::kFloat) + biasAten(bias, s);
   const at::Tensor most = at::amax(scores, {-1}, true);
   const at::Tensor weights = at::exp(scores - most);
@@ -231,8 +49,8 @@ struct HeadGrads {
   at::Tensor dq, dk, dv, dPosition;
 };
 
-HeadGrads attendGradAten(const Shape& s, const at::Tensor& q, const at::Tensor& k, const at::Tensor& v,
-                         const at::Tensor& ctx, const at::Tensor& dctx, const Bias& bias, const at::Tensor& stats) {
+HeadGrads attendGradAten(const AttentionShape& s, const at::Tensor& q, const at::Tensor& k, const at::Tensor& v,
+                         const at::Tensor& ctx, const at::Tensor& dctx, const AttentionBias& bias, const at::Tensor& stats) {
   const at::Tensor scores = at::matmul(q, k.transpose(-2, -1)).to(at::kFloat) + biasAten(bias, s);
   const at::Tensor probs = at::exp(scores - stats[0].unsqueeze(-1)) * stats[1].unsqueeze(-1);
   const at::Tensor dO = splitHeads(dctx, 0, s);
@@ -260,7 +78,7 @@ struct Operands {
     if (hasPosition) position = c.x(next++);
     if (hasReal) real = c.x(next++);
   }
-  Shape shape(int64_t inner) const {
+  AttentionShape shape(int64_t inner) const {
     return {query.size(0), query.size(1), memory.size(1), heads, inner / heads, causal};
   }
 };
@@ -279,14 +97,14 @@ void attention(Call& c) {
   const at::ScalarType type = in.query.scalar_type();
   const at::Tensor &wq = c.x(in.next), &wk = c.x(in.next + 1), &wv = c.x(in.next + 2);
   const at::Tensor wo = stackWeights({c.x(in.next + 3)}, type);
-  const Shape s = in.shape(wq.size(0));
+  const AttentionShape s = in.shape(wq.size(0));
   const int64_t inner = s.inner();
   const at::Tensor wIn = in.cross ? stackWeights({wq}, type) : stackWeights({wq, wk, wv}, type);
   const at::Tensor wMemory = in.cross ? stackWeights({wk, wv}, type) : wIn;
   const at::Tensor q = project(in.query, wIn);
   const at::Tensor kv = in.cross ? project(in.memory.to(type), wMemory) : q;
   const int64_t key = in.cross ? 0 : inner;
-  const Bias bias = readBias(in.position, in.real, s, in.query.options());
+  const AttentionBias bias = readBias(in.position, in.real, s, in.query.options());
   at::Tensor ctx, stats;
   if (q.is_cuda()) {
     attendAten(s, splitHeads(q, 0, s), splitHeads(kv, key, s), splitHeads(kv, key + inner, s), ctx, bias, stats);
@@ -322,10 +140,10 @@ void attentionGrad(Call& c) {
   const at::Tensor& wMemory = in.cross ? c.x(in.next + 6) : wIn;
   const at::ScalarType type = q.scalar_type();
   const at::Tensor dy = rowsOf(c.x(0).to(type));
-  const Shape s = in.shape(wo.size(1));
+  const AttentionShape s = in.shape(wo.size(1));
   const int64_t inner = s.inner();
   const int64_t key = in.cross ? 0 : inner;
-  const Bias bias = readBias(in.position, in.real, s, q.options());
+  const AttentionBias bias = readBias(in.position, in.real, s, q.options());
   const at::Tensor dctx = at::mm(dy, wo).reshape(ctx.sizes());
   const at::Tensor dwo = at::mm(dy.t(), rowsOf(ctx));
   at::Tensor dq, dkv, dPosition;
