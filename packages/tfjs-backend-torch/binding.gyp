@@ -18,6 +18,7 @@
         "native/call.cc",
         "native/few_rows.cc",
         "native/graph.cc",
+        "native/half_products.cc",
         "native/memory.cc",
         "native/ops_adafactor.cc",
         "native/ops_attention.cc",

@@ -8,6 +8,7 @@
 #include "call.h"
 #include "gemm.h"
 #include "simd.h"
+#include "tasks.h"
 
 namespace tfjs_torch {
 
@@ -45,15 +46,26 @@ inline int64_t blockRows(int64_t keys) { return std::clamp<int64_t>(65536 / std:
 
 template <typename T>
 struct AttentionScratch {
-  std::unique_ptr<float[]> scores, products, out;
+  std::unique_ptr<float[]> scores, products, out, dkSum, dvSum;
   std::unique_ptr<T[]> probs, dScores;
-  AttentionScratch(int64_t rows, int64_t keys, int64_t width)
-      : scores(new float[rows * keys]),
-        products(new float[rows * keys]),
-        out(new float[rows * width]),
-        probs(new T[rows * keys]),
-        dScores(new T[rows * keys]) {}
+  HalfScratch half;
+  AttentionScratch(int64_t rows, int64_t keys, int64_t width, bool backward)
+      : scores(new float[rows * keys]), out(new float[rows * width]), probs(new T[rows * keys]) {
+    if (!backward) return;
+    products.reset(new float[rows * keys]);
+    dScores.reset(new T[rows * keys]);
+    dkSum.reset(new float[keys * width]);
+    dvSum.reset(new float[keys * width]);
+  }
 };
+
+// One for each worker.
+template <typename T>
+std::vector<AttentionScratch<T>> attentionScratch(const AttentionShape& s, int64_t rows, bool backward) {
+  std::vector<AttentionScratch<T>> all;
+  for (int64_t i = 0; i < workersHere(); ++i) all.emplace_back(rows, s.S, s.K, backward);
+  return all;
+}
 
 template <typename T>
 void attendHeads(const AttentionShape& s, const HeadRows<T>& q, const HeadRows<T>& k, const HeadRows<T>& v,
@@ -61,56 +73,55 @@ void attendHeads(const AttentionShape& s, const HeadRows<T>& q, const HeadRows<T
   const float* const position = bias.position.const_data_ptr<float>();
   const float* const mask = bias.mask.const_data_ptr<float>();
   const int64_t block = blockRows(s.S);
-  at::parallel_for(0, s.B * s.H, 1, [&](int64_t begin, int64_t end) {
-    const AttentionScratch<T> scratch(block, s.S, s.K);
-    for (int64_t unit = begin; unit < end; ++unit) {
-      const int64_t b = unit / s.H, h = unit % s.H;
-      for (int64_t t0 = 0; t0 < s.T; t0 += block) {
-        const int64_t rows = std::min(block, s.T - t0);
-        const int64_t keys = s.causal ? std::min(s.S, t0 + rows) : s.S;
-        gemm({false, true, rows, keys, s.K}, q.at(b, h, t0), q.stride, k.at(b, h), k.stride, 0, scratch.scores.get(), s.S);
-        simd([&]() INLINE_LAMBDA {
-          for (int64_t r = 0; r < rows; ++r) {
-            const int64_t t = t0 + r;
-            const int64_t seen = s.causal ? std::min(s.S, t + 1) : s.S;
-            float* const score = scratch.scores.get() + r * s.S;
-            T* const prob = scratch.probs.get() + r * s.S;
-            const float* const byDistance = position + h * s.distances() + (s.T - 1 - t);
-            const float* const byKey = mask + b * s.S;
-            float top = -INFINITY;
+  std::vector<AttentionScratch<T>> all = attentionScratch<T>(s, block, false);
+  forTasks(s.B * s.H, [&](int64_t worker, int64_t unit) {
+    AttentionScratch<T>& scratch = all[worker];
+    const int64_t b = unit / s.H, h = unit % s.H;
+    for (int64_t t0 = 0; t0 < s.T; t0 += block) {
+      const int64_t rows = std::min(block, s.T - t0);
+      const int64_t keys = s.causal ? std::min(s.S, t0 + rows) : s.S;
+      gemm({false, true, rows, keys, s.K}, q.at(b, h, t0), q.stride, k.at(b, h), k.stride, 0, scratch.scores.get(), s.S, scratch.half);
+      simd([&]() INLINE_LAMBDA {
+        for (int64_t r = 0; r < rows; ++r) {
+          const int64_t t = t0 + r;
+          const int64_t seen = s.causal ? std::min(s.S, t + 1) : s.S;
+          float* const score = scratch.scores.get() + r * s.S;
+          T* const prob = scratch.probs.get() + r * s.S;
+          const float* const byDistance = position + h * s.distances() + (s.T - 1 - t);
+          const float* const byKey = mask + b * s.S;
+          float top = -INFINITY;
 #pragma omp simd reduction(max : top)
-            for (int64_t j = 0; j < seen; ++j) {
-              score[j] += byDistance[j] + byKey[j];
-              top = score[j] > top ? score[j] : top;
-            }
-            float sum = 0;
+          for (int64_t j = 0; j < seen; ++j) {
+            score[j] += byDistance[j] + byKey[j];
+            top = score[j] > top ? score[j] : top;
+          }
+          float sum = 0;
 #pragma omp simd reduction(+ : sum)
-            for (int64_t j = 0; j < seen; ++j) {
-              const float p = fastExp(score[j] - top);
-              sum += p;
-              narrow(p, prob[j]);
-            }
-            for (int64_t j = seen; j < keys; ++j) narrow(0, prob[j]);
-            most[unit * s.T + t] = top;
-            inverse[unit * s.T + t] = 1 / sum;
+          for (int64_t j = 0; j < seen; ++j) {
+            const float p = fastExp(score[j] - top);
+            sum += p;
+            narrow(p, prob[j]);
           }
-        });
-        gemm({false, false, rows, s.K, keys}, scratch.probs.get(), s.S, v.at(b, h), v.stride, 0, scratch.out.get(), s.K);
-        simd([&]() INLINE_LAMBDA {
-          for (int64_t r = 0; r < rows; ++r) {
-            const float scale = inverse[unit * s.T + t0 + r];
-            const float* const from = scratch.out.get() + r * s.K;
-            T* const to = ctx.at(b, h, t0 + r);
+          for (int64_t j = seen; j < keys; ++j) narrow(0, prob[j]);
+          most[unit * s.T + t] = top;
+          inverse[unit * s.T + t] = 1 / sum;
+        }
+      });
+      gemm({true, true, s.K, rows, keys}, v.at(b, h), v.stride, scratch.probs.get(), s.S, 0, scratch.out.get(), block, scratch.half);
+      simd([&]() INLINE_LAMBDA {
+        for (int64_t r = 0; r < rows; ++r) {
+          const float scale = inverse[unit * s.T + t0 + r];
+          const float* const from = scratch.out.get() + r;
+          T* const to = ctx.at(b, h, t0 + r);
 #pragma omp simd
-            for (int64_t i = 0; i < s.K; ++i) narrow(from[i] * scale, to[i]);
-          }
-        });
-      }
+          for (int64_t i = 0; i < s.K; ++i) narrow(from[i * block] * scale, to[i]);
+        }
+      });
     }
   });
 }
 
-// dScore = p (dp - Σ dO·O); the bias by distance takes the sum over batch, queries and keys of its distance, one partial sum a thread.
+// dScore = p (dp - Σ dO·O); dPosition [B, H, T+S-1], zeros at first, takes the sum over queries and keys of a distance.
 template <typename T>
 void attendHeadsGrad(const AttentionShape& s, const HeadRows<T>& q, const HeadRows<T>& k, const HeadRows<T>& v,
                      const HeadRows<T>& ctx, const HeadRows<T>& dctx, const AttentionBias& bias, const float* most,
@@ -119,75 +130,74 @@ void attendHeadsGrad(const AttentionShape& s, const HeadRows<T>& q, const HeadRo
   const float* const position = bias.position.const_data_ptr<float>();
   const float* const mask = bias.mask.const_data_ptr<float>();
   const int64_t block = blockRows(s.S);
-  at::parallel_for(0, s.B * s.H, 1, [&](int64_t begin, int64_t end) {
-    const AttentionScratch<T> scratch(block, s.S, s.K);
-    std::unique_ptr<float[]> dkSum(new float[s.S * s.K]), dvSum(new float[s.S * s.K]);
-    float* const dByDistances = dPosition + at::get_thread_num() * s.H * s.distances();
-    for (int64_t unit = begin; unit < end; ++unit) {
-      const int64_t b = unit / s.H, h = unit % s.H;
-      std::fill_n(dkSum.get(), s.S * s.K, 0.0f);
-      std::fill_n(dvSum.get(), s.S * s.K, 0.0f);
-      for (int64_t t0 = 0; t0 < s.T; t0 += block) {
-        const int64_t rows = std::min(block, s.T - t0);
-        const int64_t keys = s.causal ? std::min(s.S, t0 + rows) : s.S;
-        gemm({false, true, rows, keys, s.K}, q.at(b, h, t0), q.stride, k.at(b, h), k.stride, 0, scratch.scores.get(), s.S);
-        gemm({false, true, rows, keys, s.K}, dctx.at(b, h, t0), dctx.stride, v.at(b, h), v.stride, 0,
-             scratch.products.get(), s.S);
-        simd([&]() INLINE_LAMBDA {
-          for (int64_t r = 0; r < rows; ++r) {
-            const int64_t t = t0 + r;
-            const int64_t seen = s.causal ? std::min(s.S, t + 1) : s.S;
-            const float* const score = scratch.scores.get() + r * s.S;
-            const float* const dProb = scratch.products.get() + r * s.S;
-            T* const prob = scratch.probs.get() + r * s.S;
-            T* const dScore = scratch.dScores.get() + r * s.S;
-            const float* const byDistance = position + h * s.distances() + (s.T - 1 - t);
-            float* const dByDistance = dByDistances + h * s.distances() + (s.T - 1 - t);
-            const float* const byKey = mask + b * s.S;
-            const T* const o = ctx.at(b, h, t);
-            const T* const dO = dctx.at(b, h, t);
-            const float top = most[unit * s.T + t];
-            const float scale = inverse[unit * s.T + t];
-            float along = 0;
-#pragma omp simd reduction(+ : along)
-            for (int64_t i = 0; i < s.K; ++i) along += widen(o[i]) * widen(dO[i]);
-#pragma omp simd
-            for (int64_t j = 0; j < seen; ++j) {
-              const float p = fastExp(score[j] + (byDistance[j] + byKey[j]) - top) * scale;
-              const float d = p * (dProb[j] - along);
-              narrow(p, prob[j]);
-              narrow(d, dScore[j]);
-              dByDistance[j] += d;
-            }
-            for (int64_t j = seen; j < keys; ++j) {
-              narrow(0, prob[j]);
-              narrow(0, dScore[j]);
-            }
-          }
-        });
-        gemm({false, false, rows, s.K, keys}, scratch.dScores.get(), s.S, k.at(b, h), k.stride, 0, scratch.out.get(), s.K);
-        gemm({true, false, keys, s.K, rows}, scratch.dScores.get(), s.S, q.at(b, h, t0), q.stride, 1, dkSum.get(), s.K);
-        gemm({true, false, keys, s.K, rows}, scratch.probs.get(), s.S, dctx.at(b, h, t0), dctx.stride, 1, dvSum.get(), s.K);
-        simd([&]() INLINE_LAMBDA {
-          for (int64_t r = 0; r < rows; ++r) {
-            T* const to = dq.at(b, h, t0 + r);
-#pragma omp simd
-            for (int64_t i = 0; i < s.K; ++i) narrow(scratch.out[r * s.K + i], to[i]);
-          }
-        });
-      }
+  std::vector<AttentionScratch<T>> all = attentionScratch<T>(s, block, true);
+  forTasks(s.B * s.H, [&](int64_t worker, int64_t unit) {
+    AttentionScratch<T>& scratch = all[worker];
+    float *const dkSum = scratch.dkSum.get(), *const dvSum = scratch.dvSum.get();  // [K, S]
+    float* const dByDistances = dPosition + unit * s.distances();
+    const int64_t b = unit / s.H, h = unit % s.H;
+    std::fill_n(dkSum, s.S * s.K, 0.0f);
+    std::fill_n(dvSum, s.S * s.K, 0.0f);
+    for (int64_t t0 = 0; t0 < s.T; t0 += block) {
+      const int64_t rows = std::min(block, s.T - t0);
+      const int64_t keys = s.causal ? std::min(s.S, t0 + rows) : s.S;
+      gemm({false, true, rows, keys, s.K}, q.at(b, h, t0), q.stride, k.at(b, h), k.stride, 0, scratch.scores.get(), s.S, scratch.half);
+      gemm({false, true, rows, keys, s.K}, dctx.at(b, h, t0), dctx.stride, v.at(b, h), v.stride, 0,
+           scratch.products.get(), s.S, scratch.half);
       simd([&]() INLINE_LAMBDA {
-        for (int64_t j = 0; j < s.S; ++j) {
-          T* const toKey = dk.at(b, h, j);
-          T* const toValue = dv.at(b, h, j);
+        for (int64_t r = 0; r < rows; ++r) {
+          const int64_t t = t0 + r;
+          const int64_t seen = s.causal ? std::min(s.S, t + 1) : s.S;
+          const float* const score = scratch.scores.get() + r * s.S;
+          const float* const dProb = scratch.products.get() + r * s.S;
+          T* const prob = scratch.probs.get() + r * s.S;
+          T* const dScore = scratch.dScores.get() + r * s.S;
+          const float* const byDistance = position + h * s.distances() + (s.T - 1 - t);
+          float* const dByDistance = dByDistances + (s.T - 1 - t);
+          const float* const byKey = mask + b * s.S;
+          const T* const o = ctx.at(b, h, t);
+          const T* const dO = dctx.at(b, h, t);
+          const float top = most[unit * s.T + t];
+          const float scale = inverse[unit * s.T + t];
+          float along = 0;
+#pragma omp simd reduction(+ : along)
+          for (int64_t i = 0; i < s.K; ++i) along += widen(o[i]) * widen(dO[i]);
 #pragma omp simd
-          for (int64_t i = 0; i < s.K; ++i) {
-            narrow(dkSum[j * s.K + i], toKey[i]);
-            narrow(dvSum[j * s.K + i], toValue[i]);
+          for (int64_t j = 0; j < seen; ++j) {
+            const float p = fastExp(score[j] + (byDistance[j] + byKey[j]) - top) * scale;
+            const float d = p * (dProb[j] - along);
+            narrow(p, prob[j]);
+            narrow(d, dScore[j]);
+            dByDistance[j] += d;
+          }
+          for (int64_t j = seen; j < keys; ++j) {
+            narrow(0, prob[j]);
+            narrow(0, dScore[j]);
           }
         }
       });
+      gemm({true, true, s.K, rows, keys}, k.at(b, h), k.stride, scratch.dScores.get(), s.S, 0, scratch.out.get(), block, scratch.half);
+      gemm({true, false, s.K, keys, rows}, q.at(b, h, t0), q.stride, scratch.dScores.get(), s.S, 1, dkSum, s.S, scratch.half);
+      gemm({true, false, s.K, keys, rows}, dctx.at(b, h, t0), dctx.stride, scratch.probs.get(), s.S, 1, dvSum, s.S, scratch.half);
+      simd([&]() INLINE_LAMBDA {
+        for (int64_t r = 0; r < rows; ++r) {
+          T* const to = dq.at(b, h, t0 + r);
+#pragma omp simd
+          for (int64_t i = 0; i < s.K; ++i) narrow(scratch.out[i * block + r], to[i]);
+        }
+      });
     }
+    simd([&]() INLINE_LAMBDA {
+      for (int64_t j = 0; j < s.S; ++j) {
+        T* const toKey = dk.at(b, h, j);
+        T* const toValue = dv.at(b, h, j);
+#pragma omp simd
+        for (int64_t i = 0; i < s.K; ++i) {
+          narrow(dkSum[i * s.S + j], toKey[i]);
+          narrow(dvSum[i * s.S + j], toValue[i]);
+        }
+      }
+    });
   });
 }
 

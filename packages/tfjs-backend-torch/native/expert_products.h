@@ -6,6 +6,7 @@
 
 #include "expert_rows.h"
 #include "few_rows.h"
+#include "products.h"
 #include "square_sums.h"
 
 namespace tfjs_torch {
@@ -29,7 +30,7 @@ inline void timesTransposed(at::Tensor out, const at::Tensor& x, const at::Tenso
     fewRowsTimesTransposed(x.const_data_ptr<float>(), weight.const_data_ptr<float>(), x.size(0), weight.size(0), weight.size(1),
                            out.mutable_data_ptr<float>());
   } else {
-    at::mm_out(out, x, inWidth(weight, scratch).t());
+    productOut(out, x, inWidth(weight, scratch).t());
   }
 }
 
@@ -39,20 +40,20 @@ inline void times(at::Tensor out, const at::Tensor& x, const at::Tensor& weight,
     fewRowsTimes(x.const_data_ptr<float>(), weight.const_data_ptr<float>(), x.size(0), weight.size(0), weight.size(1), add,
                  out.mutable_data_ptr<float>());
   } else if (add) {
-    at::addmm_out(out, out, x, inWidth(weight, scratch));
+    addProduct(out, x, inWidth(weight, scratch));
   } else {
-    at::mm_out(out, x, inWidth(weight, scratch));
+    productOut(out, x, inWidth(weight, scratch));
   }
 }
 
 // out ← a·b, through `scratch` where out has another width.
 inline void productInto(at::Tensor out, const at::Tensor& a, const at::Tensor& b, const at::Tensor& scratch) {
   if (out.scalar_type() == a.scalar_type()) {
-    at::mm_out(out, a, b);
+    productOut(out, a, b);
     return;
   }
   at::Tensor wide = scratch.reshape({-1}).narrow(0, 0, out.numel()).view(out.sizes());
-  at::mm_out(wide, a, b);
+  productOut(wide, a, b);
   convert(wide, out);
 }
 

@@ -4,6 +4,8 @@
 
 #include <ATen/ATen.h>
 
+#include "half_products.h"
+
 namespace tfjs_torch {
 
 #if defined(__linux__) && defined(__x86_64__)
@@ -41,7 +43,7 @@ void gemmAten(const Product& p, const T* a, int64_t lda, const T* b, int64_t ldb
 
 // beta is 0 or 1; lda, ldb, ldc are the rows' distances as the matrices lie in memory.
 inline void gemm(const Product& p, const float* a, int64_t lda, const float* b, int64_t ldb, float beta, float* c,
-                 int64_t ldc) {
+                 int64_t ldc, HalfScratch&) {
 #if defined(__linux__) && defined(__x86_64__)
   if (sgemm_ != nullptr) {  // Column-major: the same memory is Cᵀ = Bᵀ·Aᵀ.
     const int m = static_cast<int>(p.n), n = static_cast<int>(p.m), k = static_cast<int>(p.k);
@@ -55,7 +57,11 @@ inline void gemm(const Product& p, const float* a, int64_t lda, const float* b, 
 }
 
 inline void gemm(const Product& p, const at::BFloat16* a, int64_t lda, const at::BFloat16* b, int64_t ldb, float beta,
-                 float* c, int64_t ldc) {
+                 float* c, int64_t ldc, HalfScratch& scratch) {
+  if (hasHalfProducts()) {
+    const Lines left{a, p.m, p.k, lda, !p.transposeA}, right{b, p.k, p.n, ldb, !p.transposeB};
+    return halfProduct(left, right, {c, ldc, true, beta != 0}, scratch);
+  }
 #if defined(__linux__) && defined(__x86_64__)
   if (cblas_gemm_bf16bf16f32 != nullptr) {
     const int rowMajor = 101, plain = 111, transposed = 112;

@@ -2,6 +2,7 @@
 // are attention_heads.h's on the CPU, and ATen's operations on CUDA.
 #include "attention_heads.h"
 #include "call.h"
+#include "products.h"
 
 namespace tfjs_torch {
 namespace {
@@ -86,7 +87,7 @@ struct Operands {
 at::Tensor rowsOf(const at::Tensor& x) { return x.reshape({-1, x.size(-1)}); }
 
 at::Tensor project(const at::Tensor& x, const at::Tensor& weight) {
-  return at::mm(rowsOf(x), weight.t()).reshape({x.size(0), x.size(1), weight.size(0)});
+  return product(rowsOf(x), weight.t()).reshape({x.size(0), x.size(1), weight.size(0)});
 }
 
 // operands, then q, k, v [H·K, D], o [D, H·K]; cross, causal, heads, has position [T+S-1, H], has real [B, S]
@@ -144,8 +145,8 @@ void attentionGrad(Call& c) {
   const int64_t inner = s.inner();
   const int64_t key = in.cross ? 0 : inner;
   const AttentionBias bias = readBias(in.position, in.real, s, q.options());
-  const at::Tensor dctx = at::mm(dy, wo).reshape(ctx.sizes());
-  const at::Tensor dwo = at::mm(dy.t(), rowsOf(ctx));
+  const at::Tensor dctx = product(dy, wo).reshape(ctx.sizes());
+  const at::Tensor dwo = product(dy.t(), rowsOf(ctx));
   at::Tensor dq, dkv, dPosition;
   if (q.is_cuda()) {
     const HeadGrads d = attendGradAten(s, splitHeads(q, 0, s), splitHeads(kv, key, s), splitHeads(kv, key + inner, s), ctx,
@@ -156,7 +157,7 @@ void attentionGrad(Call& c) {
   } else {
     dq = at::empty_like(q);
     dkv = in.cross ? at::empty_like(kv) : dq;
-    at::Tensor partial = at::zeros({at::get_num_threads(), s.H, s.distances()}, stats.options());
+    at::Tensor partial = at::zeros({s.B, s.H, s.distances()}, stats.options());
     const float* const most = stats.const_data_ptr<float>();
     withType(q, [&](auto* element) {
       using T = std::remove_pointer_t<decltype(element)>;
@@ -168,13 +169,13 @@ void attentionGrad(Call& c) {
     dPosition = at::sum(partial, {0});
   }
   const at::Tensor dqRows = rowsOf(dq);
-  c.result(at::mm(dqRows, wIn).reshape(in.query.sizes()));
-  const at::Tensor dwIn = at::mm(dqRows.t(), rowsOf(in.query));
+  c.result(product(dqRows, wIn).reshape(in.query.sizes()));
+  const at::Tensor dwIn = product(dqRows.t(), rowsOf(in.query));
   at::Tensor dwMemory = dwIn;
   if (in.cross) {
     const at::Tensor dkvRows = rowsOf(dkv);
-    c.result(at::mm(dkvRows, wMemory).reshape(in.memory.sizes()));
-    dwMemory = at::mm(dkvRows.t(), rowsOf(in.memory.to(type)));
+    c.result(product(dkvRows, wMemory).reshape(in.memory.sizes()));
+    dwMemory = product(dkvRows.t(), rowsOf(in.memory.to(type)));
   }
   c.result(dwIn.narrow(0, 0, inner));
   c.result(dwMemory.narrow(0, key, inner));

@@ -3,6 +3,7 @@
 
 #include "call.h"
 #include "moe.h"
+#include "products.h"
 #include "simd.h"
 
 namespace tfjs_torch {
@@ -102,11 +103,11 @@ CrossEntropy linearCrossEntropy(const at::Tensor& hidden, const at::Tensor& weig
     const int64_t n = std::min(size, tokens - begin);
     const at::Tensor rows = x.narrow(0, begin, n), part = share.narrow(0, begin, n);
     at::Tensor logits = buffer.narrow(0, 0, n), d = dx.narrow(0, begin, n);
-    at::mm_out(logits, rows, w.t());
+    productOut(logits, rows, w.t());
     loss.sub_(at::dot(logProbs(logits, goal.narrow(0, begin, n), part), part));
-    at::mm_out(d, logits, w);
-    if (begin == 0) at::mm_out(dWeight, logits.t(), rows);
-    else dWeight.addmm_(logits.t(), rows);
+    productOut(d, logits, w);
+    if (begin == 0) productOut(dWeight, logits.t(), rows);
+    else addProduct(dWeight, logits.t(), rows);
   }
   if (kept.defined()) dx = at::zeros(hidden.sizes(), dx.options()).index_copy_(0, kept, dx);
   return {loss, dx.to(hidden.scalar_type()), dWeight};
@@ -122,7 +123,7 @@ at::Tensor linearLogProbs(const at::Tensor& hidden, const at::Tensor& weight, co
   for (int64_t begin = 0; begin < tokens; begin += size) {
     const int64_t n = std::min(size, tokens - begin);
     at::Tensor logits = buffer.narrow(0, 0, n);
-    at::mm_out(logits, x.narrow(0, begin, n), w.t());
+    productOut(logits, x.narrow(0, begin, n), w.t());
     parts.push_back(logProbs(logits, goal.narrow(0, begin, n), {}));
   }
   return at::cat(parts);

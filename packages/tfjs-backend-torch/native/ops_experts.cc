@@ -23,7 +23,7 @@ bool isNarrowFast(const at::Tensor& x) {
     unsigned a = 0, b = 0, c = 0, d = 0;
     return __get_cpuid_count(7, 0, &a, &b, &c, &d) != 0 && (d & (1u << 22)) != 0;  // AMX-BF16
   }();
-  return amx;
+  return amx || hasHalfProducts();
 #else
   return false;
 #endif

@@ -1,6 +1,7 @@
 // T5's feed-forward layer, ReLU or gated GELU, and the linear layer.
 #include "call.h"
 #include "gemm.h"
+#include "products.h"
 #include "simd.h"
 
 namespace tfjs_torch {
@@ -65,7 +66,7 @@ void feedForward(Call& c) {
   const bool gated = c.count() == 4;
   const at::Tensor wi = gated ? stackWeights({c.x(1), c.x(2)}, type) : stackWeights({c.x(1)}, type);
   const at::Tensor wo = stackWeights({c.inputs().back()}, type);
-  const at::Tensor h = at::mm(x.reshape({-1, x.size(-1)}), wi.t());
+  const at::Tensor h = product(x.reshape({-1, x.size(-1)}), wi.t());
   const int64_t f = wo.size(1);
   at::Tensor hidden;
   if (!gated) {
@@ -79,7 +80,7 @@ void feedForward(Call& c) {
       gatedGelu(h.const_data_ptr<T>(), hidden.mutable_data_ptr<T>(), h.size(0), f);
     });
   }
-  c.result(at::mm(hidden, wo.t()).reshape(x.sizes()));
+  c.result(product(hidden, wo.t()).reshape(x.sizes()));
   c.result(h);
   c.result(wi);
   c.result(wo);
@@ -92,7 +93,7 @@ void feedForwardGrad(Call& c) {
   const at::Tensor dy = c.x(0).to(type).reshape({-1, x.size(-1)});
   const int64_t f = wo.size(1);
   const bool gated = wi.size(0) != f;
-  const at::Tensor dHidden = at::mm(dy, wo);
+  const at::Tensor dHidden = product(dy, wo);
   at::Tensor hidden, dh;
   if (!gated) {
     hidden = at::relu(h);
@@ -112,11 +113,11 @@ void feedForwardGrad(Call& c) {
                     hidden.mutable_data_ptr<T>(), h.size(0), f);
     });
   }
-  c.result(at::mm(dh, wi).reshape(x.sizes()));
-  const at::Tensor dwi = at::mm(dh.t(), x.reshape({-1, x.size(-1)}));
+  c.result(product(dh, wi).reshape(x.sizes()));
+  const at::Tensor dwi = product(dh.t(), x.reshape({-1, x.size(-1)}));
   c.result(dwi.narrow(0, 0, f));
   if (gated) c.result(dwi.narrow(0, f, f));
-  c.result(at::mm(dy.t(), hidden));
+  c.result(product(dy.t(), hidden));
 }
 
 // x [..., D], weight [O, D] -> y [..., O], the weight in x's width
@@ -125,7 +126,7 @@ void linear(Call& c) {
   const at::Tensor weight = stackWeights({c.x(1)}, x.scalar_type());
   Dims shape(x.sizes().begin(), x.sizes().end());
   shape.back() = weight.size(0);
-  c.result(at::mm(x.reshape({-1, x.size(-1)}), weight.t()).reshape(shape));
+  c.result(product(x.reshape({-1, x.size(-1)}), weight.t()).reshape(shape));
   c.result(weight);
 }
 
@@ -133,8 +134,8 @@ void linear(Call& c) {
 void linearGrad(Call& c) {
   const at::Tensor &x = c.x(1), &weight = c.x(2);
   const at::Tensor dy = c.x(0).to(weight.scalar_type()).reshape({-1, weight.size(0)});
-  c.result(at::mm(dy, weight).reshape(x.sizes()));
-  c.result(at::mm(dy.t(), x.reshape({-1, x.size(-1)})));
+  c.result(product(dy, weight).reshape(x.sizes()));
+  c.result(product(dy.t(), x.reshape({-1, x.size(-1)})));
 }
 
 }  // namespace

@@ -1,5 +1,6 @@
 // Matrix products.
 #include "call.h"
+#include "products.h"
 
 namespace tfjs_torch {
 namespace {
@@ -8,14 +9,14 @@ bool isNarrow(const at::Tensor& x) { return x.scalar_type() == at::kBFloat16; }
 
 // A product with one narrow (bfloat16) operand is computed narrow: the model narrows what is to run on the matrix units,
 // and a float32 gradient that meets it is narrowed too.
-at::Tensor product(at::Tensor a, at::Tensor b) {
+at::Tensor widthProduct(at::Tensor a, at::Tensor b) {
   if (isNarrow(a) != isNarrow(b)) {
     a = a.to(at::kBFloat16);
     b = b.to(at::kBFloat16);
   }
   const bool whole = !a.is_floating_point() && !a.is_complex();
   if (whole && a.is_cuda()) {  // CUDA has no integer matrix product; double is exact below 2^53.
-    return product(a.to(at::kDouble), b.to(at::kDouble)).to(at::kInt);
+    return widthProduct(a.to(at::kDouble), b.to(at::kDouble)).to(at::kInt);
   }
   if (whole) {
     a = a.to(at::kInt);
@@ -25,12 +26,17 @@ at::Tensor product(at::Tensor a, at::Tensor b) {
   if (b.dim() > 2 && b.dim() <= a.dim() && b.numel() == b.size(-1) * b.size(-2)) {
     b = b.reshape({b.size(-2), b.size(-1)});
   }
+  if (b.dim() == 2 && a.dim() >= 2 && a.size(-1) == b.size(0)) {
+    Dims shape(a.sizes().begin(), a.sizes().end());
+    shape.back() = b.size(1);
+    return product(a.dim() == 2 ? a : a.reshape({-1, a.size(-1)}), b).reshape(shape);
+  }
   return at::matmul(a, b);
 }
 
 at::Tensor transposedProduct(const at::Tensor& a, const at::Tensor& b, bool transposeA, bool transposeB) {
   TORCH_CHECK(a.dim() >= 2 && b.dim() >= 2, "both operands must have at least two dimensions");
-  return product(transposeA ? a.transpose(-2, -1) : a, transposeB ? b.transpose(-2, -1) : b);
+  return widthProduct(transposeA ? a.transpose(-2, -1) : a, transposeB ? b.transpose(-2, -1) : b);
 }
 
 void batchMatMul(Call& c) {

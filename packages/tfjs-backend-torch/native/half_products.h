@@ -1,0 +1,41 @@
+#pragma once
+
+#include <ATen/ATen.h>
+
+namespace tfjs_torch {
+
+// Products of bfloat16 matrices in half precision's arithmetic, for CPUs that have it (AVX512-FP16: twice float32's rate) and no matrix
+// units (AMX), or do not show them, as many virtual machines.
+//
+// Operands are scaled by a power of two so that the largest value is in [16, 32): exact, but for values below 2^-19 of the largest,
+// which keep an absolute error of at most 2^-30 of it. Sums of 32 terms are in half precision, sums of these in float32. For random
+// operands the error is about 2^-10 of the result, half of what rounding it to bfloat16 adds.
+bool hasHalfProducts();
+
+// out [m, n] ← a [m, k]·b [k, n], or out + a·b. a and b are bfloat16 and contiguous or transposed; out is bfloat16 or float32 and its rows
+// are contiguous. On all threads, or inside a parallel region on its own.
+void halfProduct(const at::Tensor& out, const at::Tensor& a, const at::Tensor& b, bool add);
+
+// A bfloat16 matrix whose lines, rows or columns, lie `distance` apart.
+struct Lines {
+  const c10::BFloat16* data;
+  int64_t rows, columns, distance;
+  bool byRow;  // a line is a row
+  int64_t count() const { return byRow ? rows : columns; }
+  int64_t length() const { return byRow ? columns : rows; }
+};
+
+// Two buffers that grow.
+struct HalfScratch {
+  at::Tensor left, right;
+};
+
+// out [a.rows, b.columns] of a·b, its rows `distance` apart.
+struct HalfResult {
+  void* data;
+  int64_t distance;
+  bool isFloat, add;
+};
+void halfProduct(const Lines& a, const Lines& b, const HalfResult& out, HalfScratch& scratch);
+
+}  // namespace tfjs_torch
