@@ -8,6 +8,7 @@
 
 #include "call.h"
 #include "graph.h"
+#include "half_products.h"
 #include "memory.h"
 #include "square_sums.h"
 
@@ -256,7 +257,7 @@ class TorchAddon : public Napi::Addon<TorchAddon> {
     result.Set("cudaDevices", cuda ? static_cast<double>(at::detail::getCUDAHooks().getNumGPUs()) : 0.0);
     result.Set("cudaBuild", at::detail::getCUDAHooks().hasCUDA() || cuda);
     result.Set("threads", static_cast<double>(at::get_num_threads()));
-    result.Set("cpu", at::get_cpu_capability());
+    result.Set("cpu", at::get_cpu_capability() + (hasHalfProducts() ? ", bfloat16 products in FP16" : ""));
     result.Set("graphs", Graphs::available());
     return result;
   }

@@ -19,31 +19,41 @@ inline at::Tensor inWidth(const at::Tensor& weight, const at::Tensor& scratch) {
   return copy;
 }
 
+// Few rows are multiplied in float32, in which the weights lie, whatever their own width: reading the weights is what takes the time.
 inline bool isFew(const at::Tensor& x, const at::Tensor& weight) {
-  return x.scalar_type() == at::kFloat && weight.scalar_type() == at::kFloat &&
-         hasFewRows(x.size(0), weight.size(0), weight.size(1));
+  return weight.scalar_type() == at::kFloat && hasFewRows(x.size(0), weight.size(0), weight.size(1));
+}
+
+// x, or room for as much in float32.
+inline at::Tensor floatRoom(const at::Tensor& x) {
+  return x.scalar_type() == at::kFloat ? x : at::empty(x.sizes(), at::TensorOptions().dtype(at::kFloat));
+}
+
+inline at::Tensor asFloat(const at::Tensor& x) {
+  const at::Tensor wide = floatRoom(x);
+  if (!wide.is_same(x)) convert(x, wide);
+  return wide;
 }
 
 // out ← x·Wᵀ, with W in x's width or brought to it in `scratch`.
 inline void timesTransposed(at::Tensor out, const at::Tensor& x, const at::Tensor& weight, const at::Tensor& scratch) {
-  if (isFew(x, weight)) {
-    fewRowsTimesTransposed(x.const_data_ptr<float>(), weight.const_data_ptr<float>(), x.size(0), weight.size(0), weight.size(1),
-                           out.mutable_data_ptr<float>());
-  } else {
-    productOut(out, x, inWidth(weight, scratch).t());
-  }
+  if (!isFew(x, weight)) return productOut(out, x, inWidth(weight, scratch).t());
+  const at::Tensor y = floatRoom(out);
+  fewRowsTimesTransposed(asFloat(x).const_data_ptr<float>(), weight.const_data_ptr<float>(), x.size(0), weight.size(0), weight.size(1),
+                         y.mutable_data_ptr<float>());
+  if (!y.is_same(out)) convert(y, out);
 }
 
 // out ← x·W, or out + x·W.
 inline void times(at::Tensor out, const at::Tensor& x, const at::Tensor& weight, bool add, const at::Tensor& scratch) {
-  if (isFew(x, weight)) {
-    fewRowsTimes(x.const_data_ptr<float>(), weight.const_data_ptr<float>(), x.size(0), weight.size(0), weight.size(1), add,
-                 out.mutable_data_ptr<float>());
-  } else if (add) {
-    addProduct(out, x, inWidth(weight, scratch));
-  } else {
-    productOut(out, x, inWidth(weight, scratch));
+  if (!isFew(x, weight)) {
+    if (add) return addProduct(out, x, inWidth(weight, scratch));
+    return productOut(out, x, inWidth(weight, scratch));
   }
+  const at::Tensor y = add ? asFloat(out) : floatRoom(out);
+  fewRowsTimes(asFloat(x).const_data_ptr<float>(), weight.const_data_ptr<float>(), x.size(0), weight.size(0), weight.size(1), add,
+               y.mutable_data_ptr<float>());
+  if (!y.is_same(out)) convert(y, out);
 }
 
 // out ← a·b, through `scratch` where out has another width.
@@ -61,13 +71,14 @@ inline void productInto(at::Tensor out, const at::Tensor& a, const at::Tensor& b
 inline void weightGradient(const at::Tensor& gradient, int64_t e, const at::Tensor& a, const at::Tensor& b, const at::Tensor& scratch) {
   const at::Tensor out = gradient[e];
   const int64_t terms = a.size(0), rows = out.size(0), columns = out.size(1);
-  if (gradient.scalar_type() != at::kFloat || !hasFewRows(terms, rows, columns)) {
+  if (!hasFewRows(terms, rows, columns)) {
     productInto(out, a.t(), b, scratch);
     return;
   }
   SquareSums& sums = *squareSums(gradient);
-  sums.total[e] = outerProduct(a.const_data_ptr<float>(), b.const_data_ptr<float>(), terms, rows, columns,
-                               out.mutable_data_ptr<float>(), sums.rows.data() + e * rows, sums.columns.data() + e * columns);
+  sums.total[e] = outerProduct(asFloat(a).const_data_ptr<float>(), asFloat(b).const_data_ptr<float>(), terms, rows, columns,
+                               {out.mutable_data_ptr(), out.scalar_type() == at::kBFloat16}, sums.rows.data() + e * rows,
+                               sums.columns.data() + e * columns);
 }
 
 inline at::Tensor emptyGradient(const at::Tensor& weight, at::TensorOptions options) {

@@ -43,6 +43,25 @@ AVX512 inline __m256 sums(const __m512* x) {
   return _mm256_add_ps(_mm256_permute2f128_ps(a, b, 0x20), _mm256_permute2f128_ps(a, b, 0x31));
 }
 
+// narrow()'s rounding.
+AVX512 inline __m256i narrowed(__m512 x) {
+  const __m512i bits = _mm512_castps_si512(x);
+  const __m512i odd = _mm512_and_si512(_mm512_srli_epi32(bits, 16), _mm512_set1_epi32(1));
+  const __m512i rounded = _mm512_srli_epi32(_mm512_add_epi32(_mm512_add_epi32(bits, _mm512_set1_epi32(0x7fff)), odd), 16);
+  const __mmask16 noNumber = _mm512_cmp_ps_mask(x, x, _CMP_UNORD_Q);
+  return _mm512_cvtepi32_epi16(_mm512_mask_mov_epi32(rounded, noNumber, _mm512_set1_epi32(0x7fc0)));
+}
+// out's 32 values at `at`, past the caches.
+AVX512 inline void stream(Matrix out, int64_t at, __m512 left, __m512 right) {
+  if (out.isNarrow) {
+    const __m512i both = _mm512_inserti64x4(_mm512_castsi256_si512(narrowed(left)), narrowed(right), 1);
+    _mm512_stream_si512(reinterpret_cast<__m512i*>(static_cast<c10::BFloat16*>(out.data) + at), both);
+  } else {
+    _mm512_stream_ps(static_cast<float*>(out.data) + at, left);
+    _mm512_stream_ps(static_cast<float*>(out.data) + at + 16, right);
+  }
+}
+
 // Fetches memory line after line, so many each time.
 struct Ahead {
   const float* at;
@@ -122,8 +141,8 @@ AVX512 void fewRowsTimes(const float* given, const float* w, int64_t n, int64_t 
   std::copy_n(y.data(), n * outputs, result);
 }
 
-AVX512 double outerProduct(const float* a, const float* b, int64_t terms, int64_t rows, int64_t columns, float* c,
-                           float* rowSquares, float* columnSquares) {
+AVX512 double outerProduct(const float* a, const float* b, int64_t terms, int64_t rows, int64_t columns, Matrix c, float* rowSquares,
+                           float* columnSquares) {
   // In registers: 8 rows of two vectors.
   constexpr int64_t kRows = 8, kColumns = 2 * kVector;
   // B by tiles, each contiguous.
@@ -153,10 +172,8 @@ AVX512 double outerProduct(const float* a, const float* b, int64_t terms, int64_
         }
       }
       __m512 down = _mm512_loadu_ps(columnSquares + at), downRight = _mm512_loadu_ps(columnSquares + at + 16);
-      float* const out = c + row * columns + at;
       UNROLL for (int j = 0; j < kRows; ++j) {
-        _mm512_stream_ps(out + j * columns, left[j]);
-        _mm512_stream_ps(out + j * columns + 16, right[j]);
+        stream(c, (row + j) * columns + at, left[j], right[j]);
         down = _mm512_fmadd_ps(left[j], left[j], down);
         downRight = _mm512_fmadd_ps(right[j], right[j], downRight);
         along[j] = _mm512_fmadd_ps(left[j], left[j], _mm512_fmadd_ps(right[j], right[j], along[j]));
@@ -180,7 +197,7 @@ namespace tfjs_torch {
 bool hasFewRows(int64_t, int64_t, int64_t) { return false; }
 void fewRowsTimesTransposed(const float*, const float*, int64_t, int64_t, int64_t, float*) {}
 void fewRowsTimes(const float*, const float*, int64_t, int64_t, int64_t, bool, float*) {}
-double outerProduct(const float*, const float*, int64_t, int64_t, int64_t, float*, float*, float*) { return -1; }
+double outerProduct(const float*, const float*, int64_t, int64_t, int64_t, Matrix, float*, float*) { return -1; }
 
 }  // namespace tfjs_torch
 

@@ -1,6 +1,5 @@
 #include "half_products.h"
 
-
 #include <algorithm>
 #include <bit>
 #include <cstdlib>
@@ -64,20 +63,26 @@ FP16 inline __m256i half16(const c10::BFloat16* x, __mmask16 which, __m512 scale
 
 float powerOfTwo(int exponent) { return std::bit_cast<float>((exponent + 127) << 23); }
 
-// The exponent that brings the largest of magnitudes to [16, 32); 0 where there are infinities or no numbers, which then come through.
+// The larger of each two magnitudes, without their signs' bits and all but finite ones.
+FP16 inline __m512i larger(__m512i most, __m512i values) {
+  const __m512i magnitude = _mm512_slli_epi16(values, 1), infinity = _mm512_set1_epi16(static_cast<short>(0xff00));
+  return _mm512_mask_max_epu16(most, _mm512_cmplt_epu16_mask(magnitude, infinity), most, magnitude);
+}
+
+// The exponent that brings the largest magnitude to [16, 32). Infinities and what is no number come through as such.
 // The values: `lines` of `length`, `distance` apart.
 FP16 int scaleOf(const c10::BFloat16* x, int64_t lines, int64_t length, int64_t distance) {
   __m512i most = _mm512_setzero_si512(), rest = _mm512_setzero_si512();
   const __mmask32 tail = firstOf32(length % 32);
   for (int64_t line = 0; line < lines; ++line, x += distance) {
     int64_t i = 0;
-    for (; i + 32 <= length; i += 32) most = _mm512_max_epu16(most, _mm512_slli_epi16(_mm512_loadu_si512(x + i), 1));
-    if (i < length) rest = _mm512_max_epu16(rest, _mm512_slli_epi16(_mm512_maskz_loadu_epi16(tail, x + i), 1));
+    for (; i + 32 <= length; i += 32) most = larger(most, _mm512_loadu_si512(x + i));
+    if (i < length) rest = larger(rest, _mm512_maskz_loadu_epi16(tail, x + i));
   }
   alignas(64) uint16_t each[32];
   _mm512_store_si512(each, _mm512_max_epu16(most, rest));
   const int bits = *std::max_element(each, each + 32) >> 1;
-  return bits == 0 || bits >= 0x7f80 ? 0 : std::clamp(4 - ((bits >> 7) - 127), -120, 120);
+  return bits == 0 ? 0 : std::clamp(4 - ((bits >> 7) - 127), -123, 120);
 }
 
 // Each value twice: a 32-bit load fills a vector with it, where 16 bits would take a shuffle as well.
@@ -222,10 +227,11 @@ FP16 void multiply(const uint32_t* a, const Half* b, int64_t terms, bool add, fl
 
 // out's so many values at `at` ← sums·first·second, or out + that.
 FP16 void writeRow(const float* sums, int64_t n, float first, float second, const HalfResult& out, int64_t at) {
-  const __m512 left = _mm512_set1_ps(first), right = _mm512_set1_ps(second);
+  // The smaller factor first: the other alone could lead to infinity.
+  const __m512 small = _mm512_set1_ps(std::min(first, second)), large = _mm512_set1_ps(std::max(first, second));
   for (int64_t i = 0; i < n; i += 16) {
     const __mmask16 which = firstOf16(n - i);
-    __m512 x = _mm512_mul_ps(_mm512_mul_ps(_mm512_loadu_ps(sums + i), left), right);
+    __m512 x = _mm512_mul_ps(_mm512_mul_ps(_mm512_maskz_loadu_ps(which, sums + i), small), large);
     if (out.isFloat) {
       float* const to = static_cast<float*>(out.data) + at + i;
       if (out.add) x = _mm512_add_ps(x, _mm512_maskz_loadu_ps(which, to));

@@ -7,9 +7,10 @@ namespace tfjs_torch {
 // Products of bfloat16 matrices in half precision's arithmetic, for CPUs that have it (AVX512-FP16: twice float32's rate) and no matrix
 // units (AMX), or do not show them, as many virtual machines.
 //
-// Operands are scaled by a power of two so that the largest value is in [16, 32): exact, but for values below 2^-19 of the largest,
-// which keep an absolute error of at most 2^-30 of it. Sums of 32 terms are in half precision, sums of these in float32. For random
-// operands the error is about 2^-10 of the result, half of what rounding it to bfloat16 adds.
+// Panels of the operands, 12 rows or 128 columns, are scaled by a power of two so that the largest finite value is in [16, 32): exact but for
+// values below 2^-18 of it, whose error is at most 2^-29 of it. Sums of 32 terms are in half precision, sums of these in float32. For
+// random operands the error is 0.0008 of the result, half of what rounding it to bfloat16 adds. The number of threads changes nothing.
+// TFJS_TORCH_HALF_PRODUCTS=0 leaves all to the library.
 bool hasHalfProducts();
 
 // out [m, n] ← a [m, k]·b [k, n], or out + a·b. a and b are bfloat16 and contiguous or transposed; out is bfloat16 or float32 and its rows

@@ -1,0 +1,128 @@
+// Products of bfloat16 matrices, whatever multiplies them on this CPU: native/half_products.cc, matrix units or the library.
+import * as tf from "@tensorflow/tfjs-core";
+import { afterEach, beforeAll, beforeEach, describe, expect, test } from "vitest";
+import { precision, setTorchThreads } from "../src/register.js";
+
+beforeAll(async () => {
+  tf.env().set("PROD", true);
+  await tf.setBackend("torch:cpu");
+});
+beforeEach(() => tf.engine().startScope());
+afterEach(() => tf.engine().endScope());
+
+/** Rounded to bfloat16, in float32. */
+const rounded = (x: tf.Tensor2D): tf.Tensor2D => precision(precision(x, "bfloat16"), "float32");
+const normal = (rows: number, columns: number, seed: number): tf.Tensor2D =>
+  rounded(tf.randomNormal([rows, columns], 0, 1, "float32", seed));
+
+const narrowProduct = (a: tf.Tensor2D, b: tf.Tensor2D, transposeA = false, transposeB = false): tf.Tensor2D =>
+  precision(
+    tf.matMul(precision(a, "bfloat16"), precision(b, "bfloat16"), transposeA, transposeB) as tf.Tensor2D,
+    "float32",
+  );
+
+/** ‖y − want‖ / ‖want‖ */
+const relativeError = (y: tf.Tensor, want: tf.Tensor): number =>
+  tf.div(tf.norm(tf.sub(y, want)), tf.norm(want)).dataSync()[0]!;
+
+// Rounding the result to bfloat16 alone is 0.0017.
+const TOLERANCE = 0.0025;
+
+const SHAPES = [
+  [96, 128, 256],
+  [13, 70, 45], // no side is a multiple of anything
+  [1, 300, 64],
+  [700, 1, 40],
+  [25, 130, 2500], // terms in parts
+  [600, 40, 33], // the first operand is the larger one
+  [5, 900, 96],
+] as const;
+
+describe.each(SHAPES)("%i by %i of %i terms", (m, n, k) => {
+  test.each([
+    [false, false],
+    [true, false],
+    [false, true],
+    [true, true],
+  ])("transposed: %s, %s", (transposeA, transposeB) => {
+    const a = transposeA ? normal(k, m, 1) : normal(m, k, 1);
+    const b = transposeB ? normal(n, k, 2) : normal(k, n, 2);
+    const want = tf.matMul(a, b, transposeA, transposeB);
+    expect(relativeError(narrowProduct(a, b, transposeA, transposeB), want)).toBeLessThan(TOLERANCE);
+  });
+});
+
+test("large and small magnitudes keep their digits", () => {
+  const a = normal(64, 512, 3);
+  const b = normal(512, 128, 4);
+  const want = tf.matMul(a, b);
+  for (const [first, second] of [
+    [2 ** 100, 2 ** -100],
+    [2 ** -110, 2 ** 100],
+    [2 ** 123, 2 ** -20],
+    [1, 2 ** -60],
+  ] as const) {
+    const y = narrowProduct(tf.mul(a, first) as tf.Tensor2D, tf.mul(b, second) as tf.Tensor2D);
+    expect(relativeError(tf.div(y, first * second), want)).toBeLessThan(TOLERANCE);
+  }
+});
+
+test("values that all have one sign add up", () => {
+  const a = tf.ones([32, 1000]) as tf.Tensor2D;
+  const y = narrowProduct(a, tf.fill([1000, 64], 3) as tf.Tensor2D).dataSync();
+  // 3,000 rounded to bfloat16.
+  expect(new Set(y)).toEqual(new Set([3008]));
+});
+
+test("rows of very different sizes do not spoil each other", () => {
+  const size = tf.tensor2d(
+    Array.from({ length: 48 }, (_, row) => 2 ** (-15 * (row % 2))),
+    [48, 1],
+  );
+  const a = tf.mul(normal(48, 256, 5), size) as tf.Tensor2D;
+  const b = normal(256, 96, 6);
+  const y = narrowProduct(a, b);
+  expect(relativeError(tf.div(y, size), tf.div(tf.matMul(a, b), size))).toBeLessThan(TOLERANCE);
+});
+
+test("zeros give zeros, and what is not finite stays in its row and column", () => {
+  const zeros = tf.zeros([40, 64]) as tf.Tensor2D;
+  expect(
+    narrowProduct(zeros, normal(64, 32, 7))
+      .dataSync()
+      .every((x) => x === 0),
+  ).toBe(true);
+  const values = normal(40, 64, 8).dataSync().slice();
+  values[7 * 64 + 3] = Number.NaN;
+  values[20 * 64 + 5] = Number.POSITIVE_INFINITY;
+  const b = normal(64, 32, 9);
+  const rows = narrowProduct(tf.tensor2d(values, [40, 64]), b).arraySync();
+  const clean = tf
+    .matMul(
+      tf.tensor2d(
+        values.map((x) => (Number.isFinite(x) ? x : 0)),
+        [40, 64],
+      ),
+      b,
+    )
+    .arraySync();
+  rows.forEach((row, i) => {
+    if (i === 7 || i === 20) {
+      expect(row.some((x) => Number.isFinite(x))).toBe(false);
+    } else {
+      row.forEach((x, j) => {
+        expect(Math.abs(x - clean[i]![j]!)).toBeLessThan(0.2);
+      });
+    }
+  });
+});
+
+test("the number of threads changes no bit", () => {
+  const a = normal(300, 1500, 10);
+  const b = normal(1500, 400, 11);
+  setTorchThreads(1);
+  const one = narrowProduct(a, b).dataSync();
+  setTorchThreads(2);
+  expect(narrowProduct(a, b).dataSync()).toEqual(one);
+  setTorchThreads(1);
+});
