@@ -17,8 +17,11 @@ export function describeTorch(name: string, tests: () => void): void {
   });
 }
 
-/** float32: rounding in another order. bfloat16: 8 bits of mantissa, in inputs' gradients and values alike. */
-const tolerances = { float32: 2e-5, bfloat16: 2.5e-2 };
+/**
+ * float32: rounding in another order. bfloat16: 8 bits of mantissa, in inputs' gradients and values alike; logits of a few hundred pieces,
+ * rounded once, and a weight's gradient added up in bfloat16 over 25 chunks are the worst of all.
+ */
+const tolerances = { float32: 2e-5, bfloat16: 3e-2 };
 
 /**
  * Holds an operation's fast path to its reference on the torch backend: the value and the gradient of each input for one random dy,

@@ -48,7 +48,8 @@ template <typename T>
 struct AttentionScratch {
   std::unique_ptr<float[]> scores, products, out, dkSum, dvSum;
   std::unique_ptr<T[]> probs, dScores;
-  HalfScratch half;
+  // Keys and values as [K, S]; a block's queries and dO as [rows, K] and, with T, as [K, rows]; scores with T as [S, rows].
+  Factor<T> key, value, query, queryT, dOut, dOutT, prob, probT, dScore, dScoreT;
   AttentionScratch(int64_t rows, int64_t keys, int64_t width, bool backward)
       : scores(new float[rows * keys]), out(new float[rows * width]), probs(new T[rows * keys]) {
     if (!backward) return;
@@ -56,6 +57,10 @@ struct AttentionScratch {
     dScores.reset(new T[rows * keys]);
     dkSum.reset(new float[keys * width]);
     dvSum.reset(new float[keys * width]);
+  }
+  void setKeys(const HeadRows<T>& k, const HeadRows<T>& v, int64_t b, int64_t h, int64_t keys) {
+    key.set({k.at(b, h), k.width, keys, k.stride, false});
+    value.set({v.at(b, h), v.width, keys, v.stride, false});
   }
 };
 
@@ -80,7 +85,9 @@ void attendHeads(const AttentionShape& s, const HeadRows<T>& q, const HeadRows<T
     for (int64_t t0 = 0; t0 < s.T; t0 += block) {
       const int64_t rows = std::min(block, s.T - t0);
       const int64_t keys = s.causal ? std::min(s.S, t0 + rows) : s.S;
-      gemm({false, true, rows, keys, s.K}, q.at(b, h, t0), q.stride, k.at(b, h), k.stride, 0, scratch.scores.get(), s.S, scratch.half);
+      if (t0 == 0 || s.causal) scratch.setKeys(k, v, b, h, keys);
+      scratch.query.set({q.at(b, h, t0), rows, s.K, q.stride, true});
+      gemm(scratch.query, scratch.key, false, scratch.scores.get(), s.S);
       simd([&]() INLINE_LAMBDA {
         for (int64_t r = 0; r < rows; ++r) {
           const int64_t t = t0 + r;
@@ -107,7 +114,8 @@ void attendHeads(const AttentionShape& s, const HeadRows<T>& q, const HeadRows<T
           inverse[unit * s.T + t] = 1 / sum;
         }
       });
-      gemm({true, true, s.K, rows, keys}, v.at(b, h), v.stride, scratch.probs.get(), s.S, 0, scratch.out.get(), block, scratch.half);
+      scratch.probT.set({scratch.probs.get(), keys, rows, s.S, false});
+      gemm(scratch.value, scratch.probT, false, scratch.out.get(), block);
       simd([&]() INLINE_LAMBDA {
         for (int64_t r = 0; r < rows; ++r) {
           const float scale = inverse[unit * s.T + t0 + r];
@@ -141,9 +149,13 @@ void attendHeadsGrad(const AttentionShape& s, const HeadRows<T>& q, const HeadRo
     for (int64_t t0 = 0; t0 < s.T; t0 += block) {
       const int64_t rows = std::min(block, s.T - t0);
       const int64_t keys = s.causal ? std::min(s.S, t0 + rows) : s.S;
-      gemm({false, true, rows, keys, s.K}, q.at(b, h, t0), q.stride, k.at(b, h), k.stride, 0, scratch.scores.get(), s.S, scratch.half);
-      gemm({false, true, rows, keys, s.K}, dctx.at(b, h, t0), dctx.stride, v.at(b, h), v.stride, 0,
-           scratch.products.get(), s.S, scratch.half);
+      if (t0 == 0 || s.causal) scratch.setKeys(k, v, b, h, keys);
+      scratch.query.set({q.at(b, h, t0), rows, s.K, q.stride, true});
+      scratch.queryT.set({q.at(b, h, t0), s.K, rows, q.stride, false});
+      scratch.dOut.set({dctx.at(b, h, t0), rows, s.K, dctx.stride, true});
+      scratch.dOutT.set({dctx.at(b, h, t0), s.K, rows, dctx.stride, false});
+      gemm(scratch.query, scratch.key, false, scratch.scores.get(), s.S);
+      gemm(scratch.dOut, scratch.value, false, scratch.products.get(), s.S);
       simd([&]() INLINE_LAMBDA {
         for (int64_t r = 0; r < rows; ++r) {
           const int64_t t = t0 + r;
@@ -176,9 +188,12 @@ void attendHeadsGrad(const AttentionShape& s, const HeadRows<T>& q, const HeadRo
           }
         }
       });
-      gemm({true, true, s.K, rows, keys}, k.at(b, h), k.stride, scratch.dScores.get(), s.S, 0, scratch.out.get(), block, scratch.half);
-      gemm({true, false, s.K, keys, rows}, q.at(b, h, t0), q.stride, scratch.dScores.get(), s.S, 1, dkSum, s.S, scratch.half);
-      gemm({true, false, s.K, keys, rows}, dctx.at(b, h, t0), dctx.stride, scratch.probs.get(), s.S, 1, dvSum, s.S, scratch.half);
+      scratch.prob.set({scratch.probs.get(), rows, keys, s.S, true});
+      scratch.dScore.set({scratch.dScores.get(), rows, keys, s.S, true});
+      scratch.dScoreT.set({scratch.dScores.get(), keys, rows, s.S, false});
+      gemm(scratch.key, scratch.dScoreT, false, scratch.out.get(), block);
+      gemm(scratch.queryT, scratch.dScore, true, dkSum, s.S);
+      gemm(scratch.dOutT, scratch.prob, true, dvSum, s.S);
       simd([&]() INLINE_LAMBDA {
         for (int64_t r = 0; r < rows; ++r) {
           T* const to = dq.at(b, h, t0 + r);

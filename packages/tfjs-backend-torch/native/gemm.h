@@ -1,6 +1,6 @@
 #pragma once
 
-// Small row-major products inside a parallel region: C [m, n] = A·B + beta C, float32 accumulation and result.
+// Small products inside a parallel region, float32 accumulation and result.
 
 #include <ATen/ATen.h>
 
@@ -19,59 +19,62 @@ void cblas_gemm_bf16bf16f32(int layout, int ta, int tb, int m, int n, int k, flo
 }
 #endif
 
-struct Product {
-  bool transposeA, transposeB;
-  int64_t m, n, k;
+// An operand: rows and columns of the product's, wherever its lines lie.
+template <typename T>
+struct Factor {
+  Lines<T> lines;
+  HalfPanels panels;
+  // A new matrix, or new values in its place.
+  void set(const Lines<T>& next) {
+    lines = next;
+    panels.reset();
+  }
+  at::Tensor tensor() const {
+    const auto options = at::TensorOptions().dtype(c10::CppTypeToScalarType<T>::value);
+    const int64_t d = lines.distance;
+    return at::from_blob(const_cast<T*>(lines.data), {lines.rows, lines.columns}, {lines.byRow ? d : 1, lines.byRow ? 1 : d}, options);
+  }
 };
 
 // Through ATen, for any library.
 template <typename T>
-void gemmAten(const Product& p, const T* a, int64_t lda, const T* b, int64_t ldb, float beta, float* c, int64_t ldc) {
-  const auto options = at::TensorOptions().dtype(c10::CppTypeToScalarType<T>::value);
-  const auto matrix = [&](const T* x, int64_t ld, int64_t rows, int64_t columns, bool transposed) {
-    return transposed ? at::from_blob(const_cast<T*>(x), {rows, columns}, {1, ld}, options)
-                      : at::from_blob(const_cast<T*>(x), {rows, columns}, {ld, 1}, options);
-  };
-  at::Tensor out = at::from_blob(c, {p.m, p.n}, {ldc, 1}, at::TensorOptions().dtype(at::kFloat));
-  const at::Tensor y = at::mm(matrix(a, lda, p.m, p.k, p.transposeA), matrix(b, ldb, p.k, p.n, p.transposeB));
-  if (beta == 0) {
-    out.copy_(y);
-  } else {
+void gemmAten(const Factor<T>& a, const Factor<T>& b, bool add, float* c, int64_t ldc) {
+  at::Tensor out = at::from_blob(c, {a.lines.rows, b.lines.columns}, {ldc, 1}, at::TensorOptions().dtype(at::kFloat));
+  const at::Tensor y = at::mm(a.tensor(), b.tensor());
+  if (add) {
     out.add_(y);
+  } else {
+    out.copy_(y);
   }
 }
 
-// beta is 0 or 1; lda, ldb, ldc are the rows' distances as the matrices lie in memory.
-inline void gemm(const Product& p, const float* a, int64_t lda, const float* b, int64_t ldb, float beta, float* c,
-                 int64_t ldc, HalfScratch&) {
+// c ← a·b, or c + a·b; its rows lie ldc apart.
+inline void gemm(const Factor<float>& a, const Factor<float>& b, bool add, float* c, int64_t ldc) {
 #if defined(__linux__) && defined(__x86_64__)
   if (sgemm_ != nullptr) {  // Column-major: the same memory is Cᵀ = Bᵀ·Aᵀ.
-    const int m = static_cast<int>(p.n), n = static_cast<int>(p.m), k = static_cast<int>(p.k);
-    const int la = static_cast<int>(ldb), lb = static_cast<int>(lda), lc = static_cast<int>(ldc);
-    const float one = 1;
-    sgemm_(p.transposeB ? "T" : "N", p.transposeA ? "T" : "N", &m, &n, &k, &one, b, &la, a, &lb, &beta, c, &lc);
+    const int m = static_cast<int>(b.lines.columns), n = static_cast<int>(a.lines.rows), k = static_cast<int>(a.lines.columns);
+    const int la = static_cast<int>(b.lines.distance), lb = static_cast<int>(a.lines.distance), lc = static_cast<int>(ldc);
+    const float one = 1, beta = add ? 1 : 0;
+    sgemm_(b.lines.byRow ? "N" : "T", a.lines.byRow ? "N" : "T", &m, &n, &k, &one, b.lines.data, &la, a.lines.data, &lb, &beta, c, &lc);
     return;
   }
 #endif
-  gemmAten(p, a, lda, b, ldb, beta, c, ldc);
+  gemmAten(a, b, add, c, ldc);
 }
 
-inline void gemm(const Product& p, const at::BFloat16* a, int64_t lda, const at::BFloat16* b, int64_t ldb, float beta,
-                 float* c, int64_t ldc, HalfScratch& scratch) {
-  if (hasHalfProducts()) {
-    const Lines left{a, p.m, p.k, lda, !p.transposeA}, right{b, p.k, p.n, ldb, !p.transposeB};
-    return halfProduct(left, right, {c, ldc, true, beta != 0}, scratch);
-  }
+inline void gemm(Factor<at::BFloat16>& a, Factor<at::BFloat16>& b, bool add, float* c, int64_t ldc) {
+  if (hasHalfProducts()) return halfProduct(a.lines, a.panels, b.lines, b.panels, {c, ldc, true, add});
 #if defined(__linux__) && defined(__x86_64__)
   if (cblas_gemm_bf16bf16f32 != nullptr) {
     const int rowMajor = 101, plain = 111, transposed = 112;
-    cblas_gemm_bf16bf16f32(rowMajor, p.transposeA ? transposed : plain, p.transposeB ? transposed : plain,
-                           static_cast<int>(p.m), static_cast<int>(p.n), static_cast<int>(p.k), 1, a,
-                           static_cast<int>(lda), b, static_cast<int>(ldb), beta, c, static_cast<int>(ldc));
+    cblas_gemm_bf16bf16f32(rowMajor, a.lines.byRow ? plain : transposed, b.lines.byRow ? plain : transposed,
+                           static_cast<int>(a.lines.rows), static_cast<int>(b.lines.columns), static_cast<int>(a.lines.columns), 1,
+                           a.lines.data, static_cast<int>(a.lines.distance), b.lines.data, static_cast<int>(b.lines.distance),
+                           add ? 1.0f : 0.0f, c, static_cast<int>(ldc));
     return;
   }
 #endif
-  gemmAten(p, a, lda, b, ldb, beta, c, ldc);
+  gemmAten(a, b, add, c, ldc);
 }
 
 // The weights one under the other, in the width of the activations that they meet: one product instead of several, one cast a step.

@@ -92,7 +92,7 @@ FP16 inline __m512i twice(__m256i halves) {
 }
 
 // Panels of a: the first tile's rows term after term, then the second's. These have rows that lie side by side, so all panels are filled together.
-FP16 void packBesides(const Lines& a, Range which, uint32_t* to) {
+FP16 void packBesides(const NarrowLines& a, Range which, uint32_t* to) {
   const int64_t first = which.begin * kRows, rows = std::min(which.end * kRows, a.rows) - first, terms = a.columns;
   const int exponent = scaleOf(a.data + first, terms, rows, a.distance);
   const __m512 scale = _mm512_set1_ps(powerOfTwo(exponent));
@@ -110,7 +110,7 @@ FP16 void packBesides(const Lines& a, Range which, uint32_t* to) {
 }
 
 // One panel of rows that are lines.
-FP16 void packRows(const Lines& a, int64_t row, uint32_t* to) {
+FP16 void packRows(const NarrowLines& a, int64_t row, uint32_t* to) {
   const int64_t rows = std::min(kRows, a.rows - row), terms = a.columns;
   const c10::BFloat16* const from = a.data + row * a.distance;
   const int exponent = scaleOf(from, rows, terms, a.distance);
@@ -151,7 +151,7 @@ FP16 void packRows(const Lines& a, int64_t row, uint32_t* to) {
 }
 
 // Panel of b: 64 columns, term after term.
-FP16 void packColumns(const Lines& b, int64_t column, Half* to) {
+FP16 void packColumns(const NarrowLines& b, int64_t column, Half* to) {
   const int64_t columns = std::min(kColumns, b.columns - column), terms = b.rows;
   const c10::BFloat16* const from = b.data + (b.byRow ? column : column * b.distance);
   const int exponent = b.byRow ? scaleOf(from, terms, columns, b.distance) : scaleOf(from, columns, terms, b.distance);
@@ -247,6 +247,15 @@ FP16 void writeRow(const float* sums, int64_t n, float first, float second, cons
   }
 }
 
+void packLeft(const NarrowLines& a, Range which, uint32_t* to) {
+  if (!a.byRow) return packBesides(a, which, to);
+  for (int64_t i = which.begin; i < which.end; ++i, to += leftSize(a.columns)) packRows(a, i * kRows, to);
+}
+
+void packRight(const NarrowLines& b, Range which, Half* to) {
+  for (int64_t j = which.begin; j < which.end; ++j, to += rightSize(b.rows)) packColumns(b, j * kColumns, to);
+}
+
 template <typename T>
 T* room(at::Tensor& buffer, int64_t count) {
   const auto bytes = static_cast<int64_t>(count * sizeof(T));
@@ -289,46 +298,48 @@ void multiplyPanels(const uint32_t* left, Range rows, const Half* right, Range c
   }
 }
 
+struct Buffers {
+  at::Tensor left, right;
+};
+
 // The smaller operand is packed once for all threads, the larger one by the thread that multiplies with it, while it is in its cache.
-void multiplyTerms(const Lines& a, const Lines& b, const HalfResult& out, HalfScratch& scratch) {
+void multiplyTerms(const NarrowLines& a, const NarrowLines& b, const HalfResult& out, Buffers& buffers) {
   const int64_t terms = a.columns;
   const Range rows{0, panels(a.rows, kRows)}, columns{0, panels(b.columns, kColumns)};
-  const auto packLeft = [&](uint32_t* to, Range which) {
-    if (!a.byRow) return packBesides(a, which, to);
-    for (int64_t i = which.begin; i < which.end; ++i, to += leftSize(terms)) packRows(a, i * kRows, to);
-  };
-  const auto packRight = [&](Half* to, Range which) {
-    for (int64_t j = which.begin; j < which.end; ++j, to += rightSize(terms)) packColumns(b, j * kColumns, to);
-  };
   const int64_t workers = workersHere();
   const bool shareLeft = rows.end * kRows * 2 <= columns.end * kColumns;
   const int64_t own = shareLeft ? columns.end : rows.end;
   const int64_t block = std::clamp<int64_t>(own / (kTasks * workers), 1, shareLeft ? kColumnPanels : kRowPanels);
-  uint32_t* const left = room<uint32_t>(scratch.left, (shareLeft ? rows.end : workers * block) * leftSize(terms));
-  Half* const right = room<Half>(scratch.right, (shareLeft ? workers * block : columns.end) * rightSize(terms));
+  uint32_t* const left = room<uint32_t>(buffers.left, (shareLeft ? rows.end : workers * block) * leftSize(terms));
+  Half* const right = room<Half>(buffers.right, (shareLeft ? workers * block : columns.end) * rightSize(terms));
   if (shareLeft) {
     forTasks(panels(rows.end, kRowPanels), [&](int64_t, int64_t task) {
-      packLeft(left + task * kRowPanels * leftSize(terms), {task * kRowPanels, std::min((task + 1) * kRowPanels, rows.end)});
+      packLeft(a, {task * kRowPanels, std::min((task + 1) * kRowPanels, rows.end)}, left + task * kRowPanels * leftSize(terms));
     });
   } else {
-    forTasks(columns.end, [&](int64_t, int64_t task) { packRight(right + task * rightSize(terms), {task, task + 1}); });
+    forTasks(columns.end, [&](int64_t, int64_t task) { packRight(b, {task, task + 1}, right + task * rightSize(terms)); });
   }
   forTasks(panels(own, block), [&](int64_t worker, int64_t task) {
     const Range which{task * block, std::min((task + 1) * block, own)};
     if (shareLeft) {
       Half* const mine = right + worker * block * rightSize(terms);
-      packRight(mine, which);
+      packRight(b, which, mine);
       multiplyPanels(left, rows, mine, which, terms, a.rows, b.columns, out);
     } else {
       uint32_t* const mine = left + worker * block * leftSize(terms);
-      packLeft(mine, which);
+      packLeft(a, which, mine);
       multiplyPanels(mine, which, right, columns, terms, a.rows, b.columns, out);
     }
   });
 }
 
-Lines termsOf(const Lines& x, bool isLeft, int64_t begin, int64_t count) {
-  Lines part = x;
+NarrowLines linesOf(const at::Tensor& x) {
+  const bool byRow = x.stride(1) == 1;
+  return {x.const_data_ptr<at::BFloat16>(), x.size(0), x.size(1), x.stride(byRow ? 0 : 1), byRow};
+}
+
+NarrowLines termsOf(const NarrowLines& x, bool isLeft, int64_t begin, int64_t count) {
+  NarrowLines part = x;
   (isLeft ? part.columns : part.rows) = count;
   part.data += isLeft == x.byRow ? begin : begin * x.distance;
   return part;
@@ -349,17 +360,39 @@ bool hasHalfProducts() {
   return has;
 }
 
-void halfProduct(const Lines& a, const Lines& b, const HalfResult& out, HalfScratch& scratch) {
-  if (a.columns <= kTerms) return multiplyTerms(a, b, out, scratch);
+void halfProduct(const NarrowLines& a, HalfPanels& aPanels, const NarrowLines& b, HalfPanels& bPanels, const HalfResult& out) {
+  const int64_t terms = a.columns;
+  const Range rows{0, panels(a.rows, kRows)}, columns{0, panels(b.columns, kColumns)};
+  uint32_t* const left = room<uint32_t>(aPanels.left, rows.end * leftSize(terms));
+  Half* const right = room<Half>(bPanels.right, columns.end * rightSize(terms));
+  if (!aPanels.hasLeft) packLeft(a, rows, left);
+  if (!bPanels.hasRight) packRight(b, columns, right);
+  aPanels.hasLeft = bPanels.hasRight = true;
+  multiplyPanels(left, rows, right, columns, terms, a.rows, b.columns, out);
+}
+
+void halfProduct(const at::Tensor& out, const at::Tensor& a, const at::Tensor& b, bool add) {
+  const auto isMatrix = [](const at::Tensor& x) { return x.dim() == 2 && x.scalar_type() == at::kBFloat16; };
+  TORCH_CHECK(isMatrix(a) && isMatrix(b) && a.size(1) == b.size(0) && out.size(0) == a.size(0) && out.size(1) == b.size(1) &&
+                  out.stride(1) == 1,
+              "out [m, n] of a [m, k] and b [k, n] expected");
+  const auto withLines = [](const at::Tensor& x) { return x.stride(1) == 1 || x.stride(0) == 1 ? x : x.contiguous(); };
+  const at::Tensor first = withLines(a), second = withLines(b);
+  const NarrowLines left = linesOf(first), right = linesOf(second);
+  const HalfResult whole{out.mutable_data_ptr(), out.stride(0), out.scalar_type() == at::kFloat, add};
+  Buffers buffers;
+  if (left.columns <= kTerms) return multiplyTerms(left, right, whole, buffers);
   // Parts of the terms, added up in float32.
-  at::Tensor sums = at::empty({a.rows, b.columns}, at::TensorOptions().dtype(at::kFloat));
-  HalfResult part{sums.mutable_data_ptr(), b.columns, true, false};
-  for (int64_t k = 0; k < a.columns; k += kTerms, part.add = true) {
-    const int64_t count = std::min(kTerms, a.columns - k);
-    multiplyTerms(termsOf(a, true, k, count), termsOf(b, false, k, count), part, scratch);
+  at::Tensor sums = at::empty({left.rows, right.columns}, at::TensorOptions().dtype(at::kFloat));
+  HalfResult part{sums.mutable_data_ptr(), right.columns, true, false};
+  for (int64_t k = 0; k < left.columns; k += kTerms, part.add = true) {
+    const int64_t count = std::min(kTerms, left.columns - k);
+    multiplyTerms(termsOf(left, true, k, count), termsOf(right, false, k, count), part, buffers);
   }
-  at::parallel_for(0, a.rows, 16, [&](int64_t begin, int64_t end) {
-    for (int64_t r = begin; r < end; ++r) writeRow(sums.const_data_ptr<float>() + r * b.columns, b.columns, 1, 1, out, r * out.distance);
+  at::parallel_for(0, left.rows, 16, [&](int64_t begin, int64_t end) {
+    for (int64_t r = begin; r < end; ++r) {
+      writeRow(sums.const_data_ptr<float>() + r * right.columns, right.columns, 1, 1, whole, r * whole.distance);
+    }
   });
 }
 
@@ -370,34 +403,11 @@ void halfProduct(const Lines& a, const Lines& b, const HalfResult& out, HalfScra
 namespace tfjs_torch {
 
 bool hasHalfProducts() { return false; }
-void halfProduct(const Lines&, const Lines&, const HalfResult&, HalfScratch&) {
-  TORCH_CHECK(false, "this build has no products in half precision");
+void halfProduct(const at::Tensor&, const at::Tensor&, const at::Tensor&, bool) { TORCH_CHECK(false, "not in this build"); }
+void halfProduct(const NarrowLines&, HalfPanels&, const NarrowLines&, HalfPanels&, const HalfResult&) {
+  TORCH_CHECK(false, "not in this build");
 }
 
 }  // namespace tfjs_torch
 
 #endif
-
-namespace tfjs_torch {
-
-namespace {
-
-Lines linesOf(const at::Tensor& x) {
-  const bool byRow = x.stride(1) == 1;
-  return {x.const_data_ptr<at::BFloat16>(), x.size(0), x.size(1), x.stride(byRow ? 0 : 1), byRow};
-}
-
-}  // namespace
-
-void halfProduct(const at::Tensor& out, const at::Tensor& a, const at::Tensor& b, bool add) {
-  const auto isMatrix = [](const at::Tensor& x) { return x.dim() == 2 && x.scalar_type() == at::kBFloat16; };
-  TORCH_CHECK(isMatrix(a) && isMatrix(b) && a.size(1) == b.size(0) && out.size(0) == a.size(0) && out.size(1) == b.size(1) &&
-                  out.stride(1) == 1,
-              "out [m, n] of a [m, k] and b [k, n] expected");
-  const auto withLines = [](const at::Tensor& x) { return x.stride(1) == 1 || x.stride(0) == 1 ? x : x.contiguous(); };
-  const at::Tensor left = withLines(a), right = withLines(b);
-  HalfScratch scratch;
-  halfProduct(linesOf(left), linesOf(right), {out.mutable_data_ptr(), out.stride(0), out.scalar_type() == at::kFloat, add}, scratch);
-}
-
-}  // namespace tfjs_torch

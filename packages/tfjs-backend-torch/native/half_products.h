@@ -17,26 +17,30 @@ bool hasHalfProducts();
 // are contiguous. On all threads, or inside a parallel region on its own.
 void halfProduct(const at::Tensor& out, const at::Tensor& a, const at::Tensor& b, bool add);
 
-// A bfloat16 matrix whose lines, rows or columns, lie `distance` apart.
+// A matrix whose lines, rows or columns, lie `distance` apart.
+template <typename T>
 struct Lines {
-  const c10::BFloat16* data;
+  const T* data;
   int64_t rows, columns, distance;
   bool byRow;  // a line is a row
-  int64_t count() const { return byRow ? rows : columns; }
-  int64_t length() const { return byRow ? columns : rows; }
 };
+using NarrowLines = Lines<c10::BFloat16>;
 
-// Two buffers that grow.
-struct HalfScratch {
+// A matrix's panels, packed when it is first multiplied from the left or from the right; whoever changes the matrix resets them.
+struct HalfPanels {
   at::Tensor left, right;
+  bool hasLeft = false, hasRight = false;
+  void reset() { hasLeft = hasRight = false; }
 };
 
-// out [a.rows, b.columns] of a·b, its rows `distance` apart.
+// out [a.rows, b.columns], its rows `distance` apart.
 struct HalfResult {
   void* data;
   int64_t distance;
   bool isFloat, add;
 };
-void halfProduct(const Lines& a, const Lines& b, const HalfResult& out, HalfScratch& scratch);
+
+// The same in the calling thread alone; panels that are there are taken.
+void halfProduct(const NarrowLines& a, HalfPanels& aPanels, const NarrowLines& b, HalfPanels& bPanels, const HalfResult& out);
 
 }  // namespace tfjs_torch
