@@ -40,7 +40,8 @@
         "native/ops_shape.cc",
       ],
       "include_dirs": ["<(addon_api)", "<(torch_root)/include"],
-      "defines": ["NAPI_VERSION=8", "NAPI_CPP_EXCEPTIONS", "_GLIBCXX_USE_CXX11_ABI=<(torch_abi)"],
+      # A worker that is being ended can throw nothing to JavaScript any more; without the third, that would end the process.
+      "defines": ["NAPI_VERSION=8", "NAPI_CPP_EXCEPTIONS", "NODE_API_SWALLOW_UNTHROWABLE_EXCEPTIONS", "_GLIBCXX_USE_CXX11_ABI=<(torch_abi)"],
       # libtorch's headers are C++17 up to 2.11 and C++20 after; C++20 compiles both.
       # -fopenmp gives at::parallel_for its threads; its runtime is the one libtorch brings, so nothing more is linked.
       "cflags_cc": ["-std=gnu++20", "-O2", "-fopenmp", "-fvisibility=hidden", "-Wall", "-Wextra"],
