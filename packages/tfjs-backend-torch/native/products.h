@@ -8,9 +8,10 @@ namespace tfjs_torch {
 
 // Whether out [m, n] of a·b is one of ours.
 inline bool isHalfProduct(const at::Tensor& a, const at::Tensor& b) {
-  constexpr int64_t kLeastTerms = 32;  // fewer are the library's: packing would cost as much as multiplying
+  // Fewer are the library's: packing would cost as much as multiplying.
+  constexpr int64_t kLeastRows = 12, kLeastColumns = 32, kLeastTerms = 32;
   return a.scalar_type() == at::kBFloat16 && b.scalar_type() == at::kBFloat16 && a.is_cpu() && hasHalfProducts() &&
-         a.size(1) >= kLeastTerms && a.size(0) > 0 && b.size(1) > 0;
+         a.size(0) >= kLeastRows && b.size(1) >= kLeastColumns && a.size(1) >= kLeastTerms;
 }
 
 // out ← a·b

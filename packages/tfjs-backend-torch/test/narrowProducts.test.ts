@@ -36,6 +36,7 @@ const SHAPES = [
   [25, 130, 2500], // terms in parts
   [600, 40, 33], // the first operand is the larger one
   [5, 900, 96],
+  [14, 900, 96],
 ] as const;
 
 describe.each(SHAPES)("%i by %i of %i terms", (m, n, k) => {
