@@ -4,11 +4,11 @@
 #include <cstdlib>
 #include <cstring>
 
+#include "cpu_features.h"
 #include "half_panels.h"
 #include "tasks.h"
 
 #ifdef TFJS_TORCH_FP16
-#include <cpuid.h>
 
 namespace tfjs_torch {
 namespace {
@@ -172,11 +172,8 @@ bool hasHalfProducts() {
   static const bool has = [] {
     const char* const setting = std::getenv("TFJS_TORCH_HALF_PRODUCTS");
     if (setting != nullptr && std::strcmp(setting, "0") == 0) return false;
-    unsigned a = 0, b = 0, c = 0, d = 0;
-    if (__get_cpuid_count(7, 0, &a, &b, &c, &d) == 0) return false;
-    const bool fp16 = (d & (1u << 23)) != 0, amx = (d & (1u << 22)) != 0;
-    const bool bf16 = __get_cpuid_count(7, 1, &a, &b, &c, &d) != 0 && (a & (1u << 5)) != 0;
-    return fp16 && bf16 && !amx && __builtin_cpu_supports("avx512bw") && __builtin_cpu_supports("avx512vl");
+    const CpuFeatures cpu = cpuFeatures();
+    return cpu.fp16 && cpu.bf16 && !cpu.matrixUnits && __builtin_cpu_supports("avx512bw") && __builtin_cpu_supports("avx512vl");
   }();
   return has;
 }

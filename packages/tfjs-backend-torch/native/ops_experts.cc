@@ -1,32 +1,20 @@
 // The experts' feed-forward layers. On the CPU expert by expert: its weights are brought to the products' width when it is
 // its turn and stay in the cache until it is done, and slots without a token are left out.
-#include <ATen/Parallel.h>
 #include <c10/core/InferenceMode.h>
 
-#include <atomic>
 #include <numeric>
 
 #include "call.h"
+#include "cpu_features.h"
 #include "expert_products.h"
 #include "moe.h"
-
-#if defined(__x86_64__)
-#include <cpuid.h>
-#endif
+#include "tasks.h"
 
 namespace tfjs_torch {
 
 bool isNarrowFast(const at::Tensor& x) {
-  if (!x.is_cpu()) return true;
-#if defined(__x86_64__)
-  static const bool amx = [] {
-    unsigned a = 0, b = 0, c = 0, d = 0;
-    return __get_cpuid_count(7, 0, &a, &b, &c, &d) != 0 && (d & (1u << 22)) != 0;  // AMX-BF16
-  }();
-  return amx || hasHalfProducts();
-#else
-  return false;
-#endif
+  static const bool matrixUnits = cpuFeatures().matrixUnits;
+  return !x.is_cpu() || matrixUnits || hasHalfProducts();
 }
 
 namespace {
@@ -70,19 +58,13 @@ void forEachExpert(const std::vector<std::vector<int64_t>>& rows, std::vector<Sc
   std::vector<int64_t> order(experts);
   std::iota(order.begin(), order.end(), 0);
   std::stable_sort(order.begin(), order.end(), [&](int64_t a, int64_t b) { return rows[a].size() > rows[b].size(); });
-  std::atomic<int64_t> next{0};
-  at::parallel_for(0, static_cast<int64_t>(scratch.size()), 1, [&](int64_t begin, int64_t end) {
+  forTasks(experts, [&](int64_t worker, int64_t at) {
     const c10::InferenceMode inference;  // a thread's own
-    for (int64_t worker = begin; worker < end; ++worker) {
-      for (int64_t at = next++; at < experts; at = next++) body(order[at], scratch[worker]);
-    }
+    body(order[at], scratch[worker]);
   });
 }
 
-int64_t workersFor(int64_t experts) {
-  const int64_t threads = at::get_num_threads();
-  return experts >= 2 * threads ? threads : 1;
-}
+int64_t workersFor(int64_t experts) { return experts >= 2 * workersHere() ? workersHere() : 1; }
 
 struct Sizes {
   int64_t experts, slots, width, hidden;

@@ -1,0 +1,30 @@
+#pragma once
+
+// Features of this CPU that compilers' __builtin_cpu_supports does not know everywhere (Intel's manual, CPUID leaf 7).
+
+#if defined(__x86_64__)
+#include <cpuid.h>
+#endif
+
+namespace tfjs_torch {
+
+struct CpuFeatures {
+  bool fp16 = false;         // AVX512-FP16
+  bool bf16 = false;         // AVX512-BF16
+  bool matrixUnits = false;  // AMX-BF16
+};
+
+inline CpuFeatures cpuFeatures() {
+  CpuFeatures features;
+#if defined(__x86_64__)
+  unsigned a = 0, b = 0, c = 0, d = 0;
+  if (__get_cpuid_count(7, 0, &a, &b, &c, &d) != 0) {
+    features.matrixUnits = (d & (1u << 22)) != 0;
+    features.fp16 = (d & (1u << 23)) != 0;
+  }
+  if (__get_cpuid_count(7, 1, &a, &b, &c, &d) != 0) features.bf16 = (a & (1u << 5)) != 0;
+#endif
+  return features;
+}
+
+}  // namespace tfjs_torch
