@@ -44,7 +44,8 @@
       "defines": ["NAPI_VERSION=8", "NAPI_CPP_EXCEPTIONS", "NODE_API_SWALLOW_UNTHROWABLE_EXCEPTIONS", "_GLIBCXX_USE_CXX11_ABI=<(torch_abi)"],
       # libtorch's headers are C++17 up to 2.11 and C++20 after; C++20 compiles both.
       # -fopenmp gives at::parallel_for its threads; its runtime is the one libtorch brings, so nothing more is linked.
-      "cflags_cc": ["-std=gnu++20", "-O2", "-fopenmp", "-fvisibility=hidden", "-Wall", "-Wextra"],
+      # No one reads floating point's exceptions; without -fno-trapping-math loops with a choice in them are computed under masks.
+      "cflags_cc": ["-std=gnu++20", "-O2", "-fno-trapping-math", "-fopenmp", "-fvisibility=hidden", "-Wall", "-Wextra"],
       "cflags_cc!": ["-std=gnu++17", "-fno-exceptions", "-fno-rtti", "-O3"],
       "libraries": ["-L<(torch_root)/lib", "-Wl,--no-as-needed", "-ltorch_cpu", "-lc10"],
       "ldflags": [

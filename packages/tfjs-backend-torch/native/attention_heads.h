@@ -41,8 +41,57 @@ HeadRows<T> heads(const at::Tensor& x, int64_t column, int64_t width) {
   return {x.data_ptr<T>() + column, x.size(-1), x.size(1), width};
 }
 
-// Queries at a time: scores of a block and their gradients stay in the core's own cache.
+// Queries at a time: probabilities of a block and their gradients stay in the core's own cache.
 inline int64_t blockRows(int64_t keys) { return std::clamp<int64_t>(65536 / std::max<int64_t>(keys, 1), 16, 128); }
+
+// Between the rows of results that are read by column: columns of rows a power of two apart would meet in the same lines of the cache.
+inline int64_t apart(int64_t columns) { return columns + 16; }
+
+// Rows of a block whose scores are there at a time.
+inline constexpr int64_t kScoreRows = 48;
+
+template <typename T>
+INLINE void narrowRow(const float* from, int64_t count, int64_t room, T* to) {
+#pragma omp simd
+  for (int64_t j = 0; j < count; ++j) narrow(from[j], to[j]);
+  for (int64_t j = count; j < room; ++j) narrow(0, to[j]);
+}
+
+// Softmax of one query's scores in their place and, without the division by its sum, in `prob`; keys from `seen` on are not seen.
+struct RowStatistics {
+  float most, inverse;
+};
+template <typename T>
+INLINE RowStatistics softmaxRow(float* score, const float* byDistance, const float* byKey, int64_t seen, int64_t keys, T* prob) {
+  float most = -INFINITY, sum = 0;
+#pragma omp simd reduction(max : most)
+  for (int64_t j = 0; j < seen; ++j) {
+    score[j] += byDistance[j] + byKey[j];
+    most = score[j] > most ? score[j] : most;
+  }
+#pragma omp simd reduction(+ : sum)
+  for (int64_t j = 0; j < seen; ++j) {
+    score[j] = fastExp(score[j] - most);
+    sum += score[j];
+  }
+  // On their own: among 16-bit stores the compiler would halve the vectors above.
+  narrowRow(score, seen, keys, prob);
+  return {most, 1 / sum};
+}
+
+// prob and dScore = prob (dProb - along) of one query, the latter added to dByDistance too. Changes score and dProb.
+template <typename T>
+INLINE void softmaxRowGrad(float* score, float* dProb, const float* byDistance, const float* byKey, RowStatistics row, float along,
+                           int64_t seen, int64_t keys, T* prob, T* dScore, float* dByDistance) {
+#pragma omp simd
+  for (int64_t j = 0; j < seen; ++j) {
+    score[j] = fastExp(score[j] + (byDistance[j] + byKey[j]) - row.most) * row.inverse;
+    dProb[j] = score[j] * (dProb[j] - along);
+    dByDistance[j] += dProb[j];
+  }
+  narrowRow(score, seen, keys, prob);
+  narrowRow(dProb, seen, keys, dScore);
+}
 
 template <typename T>
 struct AttentionScratch {
@@ -51,12 +100,12 @@ struct AttentionScratch {
   // Keys and values as [K, S]; a block's queries and dO as [rows, K] and, with T, as [K, rows]; scores with T as [S, rows].
   Factor<T> key, value, query, queryT, dOut, dOutT, prob, probT, dScore, dScoreT;
   AttentionScratch(int64_t rows, int64_t keys, int64_t width, bool backward)
-      : scores(new float[rows * keys]), out(new float[rows * width]), probs(new T[rows * keys]) {
+      : scores(new float[kScoreRows * keys]), out(new float[width * apart(rows)]), probs(new T[rows * keys]) {
     if (!backward) return;
-    products.reset(new float[rows * keys]);
+    products.reset(new float[kScoreRows * keys]);
     dScores.reset(new T[rows * keys]);
-    dkSum.reset(new float[keys * width]);
-    dvSum.reset(new float[keys * width]);
+    dkSum.reset(new float[width * apart(keys)]);
+    dvSum.reset(new float[width * apart(keys)]);
   }
   void setKeys(const HeadRows<T>& k, const HeadRows<T>& v, int64_t b, int64_t h, int64_t keys) {
     key.set({k.at(b, h), k.width, keys, k.stride, false});
@@ -86,43 +135,30 @@ void attendHeads(const AttentionShape& s, const HeadRows<T>& q, const HeadRows<T
       const int64_t rows = std::min(block, s.T - t0);
       const int64_t keys = s.causal ? std::min(s.S, t0 + rows) : s.S;
       if (t0 == 0 || s.causal) scratch.setKeys(k, v, b, h, keys);
-      scratch.query.set({q.at(b, h, t0), rows, s.K, q.stride, true});
-      gemm(scratch.query, scratch.key, false, scratch.scores.get(), s.S);
-      simd([&]() INLINE_LAMBDA {
-        for (int64_t r = 0; r < rows; ++r) {
-          const int64_t t = t0 + r;
-          const int64_t seen = s.causal ? std::min(s.S, t + 1) : s.S;
-          float* const score = scratch.scores.get() + r * s.S;
-          T* const prob = scratch.probs.get() + r * s.S;
-          const float* const byDistance = position + h * s.distances() + (s.T - 1 - t);
-          const float* const byKey = mask + b * s.S;
-          float top = -INFINITY;
-#pragma omp simd reduction(max : top)
-          for (int64_t j = 0; j < seen; ++j) {
-            score[j] += byDistance[j] + byKey[j];
-            top = score[j] > top ? score[j] : top;
+      for (int64_t r0 = 0; r0 < rows; r0 += kScoreRows) {
+        const int64_t r1 = std::min(r0 + kScoreRows, rows);
+        scratch.query.set({q.at(b, h, t0 + r0), r1 - r0, s.K, q.stride, true});
+        gemm(scratch.query, scratch.key, false, scratch.scores.get(), s.S);
+        simd([&]() INLINE_LAMBDA {
+          for (int64_t r = r0; r < r1; ++r) {
+            const int64_t t = t0 + r;
+            const RowStatistics row =
+                softmaxRow(scratch.scores.get() + (r - r0) * s.S, position + h * s.distances() + (s.T - 1 - t), mask + b * s.S,
+                           s.causal ? std::min(s.S, t + 1) : s.S, keys, scratch.probs.get() + r * s.S);
+            most[unit * s.T + t] = row.most;
+            inverse[unit * s.T + t] = row.inverse;
           }
-          float sum = 0;
-#pragma omp simd reduction(+ : sum)
-          for (int64_t j = 0; j < seen; ++j) {
-            const float p = fastExp(score[j] - top);
-            sum += p;
-            narrow(p, prob[j]);
-          }
-          for (int64_t j = seen; j < keys; ++j) narrow(0, prob[j]);
-          most[unit * s.T + t] = top;
-          inverse[unit * s.T + t] = 1 / sum;
-        }
-      });
+        });
+      }
       scratch.probT.set({scratch.probs.get(), keys, rows, s.S, false});
-      gemm(scratch.value, scratch.probT, false, scratch.out.get(), block);
+      gemm(scratch.value, scratch.probT, false, scratch.out.get(), apart(block));
       simd([&]() INLINE_LAMBDA {
         for (int64_t r = 0; r < rows; ++r) {
           const float scale = inverse[unit * s.T + t0 + r];
           const float* const from = scratch.out.get() + r;
           T* const to = ctx.at(b, h, t0 + r);
 #pragma omp simd
-          for (int64_t i = 0; i < s.K; ++i) narrow(from[i * block] * scale, to[i]);
+          for (int64_t i = 0; i < s.K; ++i) narrow(from[i * apart(block)] * scale, to[i]);
         }
       });
     }
@@ -144,61 +180,46 @@ void attendHeadsGrad(const AttentionShape& s, const HeadRows<T>& q, const HeadRo
     float *const dkSum = scratch.dkSum.get(), *const dvSum = scratch.dvSum.get();  // [K, S]
     float* const dByDistances = dPosition + unit * s.distances();
     const int64_t b = unit / s.H, h = unit % s.H;
-    std::fill_n(dkSum, s.S * s.K, 0.0f);
-    std::fill_n(dvSum, s.S * s.K, 0.0f);
+    std::fill_n(dkSum, s.K * apart(s.S), 0.0f);
+    std::fill_n(dvSum, s.K * apart(s.S), 0.0f);
     for (int64_t t0 = 0; t0 < s.T; t0 += block) {
       const int64_t rows = std::min(block, s.T - t0);
       const int64_t keys = s.causal ? std::min(s.S, t0 + rows) : s.S;
       if (t0 == 0 || s.causal) scratch.setKeys(k, v, b, h, keys);
-      scratch.query.set({q.at(b, h, t0), rows, s.K, q.stride, true});
       scratch.queryT.set({q.at(b, h, t0), s.K, rows, q.stride, false});
-      scratch.dOut.set({dctx.at(b, h, t0), rows, s.K, dctx.stride, true});
       scratch.dOutT.set({dctx.at(b, h, t0), s.K, rows, dctx.stride, false});
-      gemm(scratch.query, scratch.key, false, scratch.scores.get(), s.S);
-      gemm(scratch.dOut, scratch.value, false, scratch.products.get(), s.S);
-      simd([&]() INLINE_LAMBDA {
-        for (int64_t r = 0; r < rows; ++r) {
-          const int64_t t = t0 + r;
-          const int64_t seen = s.causal ? std::min(s.S, t + 1) : s.S;
-          const float* const score = scratch.scores.get() + r * s.S;
-          const float* const dProb = scratch.products.get() + r * s.S;
-          T* const prob = scratch.probs.get() + r * s.S;
-          T* const dScore = scratch.dScores.get() + r * s.S;
-          const float* const byDistance = position + h * s.distances() + (s.T - 1 - t);
-          float* const dByDistance = dByDistances + (s.T - 1 - t);
-          const float* const byKey = mask + b * s.S;
-          const T* const o = ctx.at(b, h, t);
-          const T* const dO = dctx.at(b, h, t);
-          const float top = most[unit * s.T + t];
-          const float scale = inverse[unit * s.T + t];
-          float along = 0;
+      for (int64_t r0 = 0; r0 < rows; r0 += kScoreRows) {
+        const int64_t r1 = std::min(r0 + kScoreRows, rows);
+        scratch.query.set({q.at(b, h, t0 + r0), r1 - r0, s.K, q.stride, true});
+        scratch.dOut.set({dctx.at(b, h, t0 + r0), r1 - r0, s.K, dctx.stride, true});
+        gemm(scratch.query, scratch.key, false, scratch.scores.get(), s.S);
+        gemm(scratch.dOut, scratch.value, false, scratch.products.get(), s.S);
+        simd([&]() INLINE_LAMBDA {
+          for (int64_t r = r0; r < r1; ++r) {
+            const int64_t t = t0 + r;
+            const T* const o = ctx.at(b, h, t);
+            const T* const dO = dctx.at(b, h, t);
+            float along = 0;
 #pragma omp simd reduction(+ : along)
-          for (int64_t i = 0; i < s.K; ++i) along += widen(o[i]) * widen(dO[i]);
-#pragma omp simd
-          for (int64_t j = 0; j < seen; ++j) {
-            const float p = fastExp(score[j] + (byDistance[j] + byKey[j]) - top) * scale;
-            const float d = p * (dProb[j] - along);
-            narrow(p, prob[j]);
-            narrow(d, dScore[j]);
-            dByDistance[j] += d;
+            for (int64_t i = 0; i < s.K; ++i) along += widen(o[i]) * widen(dO[i]);
+            softmaxRowGrad(scratch.scores.get() + (r - r0) * s.S, scratch.products.get() + (r - r0) * s.S,
+                           position + h * s.distances() + (s.T - 1 - t), mask + b * s.S,
+                           {most[unit * s.T + t], inverse[unit * s.T + t]}, along, s.causal ? std::min(s.S, t + 1) : s.S, keys,
+                           scratch.probs.get() + r * s.S, scratch.dScores.get() + r * s.S, dByDistances + (s.T - 1 - t));
           }
-          for (int64_t j = seen; j < keys; ++j) {
-            narrow(0, prob[j]);
-            narrow(0, dScore[j]);
-          }
-        }
-      });
+        });
+      }
       scratch.prob.set({scratch.probs.get(), rows, keys, s.S, true});
       scratch.dScore.set({scratch.dScores.get(), rows, keys, s.S, true});
       scratch.dScoreT.set({scratch.dScores.get(), keys, rows, s.S, false});
-      gemm(scratch.key, scratch.dScoreT, false, scratch.out.get(), block);
-      gemm(scratch.queryT, scratch.dScore, true, dkSum, s.S);
-      gemm(scratch.dOutT, scratch.prob, true, dvSum, s.S);
+      gemm(scratch.key, scratch.dScoreT, false, scratch.out.get(), apart(block));
+      gemm(scratch.queryT, scratch.dScore, true, dkSum, apart(s.S));
+      gemm(scratch.dOutT, scratch.prob, true, dvSum, apart(s.S));
       simd([&]() INLINE_LAMBDA {
         for (int64_t r = 0; r < rows; ++r) {
           T* const to = dq.at(b, h, t0 + r);
 #pragma omp simd
-          for (int64_t i = 0; i < s.K; ++i) narrow(scratch.out[i * block + r], to[i]);
+          for (int64_t i = 0; i < s.K; ++i) narrow(scratch.out[i * apart(block) + r], to[i]);
         }
       });
     }
@@ -208,8 +229,8 @@ void attendHeadsGrad(const AttentionShape& s, const HeadRows<T>& q, const HeadRo
         T* const toValue = dv.at(b, h, j);
 #pragma omp simd
         for (int64_t i = 0; i < s.K; ++i) {
-          narrow(dkSum[i * s.S + j], toKey[i]);
-          narrow(dvSum[i * s.S + j], toValue[i]);
+          narrow(dkSum[i * apart(s.S) + j], toKey[i]);
+          narrow(dvSum[i * apart(s.S) + j], toValue[i]);
         }
       }
     });

@@ -1,6 +1,6 @@
 #pragma once
 
-// What the experts do to rows of activations: copies between widths and slots, and the feed-forward layer's activation.
+// Rows of activations between widths and slots.
 
 #include <algorithm>
 #include <vector>
@@ -68,49 +68,6 @@ inline void scatterRows(const at::Tensor& from, const std::vector<int64_t>& rows
       });
     });
   });
-}
-
-inline constexpr float kSlope = 1.5957691216f;  // 2·√(2/π)
-inline constexpr float kCubic = 0.044715f;
-
-// gelu(g)·v in its tanh form, g·σ(2u); v and its terms are left out for ReLU.
-template <typename T>
-INLINE void activate(const T* gate, const T* value, T* hidden, int64_t n) {
-  if (value == nullptr) {
-#pragma omp simd
-    for (int64_t i = 0; i < n; ++i) narrow(std::max(widen(gate[i]), 0.0f), hidden[i]);
-    return;
-  }
-#pragma omp simd
-  for (int64_t i = 0; i < n; ++i) {
-    const float g = widen(gate[i]);
-    narrow(g * sigmoid(g * (kSlope + kSlope * kCubic * g * g)) * widen(value[i]), hidden[i]);
-  }
-}
-
-// hidden, d gate in the place of d hidden, and d value; `hidden` may lie where `gate` does and `dValue` where `value` does.
-template <typename T>
-INLINE void activateGradient(const T* gate, const T* value, T* dHidden, T* hidden, T* dValue, int64_t n) {
-  if (value == nullptr) {
-#pragma omp simd
-    for (int64_t i = 0; i < n; ++i) {
-      const float g = widen(gate[i]);
-      narrow(std::max(g, 0.0f), hidden[i]);
-      narrow(g > 0 ? widen(dHidden[i]) : 0.0f, dHidden[i]);
-    }
-    return;
-  }
-#pragma omp simd
-  for (int64_t i = 0; i < n; ++i) {
-    const float g = widen(gate[i]), v = widen(value[i]), dy = widen(dHidden[i]);
-    const float square = g * g;
-    const float s = sigmoid(g * (kSlope + kSlope * kCubic * square));
-    const float gelu = g * s;
-    const float slope = s + gelu * (1 - s) * (kSlope + 3 * kSlope * kCubic * square);
-    narrow(gelu * v, hidden[i]);
-    narrow(dy * v * slope, dHidden[i]);
-    narrow(dy * gelu, dValue[i]);
-  }
 }
 
 }  // namespace tfjs_torch

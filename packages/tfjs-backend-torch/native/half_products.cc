@@ -15,10 +15,10 @@ namespace {
 
 using namespace half;
 
-// Terms whose sum stays in half precision: at most 32·32·32 = 32,768 of half precision's 65,504.
-constexpr int64_t kChain = 32;
-// Terms of a panel of b that stay in the first cache: 24 KB.
-constexpr int64_t kDepth = 96;
+// Terms that are added up one by one in half precision, and how many of them join such sums: at most 128·16·16 = 32,768 of its 65,504.
+constexpr int64_t kChain = 32, kGroup = 128;
+// Terms of a panel of b that stay in the first cache: 32 KB.
+constexpr int64_t kDepth = 128;
 // Terms that are packed at a time.
 constexpr int64_t kTerms = 1024;
 // Panels multiplied at a time: 96 rows, 256 columns. Their sums and operands stay in the second cache.
@@ -28,7 +28,8 @@ constexpr int64_t kTasks = 8;
 
 // tile [6, 128], its rows `distance` apart, ← a·b over so many terms, or tile + a·b.
 FP16 void multiply(const uint32_t* a, const Half* b, int64_t terms, bool add, float* tile, int64_t distance) {
-  for (int64_t begin = 0; begin < terms; begin += kChain, add = true) {
+  alignas(64) Half halves[kTileRows][kColumns];
+  for (int64_t begin = 0; begin < terms; begin += kChain) {
     const int64_t chain = std::min(kChain, terms - begin);
     __m512h sum[kTileRows][kVectors];
     UNROLL for (int i = 0; i < kTileRows; ++i) UNROLL for (int v = 0; v < kVectors; ++v) sum[i][v] = _mm512_setzero_ph();
@@ -40,10 +41,15 @@ FP16 void multiply(const uint32_t* a, const Half* b, int64_t terms, bool add, fl
         UNROLL for (int v = 0; v < kVectors; ++v) sum[i][v] = _mm512_fmadd_ph(x, values[v], sum[i][v]);
       }
     }
-    // Through memory: loading and widening is one step, taking a register's half and widening it are three.
-    alignas(64) Half halves[kTileRows][kColumns];
+    if (begin % kGroup != 0) {
+      UNROLL for (int i = 0; i < kTileRows; ++i) UNROLL for (int v = 0; v < kVectors; ++v) {
+        sum[i][v] = _mm512_add_ph(sum[i][v], _mm512_load_ph(halves[i] + 32 * v));
+      }
+    }
     UNROLL for (int i = 0; i < kTileRows; ++i) UNROLL for (int v = 0; v < kVectors; ++v) _mm512_store_ph(halves[i] + 32 * v, sum[i][v]);
     asm volatile("" : : "r"(halves) : "memory");
+    if ((begin + chain) % kGroup != 0 && begin + chain < terms) continue;
+    // Widened from memory: loading and widening is one step, taking a register's half and widening it are three.
     for (int i = 0; i < kTileRows; ++i) {
       float* const to = tile + i * distance;
       UNROLL for (int c = 0; c < kColumns; c += 16) {
@@ -52,6 +58,7 @@ FP16 void multiply(const uint32_t* a, const Half* b, int64_t terms, bool add, fl
         _mm512_storeu_ps(to + c, _mm512_add_ps(old, _mm512_cvtxph_ps(_mm256_castsi256_ph(x))));
       }
     }
+    add = true;
   }
 }
 
@@ -99,7 +106,7 @@ void multiplyPanels(const uint32_t* left, Range rows, const Half* right, Range c
         for (int64_t j = column; j < columnEnd; ++j) {
           for (int64_t i = row; i < rowEnd; ++i) {
             for (int64_t half = 0; half < 2; ++half) {
-              multiply(leftPanel(i) + kLine / 4 + (half * terms + k) * kTileRows, rightPanel(j) + kLine / 2 + k * kColumns,
+              multiply(leftPanel(i) + kLine / 4 + (half * termRoom(terms) + k) * kTileRows, rightPanel(j) + kLine / 2 + k * kColumns,
                        std::min(kDepth, terms - k), k > 0, tile(i, j) + half * kTileRows * width, width);
             }
           }

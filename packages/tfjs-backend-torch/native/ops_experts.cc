@@ -4,6 +4,7 @@
 
 #include <numeric>
 
+#include "activation.h"
 #include "call.h"
 #include "cpu_features.h"
 #include "expert_products.h"
@@ -212,7 +213,7 @@ std::vector<at::Tensor> expertFeedForwardGradient(const at::Tensor& d, const at:
       const int64_t width = size.hidden;
       parallelSimd(n, kRowsOfATask, [=](int64_t begin, int64_t end) INLINE_LAMBDA {
         const int64_t at = begin * width;
-        activateGradient(g + at, v == nullptr ? nullptr : v + at, dh + at, h + at, dv + at, (end - begin) * width);
+        activateGradient(g + at, v == nullptr ? nullptr : v + at, dh + at, h + at, dh + at, dv + at, (end - begin) * width);
       });
     });
     weightGradient(result.back(), e, dOut, hidden, s.more);

@@ -1,4 +1,5 @@
 // T5's feed-forward layer, ReLU or gated GELU, and the linear layer.
+#include "activation.h"
 #include "call.h"
 #include "gemm.h"
 #include "products.h"
@@ -7,22 +8,13 @@
 namespace tfjs_torch {
 namespace {
 
-constexpr float kSlope = 1.5957691216057308f;  // 2 sqrt(2/pi)
-constexpr float kCubic = 0.044715f;
-
-// h [rows, 2f] holds the gate's input and the factor side by side; GELU's tanh form as g·σ(2u), as src/ops/feedForward.ts has it.
+// h [rows, 2f] holds gate and value side by side.
 template <typename T>
 void gatedGelu(const T* h, T* hidden, int64_t rows, int64_t f) {
   parallelSimd(rows, 8, [=](int64_t begin, int64_t end) INLINE_LAMBDA {
     for (int64_t n = begin; n < end; ++n) {
       const T* const gate = h + n * 2 * f;
-      const T* const factor = gate + f;
-      T* const to = hidden + n * f;
-#pragma omp simd
-      for (int64_t i = 0; i < f; ++i) {
-        const float g = widen(gate[i]);
-        narrow(g * sigmoid(g * (kSlope + kSlope * kCubic * g * g)) * widen(factor[i]), to[i]);
-      }
+      activate(gate, gate + f, hidden + n * f, f);
     }
   });
 }
@@ -33,22 +25,8 @@ void gatedGeluGrad(const T* dHidden, const T* h, T* dh, T* hidden, int64_t rows,
   parallelSimd(rows, 8, [=](int64_t begin, int64_t end) INLINE_LAMBDA {
     for (int64_t n = begin; n < end; ++n) {
       const T* const gate = h + n * 2 * f;
-      const T* const factor = gate + f;
-      const T* const d = dHidden + n * f;
       T* const dGate = dh + n * 2 * f;
-      T* const dFactor = dGate + f;
-      T* const to = hidden + n * f;
-#pragma omp simd
-      for (int64_t i = 0; i < f; ++i) {
-        const float g = widen(gate[i]);
-        const float v = widen(factor[i]);
-        const float dy = widen(d[i]);
-        const float s = sigmoid(g * (kSlope + kSlope * kCubic * g * g));
-        const float gelu = g * s;
-        narrow(gelu * v, to[i]);
-        narrow(dy * gelu, dFactor[i]);
-        narrow(dy * v * (s + gelu * (1 - s) * (kSlope + 3 * kSlope * kCubic * g * g)), dGate[i]);
-      }
+      activateGradient(gate, gate + f, dHidden + n * f, hidden + n * f, dGate, dGate + f, f);
     }
   });
 }
