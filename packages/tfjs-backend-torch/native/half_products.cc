@@ -1,6 +1,7 @@
 #include "half_products.h"
 
 #include <algorithm>
+#include <cmath>
 #include <cstdlib>
 #include <cstring>
 
@@ -26,9 +27,16 @@ constexpr int64_t kRowPanels = 8, kColumnPanels = 2;
 // At least so many tasks a thread, where there are enough panels.
 constexpr int64_t kTasks = 8;
 
-// tile [6, 128], its rows `distance` apart, ← a·b over so many terms, or tile + a·b.
-FP16 void multiply(const uint32_t* a, const Half* b, int64_t terms, bool add, float* tile, int64_t distance) {
+// A tile [6, 128], its rows `distance` apart.
+struct Tile {
+  float* data;
+  int64_t distance;
+};
+
+// tile ← scale·a·b over so many terms, or tile + that.
+FP16 void multiply(const uint32_t* a, const Half* b, int64_t terms, bool add, float scale, Tile tile) {
   alignas(64) Half halves[kTileRows][kColumns];
+  const __m512 scales = _mm512_set1_ps(scale);
   for (int64_t begin = 0; begin < terms; begin += kChain) {
     const int64_t chain = std::min(kChain, terms - begin);
     __m512h sum[kTileRows][kVectors];
@@ -51,11 +59,11 @@ FP16 void multiply(const uint32_t* a, const Half* b, int64_t terms, bool add, fl
     if ((begin + chain) % kGroup != 0 && begin + chain < terms) continue;
     // Widened from memory: loading and widening is one step, taking a register's half and widening it are three.
     for (int i = 0; i < kTileRows; ++i) {
-      float* const to = tile + i * distance;
+      float* const to = tile.data + i * tile.distance;
       UNROLL for (int c = 0; c < kColumns; c += 16) {
         const __m256i x = _mm256_load_si256(reinterpret_cast<const __m256i*>(halves[i] + c));
         const __m512 old = _mm512_maskz_loadu_ps(add ? 0xffff : 0, to + c);
-        _mm512_storeu_ps(to + c, _mm512_add_ps(old, _mm512_cvtxph_ps(_mm256_castsi256_ph(x))));
+        _mm512_storeu_ps(to + c, _mm512_fmadd_ps(_mm512_cvtxph_ps(_mm256_castsi256_ph(x)), scales, old));
       }
     }
     add = true;
@@ -98,26 +106,35 @@ void multiplyPanels(const uint32_t* left, Range rows, const Half* right, Range c
   alignas(64) float sums[kRowPanels * kRows * width];
   const auto leftPanel = [&](int64_t i) { return left + (i - rows.begin) * leftSize(terms); };
   const auto rightPanel = [&](int64_t j) { return right + (j - columns.begin) * rightSize(terms); };
+  const auto rowScale = [&](int64_t i) { return *reinterpret_cast<const float*>(leftPanel(i)); };
+  const auto columnScale = [&](int64_t j) { return *reinterpret_cast<const float*>(rightPanel(j)); };
+  // Sums of few terms go to the result at once, where all of a panel's rows and columns are in it.
+  const auto atOnce = [&](int64_t i, int64_t j) {
+    return out.isFloat && terms <= kDepth && (i + 1) * kRows <= m && (j + 1) * kColumns <= n && std::isnormal(rowScale(i) * columnScale(j));
+  };
   for (int64_t row = rows.begin; row < rows.end; row += kRowPanels) {
     for (int64_t column = columns.begin; column < columns.end; column += kColumnPanels) {
       const int64_t rowEnd = std::min(row + kRowPanels, rows.end), columnEnd = std::min(column + kColumnPanels, columns.end);
-      const auto tile = [&](int64_t i, int64_t j) { return sums + (i - row) * kRows * width + (j - column) * kColumns; };
+      const auto sumsOf = [&](int64_t i, int64_t j) { return sums + (i - row) * kRows * width + (j - column) * kColumns; };
+      const auto resultOf = [&](int64_t i, int64_t j) { return static_cast<float*>(out.data) + i * kRows * out.distance + j * kColumns; };
       for (int64_t k = 0; k < terms; k += kDepth) {
         for (int64_t j = column; j < columnEnd; ++j) {
           for (int64_t i = row; i < rowEnd; ++i) {
+            const bool direct = atOnce(i, j);
+            const Tile tile = direct ? Tile{resultOf(i, j), out.distance} : Tile{sumsOf(i, j), width};
             for (int64_t half = 0; half < 2; ++half) {
               multiply(leftPanel(i) + kLine / 4 + (half * termRoom(terms) + k) * kTileRows, rightPanel(j) + kLine / 2 + k * kColumns,
-                       std::min(kDepth, terms - k), k > 0, tile(i, j) + half * kTileRows * width, width);
+                       std::min(kDepth, terms - k), direct ? out.add : k > 0, direct ? rowScale(i) * columnScale(j) : 1,
+                       {tile.data + half * kTileRows * tile.distance, tile.distance});
             }
           }
         }
       }
       for (int64_t i = row; i < rowEnd; ++i) {
-        const float first = *reinterpret_cast<const float*>(leftPanel(i));
-        for (int64_t r = 0; r < std::min(kRows, m - i * kRows); ++r) {
-          for (int64_t j = column; j < columnEnd; ++j) {
-            const float second = *reinterpret_cast<const float*>(rightPanel(j));
-            writeRow(tile(i, j) + r * width, std::min(kColumns, n - j * kColumns), first, second, out,
+        for (int64_t j = column; j < columnEnd; ++j) {
+          if (atOnce(i, j)) continue;
+          for (int64_t r = 0; r < std::min(kRows, m - i * kRows); ++r) {
+            writeRow(sumsOf(i, j) + r * width, std::min(kColumns, n - j * kColumns), rowScale(i), columnScale(j), out,
                      (i * kRows + r) * out.distance + j * kColumns);
           }
         }

@@ -7,9 +7,10 @@ namespace tfjs_torch {
 // Products of bfloat16 matrices in half precision's arithmetic, for CPUs that have it (AVX512-FP16: twice float32's rate) and no matrix
 // units (AMX), or do not show them, as many virtual machines.
 //
-// Panels of the operands, 12 rows or 128 columns, are scaled by a power of two so that the largest finite value is in [16, 32): exact but for
-// values below 2^-18 of it, whose error is at most 2^-29 of it. Sums of 32 terms are in half precision, sums of these in float32. For
-// random operands the error is 0.0008 of the result, half of what rounding it to bfloat16 adds. The number of threads changes nothing.
+// Panels of the operands, 12 rows or 128 columns, are scaled by a power of two so that the largest finite value is in [8, 16): exact but for
+// values below 2^-17 of it, whose error is at most 2^-28 of it. Half precision holds sums of 32 terms and sums of four of these, float32 the
+// rest. For random operands the error is 0.0009 of the result, half of what rounding it to bfloat16 adds, and for equal ones, which round the same
+// way each time, at most 0.004, what that can add. The number of threads changes nothing.
 // TFJS_TORCH_HALF_PRODUCTS=0 leaves all to the library.
 bool hasHalfProducts();
 

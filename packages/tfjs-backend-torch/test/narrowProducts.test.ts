@@ -73,6 +73,21 @@ test("values that all have one sign add up", () => {
   const y = narrowProduct(a, tf.fill([1000, 64], 3) as tf.Tensor2D).dataSync();
   // 3,000 rounded to bfloat16.
   expect(new Set(y)).toEqual(new Set([3008]));
+  // The largest value of a binade: nothing that is scaled to a range lies nearer to its end. Equal terms round the same way each time,
+  // which is half precision's worst case: 0.004, and as much again for the result in bfloat16.
+  const largest = 255 / 128;
+  const x = narrowProduct(tf.fill([32, 1024], largest) as tf.Tensor2D, tf.fill([1024, 256], -largest) as tf.Tensor2D);
+  const want = tf.fill([32, 256], -1024 * largest ** 2);
+  expect(relativeError(x, want)).toBeLessThan(0.008);
+});
+
+test("an infinity times positive numbers is infinity", () => {
+  const a = tf.tensor2d(
+    Array.from({ length: 24 * 64 }, (_, i) => (i === 5 * 64 + 9 ? Number.NEGATIVE_INFINITY : 1)),
+    [24, 64],
+  );
+  const y = narrowProduct(a, tf.ones([64, 128])).arraySync();
+  expect(y.map((row) => new Set(row))).toEqual(y.map((_, i) => new Set([i === 5 ? Number.NEGATIVE_INFINITY : 64])));
 });
 
 test("rows of very different sizes do not spoil each other", () => {
