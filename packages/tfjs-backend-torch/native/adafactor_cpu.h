@@ -41,13 +41,14 @@ struct AdafactorRates {
   float beta;
 };
 
-INLINE double sumOfSquaresOf(const float* x, int64_t n) {
+template <typename T>
+INLINE double sumOfSquaresOf(const T* x, int64_t n) {
   double sum = 0;
   for (int64_t from = 0; from < n; from += kFewColumns) {
     const int64_t to = std::min(from + kFewColumns, n);
     float square = 0;
 #pragma omp simd reduction(+ : square)
-    for (int64_t c = from; c < to; ++c) square += x[c] * x[c];
+    for (int64_t c = from; c < to; ++c) square += widen(x[c]) * widen(x[c]);
     sum += square;
   }
   return sum;

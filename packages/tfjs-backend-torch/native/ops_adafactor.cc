@@ -171,12 +171,7 @@ at::Tensor sumOfSquares(const std::vector<at::Tensor>& tensors) {
         using T = std::remove_pointer_t<decltype(type)>;
         const T* const values = block.tensor->const_data_ptr<T>();
         const int64_t begin = block.begin, end = block.end;
-        simd([&]() INLINE_LAMBDA {
-          float part = 0;
-#pragma omp simd reduction(+ : part)
-          for (int64_t i = begin; i < end; ++i) part += widen(values[i]) * widen(values[i]);
-          parts[b] = part;
-        });
+        simd([&]() INLINE_LAMBDA { parts[b] = sumOfSquaresOf(values + begin, end - begin); });
       });
     }
   });
