@@ -31,7 +31,7 @@ at::Tensor widthProduct(at::Tensor a, at::Tensor b) {
     shape.back() = b.size(1);
     return product(a.dim() == 2 ? a : a.reshape({-1, a.size(-1)}), b).reshape(shape);
   }
-  return at::matmul(a, b);
+  return products(a, b);
 }
 
 at::Tensor transposedProduct(const at::Tensor& a, const at::Tensor& b, bool transposeA, bool transposeB) {

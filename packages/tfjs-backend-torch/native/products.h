@@ -2,7 +2,10 @@
 
 // Matrix products by the library or, where they are faster on this CPU, ours.
 
+#include <c10/core/InferenceMode.h>
+
 #include "half_products.h"
+#include "tasks.h"
 
 namespace tfjs_torch {
 
@@ -38,6 +41,27 @@ inline at::Tensor product(const at::Tensor& a, const at::Tensor& b) {
   at::Tensor out = at::empty({a.size(0), b.size(1)}, a.options());
   halfProduct(out, a, b, false);
   return out;
+}
+
+// a [..., m, k]·b [..., k, n]
+inline at::Tensor products(const at::Tensor& a, const at::Tensor& b) {
+  const auto batch = [](const at::Tensor& x) { return x.sizes().slice(0, x.dim() - 2); };
+  if (a.dim() < 3 || a.dim() != b.dim() || batch(a) != batch(b) || a.numel() == 0) return at::matmul(a, b);
+  const at::Tensor as = a.flatten(0, -3), bs = b.flatten(0, -3);
+  if (!isHalfProduct(as[0], bs[0])) return at::matmul(a, b);
+  const at::Tensor out = at::empty({as.size(0), as.size(1), bs.size(2)}, a.options());
+  const auto one = [&](int64_t i) { halfProduct(out[i], as[i], bs[i], false); };
+  if (out.size(0) < 2 * workersHere()) {
+    for (int64_t i = 0; i < out.size(0); ++i) one(i);
+  } else {  // enough of them for a thread to take each on its own
+    forTasks(out.size(0), [&](int64_t, int64_t i) {
+      const c10::InferenceMode inference;  // a thread's own
+      one(i);
+    });
+  }
+  std::vector<int64_t> shape = a.sizes().vec();
+  shape.back() = b.size(-1);
+  return out.view(shape);
 }
 
 }  // namespace tfjs_torch

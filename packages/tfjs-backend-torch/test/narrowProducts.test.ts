@@ -53,6 +53,21 @@ describe.each(SHAPES)("%i by %i of %i terms", (m, n, k) => {
   });
 });
 
+test.each([
+  [[2], false, false],
+  [[2, 3], true, false],
+  [[7], false, true],
+])("matrices in batches of %j, transposed: %s, %s", (batch, transposeA, transposeB) => {
+  const [m, n, k] = [40, 50, 64];
+  const count = batch.reduce((product, length) => product * length, 1);
+  const matrices = (rows: number, columns: number, seed: number): tf.Tensor =>
+    tf.reshape(normal(count * rows, columns, seed), [...batch, rows, columns]);
+  const a = transposeA ? matrices(k, m, 20) : matrices(m, k, 20);
+  const b = transposeB ? matrices(n, k, 21) : matrices(k, n, 21);
+  const y = tf.matMul(precision(a, "bfloat16"), precision(b, "bfloat16"), transposeA, transposeB);
+  expect(relativeError(precision(y, "float32"), tf.matMul(a, b, transposeA, transposeB))).toBeLessThan(TOLERANCE);
+});
+
 test("large and small magnitudes keep their digits", () => {
   const a = normal(64, 512, 3);
   const b = normal(512, 128, 4);
