@@ -89,8 +89,4 @@ void adafactor(const std::vector<AdafactorParameter>& parameters, const at::Tens
 // Σ of squares over all tensors, float32 [].
 at::Tensor sumOfSquares(const std::vector<at::Tensor>& tensors);
 
-// Whether bfloat16 products are worth it where the tensor lies: everywhere but on a CPU that has neither matrix units (AMX) nor
-// half_products.h, whose float32 products are the faster ones.
-bool isNarrowFast(const at::Tensor& x);
-
 }  // namespace tfjs_torch

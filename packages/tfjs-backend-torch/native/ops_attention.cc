@@ -110,14 +110,16 @@ void attention(Call& c) {
   if (q.is_cuda()) {
     attendAten(s, splitHeads(q, 0, s), splitHeads(kv, key, s), splitHeads(kv, key + inner, s), ctx, bias, stats);
   } else {
-    ctx = at::empty({s.B, s.T, inner}, q.options());
+    const at::Tensor ofQueries = inFastWidth(q), ofKeys = in.cross ? inFastWidth(kv) : ofQueries;
+    ctx = at::empty({s.B, s.T, inner}, ofQueries.options());
     stats = at::empty({2, s.B, s.H, s.T}, q.options().dtype(at::kFloat));
     float* const most = stats.mutable_data_ptr<float>();
-    withType(q, [&](auto* element) {
+    withType(ctx, [&](auto* element) {
       using T = std::remove_pointer_t<decltype(element)>;
-      attendHeads<T>(s, heads<T>(q, 0, s.K), heads<T>(kv, key, s.K), heads<T>(kv, key + inner, s.K), heads<T>(ctx, 0, s.K),
-                     bias, most, most + s.B * s.H * s.T);
+      attendHeads<T>(s, heads<T>(ofQueries, 0, s.K), heads<T>(ofKeys, key, s.K), heads<T>(ofKeys, key + inner, s.K),
+                     heads<T>(ctx, 0, s.K), bias, most, most + s.B * s.H * s.T);
     });
+    ctx = ctx.to(type);
   }
   c.result(project(ctx, wo));
   c.result(ctx);
@@ -155,18 +157,22 @@ void attentionGrad(Call& c) {
     dkv = in.cross ? at::cat({d.dk, d.dv}, 2) : dq;
     dPosition = d.dPosition;
   } else {
-    dq = at::empty_like(q);
-    dkv = in.cross ? at::empty_like(kv) : dq;
+    const at::Tensor ofQueries = inFastWidth(q), ofKeys = in.cross ? inFastWidth(kv) : ofQueries;
+    const at::Tensor result = inFastWidth(ctx), dResult = inFastWidth(dctx);
+    dq = at::empty_like(ofQueries);
+    dkv = in.cross ? at::empty_like(ofKeys) : dq;
     at::Tensor partial = at::zeros({s.B, s.H, s.distances()}, stats.options());
     const float* const most = stats.const_data_ptr<float>();
-    withType(q, [&](auto* element) {
+    withType(dq, [&](auto* element) {
       using T = std::remove_pointer_t<decltype(element)>;
-      attendHeadsGrad<T>(s, heads<T>(q, 0, s.K), heads<T>(kv, key, s.K), heads<T>(kv, key + inner, s.K),
-                         heads<T>(ctx, 0, s.K), heads<T>(dctx, 0, s.K), bias, most, most + s.B * s.H * s.T,
+      attendHeadsGrad<T>(s, heads<T>(ofQueries, 0, s.K), heads<T>(ofKeys, key, s.K), heads<T>(ofKeys, key + inner, s.K),
+                         heads<T>(result, 0, s.K), heads<T>(dResult, 0, s.K), bias, most, most + s.B * s.H * s.T,
                          heads<T>(dq, 0, s.K), heads<T>(dkv, key, s.K), heads<T>(dkv, key + inner, s.K),
                          partial.mutable_data_ptr<float>());
     });
     dPosition = at::sum(partial, {0});
+    dq = dq.to(type);
+    dkv = in.cross ? dkv.to(type) : dq;
   }
   const at::Tensor dqRows = rowsOf(dq);
   c.result(product(dqRows, wIn).reshape(in.query.sizes()));

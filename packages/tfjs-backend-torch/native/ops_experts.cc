@@ -6,17 +6,11 @@
 
 #include "activation.h"
 #include "call.h"
-#include "cpu_features.h"
 #include "expert_products.h"
 #include "moe.h"
 #include "tasks.h"
 
 namespace tfjs_torch {
-
-bool isNarrowFast(const at::Tensor& x) {
-  static const bool matrixUnits = cpuFeatures().matrixUnits;
-  return !x.is_cpu() || matrixUnits || hasHalfProducts();
-}
 
 namespace {
 

@@ -1,4 +1,6 @@
 // Matrix products.
+#include <algorithm>
+
 #include "call.h"
 #include "products.h"
 
@@ -60,16 +62,9 @@ void fusedMatMul(Call& c) {
 void einsum(Call& c) {
   const std::string equation = c.text();
   std::vector<at::Tensor> operands = c.inputs();
-  bool narrow = false;
-  bool mixed = false;
-  for (const auto& x : operands) {
-    narrow |= isNarrow(x);
-    mixed |= isNarrow(x) != isNarrow(operands[0]);
-  }
-  if (narrow && mixed) {
-    for (auto& x : operands) x = x.to(at::kBFloat16);
-  }
-  c.result(at::einsum(equation, operands));
+  if (std::none_of(operands.begin(), operands.end(), isNarrow)) return c.result(at::einsum(equation, operands));
+  for (auto& x : operands) x = inFastWidth(x.to(at::kBFloat16));
+  c.result(at::einsum(equation, operands).to(at::kBFloat16));
 }
 
 }  // namespace
