@@ -1,7 +1,8 @@
 // How fast texts become ids on one core: ours, SentencePiece's library, Hugging Face's tokenizers and sentencepiece-js, in one run, in turn.
-// usage: npm run bench:encode -- MODEL CORPUS [--rounds N] [--mb N]   (after npm run build; a Python with sentencepiece in MSWITCH_PYTHON)
-// CORPUS: a directory of .json.gz shards, or one shard. Prints the median of the rounds in MB of text per second of CPU time, and first
-// how long our encoder takes to load: cold, with an empty cache directory, and warm.
+// usage: npm run bench:encode -- MODEL CORPUS [--rounds N] [--mb N]   (after npm run build)
+// CORPUS: a directory of .json.gz shards, or one shard. Python: MSWITCH_PYTHON, or what scripts/setup-python made.
+// Prints the median of the rounds in MB of text per second of CPU time, and first how long our encoder takes to load: cold, with an
+// empty cache directory, and warm.
 import { spawnSync } from "node:child_process";
 import { mkdtempSync, readdirSync, readFileSync, rmSync, statSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
@@ -11,6 +12,7 @@ import { parseArgs } from "node:util";
 import { gunzipSync } from "node:zlib";
 import { createEncoder } from "../dist/vocab/createEncoder.js";
 import { createLibraryEncoder } from "../dist/vocab/libraryEncoder.js";
+import { oraclePython } from "../scripts/oraclePython.mjs";
 
 const { values, positionals } = parseArgs({
   allowPositionals: true,
@@ -19,7 +21,7 @@ const { values, positionals } = parseArgs({
 const root = fileURLToPath(new URL("..", import.meta.url));
 const [model = join(root, "vocab/sample.model"), corpus = join(root, "data/sample")] = positionals;
 const rounds = Number(values.rounds);
-const python = process.env.MSWITCH_PYTHON ?? "python3";
+const python = oraclePython() ?? "python3";
 
 const shards = statSync(corpus).isDirectory()
   ? readdirSync(corpus)

@@ -5,8 +5,10 @@
 //   npm run bench:train -- --config dense,switch8,switch32,switch128 --precision bf16,float32 --vocab 32128,250112
 //   npm run bench:train -- --config dense --peer tfjs              a wasm step takes minutes: fewer sequences, fewer steps
 //   --threads N (both sides)  --batch N  --backend torch:cuda:0  --variants float32,bfloat16,compile (of Transformers)  --json
+// Python with Transformers: MSWITCH_PYTHON, or what scripts/setup-python made.
 import { availableParallelism } from "node:os";
 import { parseArgs } from "node:util";
+import { oraclePython } from "../scripts/oraclePython.mjs";
 import { startOurs, startTransformers, stepsInTurn, warmUp } from "./train/child.mjs";
 import { describe, median, relations, summarise } from "./train/report.mjs";
 import { configNames, tfjsBatchSize, tokensPerStep } from "./train/shapes.mjs";
@@ -29,7 +31,7 @@ const steps = Number(flags.steps);
 const threads = Number(flags.threads);
 const batchSize = Number(flags.batch);
 const wasmBatchSize = Math.min(tfjsBatchSize, batchSize);
-const python = process.env.MSWITCH_PYTHON ?? "python3";
+const python = oraclePython() ?? "python3";
 const precisions = { bf16: "selective", float32: "float32", bfloat16: "bfloat16" };
 const list = (text, known) => {
   const names = text.split(",");

@@ -1,10 +1,11 @@
 // Every id against the Python package `sentencepiece`: all documents of a corpus, and hostile ones made of its words.
-// usage: npm run oracle:tokens [-- --model FILE]... [--corpus DIR] [--fuzz N]   (after npm run build; a Python with sentencepiece
-// 0.2.2 in MSWITCH_PYTHON). By default the shipped vocabulary and sample, and 20,000 hostile documents. Exits with 1 if any differs.
+// usage: npm run oracle:tokens [-- --model FILE]... [--corpus DIR] [--fuzz N]   (after npm run build). Python, with sentencepiece
+// 0.2.2: MSWITCH_PYTHON, or what scripts/setup-python made. By default the shipped vocabulary and sample, and 20,000 hostile documents. Exits with 1 if any differs.
 import { spawnSync } from "node:child_process";
 import { join } from "node:path";
 import { fileURLToPath } from "node:url";
 import { parseArgs } from "node:util";
+import { oraclePython } from "../../scripts/oraclePython.mjs";
 
 const root = fileURLToPath(new URL("../..", import.meta.url));
 const { values } = parseArgs({
@@ -14,7 +15,7 @@ const { values } = parseArgs({
     fuzz: { type: "string", default: "20000" },
   },
 });
-const python = process.env.MSWITCH_PYTHON ?? "python3";
+const python = oraclePython() ?? "python3";
 const compare = join(root, "vocab/oracle/compare_tokens.py");
 let failed = false;
 for (const model of values.model) {

@@ -11,7 +11,7 @@ namespace tfjs_torch {
 // values below 2^-17 of it, whose error is at most 2^-28 of it. Half precision holds sums of 32 terms and sums of four of these, float32 the
 // rest. For random operands the error is 0.0009 of the result, half of what rounding it to bfloat16 adds, and for equal ones, which round the same
 // way each time, at most 0.004, what that can add. The number of threads changes nothing.
-// TFJS_TORCH_HALF_PRODUCTS=0 leaves all to the library.
+// TFJS_TORCH_HALF_PRODUCTS=0 turns it off.
 bool hasHalfProducts();
 
 // out [m, n] ← a [m, k]·b [k, n], or out + a·b. a and b are bfloat16 and contiguous or transposed; out is bfloat16 or float32 and its rows
