@@ -1,6 +1,7 @@
 import { Flags } from "@oclif/core";
 import { exitCode, usageError } from "../base/errors.js";
 import { stderrLog } from "../base/log.js";
+import { keepYoungGenerationSmall } from "../base/youngGeneration.js";
 import { withInterrupt } from "../cli/interrupt.js";
 import { MswitchCommand } from "../cli/mswitchCommand.js";
 import type { Split } from "../corpus/shard.js";
@@ -129,6 +130,7 @@ Every shard is finished on its own and durably. Stopped at any moment, the same 
       this.log(printPlan(plan));
       return plan;
     }
+    keepYoungGenerationSmall();
     const { createProgress } = await import("../base/progress.js");
     const { preprocess } = await import("../dataset/preprocess.js");
     const rates = [
