@@ -16,8 +16,8 @@ const attentionOperands = ["query", "memory", "position", "real"] as const;
 /** What `TorchAttention` gives after its value and takes back, the last two in cross-attention only. */
 const attentionSaved = ["context", "stats", "wo", "projected", "wIn", "projectedMemory", "wMemory"] as const;
 
-function attentionParams(inputs: Record<string, TensorInfo>, { heads, causal }: AttentionAttrs) {
-  return [inputs["memory"] != null, causal, heads, inputs["position"] != null, inputs["real"] != null];
+function attentionParams({ memory, position, real }: Record<string, TensorInfo>, { heads, causal }: AttentionAttrs) {
+  return [memory != null, causal, heads, position != null, real != null];
 }
 
 /**
