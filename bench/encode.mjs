@@ -8,13 +8,13 @@ import { mkdtempSync, readdirSync, readFileSync, rmSync, statSync, writeFileSync
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { fileURLToPath } from "node:url";
-import { parseArgs } from "node:util";
 import { gunzipSync } from "node:zlib";
 import { createEncoder } from "../dist/vocab/createEncoder.js";
 import { createLibraryEncoder } from "../dist/vocab/libraryEncoder.js";
 import { oraclePython } from "../scripts/oraclePython.mjs";
+import { parseFlags } from "../scripts/parseFlags.mjs";
 
-const { values, positionals } = parseArgs({
+const { values, positionals } = parseFlags(import.meta.url, {
   allowPositionals: true,
   options: { rounds: { type: "string", default: "3" }, mb: { type: "string", default: "20" } },
 });

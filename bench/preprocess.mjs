@@ -7,14 +7,14 @@ import { mkdirSync, mkdtempSync, rmSync, symlinkSync } from "node:fs";
 import { cpus, tmpdir } from "node:os";
 import { basename, join, resolve } from "node:path";
 import { fileURLToPath } from "node:url";
-import { parseArgs } from "node:util";
 import { oraclePython } from "../scripts/oraclePython.mjs";
+import { parseFlags } from "../scripts/parseFlags.mjs";
 import { measureInflate, readShards, writeRecords } from "./preprocessInput.mjs";
 import { printResults } from "./preprocessReport.mjs";
 import { canPin, runTimed } from "./runTimed.mjs";
 
 const root = fileURLToPath(new URL("..", import.meta.url));
-const { values } = parseArgs({
+const { values } = parseFlags(import.meta.url, {
   options: {
     source: { type: "string", default: join(root, "data/sample") },
     vocab: { type: "string", default: join(root, "vocab/sample.model") },

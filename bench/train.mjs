@@ -7,13 +7,13 @@
 //   --threads N (both sides)  --batch N  --backend torch:cuda:0  --variants float32,bfloat16,compile (of Transformers)  --json
 // Python with Transformers: MSWITCH_PYTHON, or what scripts/setup-python made.
 import { availableParallelism } from "node:os";
-import { parseArgs } from "node:util";
 import { oraclePython } from "../scripts/oraclePython.mjs";
+import { parseFlags } from "../scripts/parseFlags.mjs";
 import { startOurs, startTransformers, stepsInTurn, warmUp } from "./train/child.mjs";
 import { describe, median, relations, summarise } from "./train/report.mjs";
 import { configNames, tfjsBatchSize, tokensPerStep } from "./train/shapes.mjs";
 
-const { values: flags } = parseArgs({
+const { values: flags } = parseFlags(import.meta.url, {
   options: {
     config: { type: "string", default: "dense,switch8" },
     precision: { type: "string", default: "bf16" },
@@ -36,7 +36,10 @@ const precisions = { bf16: "selective", float32: "float32", bfloat16: "bfloat16"
 const list = (text, known) => {
   const names = text.split(",");
   const unknown = known && names.find((name) => !known.includes(name));
-  if (unknown) throw new Error(`${unknown}: there are ${known.join(", ")}`);
+  if (unknown !== undefined) {
+    process.stderr.write(`error: ${unknown}: there are ${known.join(", ")}\n`);
+    process.exit(2);
+  }
   return names;
 };
 list(flags.peer.join() || "tfjs", ["transformers", "tfjs"]);

@@ -1,15 +1,26 @@
-// npm run golden -- DIR [--backend NAME] [--precision float32|selective|bfloat16]: holds this model to cases made with Transformers.
 import { parseArgs } from "node:util";
 import { loadBackend } from "../backends/loadBackend.js";
 import { exitCode, MswitchError, messageOf, usageError } from "../base/errors.js";
 import { goldenCases } from "./golden.js";
 import { modelConfigSchema } from "./modelConfigSchema.js";
 
+const usage = `npm run golden -- DIR [--backend NAME] [--precision float32|selective|bfloat16]
+holds this model to the cases in DIR, which were computed by Transformers: logits, losses, gradients and optimizer steps
+`;
+
 async function main(): Promise<number> {
   const { positionals, values } = parseArgs({
     allowPositionals: true,
-    options: { backend: { type: "string" }, precision: { type: "string", default: "float32" } },
+    options: {
+      backend: { type: "string" },
+      precision: { type: "string", default: "float32" },
+      help: { type: "boolean", short: "h" },
+    },
   });
+  if (values.help) {
+    process.stdout.write(usage);
+    return exitCode.done;
+  }
   const precision = modelConfigSchema.shape.precision.safeParse(values.precision);
   if (!precision.success) {
     throw usageError(`unknown precision "${values.precision}"`, { hint: "--precision float32, selective or bfloat16" });

@@ -1,6 +1,6 @@
 // Peak memory of `mswitch preprocess` on what should not raise it.
 //
-//   npm run soak:memory -- --source DIR --vocab FILE.model [--workers 2] [--limit 400]
+//   npm run soak:memory -- --source DIR --vocab FILE.model [--workers 2] [--limit 400] [--times 10] [--only A_CASE]
 //
 // Each case is a process of its own; its peak resident set (VmHWM) is what the kernel says of it at its end.
 import { spawnSync } from "node:child_process";
@@ -19,11 +19,11 @@ import { join, resolve } from "node:path";
 import { Readable } from "node:stream";
 import { pipeline } from "node:stream/promises";
 import { fileURLToPath } from "node:url";
-import { parseArgs } from "node:util";
 import { createGzip } from "node:zlib";
+import { parseFlags } from "../../scripts/parseFlags.mjs";
 
 const root = fileURLToPath(new URL("../..", import.meta.url));
-const { values: flags } = parseArgs({
+const { values: flags } = parseFlags(import.meta.url, {
   options: {
     source: { type: "string", default: join(root, "data/sample") },
     vocab: { type: "string", default: join(root, "vocab/sample.model") },
