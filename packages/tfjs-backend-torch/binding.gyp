@@ -14,12 +14,14 @@
     {
       "target_name": "tfjs_torch",
       "sources": [
+        "native/amx_products.cc",
         "native/binding.cc",
         "native/call.cc",
         "native/few_rows.cc",
         "native/graph.cc",
         "native/half_products.cc",
         "native/memory.cc",
+        "native/narrow_products.cc",
         "native/ops_adafactor.cc",
         "native/ops_attention.cc",
         "native/ops_complex.cc",

@@ -8,7 +8,7 @@
 
 #include "call.h"
 #include "graph.h"
-#include "half_products.h"
+#include "narrow_products.h"
 #include "memory.h"
 #include "square_sums.h"
 
@@ -257,7 +257,8 @@ class TorchAddon : public Napi::Addon<TorchAddon> {
     result.Set("cudaDevices", cuda ? static_cast<double>(at::detail::getCUDAHooks().getNumGPUs()) : 0.0);
     result.Set("cudaBuild", at::detail::getCUDAHooks().hasCUDA() || cuda);
     result.Set("threads", static_cast<double>(at::get_num_threads()));
-    result.Set("cpu", at::get_cpu_capability() + (hasHalfProducts() ? ", bfloat16 products in FP16" : ""));
+    const char* const by[] = {"", ", bfloat16 products in FP16", ", bfloat16 products by AMX"};
+    result.Set("cpu", at::get_cpu_capability() + by[static_cast<int>(narrowProducts())]);
     result.Set("graphs", Graphs::available());
     return result;
   }

@@ -4,7 +4,7 @@
 
 #include <ATen/ATen.h>
 
-#include "half_products.h"
+#include "narrow_products.h"
 
 namespace tfjs_torch {
 
@@ -23,7 +23,7 @@ void cblas_gemm_bf16bf16f32(int layout, int ta, int tb, int m, int n, int k, flo
 template <typename T>
 struct Factor {
   Lines<T> lines;
-  HalfPanels panels;
+  NarrowPanels panels;
   // A new matrix, or new values in its place.
   void set(const Lines<T>& next) {
     lines = next;
@@ -63,7 +63,7 @@ inline void gemm(const Factor<float>& a, const Factor<float>& b, bool add, float
 }
 
 inline void gemm(Factor<at::BFloat16>& a, Factor<at::BFloat16>& b, bool add, float* c, int64_t ldc) {
-  if (hasHalfProducts()) return halfProduct(a.lines, a.panels, b.lines, b.panels, {c, ldc, true, add});
+  if (hasNarrowProducts()) return narrowProduct(a.lines, a.panels, b.lines, b.panels, {c, ldc, true, add});
 #if defined(__linux__) && defined(__x86_64__)
   if (cblas_gemm_bf16bf16f32 != nullptr) {
     const int rowMajor = 101, plain = 111, transposed = 112;

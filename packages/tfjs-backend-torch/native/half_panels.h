@@ -7,7 +7,7 @@
 #include <cstdint>
 #include <cstring>
 
-#include "half_products.h"
+#include "narrow_products.h"
 
 #if defined(__x86_64__) && defined(__GNUC__) && !defined(__clang__) && __GNUC__ >= 12
 #define TFJS_TORCH_FP16

@@ -2,8 +2,6 @@
 
 #include <algorithm>
 #include <cmath>
-#include <cstdlib>
-#include <cstring>
 
 #include "cpu_features.h"
 #include "half_panels.h"
@@ -11,10 +9,8 @@
 
 #ifdef TFJS_TORCH_FP16
 
-namespace tfjs_torch {
+namespace tfjs_torch::half {
 namespace {
-
-using namespace half;
 
 // Terms that are added up one by one in half precision, and how many of them join such sums: at most 128·16·16 = 32,768 of its 65,504.
 constexpr int64_t kChain = 32, kGroup = 128;
@@ -71,7 +67,7 @@ FP16 void multiply(const uint32_t* a, const Half* b, int64_t terms, bool add, fl
 }
 
 // out's so many values at `at` ← sums·first·second, or out + that.
-FP16 void writeRow(const float* sums, int64_t n, float first, float second, const HalfResult& out, int64_t at) {
+FP16 void writeRow(const float* sums, int64_t n, float first, float second, const NarrowResult& out, int64_t at) {
   // The smaller factor first: the other alone could lead to infinity.
   const __m512 small = _mm512_set1_ps(std::min(first, second)), large = _mm512_set1_ps(std::max(first, second));
   for (int64_t i = 0; i < n; i += 16) {
@@ -92,16 +88,9 @@ FP16 void writeRow(const float* sums, int64_t n, float first, float second, cons
   }
 }
 
-template <typename T>
-T* room(at::Tensor& buffer, int64_t count) {
-  const auto bytes = static_cast<int64_t>(count * sizeof(T));
-  if (!buffer.defined() || buffer.numel() < bytes) buffer = at::empty({bytes}, at::TensorOptions().dtype(at::kByte));
-  return reinterpret_cast<T*>(buffer.mutable_data_ptr());
-}
-
 // out [m, n] ← left·right, for panels of both from the ranges' first ones on.
 void multiplyPanels(const uint32_t* left, Range rows, const Half* right, Range columns, int64_t terms, int64_t m, int64_t n,
-                    const HalfResult& out) {
+                    const NarrowResult& out) {
   constexpr int64_t width = kColumnPanels * kColumns;
   alignas(64) float sums[kRowPanels * kRows * width];
   const auto leftPanel = [&](int64_t i) { return left + (i - rows.begin) * leftSize(terms); };
@@ -148,15 +137,15 @@ struct Buffers {
 };
 
 // The smaller operand is packed once for all threads, the larger one by the thread that multiplies with it, while it is in its cache.
-void multiplyTerms(const NarrowLines& a, const NarrowLines& b, const HalfResult& out, Buffers& buffers) {
+void multiplyTerms(const NarrowLines& a, const NarrowLines& b, const NarrowResult& out, Buffers& buffers) {
   const int64_t terms = a.columns;
   const Range rows{0, panels(a.rows, kRows)}, columns{0, panels(b.columns, kColumns)};
   const int64_t workers = workersHere();
   const bool shareLeft = rows.end * kRows * 2 <= columns.end * kColumns;
   const int64_t own = shareLeft ? columns.end : rows.end;
   const int64_t block = std::clamp<int64_t>(own / (kTasks * workers), 1, shareLeft ? kColumnPanels : kRowPanels);
-  uint32_t* const left = room<uint32_t>(buffers.left, (shareLeft ? rows.end : workers * block) * leftSize(terms));
-  Half* const right = room<Half>(buffers.right, (shareLeft ? workers * block : columns.end) * rightSize(terms));
+  uint32_t* const left = roomFor<uint32_t>(buffers.left, (shareLeft ? rows.end : workers * block) * leftSize(terms));
+  Half* const right = roomFor<Half>(buffers.right, (shareLeft ? workers * block : columns.end) * rightSize(terms));
   if (shareLeft) {
     forTasks(panels(rows.end, kRowPanels), [&](int64_t, int64_t task) {
       packLeft(a, {task * kRowPanels, std::min((task + 1) * kRowPanels, rows.end)}, left + task * kRowPanels * leftSize(terms));
@@ -178,11 +167,6 @@ void multiplyTerms(const NarrowLines& a, const NarrowLines& b, const HalfResult&
   });
 }
 
-NarrowLines linesOf(const at::Tensor& x) {
-  const bool byRow = x.stride(1) == 1;
-  return {x.const_data_ptr<at::BFloat16>(), x.size(0), x.size(1), x.stride(byRow ? 0 : 1), byRow};
-}
-
 NarrowLines termsOf(const NarrowLines& x, bool isLeft, int64_t begin, int64_t count) {
   NarrowLines part = x;
   (isLeft ? part.columns : part.rows) = count;
@@ -192,41 +176,28 @@ NarrowLines termsOf(const NarrowLines& x, bool isLeft, int64_t begin, int64_t co
 
 }  // namespace
 
-bool hasHalfProducts() {
-  static const bool has = [] {
-    const char* const setting = std::getenv("TFJS_TORCH_HALF_PRODUCTS");
-    if (setting != nullptr && std::strcmp(setting, "0") == 0) return false;
-    const CpuFeatures cpu = cpuFeatures();
-    return cpu.fp16 && cpu.bf16 && !cpu.matrixUnits && __builtin_cpu_supports("avx512bw") && __builtin_cpu_supports("avx512vl");
-  }();
-  return has;
+bool isAvailable() {
+  const CpuFeatures cpu = cpuFeatures();
+  return cpu.fp16 && cpu.bf16 && __builtin_cpu_supports("avx512bw") && __builtin_cpu_supports("avx512vl");
 }
 
-void halfProduct(const NarrowLines& a, HalfPanels& aPanels, const NarrowLines& b, HalfPanels& bPanels, const HalfResult& out) {
+void multiply(const NarrowLines& a, NarrowPanels& aPanels, const NarrowLines& b, NarrowPanels& bPanels, const NarrowResult& out) {
   const int64_t terms = a.columns;
   const Range rows{0, panels(a.rows, kRows)}, columns{0, panels(b.columns, kColumns)};
-  uint32_t* const left = room<uint32_t>(aPanels.left, rows.end * leftSize(terms));
-  Half* const right = room<Half>(bPanels.right, columns.end * rightSize(terms));
+  uint32_t* const left = roomFor<uint32_t>(aPanels.left, rows.end * leftSize(terms));
+  Half* const right = roomFor<Half>(bPanels.right, columns.end * rightSize(terms));
   if (!aPanels.hasLeft) packLeft(a, rows, left);
   if (!bPanels.hasRight) packRight(b, columns, right);
   aPanels.hasLeft = bPanels.hasRight = true;
   multiplyPanels(left, rows, right, columns, terms, a.rows, b.columns, out);
 }
 
-void halfProduct(const at::Tensor& out, const at::Tensor& a, const at::Tensor& b, bool add) {
-  const auto isMatrix = [](const at::Tensor& x) { return x.dim() == 2 && x.scalar_type() == at::kBFloat16; };
-  TORCH_CHECK(isMatrix(a) && isMatrix(b) && a.size(1) == b.size(0) && out.size(0) == a.size(0) && out.size(1) == b.size(1) &&
-                  out.stride(1) == 1,
-              "out [m, n] of a [m, k] and b [k, n] expected");
-  const auto withLines = [](const at::Tensor& x) { return x.stride(1) == 1 || x.stride(0) == 1 ? x : x.contiguous(); };
-  const at::Tensor first = withLines(a), second = withLines(b);
-  const NarrowLines left = linesOf(first), right = linesOf(second);
-  const HalfResult whole{out.mutable_data_ptr(), out.stride(0), out.scalar_type() == at::kFloat, add};
+void multiply(const NarrowLines& left, const NarrowLines& right, const NarrowResult& whole) {
   Buffers buffers;
   if (left.columns <= kTerms) return multiplyTerms(left, right, whole, buffers);
   // Parts of the terms, added up in float32.
   at::Tensor sums = at::empty({left.rows, right.columns}, at::TensorOptions().dtype(at::kFloat));
-  HalfResult part{sums.mutable_data_ptr(), right.columns, true, false};
+  NarrowResult part{sums.mutable_data_ptr(), right.columns, true, false};
   for (int64_t k = 0; k < left.columns; k += kTerms, part.add = true) {
     const int64_t count = std::min(kTerms, left.columns - k);
     multiplyTerms(termsOf(left, true, k, count), termsOf(right, false, k, count), part, buffers);
@@ -238,18 +209,18 @@ void halfProduct(const at::Tensor& out, const at::Tensor& a, const at::Tensor& b
   });
 }
 
-}  // namespace tfjs_torch
+}  // namespace tfjs_torch::half
 
 #else
 
-namespace tfjs_torch {
+namespace tfjs_torch::half {
 
-bool hasHalfProducts() { return false; }
-void halfProduct(const at::Tensor&, const at::Tensor&, const at::Tensor&, bool) { TORCH_CHECK(false, "not in this build"); }
-void halfProduct(const NarrowLines&, HalfPanels&, const NarrowLines&, HalfPanels&, const HalfResult&) {
+bool isAvailable() { return false; }
+void multiply(const NarrowLines&, const NarrowLines&, const NarrowResult&) { TORCH_CHECK(false, "not in this build"); }
+void multiply(const NarrowLines&, NarrowPanels&, const NarrowLines&, NarrowPanels&, const NarrowResult&) {
   TORCH_CHECK(false, "not in this build");
 }
 
-}  // namespace tfjs_torch
+}  // namespace tfjs_torch::half
 
 #endif

@@ -8,7 +8,7 @@
 #include <vector>
 
 #include "cpu_features.h"
-#include "half_products.h"
+#include "narrow_products.h"
 #include "tasks.h"
 
 namespace tfjs_torch {
@@ -16,7 +16,7 @@ namespace tfjs_torch {
 // Whether bfloat16 matrices are multiplied faster than float32 ones where x lies: on a GPU, by matrix units, in half precision. Elsewhere the
 // library takes 1.6 times as long for them (AVX512-BF16) to 7 times (AVX2).
 inline bool isNarrowFast(const at::Tensor& x) {
-  static const bool onCpu = cpuFeatures().matrixUnits || hasHalfProducts();
+  static const bool onCpu = cpuFeatures().matrixUnits || hasNarrowProducts();
   return !x.is_cpu() || onCpu;
 }
 
@@ -26,25 +26,25 @@ inline bool isSlow(const at::Tensor& x) { return x.scalar_type() == at::kBFloat1
 inline at::Tensor inFastWidth(const at::Tensor& x) { return isSlow(x) ? x.to(at::kFloat) : x; }
 
 // Whether out [m, n] of a·b is one of ours.
-inline bool isHalfProduct(const at::Tensor& a, const at::Tensor& b) {
+inline bool isNarrowProduct(const at::Tensor& a, const at::Tensor& b) {
   // Fewer are the library's: packing would cost as much as multiplying.
   constexpr int64_t kLeastRows = 12, kLeastColumns = 32, kLeastTerms = 32;
-  return a.scalar_type() == at::kBFloat16 && b.scalar_type() == at::kBFloat16 && a.is_cpu() && hasHalfProducts() &&
+  return a.scalar_type() == at::kBFloat16 && b.scalar_type() == at::kBFloat16 && a.is_cpu() && hasNarrowProducts() &&
          a.size(0) >= kLeastRows && b.size(1) >= kLeastColumns && a.size(1) >= kLeastTerms;
 }
 
 // a [m, k]·b [k, n]
 inline at::Tensor product(const at::Tensor& a, const at::Tensor& b) {
-  if (!isHalfProduct(a, b)) return at::mm(inFastWidth(a), inFastWidth(b)).to(a.scalar_type());
+  if (!isNarrowProduct(a, b)) return at::mm(inFastWidth(a), inFastWidth(b)).to(a.scalar_type());
   at::Tensor out = at::empty({a.size(0), b.size(1)}, a.options());
-  halfProduct(out, a, b, false);
+  narrowProduct(out, a, b, false);
   return out;
 }
 
 // out ← a·b, all of one width in which they are fast.
 inline void productOut(at::Tensor out, const at::Tensor& a, const at::Tensor& b) {
-  if (isHalfProduct(a, b)) {
-    halfProduct(out, a, b, false);
+  if (isNarrowProduct(a, b)) {
+    narrowProduct(out, a, b, false);
   } else {
     at::mm_out(out, a, b);
   }
@@ -52,8 +52,8 @@ inline void productOut(at::Tensor out, const at::Tensor& a, const at::Tensor& b)
 
 // out ← out + a·b, likewise.
 inline void addProduct(at::Tensor out, const at::Tensor& a, const at::Tensor& b) {
-  if (isHalfProduct(a, b)) {
-    halfProduct(out, a, b, true);
+  if (isNarrowProduct(a, b)) {
+    narrowProduct(out, a, b, true);
   } else {
     at::addmm_out(out, out, a, b);
   }
@@ -65,9 +65,9 @@ inline at::Tensor products(const at::Tensor& a, const at::Tensor& b) {
   const auto library = [&] { return at::matmul(inFastWidth(a), inFastWidth(b)).to(a.scalar_type()); };
   if (a.dim() < 3 || a.dim() != b.dim() || batch(a) != batch(b) || a.numel() == 0) return library();
   const at::Tensor as = a.flatten(0, -3), bs = b.flatten(0, -3);
-  if (!isHalfProduct(as[0], bs[0])) return library();
+  if (!isNarrowProduct(as[0], bs[0])) return library();
   const at::Tensor out = at::empty({as.size(0), as.size(1), bs.size(2)}, a.options());
-  const auto one = [&](int64_t i) { halfProduct(out[i], as[i], bs[i], false); };
+  const auto one = [&](int64_t i) { narrowProduct(out[i], as[i], bs[i], false); };
   if (out.size(0) < 2 * workersHere()) {
     for (int64_t i = 0; i < out.size(0); ++i) one(i);
   } else {  // enough of them for a thread to take each on its own

@@ -1,0 +1,128 @@
+#pragma once
+
+// Operands as matrix units take them: panels of 32 rows or columns, 32 terms after 32 terms, each of two tiles of 1 KB. A tile of the left
+// operand is [16 rows, 32 terms], one of the right [16 pairs of terms, 16 columns, 2].
+
+#include <algorithm>
+#include <cstdint>
+
+#include "narrow_products.h"
+
+#if defined(__linux__) && defined(__x86_64__) && defined(__GNUC__) && !defined(__clang__) && __GNUC__ >= 12
+#define TFJS_TORCH_AMX
+#include <immintrin.h>
+
+// GCC 12's intrinsics leave vectors undefined on purpose.
+#pragma GCC diagnostic ignored "-Wmaybe-uninitialized"
+#pragma GCC diagnostic ignored "-Wuninitialized"
+
+#define AMX __attribute__((target("arch=x86-64-v4,avx512bf16,amx-tile,amx-bf16")))
+#define UNROLL _Pragma("GCC unroll 16")
+
+namespace tfjs_torch::amx {
+
+using Narrow = c10::BFloat16;
+
+inline constexpr int64_t kTile = 16;      // rows or columns of a tile
+inline constexpr int64_t kLines = 2 * kTile;  // of a panel
+inline constexpr int64_t kTerms = 32;     // of a tile
+inline constexpr int64_t kTileSize = kTile * kTerms;
+inline constexpr int64_t kBlock = 2 * kTileSize;  // values of a panel for 32 terms
+
+inline int64_t ceilDivide(int64_t n, int64_t size) { return (n + size - 1) / size; }
+inline int64_t panelSize(int64_t terms) { return ceilDivide(terms, kTerms) * kBlock; }
+
+inline __mmask32 firstOf32(int64_t n) { return n >= 32 ? ~0u : (1u << std::max<int64_t>(n, 0)) - 1; }
+inline __mmask16 firstOf16(int64_t n) { return n >= 16 ? 0xffff : static_cast<__mmask16>((1u << std::max<int64_t>(n, 0)) - 1); }
+
+// The transpose of 16 by 16 values of 32 bits.
+AMX inline void transpose(__m512i* x) {
+  __m512i y[16];
+  UNROLL for (int i = 0; i < 16; i += 2) {
+    y[i] = _mm512_unpacklo_epi32(x[i], x[i + 1]);
+    y[i + 1] = _mm512_unpackhi_epi32(x[i], x[i + 1]);
+  }
+  UNROLL for (int i = 0; i < 16; i += 4) {
+    UNROLL for (int half = 0; half < 2; ++half) {
+      x[i + 2 * half] = _mm512_unpacklo_epi64(y[i + half], y[i + 2 + half]);
+      x[i + 2 * half + 1] = _mm512_unpackhi_epi64(y[i + half], y[i + 2 + half]);
+    }
+  }
+  // x[4 g + c]: of rows 4 g to 4 g + 3 the columns c, 4 + c, 8 + c, 12 + c, one a lane.
+  UNROLL for (int c = 0; c < 4; ++c) {
+    const __m512i even = _mm512_shuffle_i32x4(x[c], x[4 + c], 0x88), odd = _mm512_shuffle_i32x4(x[c], x[4 + c], 0xdd);
+    const __m512i evenBelow = _mm512_shuffle_i32x4(x[8 + c], x[12 + c], 0x88), oddBelow = _mm512_shuffle_i32x4(x[8 + c], x[12 + c], 0xdd);
+    y[c] = _mm512_shuffle_i32x4(even, evenBelow, 0x88);
+    y[8 + c] = _mm512_shuffle_i32x4(even, evenBelow, 0xdd);
+    y[4 + c] = _mm512_shuffle_i32x4(odd, oddBelow, 0x88);
+    y[12 + c] = _mm512_shuffle_i32x4(odd, oddBelow, 0xdd);
+  }
+  UNROLL for (int i = 0; i < 16; ++i) x[i] = y[i];
+}
+
+// Lines along the terms, 32 of these from `from` on, to two tiles: each line a row of a tile, or a column.
+AMX inline void packAlong(const Narrow* from, int64_t distance, int64_t lines, int64_t terms, bool transposed, Narrow* to) {
+  const __mmask32 which = firstOf32(terms);
+  for (int64_t tile = 0; tile < 2; ++tile, to += kTileSize, from += kTile * distance, lines -= kTile) {
+    __m512i x[16];
+    UNROLL for (int i = 0; i < 16; ++i) x[i] = i < lines ? _mm512_maskz_loadu_epi16(which, from + i * distance) : _mm512_setzero_si512();
+    if (transposed) transpose(x);
+    UNROLL for (int i = 0; i < 16; ++i) _mm512_store_si512(to + 32 * i, x[i]);
+  }
+}
+
+// Lines across the terms: 32 terms of 32 rows or columns to two tiles, rows of pairs of terms, or transposed, rows of rows.
+AMX inline void packAcross(const Narrow* from, int64_t distance, int64_t lines, int64_t terms, bool transposed, Narrow* to) {
+  const __mmask32 which = firstOf32(lines);
+  const __m512i first = _mm512_set_epi16(47, 15, 46, 14, 45, 13, 44, 12, 43, 11, 42, 10, 41, 9, 40, 8, 39, 7, 38, 6, 37, 5, 36, 4, 35, 3,
+                                         34, 2, 33, 1, 32, 0);
+  const __m512i second = _mm512_add_epi16(first, _mm512_set1_epi16(16));
+  __m512i left[16], right[16];
+  UNROLL for (int i = 0; i < 16; ++i) {
+    const auto line = [&](int64_t term) AMX {
+      return term < terms ? _mm512_maskz_loadu_epi16(which, from + term * distance) : _mm512_setzero_si512();
+    };
+    const __m512i even = line(2 * i), odd = line(2 * i + 1);
+    left[i] = _mm512_permutex2var_epi16(even, first, odd);
+    right[i] = _mm512_permutex2var_epi16(even, second, odd);
+  }
+  if (transposed) {
+    transpose(left);
+    transpose(right);
+  }
+  UNROLL for (int i = 0; i < 16; ++i) {
+    _mm512_store_si512(to + 32 * i, left[i]);
+    _mm512_store_si512(to + kTileSize + 32 * i, right[i]);
+  }
+}
+
+// So many panels of an operand, from the `first` on, and so many of its terms.
+struct Section {
+  int64_t first, end, term, lastTerm;
+};
+
+// Panels of rows (of the left operand) or of columns (of the right) to places `distance` apart.
+AMX inline void pack(const NarrowLines& x, bool isLeft, const Section& which, Narrow* to, int64_t distance) {
+  const int64_t lines = isLeft ? x.rows : x.columns;
+  const auto blockAt = [&](int64_t panel, int64_t term) { return to + (panel - which.first) * distance + (term - which.term) * kLines; };
+  if (isLeft == x.byRow) {
+    for (int64_t panel = which.first; panel < which.end; ++panel) {
+      const int64_t line = panel * kLines;
+      for (int64_t k = which.term; k < which.lastTerm; k += kTerms) {
+        packAlong(x.data + line * x.distance + k, x.distance, lines - line, which.lastTerm - k, !isLeft, blockAt(panel, k));
+      }
+    }
+    return;
+  }
+  // Panels lie side by side in memory: a term's values of all of them are read in a row.
+  for (int64_t k = which.term; k < which.lastTerm; k += kTerms) {
+    for (int64_t panel = which.first; panel < which.end; ++panel) {
+      const int64_t line = panel * kLines;
+      packAcross(x.data + k * x.distance + line, x.distance, lines - line, which.lastTerm - k, isLeft, blockAt(panel, k));
+    }
+  }
+}
+
+}  // namespace tfjs_torch::amx
+
+#endif

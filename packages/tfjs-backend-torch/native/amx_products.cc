@@ -1,0 +1,275 @@
+#include "amx_products.h"
+
+#include <algorithm>
+#include <cstring>
+
+#include "amx_panels.h"
+#include "cpu_features.h"
+#include "tasks.h"
+
+#ifdef TFJS_TORCH_AMX
+
+#include <sys/syscall.h>
+#include <unistd.h>
+
+namespace tfjs_torch::amx {
+namespace {
+
+// Terms that are multiplied without a stop: sums of more wait in memory for the next ones.
+constexpr int64_t kDepth = 512, kMostAtOnce = 1024;
+// Values of a task's panels, which stay in the second cache, and panels of the other operand that these meet at a time.
+constexpr int64_t kOwnValues = 1 << 18, kSharedPanels = 16;
+// Panels that are packed together.
+constexpr int64_t kPackedPanels = 4;
+// At least so many tasks a thread, where there are enough panels.
+constexpr int64_t kTasks = 8;
+constexpr int64_t kSums = kLines * kLines;
+
+// The tiles of this thread while it lives: eight of 16 rows by 64 bytes. What the library had set stands again thereafter.
+struct alignas(64) TileConfiguration {
+  uint8_t palette = 1, startRow = 0, reserved[14] = {};
+  uint16_t bytes[16] = {64, 64, 64, 64, 64, 64, 64, 64};
+  uint8_t rows[16] = {16, 16, 16, 16, 16, 16, 16, 16};
+};
+const TileConfiguration kEightTiles;
+
+class Tiles {
+ public:
+  AMX Tiles() {
+    _tile_storeconfig(before_);
+    _tile_loadconfig(&kEightTiles);
+  }
+  AMX ~Tiles() {
+    if (before_[0] == 0) _tile_release();
+    else _tile_loadconfig(before_);
+  }
+  Tiles(const Tiles&) = delete;
+
+ private:
+  alignas(64) uint8_t before_[64];
+};
+
+AMX inline __m512 widened(__m256i x) { return _mm512_castsi512_ps(_mm512_slli_epi32(_mm512_cvtepu16_epi32(x), 16)); }
+
+// Where a result goes. Large ones go past the caches: a line would be read before it is written, and is not needed soon.
+struct Target {
+  const NarrowResult& out;
+  int64_t rows, columns;
+  bool streams;
+  Target(const NarrowResult& result, int64_t m, int64_t n) : out(result), rows(m), columns(n) {
+    constexpr int64_t large = 1 << 20;
+    const int64_t size = out.isFloat ? 4 : 2;
+    streams = !out.add && m * n * size >= large && out.distance * size % 64 == 0 && reinterpret_cast<uintptr_t>(out.data) % 64 == 0;
+  }
+};
+
+// Sums [32, 32] on their way to the result: row after row while the units multiply the next ones.
+class Writing {
+ public:
+  explicit Writing(const Target& target) : target_(target) {}
+
+  void begin(const float* sums, int64_t row, int64_t column) {
+    sums_ = sums;
+    rows_ = std::min(target_.rows - row, kLines);
+    columns_ = target_.columns - column;
+    at_ = row * target_.out.distance + column;
+  }
+
+  AMX __attribute__((always_inline)) void some(int64_t rows) {
+    for (; rows > 0 && rows_ > 0; --rows, --rows_, sums_ += kLines, at_ += target_.out.distance) writeRow();
+  }
+
+ private:
+  AMX __attribute__((always_inline)) void writeRow() const {
+    __m512 x = _mm512_load_ps(sums_), y = _mm512_load_ps(sums_ + kTile);
+    const bool streams = target_.streams && columns_ >= kLines;
+    if (target_.out.isFloat) {
+      float* const to = static_cast<float*>(target_.out.data) + at_;
+      if (streams) {
+        _mm512_stream_ps(to, x);
+        _mm512_stream_ps(to + kTile, y);
+        return;
+      }
+      const __mmask16 first = firstOf16(columns_), second = firstOf16(columns_ - kTile);
+      if (target_.out.add) {
+        x = _mm512_add_ps(x, _mm512_maskz_loadu_ps(first, to));
+        y = _mm512_add_ps(y, _mm512_maskz_loadu_ps(second, to + kTile));
+      }
+      _mm512_mask_storeu_ps(to, first, x);
+      _mm512_mask_storeu_ps(to + kTile, second, y);
+      return;
+    }
+    Narrow* const to = static_cast<Narrow*>(target_.out.data) + at_;
+    if (streams) {
+      _mm512_stream_si512(reinterpret_cast<__m512i*>(to), reinterpret_cast<__m512i>(_mm512_cvtne2ps_pbh(y, x)));
+      return;
+    }
+    const __mmask32 both = firstOf32(columns_);
+    if (target_.out.add) {
+      const __m512i old = _mm512_maskz_loadu_epi16(both, to);
+      x = _mm512_add_ps(x, widened(_mm512_castsi512_si256(old)));
+      y = _mm512_add_ps(y, widened(_mm512_extracti64x4_epi64(old, 1)));
+    }
+    _mm512_mask_storeu_epi16(to, both, reinterpret_cast<__m512i>(_mm512_cvtne2ps_pbh(y, x)));
+  }
+
+  const Target& target_;
+  const float* sums_ = nullptr;
+  int64_t rows_ = 0, columns_ = 0, at_ = 0;
+};
+
+// What is multiplied next is fetched to the second cache, so many lines for each 32 terms: loads of tiles do not make the CPU do it.
+struct Ahead {
+  const Narrow* at;
+  int64_t lines;
+};
+
+// sums [32, 32] ← left·right over so many blocks of 32 terms, or sums + that; others are written meanwhile.
+AMX inline void multiplyPanel(const Narrow* left, const Narrow* right, int64_t blocks, bool add, float* sums, Writing& others, Ahead& ahead) {
+  constexpr int64_t row = kLines * sizeof(float);
+  // The intrinsics do not tell GCC 12 that they read memory.
+  asm volatile("" : : : "memory");
+  float* const below = sums + kTile * kLines;
+  if (add) {
+    _tile_loadd(0, sums, row);
+    _tile_loadd(1, sums + kTile, row);
+    _tile_loadd(2, below, row);
+    _tile_loadd(3, below + kTile, row);
+  } else {
+    _tile_zero(0);
+    _tile_zero(1);
+    _tile_zero(2);
+    _tile_zero(3);
+  }
+  const int64_t rowsEach = ceilDivide(kLines, blocks);
+  for (int64_t i = 0; i < blocks; ++i, left += kBlock, right += kBlock) {
+    _tile_loadd(4, left, 64);
+    _tile_loadd(6, right, 64);
+    _tile_loadd(7, right + kTileSize, 64);
+    _tile_dpbf16ps(0, 4, 6);
+    _tile_loadd(5, left + kTileSize, 64);
+    _tile_dpbf16ps(1, 4, 7);
+    others.some(rowsEach);
+    for (int64_t line = 0; line < ahead.lines; ++line, ahead.at += kTerms) __builtin_prefetch(ahead.at, 0, 2);
+    _tile_dpbf16ps(2, 5, 6);
+    _tile_dpbf16ps(3, 5, 7);
+  }
+  others.some(kLines);
+  _tile_stored(0, sums, row);
+  _tile_stored(1, sums + kTile, row);
+  _tile_stored(2, below, row);
+  _tile_stored(3, below + kTile, row);
+}
+
+// Panels of one operand: which, and where those of the terms at hand lie, so far apart.
+struct PanelRange {
+  const Narrow* data;
+  int64_t begin, end, distance;
+  int64_t size() const { return end - begin; }
+  const Narrow* at(int64_t i) const { return data + (i - begin) * distance; }
+};
+
+// So many terms of all: at the last ones the result is written, until then the sums wait.
+struct Part {
+  int64_t terms;
+  bool isFirst, isLast;
+};
+
+AMX void multiplyRanges(const PanelRange& left, const PanelRange& right, const Part& part, float* waiting, const Target& target) {
+  const int64_t blocks = ceilDivide(part.terms, kTerms);
+  alignas(64) float turns[2][kSums];
+  Writing writing(target);
+  // The shorter range's panels stay in the second cache while the longer one is gone through once.
+  const bool rowsOften = left.size() <= right.size();
+  const int64_t often = rowsOften ? left.size() : right.size(), all = left.size() * right.size();
+  Ahead ahead{nullptr, ceilDivide(kBlock / kTerms, often)};
+  for (int64_t turn = 0; turn < all; ++turn) {
+    const int64_t row = rowsOften ? turn % often : turn / often, column = rowsOften ? turn / often : turn % often;
+    float* const sums = part.isFirst && part.isLast ? turns[turn % 2] : waiting + turn * kSums;
+    const int64_t i = left.begin + row, j = right.begin + column;
+    if (turn % often == 0) ahead.at = rowsOften ? right.at(j + 1) : left.at(i + 1);
+    multiplyPanel(left.at(i), right.at(j), blocks, !part.isFirst, sums, writing, ahead);
+    if (part.isLast) writing.begin(sums, i * kLines, j * kLines);
+  }
+  writing.some(kLines);
+  if (target.streams) _mm_sfence();
+}
+
+// What a thread keeps from task to task.
+struct Scratch {
+  at::Tensor own, sums;
+};
+
+}  // namespace
+
+bool isAvailable() {
+  static const bool is = [] {
+    constexpr int kRequestPermission = 0x1023, kTileData = 18;  // Linux, arch/x86/include/uapi/asm/prctl.h
+    return cpuFeatures().matrixUnits && cpuFeatures().bf16 && __builtin_cpu_supports("avx512bw") && __builtin_cpu_supports("avx512vl") &&
+           syscall(SYS_arch_prctl, kRequestPermission, kTileData) == 0;
+  }();
+  return is;
+}
+
+void multiply(const NarrowLines& a, NarrowPanels& aPanels, const NarrowLines& b, NarrowPanels& bPanels, const NarrowResult& out) {
+  const int64_t terms = a.columns, size = panelSize(terms);
+  const int64_t rows = ceilDivide(a.rows, kLines), columns = ceilDivide(b.columns, kLines);
+  Narrow* const left = roomFor<Narrow>(aPanels.left, rows * size);
+  Narrow* const right = roomFor<Narrow>(bPanels.right, columns * size);
+  if (!aPanels.hasLeft) pack(a, true, {0, rows, 0, terms}, left, size);
+  if (!bPanels.hasRight) pack(b, false, {0, columns, 0, terms}, right, size);
+  aPanels.hasLeft = bPanels.hasRight = true;
+  const Tiles tiles;
+  multiplyRanges({left, 0, rows, size}, {right, 0, columns, size}, {terms, true, true}, nullptr, {out, a.rows, b.columns});
+}
+
+// The smaller operand is packed once for all threads, the larger one by the thread that multiplies with it, while it is in its cache.
+void multiply(const NarrowLines& a, const NarrowLines& b, const NarrowResult& out) {
+  const int64_t terms = a.columns, workers = workersHere();
+  const int64_t depth = terms <= kMostAtOnce ? std::max<int64_t>(terms, 1) : kDepth;
+  const bool shareLeft = a.rows <= b.columns;
+  const NarrowLines &shared = shareLeft ? a : b, &owned = shareLeft ? b : a;
+  const int64_t sharedPanels = ceilDivide(std::min(a.rows, b.columns), kLines);
+  const int64_t ownedPanels = ceilDivide(std::max(a.rows, b.columns), kLines);
+  const int64_t size = panelSize(terms), ownSize = panelSize(depth);
+  at::Tensor sharedBuffer;
+  Narrow* const packed = roomFor<Narrow>(sharedBuffer, sharedPanels * size);
+  forTasks(ceilDivide(sharedPanels, kPackedPanels), [&](int64_t, int64_t task) {
+    const int64_t first = task * kPackedPanels, end = std::min(first + kPackedPanels, sharedPanels);
+    pack(shared, shareLeft, {first, end, 0, terms}, packed + first * size, size);
+  });
+  const Target target(out, a.rows, b.columns);
+  const int64_t block = std::clamp<int64_t>(ownedPanels / (kTasks * workers), 1, std::max<int64_t>(kOwnValues / ownSize, 1));
+  std::vector<Scratch> scratch(workers);
+  forTasks(ceilDivide(ownedPanels, block), [&](int64_t worker, int64_t task) {
+    const int64_t first = task * block, end = std::min(first + block, ownedPanels);
+    Narrow* const own = roomFor<Narrow>(scratch[worker].own, block * ownSize);
+    float* const sums = depth < terms ? roomFor<float>(scratch[worker].sums, block * kSharedPanels * kSums) : nullptr;
+    const Tiles tiles;
+    for (int64_t other = 0; other < sharedPanels; other += kSharedPanels) {
+      for (int64_t k = 0; k == 0 || k < terms; k += depth) {
+        const int64_t until = std::min(k + depth, terms);
+        if (other == 0 || depth < terms) pack(owned, !shareLeft, {first, end, k, until}, own, ownSize);
+        const PanelRange mine{own, first, end, ownSize};
+        const PanelRange theirs{packed + other * size + k * kLines, other, std::min(other + kSharedPanels, sharedPanels), size};
+        multiplyRanges(shareLeft ? theirs : mine, shareLeft ? mine : theirs, {until - k, k == 0, until == terms}, sums, target);
+      }
+    }
+  });
+}
+
+}  // namespace tfjs_torch::amx
+
+#else
+
+namespace tfjs_torch::amx {
+
+bool isAvailable() { return false; }
+void multiply(const NarrowLines&, const NarrowLines&, const NarrowResult&) { TORCH_CHECK(false, "not in this build"); }
+void multiply(const NarrowLines&, NarrowPanels&, const NarrowLines&, NarrowPanels&, const NarrowResult&) {
+  TORCH_CHECK(false, "not in this build");
+}
+
+}  // namespace tfjs_torch::amx
+
+#endif

@@ -1,0 +1,48 @@
+#include "narrow_products.h"
+
+#include <cstdlib>
+#include <string_view>
+
+#include "amx_products.h"
+#include "half_products.h"
+
+namespace tfjs_torch {
+namespace {
+
+NarrowLines linesOf(const at::Tensor& x) {
+  const bool byRow = x.stride(1) == 1;
+  return {x.const_data_ptr<at::BFloat16>(), x.size(0), x.size(1), x.stride(byRow ? 0 : 1), byRow};
+}
+
+}  // namespace
+
+NarrowProducts narrowProducts() {
+  static const NarrowProducts which = [] {
+    const char* const setting = std::getenv("TFJS_TORCH_NARROW_PRODUCTS");
+    const std::string_view wanted = setting == nullptr ? "" : setting;
+    if (wanted == "library") return NarrowProducts::kLibrary;
+    if (wanted != "half" && amx::isAvailable()) return NarrowProducts::kAmx;
+    if (wanted != "amx" && half::isAvailable()) return NarrowProducts::kHalf;
+    return NarrowProducts::kLibrary;
+  }();
+  return which;
+}
+
+void narrowProduct(const NarrowLines& a, NarrowPanels& aPanels, const NarrowLines& b, NarrowPanels& bPanels, const NarrowResult& out) {
+  if (narrowProducts() == NarrowProducts::kAmx) return amx::multiply(a, aPanels, b, bPanels, out);
+  half::multiply(a, aPanels, b, bPanels, out);
+}
+
+void narrowProduct(const at::Tensor& out, const at::Tensor& a, const at::Tensor& b, bool add) {
+  const auto isMatrix = [](const at::Tensor& x) { return x.dim() == 2 && x.scalar_type() == at::kBFloat16; };
+  TORCH_CHECK(isMatrix(a) && isMatrix(b) && a.size(1) == b.size(0) && out.size(0) == a.size(0) && out.size(1) == b.size(1) &&
+                  out.stride(1) == 1,
+              "out [m, n] of a [m, k] and b [k, n] expected");
+  const auto withLines = [](const at::Tensor& x) { return x.stride(1) == 1 || x.stride(0) == 1 ? x : x.contiguous(); };
+  const at::Tensor first = withLines(a), second = withLines(b);
+  const NarrowResult whole{out.mutable_data_ptr(), out.stride(0), out.scalar_type() == at::kFloat, add};
+  if (narrowProducts() == NarrowProducts::kAmx) return amx::multiply(linesOf(first), linesOf(second), whole);
+  half::multiply(linesOf(first), linesOf(second), whole);
+}
+
+}  // namespace tfjs_torch
