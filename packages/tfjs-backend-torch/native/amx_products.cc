@@ -58,8 +58,12 @@ struct Target {
   bool streams;
   Target(const NarrowResult& result, int64_t m, int64_t n) : out(result), rows(m), columns(n) {
     constexpr int64_t large = 1 << 20;
-    const int64_t size = out.isFloat ? 4 : 2;
-    streams = !out.add && m * n * size >= large && out.distance * size % 64 == 0 && reinterpret_cast<uintptr_t>(out.data) % 64 == 0;
+    constexpr int64_t size = sizeof(Narrow);
+    streams = !out.isFloat && !out.add && m * n * size >= large && out.distance * size % 64 == 0 && reinterpret_cast<uintptr_t>(out.data) % 64 == 0;
+  }
+  // Whether sums of these panels need not go by way of memory of their own.
+  bool takes(int64_t rowPanel, int64_t columnPanel) const {
+    return out.isFloat && (rowPanel + 1) * kLines <= rows && (columnPanel + 1) * kLines <= columns;
   }
 };
 
@@ -82,14 +86,8 @@ class Writing {
  private:
   AMX __attribute__((always_inline)) void writeRow() const {
     __m512 x = _mm512_load_ps(sums_), y = _mm512_load_ps(sums_ + kTile);
-    const bool streams = target_.streams && columns_ >= kLines;
     if (target_.out.isFloat) {
       float* const to = static_cast<float*>(target_.out.data) + at_;
-      if (streams) {
-        _mm512_stream_ps(to, x);
-        _mm512_stream_ps(to + kTile, y);
-        return;
-      }
       const __mmask16 first = firstOf16(columns_), second = firstOf16(columns_ - kTile);
       if (target_.out.add) {
         x = _mm512_add_ps(x, _mm512_maskz_loadu_ps(first, to));
@@ -100,7 +98,7 @@ class Writing {
       return;
     }
     Narrow* const to = static_cast<Narrow*>(target_.out.data) + at_;
-    if (streams) {
+    if (target_.streams && columns_ >= kLines) {
       _mm512_stream_si512(reinterpret_cast<__m512i*>(to), reinterpret_cast<__m512i>(_mm512_cvtne2ps_pbh(y, x)));
       return;
     }
@@ -124,17 +122,23 @@ struct Ahead {
   int64_t lines;
 };
 
-// sums [32, 32] ← left·right over so many blocks of 32 terms, or sums + that; others are written meanwhile.
-AMX inline void multiplyPanel(const Narrow* left, const Narrow* right, int64_t blocks, bool add, float* sums, Writing& others, Ahead& ahead) {
-  constexpr int64_t row = kLines * sizeof(float);
+// Sums [32, 32], their rows so many bytes apart.
+struct Sums {
+  float* data;
+  int64_t row;
+};
+
+// sums ← left·right over so many blocks of 32 terms, or sums + that; others are written meanwhile.
+AMX inline void multiplyPanel(const Narrow* left, const Narrow* right, int64_t blocks, bool add, const Sums& sums, Writing& others,
+                              Ahead& ahead) {
   // The intrinsics do not tell GCC 12 that they read memory.
   asm volatile("" : : : "memory");
-  float* const below = sums + kTile * kLines;
+  float* const below = sums.data + kTile * sums.row / static_cast<int64_t>(sizeof(float));
   if (add) {
-    _tile_loadd(0, sums, row);
-    _tile_loadd(1, sums + kTile, row);
-    _tile_loadd(2, below, row);
-    _tile_loadd(3, below + kTile, row);
+    _tile_loadd(0, sums.data, sums.row);
+    _tile_loadd(1, sums.data + kTile, sums.row);
+    _tile_loadd(2, below, sums.row);
+    _tile_loadd(3, below + kTile, sums.row);
   } else {
     _tile_zero(0);
     _tile_zero(1);
@@ -155,10 +159,10 @@ AMX inline void multiplyPanel(const Narrow* left, const Narrow* right, int64_t b
     _tile_dpbf16ps(3, 5, 7);
   }
   others.some(kLines);
-  _tile_stored(0, sums, row);
-  _tile_stored(1, sums + kTile, row);
-  _tile_stored(2, below, row);
-  _tile_stored(3, below + kTile, row);
+  _tile_stored(0, sums.data, sums.row);
+  _tile_stored(1, sums.data + kTile, sums.row);
+  _tile_stored(2, below, sums.row);
+  _tile_stored(3, below + kTile, sums.row);
 }
 
 // Panels of one operand: which, and where those of the terms at hand lie, so far apart.
@@ -185,10 +189,15 @@ AMX void multiplyRanges(const PanelRange& left, const PanelRange& right, const P
   Ahead ahead{nullptr, ceilDivide(kBlock / kTerms, often)};
   for (int64_t turn = 0; turn < all; ++turn) {
     const int64_t row = rowsOften ? turn % often : turn / often, column = rowsOften ? turn / often : turn % often;
-    float* const sums = part.isFirst && part.isLast ? turns[turn % 2] : waiting + turn * kSums;
     const int64_t i = left.begin + row, j = right.begin + column;
     if (turn % often == 0) ahead.at = rowsOften ? right.at(j + 1) : left.at(i + 1);
-    multiplyPanel(left.at(i), right.at(j), blocks, !part.isFirst, sums, writing, ahead);
+    if (target.takes(i, j)) {
+      const Sums sums{static_cast<float*>(target.out.data) + i * kLines * target.out.distance + j * kLines, target.out.distance * 4};
+      multiplyPanel(left.at(i), right.at(j), blocks, !part.isFirst || target.out.add, sums, writing, ahead);
+      continue;
+    }
+    float* const sums = part.isFirst && part.isLast ? turns[turn % 2] : waiting + turn * kSums;
+    multiplyPanel(left.at(i), right.at(j), blocks, !part.isFirst, {sums, kLines * 4}, writing, ahead);
     if (part.isLast) writing.begin(sums, i * kLines, j * kLines);
   }
   writing.some(kLines);

@@ -41,14 +41,12 @@ HeadRows<T> heads(const at::Tensor& x, int64_t column, int64_t width) {
   return {x.data_ptr<T>() + column, x.size(-1), x.size(1), width};
 }
 
-// Queries at a time: probabilities of a block and their gradients stay in the core's own cache.
-inline int64_t blockRows(int64_t keys) { return std::clamp<int64_t>(65536 / std::max<int64_t>(keys, 1), 16, 128); }
+// Queries at a time, whole panels of any product's: scores of a block, probabilities and their gradients stay in the core's own cache.
+inline constexpr int64_t kMostRows = 96;
+inline int64_t blockRows(int64_t keys) { return std::clamp<int64_t>(65536 / std::max<int64_t>(keys, 1), 16, kMostRows); }
 
-// Between the rows of results that are read by column: columns of rows a power of two apart would meet in the same lines of the cache.
-inline int64_t apart(int64_t columns) { return columns + 16; }
-
-// Rows of a block whose scores are there at a time.
-inline constexpr int64_t kScoreRows = 48;
+// Between the rows of blocks that are worked on by column or by tile: rows a power of two apart would meet in the same lines of the cache.
+inline int64_t apart(int64_t columns) { return columns + 32; }
 
 template <typename T>
 INLINE void narrowRow(const float* from, int64_t count, int64_t room, T* to) {
@@ -97,19 +95,21 @@ template <typename T>
 struct AttentionScratch {
   std::unique_ptr<float[]> scores, products, out, dkSum, dvSum;
   std::unique_ptr<T[]> probs, dScores;
-  // Keys and values as [K, S]; a block's queries and dO as [rows, K] and, with T, as [K, rows]; scores with T as [S, rows].
-  Factor<T> key, value, query, queryT, dOut, dOutT, prob, probT, dScore, dScoreT;
+  // Keys and values as [S, K]; a block's queries and dO as [rows, K]; scores as [rows, S]. With T transposed.
+  Factor<T> key, keyT, value, valueT, query, queryT, dOut, dOutT, prob, dScore;
   AttentionScratch(int64_t rows, int64_t keys, int64_t width, bool backward)
-      : scores(new float[kScoreRows * keys]), out(new float[width * apart(rows)]), probs(new T[rows * keys]) {
+      : scores(new float[rows * apart(keys)]), out(new float[rows * width]), probs(new T[rows * apart(keys)]) {
     if (!backward) return;
-    products.reset(new float[kScoreRows * keys]);
-    dScores.reset(new T[rows * keys]);
+    products.reset(new float[rows * apart(keys)]);
+    dScores.reset(new T[rows * apart(keys)]);
     dkSum.reset(new float[width * apart(keys)]);
     dvSum.reset(new float[width * apart(keys)]);
   }
   void setKeys(const HeadRows<T>& k, const HeadRows<T>& v, int64_t b, int64_t h, int64_t keys) {
-    key.set({k.at(b, h), k.width, keys, k.stride, false});
-    value.set({v.at(b, h), v.width, keys, v.stride, false});
+    key.set({k.at(b, h), keys, k.width, k.stride, true});
+    keyT.set({k.at(b, h), k.width, keys, k.stride, false});
+    value.set({v.at(b, h), keys, v.width, v.stride, true});
+    valueT.set({v.at(b, h), v.width, keys, v.stride, false});
   }
 };
 
@@ -135,30 +135,27 @@ void attendHeads(const AttentionShape& s, const HeadRows<T>& q, const HeadRows<T
       const int64_t rows = std::min(block, s.T - t0);
       const int64_t keys = s.causal ? std::min(s.S, t0 + rows) : s.S;
       if (t0 == 0 || s.causal) scratch.setKeys(k, v, b, h, keys);
-      for (int64_t r0 = 0; r0 < rows; r0 += kScoreRows) {
-        const int64_t r1 = std::min(r0 + kScoreRows, rows);
-        scratch.query.set({q.at(b, h, t0 + r0), r1 - r0, s.K, q.stride, true});
-        gemm(scratch.query, scratch.key, false, scratch.scores.get(), s.S);
-        simd([&]() INLINE_LAMBDA {
-          for (int64_t r = r0; r < r1; ++r) {
-            const int64_t t = t0 + r;
-            const RowStatistics row =
-                softmaxRow(scratch.scores.get() + (r - r0) * s.S, position + h * s.distances() + (s.T - 1 - t), mask + b * s.S,
-                           s.causal ? std::min(s.S, t + 1) : s.S, keys, scratch.probs.get() + r * s.S);
-            most[unit * s.T + t] = row.most;
-            inverse[unit * s.T + t] = row.inverse;
-          }
-        });
-      }
-      scratch.probT.set({scratch.probs.get(), keys, rows, s.S, false});
-      gemm(scratch.value, scratch.probT, false, scratch.out.get(), apart(block));
+      scratch.query.set({q.at(b, h, t0), rows, s.K, q.stride, true});
+      gemm(scratch.query, scratch.keyT, false, scratch.scores.get(), apart(s.S));
+      simd([&]() INLINE_LAMBDA {
+        for (int64_t r = 0; r < rows; ++r) {
+          const int64_t t = t0 + r;
+          const RowStatistics row =
+              softmaxRow(scratch.scores.get() + r * apart(s.S), position + h * s.distances() + (s.T - 1 - t), mask + b * s.S,
+                         s.causal ? std::min(s.S, t + 1) : s.S, keys, scratch.probs.get() + r * apart(s.S));
+          most[unit * s.T + t] = row.most;
+          inverse[unit * s.T + t] = row.inverse;
+        }
+      });
+      scratch.prob.set({scratch.probs.get(), rows, keys, apart(s.S), true});
+      gemm(scratch.prob, scratch.value, false, scratch.out.get(), s.K);
       simd([&]() INLINE_LAMBDA {
         for (int64_t r = 0; r < rows; ++r) {
           const float scale = inverse[unit * s.T + t0 + r];
-          const float* const from = scratch.out.get() + r;
+          const float* const from = scratch.out.get() + r * s.K;
           T* const to = ctx.at(b, h, t0 + r);
 #pragma omp simd
-          for (int64_t i = 0; i < s.K; ++i) narrow(from[i * apart(block)] * scale, to[i]);
+          for (int64_t i = 0; i < s.K; ++i) narrow(from[i] * scale, to[i]);
         }
       });
     }
@@ -188,38 +185,34 @@ void attendHeadsGrad(const AttentionShape& s, const HeadRows<T>& q, const HeadRo
       if (t0 == 0 || s.causal) scratch.setKeys(k, v, b, h, keys);
       scratch.queryT.set({q.at(b, h, t0), s.K, rows, q.stride, false});
       scratch.dOutT.set({dctx.at(b, h, t0), s.K, rows, dctx.stride, false});
-      for (int64_t r0 = 0; r0 < rows; r0 += kScoreRows) {
-        const int64_t r1 = std::min(r0 + kScoreRows, rows);
-        scratch.query.set({q.at(b, h, t0 + r0), r1 - r0, s.K, q.stride, true});
-        scratch.dOut.set({dctx.at(b, h, t0 + r0), r1 - r0, s.K, dctx.stride, true});
-        gemm(scratch.query, scratch.key, false, scratch.scores.get(), s.S);
-        gemm(scratch.dOut, scratch.value, false, scratch.products.get(), s.S);
-        simd([&]() INLINE_LAMBDA {
-          for (int64_t r = r0; r < r1; ++r) {
-            const int64_t t = t0 + r;
-            const T* const o = ctx.at(b, h, t);
-            const T* const dO = dctx.at(b, h, t);
-            float along = 0;
+      scratch.query.set({q.at(b, h, t0), rows, s.K, q.stride, true});
+      scratch.dOut.set({dctx.at(b, h, t0), rows, s.K, dctx.stride, true});
+      gemm(scratch.query, scratch.keyT, false, scratch.scores.get(), apart(s.S));
+      gemm(scratch.dOut, scratch.valueT, false, scratch.products.get(), apart(s.S));
+      simd([&]() INLINE_LAMBDA {
+        for (int64_t r = 0; r < rows; ++r) {
+          const int64_t t = t0 + r;
+          const T* const o = ctx.at(b, h, t);
+          const T* const dO = dctx.at(b, h, t);
+          float along = 0;
 #pragma omp simd reduction(+ : along)
-            for (int64_t i = 0; i < s.K; ++i) along += widen(o[i]) * widen(dO[i]);
-            softmaxRowGrad(scratch.scores.get() + (r - r0) * s.S, scratch.products.get() + (r - r0) * s.S,
-                           position + h * s.distances() + (s.T - 1 - t), mask + b * s.S,
-                           {most[unit * s.T + t], inverse[unit * s.T + t]}, along, s.causal ? std::min(s.S, t + 1) : s.S, keys,
-                           scratch.probs.get() + r * s.S, scratch.dScores.get() + r * s.S, dByDistances + (s.T - 1 - t));
-          }
-        });
-      }
-      scratch.prob.set({scratch.probs.get(), rows, keys, s.S, true});
-      scratch.dScore.set({scratch.dScores.get(), rows, keys, s.S, true});
-      scratch.dScoreT.set({scratch.dScores.get(), keys, rows, s.S, false});
-      gemm(scratch.key, scratch.dScoreT, false, scratch.out.get(), apart(block));
+          for (int64_t i = 0; i < s.K; ++i) along += widen(o[i]) * widen(dO[i]);
+          softmaxRowGrad(scratch.scores.get() + r * apart(s.S), scratch.products.get() + r * apart(s.S),
+                         position + h * s.distances() + (s.T - 1 - t), mask + b * s.S,
+                         {most[unit * s.T + t], inverse[unit * s.T + t]}, along, s.causal ? std::min(s.S, t + 1) : s.S, keys,
+                         scratch.probs.get() + r * apart(s.S), scratch.dScores.get() + r * apart(s.S), dByDistances + (s.T - 1 - t));
+        }
+      });
+      scratch.prob.set({scratch.probs.get(), rows, keys, apart(s.S), true});
+      scratch.dScore.set({scratch.dScores.get(), rows, keys, apart(s.S), true});
+      gemm(scratch.dScore, scratch.key, false, scratch.out.get(), s.K);
       gemm(scratch.queryT, scratch.dScore, true, dkSum, apart(s.S));
       gemm(scratch.dOutT, scratch.prob, true, dvSum, apart(s.S));
       simd([&]() INLINE_LAMBDA {
         for (int64_t r = 0; r < rows; ++r) {
           T* const to = dq.at(b, h, t0 + r);
 #pragma omp simd
-          for (int64_t i = 0; i < s.K; ++i) narrow(scratch.out[i * apart(block) + r], to[i]);
+          for (int64_t i = 0; i < s.K; ++i) narrow(scratch.out[r * s.K + i], to[i]);
         }
       });
     }
