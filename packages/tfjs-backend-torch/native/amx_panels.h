@@ -6,7 +6,7 @@
 #include <algorithm>
 #include <cstdint>
 
-#include "narrow_products.h"
+#include "amx_products.h"
 
 #if defined(__linux__) && defined(__x86_64__) && defined(__GNUC__) && !defined(__clang__) && __GNUC__ >= 12
 #define TFJS_TORCH_AMX
@@ -60,19 +60,39 @@ AMX inline void transpose(__m512i* x) {
   UNROLL for (int i = 0; i < 16; ++i) x[i] = y[i];
 }
 
+// The first so many of 32 values of an operand, and 0.
+AMX inline __m512i load(const float* x, __mmask32 which) {
+  const __m512 left = _mm512_maskz_loadu_ps(static_cast<__mmask16>(which), x);
+  const __m512 right = _mm512_maskz_loadu_ps(static_cast<__mmask16>(which >> 16), x + 16);
+  return reinterpret_cast<__m512i>(_mm512_cvtne2ps_pbh(right, left));
+}
+AMX inline __m512i load(const Narrow* x, __mmask32 which) { return _mm512_maskz_loadu_epi16(which, x); }
+
+// Fetches what a later call packs: many short pieces of lines, which the CPU does not foresee.
+template <typename T>
+AMX inline void fetch(const T* x) {
+  __builtin_prefetch(x, 0, 2);
+  if constexpr (sizeof(T) == 4) __builtin_prefetch(x + 16, 0, 2);
+}
+
 // Lines along the terms, 32 of these from `from` on, to two tiles: each line a row of a tile, or a column.
-AMX inline void packAlong(const Narrow* from, int64_t distance, int64_t lines, int64_t terms, bool transposed, Narrow* to) {
+template <typename T>
+AMX inline void packAlong(const T* from, int64_t distance, int64_t lines, int64_t terms, bool transposed, Narrow* to) {
   const __mmask32 which = firstOf32(terms);
   for (int64_t tile = 0; tile < 2; ++tile, to += kTileSize, from += kTile * distance, lines -= kTile) {
     __m512i x[16];
-    UNROLL for (int i = 0; i < 16; ++i) x[i] = i < lines ? _mm512_maskz_loadu_epi16(which, from + i * distance) : _mm512_setzero_si512();
+    if (lines > kLines) {
+      UNROLL for (int i = 0; i < 16; ++i) fetch(from + (kLines + i) * distance);
+    }
+    UNROLL for (int i = 0; i < 16; ++i) x[i] = i < lines ? load(from + i * distance, which) : _mm512_setzero_si512();
     if (transposed) transpose(x);
     UNROLL for (int i = 0; i < 16; ++i) _mm512_store_si512(to + 32 * i, x[i]);
   }
 }
 
 // Lines across the terms: 32 terms of 32 rows or columns to two tiles, rows of pairs of terms, or transposed, rows of rows.
-AMX inline void packAcross(const Narrow* from, int64_t distance, int64_t lines, int64_t terms, bool transposed, Narrow* to) {
+template <typename T>
+AMX inline void packAcross(const T* from, int64_t distance, int64_t lines, int64_t terms, bool transposed, Narrow* to) {
   const __mmask32 which = firstOf32(lines);
   const __m512i first = _mm512_set_epi16(47, 15, 46, 14, 45, 13, 44, 12, 43, 11, 42, 10, 41, 9, 40, 8, 39, 7, 38, 6, 37, 5, 36, 4, 35, 3,
                                          34, 2, 33, 1, 32, 0);
@@ -80,9 +100,13 @@ AMX inline void packAcross(const Narrow* from, int64_t distance, int64_t lines, 
   __m512i left[16], right[16];
   UNROLL for (int i = 0; i < 16; ++i) {
     const auto line = [&](int64_t term) AMX {
-      return term < terms ? _mm512_maskz_loadu_epi16(which, from + term * distance) : _mm512_setzero_si512();
+      return term < terms ? load(from + term * distance, which) : _mm512_setzero_si512();
     };
     const __m512i even = line(2 * i), odd = line(2 * i + 1);
+    if (2 * i + kTerms < terms) {
+      fetch(from + (2 * i + kTerms) * distance);
+      fetch(from + (2 * i + 1 + kTerms) * distance);
+    }
     left[i] = _mm512_permutex2var_epi16(even, first, odd);
     right[i] = _mm512_permutex2var_epi16(even, second, odd);
   }
@@ -102,14 +126,15 @@ struct Section {
 };
 
 // Panels of rows (of the left operand) or of columns (of the right) to places `distance` apart.
-AMX inline void pack(const NarrowLines& x, bool isLeft, const Section& which, Narrow* to, int64_t distance) {
+template <typename T>
+AMX inline void pack(const T* data, const Operand& x, bool isLeft, const Section& which, Narrow* to, int64_t distance) {
   const int64_t lines = isLeft ? x.rows : x.columns;
   const auto blockAt = [&](int64_t panel, int64_t term) { return to + (panel - which.first) * distance + (term - which.term) * kLines; };
   if (isLeft == x.byRow) {
     for (int64_t panel = which.first; panel < which.end; ++panel) {
       const int64_t line = panel * kLines;
       for (int64_t k = which.term; k < which.lastTerm; k += kTerms) {
-        packAlong(x.data + line * x.distance + k, x.distance, lines - line, which.lastTerm - k, !isLeft, blockAt(panel, k));
+        packAlong(data + line * x.distance + k, x.distance, lines - line, which.lastTerm - k, !isLeft, blockAt(panel, k));
       }
     }
     return;
@@ -118,9 +143,13 @@ AMX inline void pack(const NarrowLines& x, bool isLeft, const Section& which, Na
   for (int64_t k = which.term; k < which.lastTerm; k += kTerms) {
     for (int64_t panel = which.first; panel < which.end; ++panel) {
       const int64_t line = panel * kLines;
-      packAcross(x.data + k * x.distance + line, x.distance, lines - line, which.lastTerm - k, isLeft, blockAt(panel, k));
+      packAcross(data + k * x.distance + line, x.distance, lines - line, which.lastTerm - k, isLeft, blockAt(panel, k));
     }
   }
+}
+AMX inline void pack(const Operand& x, bool isLeft, const Section& which, Narrow* to, int64_t distance) {
+  if (x.isFloat) pack(static_cast<const float*>(x.data), x, isLeft, which, to, distance);
+  else pack(static_cast<const Narrow*>(x.data), x, isLeft, which, to, distance);
 }
 
 }  // namespace tfjs_torch::amx

@@ -1,7 +1,8 @@
 #include "amx_products.h"
 
 #include <algorithm>
-#include <cstring>
+#include <numeric>
+#include <vector>
 
 #include "amx_panels.h"
 #include "cpu_features.h"
@@ -56,6 +57,8 @@ struct Target {
   const NarrowResult& out;
   int64_t rows, columns;
   bool streams;
+  // Σ of squares where wanted: of each row in 16 parts, and of each column of whole panels.
+  float *along = nullptr, *down = nullptr;
   Target(const NarrowResult& result, int64_t m, int64_t n) : out(result), rows(m), columns(n) {
     constexpr int64_t large = 1 << 20;
     constexpr int64_t size = sizeof(Narrow);
@@ -76,11 +79,16 @@ class Writing {
     sums_ = sums;
     rows_ = std::min(target_.rows - row, kLines);
     columns_ = target_.columns - column;
+    along_ = target_.along + row * kTile;
+    down_ = target_.down + column;
     at_ = row * target_.out.distance + column;
   }
 
   AMX __attribute__((always_inline)) void some(int64_t rows) {
-    for (; rows > 0 && rows_ > 0; --rows, --rows_, sums_ += kLines, at_ += target_.out.distance) writeRow();
+    for (; rows > 0 && rows_ > 0; --rows, --rows_, sums_ += kLines, at_ += target_.out.distance) {
+      writeRow();
+      if (target_.along != nullptr) addSquares();
+    }
   }
 
  private:
@@ -111,8 +119,18 @@ class Writing {
     _mm512_mask_storeu_epi16(to, both, reinterpret_cast<__m512i>(_mm512_cvtne2ps_pbh(y, x)));
   }
 
+  // Sums of what is not in the result are of 0.
+  AMX __attribute__((always_inline)) void addSquares() {
+    const __m512 x = _mm512_load_ps(sums_), y = _mm512_load_ps(sums_ + kTile);
+    _mm512_storeu_ps(along_, _mm512_fmadd_ps(x, x, _mm512_fmadd_ps(y, y, _mm512_loadu_ps(along_))));
+    _mm512_storeu_ps(down_, _mm512_fmadd_ps(x, x, _mm512_loadu_ps(down_)));
+    _mm512_storeu_ps(down_ + kTile, _mm512_fmadd_ps(y, y, _mm512_loadu_ps(down_ + kTile)));
+    along_ += kTile;
+  }
+
   const Target& target_;
   const float* sums_ = nullptr;
+  float *along_ = nullptr, *down_ = nullptr;
   int64_t rows_ = 0, columns_ = 0, at_ = 0;
 };
 
@@ -233,11 +251,11 @@ void multiply(const NarrowLines& a, NarrowPanels& aPanels, const NarrowLines& b,
 }
 
 // The smaller operand is packed once for all threads, the larger one by the thread that multiplies with it, while it is in its cache.
-void multiply(const NarrowLines& a, const NarrowLines& b, const NarrowResult& out) {
+void multiply(const Operand& a, const Operand& b, const NarrowResult& out, const ResultSquares* squares) {
   const int64_t terms = a.columns, workers = workersHere();
   const int64_t depth = terms <= kMostAtOnce ? std::max<int64_t>(terms, 1) : kDepth;
   const bool shareLeft = a.rows <= b.columns;
-  const NarrowLines &shared = shareLeft ? a : b, &owned = shareLeft ? b : a;
+  const Operand &shared = shareLeft ? a : b, &owned = shareLeft ? b : a;
   const int64_t sharedPanels = ceilDivide(std::min(a.rows, b.columns), kLines);
   const int64_t ownedPanels = ceilDivide(std::max(a.rows, b.columns), kLines);
   const int64_t size = panelSize(terms), ownSize = panelSize(depth);
@@ -247,7 +265,14 @@ void multiply(const NarrowLines& a, const NarrowLines& b, const NarrowResult& ou
     const int64_t first = task * kPackedPanels, end = std::min(first + kPackedPanels, sharedPanels);
     pack(shared, shareLeft, {first, end, 0, terms}, packed + first * size, size);
   });
-  const Target target(out, a.rows, b.columns);
+  Target target(out, a.rows, b.columns);
+  std::vector<float> along, down;
+  if (squares != nullptr) {
+    along.resize(ceilDivide(a.rows, kLines) * kLines * kTile);
+    down.resize(ceilDivide(b.columns, kLines) * kLines);
+    target.along = along.data();
+    target.down = down.data();
+  }
   const int64_t block = std::clamp<int64_t>(ownedPanels / (kTasks * workers), 1, std::max<int64_t>(kOwnValues / ownSize, 1));
   std::vector<Scratch> scratch(workers);
   forTasks(ceilDivide(ownedPanels, block), [&](int64_t worker, int64_t task) {
@@ -265,6 +290,9 @@ void multiply(const NarrowLines& a, const NarrowLines& b, const NarrowResult& ou
       }
     }
   });
+  if (squares == nullptr) return;
+  for (int64_t r = 0; r < a.rows; ++r) squares->rows[r] = std::accumulate(along.data() + r * kTile, along.data() + (r + 1) * kTile, 0.0f);
+  std::copy_n(down.data(), b.columns, squares->columns);
 }
 
 }  // namespace tfjs_torch::amx
@@ -274,7 +302,7 @@ void multiply(const NarrowLines& a, const NarrowLines& b, const NarrowResult& ou
 namespace tfjs_torch::amx {
 
 bool isAvailable() { return false; }
-void multiply(const NarrowLines&, const NarrowLines&, const NarrowResult&) { TORCH_CHECK(false, "not in this build"); }
+void multiply(const Operand&, const Operand&, const NarrowResult&, const ResultSquares*) { TORCH_CHECK(false, "not in this build"); }
 void multiply(const NarrowLines&, NarrowPanels&, const NarrowLines&, NarrowPanels&, const NarrowResult&) {
   TORCH_CHECK(false, "not in this build");
 }

@@ -1,5 +1,7 @@
 #pragma once
 
+#include <type_traits>
+
 #include "narrow_products.h"
 
 namespace tfjs_torch::amx {
@@ -7,8 +9,18 @@ namespace tfjs_torch::amx {
 // Products of bfloat16 matrices by a CPU's matrix units (AMX): products of two bfloat16 are exact, their sums float32, subnormal numbers 0.
 bool isAvailable();
 
+// A matrix of bfloat16, or of float32 that is narrowed when it is packed.
+struct Operand {
+  const void* data;
+  int64_t rows, columns, distance;
+  bool byRow, isFloat;
+  template <typename T>
+  Operand(const Lines<T>& x)  // NOLINT: the same matrix
+      : data(x.data), rows(x.rows), columns(x.columns), distance(x.distance), byRow(x.byRow), isFloat(std::is_same_v<T, float>) {}
+};
+
 // out ← a·b, or out + a·b, on all threads or inside a parallel region on its own.
-void multiply(const NarrowLines& a, const NarrowLines& b, const NarrowResult& out);
+void multiply(const Operand& a, const Operand& b, const NarrowResult& out, const ResultSquares* squares);
 
 // The same in the calling thread alone; panels that are there are taken.
 void multiply(const NarrowLines& a, NarrowPanels& aPanels, const NarrowLines& b, NarrowPanels& bPanels, const NarrowResult& out);

@@ -2,6 +2,7 @@
 
 // One expert's matrix products, by libtorch or, for few rows, by ours.
 
+#include <numeric>
 #include <utility>
 
 #include "expert_rows.h"
@@ -19,7 +20,10 @@ inline at::Tensor inWidth(const at::Tensor& weight, const at::Tensor& scratch) {
   return copy;
 }
 
-// Few rows are multiplied in float32, in which the weights lie, whatever their own width: reading the weights is what takes the time.
+// Matrix units narrow a weight when they pack it, and have nothing to wait for with few rows either.
+inline bool isPackedNarrow(const at::Tensor& x) { return x.scalar_type() == at::kBFloat16 && narrowProducts() == NarrowProducts::kAmx; }
+
+// Elsewhere few rows are multiplied in float32, in which the weights lie, whatever their own width: reading the weights is what takes the time.
 inline bool isFew(const at::Tensor& x, const at::Tensor& weight) {
   return weight.scalar_type() == at::kFloat && hasFewRows(x.size(0), weight.size(0), weight.size(1));
 }
@@ -37,6 +41,7 @@ inline at::Tensor asFloat(const at::Tensor& x) {
 
 // out ← x·Wᵀ, with W in x's width or brought to it in `scratch`.
 inline void timesTransposed(at::Tensor out, const at::Tensor& x, const at::Tensor& weight, const at::Tensor& scratch) {
+  if (isPackedNarrow(x)) return narrowProduct(out, x, weight.t(), false);
   if (!isFew(x, weight)) return productOut(out, x, inWidth(weight, scratch).t());
   const at::Tensor y = floatRoom(out);
   fewRowsTimesTransposed(asFloat(x).const_data_ptr<float>(), weight.const_data_ptr<float>(), x.size(0), weight.size(0), weight.size(1),
@@ -46,6 +51,7 @@ inline void timesTransposed(at::Tensor out, const at::Tensor& x, const at::Tenso
 
 // out ← x·W, or out + x·W.
 inline void times(at::Tensor out, const at::Tensor& x, const at::Tensor& weight, bool add, const at::Tensor& scratch) {
+  if (isPackedNarrow(x)) return narrowProduct(out, x, weight, add);
   if (!isFew(x, weight)) {
     if (add) return addProduct(out, x, inWidth(weight, scratch));
     return productOut(out, x, inWidth(weight, scratch));
@@ -71,14 +77,21 @@ inline void productInto(at::Tensor out, const at::Tensor& a, const at::Tensor& b
 inline void weightGradient(const at::Tensor& gradient, int64_t e, const at::Tensor& a, const at::Tensor& b, const at::Tensor& scratch) {
   const at::Tensor out = gradient[e];
   const int64_t terms = a.size(0), rows = out.size(0), columns = out.size(1);
+  SquareSums& sums = *squareSums(gradient);
+  float *const byRow = sums.rows.data() + e * rows, *const byColumn = sums.columns.data() + e * columns;
+  if (isPackedNarrow(a) && hasResultSquares() && at::in_parallel_region()) {
+    const ResultSquares squares{byRow, byColumn};
+    narrowProduct(out, a.t(), b, false, &squares);
+    sums.total[e] = std::accumulate(byRow, byRow + rows, 0.0);
+    return;
+  }
   if (!hasFewRows(terms, rows, columns)) {
     productInto(out, a.t(), b, scratch);
     return;
   }
-  SquareSums& sums = *squareSums(gradient);
   sums.total[e] = outerProduct(asFloat(a).const_data_ptr<float>(), asFloat(b).const_data_ptr<float>(), terms, rows, columns,
-                               {out.mutable_data_ptr(), out.scalar_type() == at::kBFloat16}, sums.rows.data() + e * rows,
-                               sums.columns.data() + e * columns);
+                               {out.mutable_data_ptr(), out.scalar_type() == at::kBFloat16}, byRow,
+                               byColumn);
 }
 
 inline at::Tensor emptyGradient(const at::Tensor& weight, at::TensorOptions options) {

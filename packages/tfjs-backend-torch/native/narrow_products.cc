@@ -9,9 +9,15 @@
 namespace tfjs_torch {
 namespace {
 
-NarrowLines linesOf(const at::Tensor& x) {
+template <typename T>
+Lines<T> linesOf(const at::Tensor& x) {
   const bool byRow = x.stride(1) == 1;
-  return {x.const_data_ptr<at::BFloat16>(), x.size(0), x.size(1), x.stride(byRow ? 0 : 1), byRow};
+  return {x.const_data_ptr<T>(), x.size(0), x.size(1), x.stride(byRow ? 0 : 1), byRow};
+}
+
+amx::Operand operandOf(const at::Tensor& x) {
+  if (x.scalar_type() == at::kFloat) return linesOf<float>(x);
+  return linesOf<at::BFloat16>(x);
 }
 
 }  // namespace
@@ -33,16 +39,16 @@ void narrowProduct(const NarrowLines& a, NarrowPanels& aPanels, const NarrowLine
   half::multiply(a, aPanels, b, bPanels, out);
 }
 
-void narrowProduct(const at::Tensor& out, const at::Tensor& a, const at::Tensor& b, bool add) {
-  const auto isMatrix = [](const at::Tensor& x) { return x.dim() == 2 && x.scalar_type() == at::kBFloat16; };
+void narrowProduct(const at::Tensor& out, const at::Tensor& a, const at::Tensor& b, bool add, const ResultSquares* squares) {
+  const auto isMatrix = [](const at::Tensor& x) { return x.dim() == 2 && (x.scalar_type() == at::kBFloat16 || x.scalar_type() == at::kFloat); };
   TORCH_CHECK(isMatrix(a) && isMatrix(b) && a.size(1) == b.size(0) && out.size(0) == a.size(0) && out.size(1) == b.size(1) &&
                   out.stride(1) == 1,
               "out [m, n] of a [m, k] and b [k, n] expected");
   const auto withLines = [](const at::Tensor& x) { return x.stride(1) == 1 || x.stride(0) == 1 ? x : x.contiguous(); };
   const at::Tensor first = withLines(a), second = withLines(b);
   const NarrowResult whole{out.mutable_data_ptr(), out.stride(0), out.scalar_type() == at::kFloat, add};
-  if (narrowProducts() == NarrowProducts::kAmx) return amx::multiply(linesOf(first), linesOf(second), whole);
-  half::multiply(linesOf(first), linesOf(second), whole);
+  if (narrowProducts() == NarrowProducts::kAmx) return amx::multiply(operandOf(first), operandOf(second), whole, squares);
+  half::multiply(linesOf<at::BFloat16>(first.to(at::kBFloat16)), linesOf<at::BFloat16>(second.to(at::kBFloat16)), whole);
 }
 
 }  // namespace tfjs_torch

@@ -10,9 +10,16 @@ enum class NarrowProducts { kLibrary, kHalf, kAmx };
 NarrowProducts narrowProducts();
 inline bool hasNarrowProducts() { return narrowProducts() != NarrowProducts::kLibrary; }
 
-// out [m, n] ← a [m, k]·b [k, n], or out + a·b. a and b are bfloat16 and contiguous or transposed; out is bfloat16 or float32 and its rows
-// are contiguous. On all threads, or inside a parallel region on its own; their number changes no bit.
-void narrowProduct(const at::Tensor& out, const at::Tensor& a, const at::Tensor& b, bool add);
+// Where Σ of squares of a result go, of the values before they are narrowed: by row and by column.
+struct ResultSquares {
+  float *rows, *columns;
+};
+
+// out [m, n] ← a [m, k]·b [k, n], or out + a·b. a and b are bfloat16, or float32 and narrowed on the way, and contiguous or transposed; out is
+// bfloat16 or float32 and its rows are contiguous. On all threads, or inside a parallel region on its own; their number changes no bit.
+// `squares` inside a parallel region and of a bfloat16 result alone, where hasResultSquares().
+void narrowProduct(const at::Tensor& out, const at::Tensor& a, const at::Tensor& b, bool add, const ResultSquares* squares = nullptr);
+inline bool hasResultSquares() { return narrowProducts() == NarrowProducts::kAmx; }
 
 // A matrix whose lines, rows or columns, lie `distance` apart.
 template <typename T>
