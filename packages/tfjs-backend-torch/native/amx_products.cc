@@ -163,7 +163,7 @@ AMX inline void multiplyPanel(const Narrow* left, const Narrow* right, int64_t b
     _tile_zero(2);
     _tile_zero(3);
   }
-  const int64_t rowsEach = ceilDivide(kLines, blocks);
+  const int64_t rowsEach = ceilDivide(kLines, std::max<int64_t>(blocks, 1));
   for (int64_t i = 0; i < blocks; ++i, left += kBlock, right += kBlock) {
     _tile_loadd(4, left, 64);
     _tile_loadd(6, right, 64);
@@ -253,6 +253,13 @@ void multiply(const NarrowLines& a, NarrowPanels& aPanels, const NarrowLines& b,
 // The smaller operand is packed once for all threads, the larger one by the thread that multiplies with it, while it is in its cache.
 void multiply(const Operand& a, const Operand& b, const NarrowResult& out, const ResultSquares* squares) {
   const int64_t terms = a.columns, workers = workersHere();
+  if (a.rows == 0 || b.columns == 0) {
+    if (squares != nullptr) {
+      std::fill_n(squares->rows, a.rows, 0.0f);
+      std::fill_n(squares->columns, b.columns, 0.0f);
+    }
+    return;
+  }
   const int64_t depth = terms <= kMostAtOnce ? std::max<int64_t>(terms, 1) : kDepth;
   const bool shareLeft = a.rows <= b.columns;
   const Operand &shared = shareLeft ? a : b, &owned = shareLeft ? b : a;
