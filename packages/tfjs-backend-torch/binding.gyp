@@ -35,6 +35,7 @@
         "native/ops_image.cc",
         "native/ops_index.cc",
         "native/ops_matmul.cc",
+        "native/ops_noise.cc",
         "native/ops_norm.cc",
         "native/ops_pooling.cc",
         "native/ops_reduce.cc",

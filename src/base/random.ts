@@ -17,17 +17,17 @@ export interface RandomStream {
   normal(): number;
 }
 
+/** Numbers that are left out at a stream's start. */
+const warmUp = 12;
+
 function mix(h: number, value: number): number {
   let x = Math.imul(h ^ value, 0x85ebca6b);
   x = Math.imul(x ^ (x >>> 13), 0xc2b2ae35);
   return (x ^ (x >>> 16)) >>> 0;
 }
 
-/**
- * A random stream for a key: the root seed first, then names and numbers that say what it is for, as in
- * `randomStream(seed, "noise", language, epoch, segment)`. Numbers are taken as 64-bit integers (safe integers only).
- */
-export function randomStream(...key: (number | string)[]): RandomStream {
+/** The four 32-bit words that sfc32 starts from for a key, before its first number. */
+export function randomState(...key: (number | string)[]): [number, number, number, number] {
   let a = 0x9e3779b9;
   let b = 0x243f6a88;
   let c = 0xb7e15162;
@@ -48,6 +48,15 @@ export function randomStream(...key: (number | string)[]): RandomStream {
       for (let i = 0; i < part.length; i++) absorb(part.charCodeAt(i));
     }
   }
+  return [a, b, c, d];
+}
+
+/**
+ * A random stream for a key: the root seed first, then names and numbers that say what it is for, as in
+ * `randomStream(seed, "noise", language, epoch, segment)`. Numbers are taken as 64-bit integers (safe integers only).
+ */
+export function randomStream(...key: (number | string)[]): RandomStream {
+  let [a, b, c, d] = randomState(...key);
   const uint32 = (): number => {
     const t = (((a + b) | 0) + d) | 0;
     d = (d + 1) | 0;
@@ -57,7 +66,7 @@ export function randomStream(...key: (number | string)[]): RandomStream {
     c = (c + t) | 0;
     return t >>> 0;
   };
-  for (let i = 0; i < 12; i++) uint32();
+  for (let i = 0; i < warmUp; i++) uint32();
   const float = (): number => ((uint32() >>> 5) * 2 ** 26 + (uint32() >>> 6)) / 2 ** 53;
   const integer = (bound: number): number => {
     const limit = 2 ** 32 - (2 ** 32 % bound);

@@ -2,7 +2,7 @@ import * as tf from "@tensorflow/tfjs-core";
 import { beforeAll, describe, expect, it } from "vitest";
 import { testBackends } from "../../test/helpers/tensors.js";
 import { loadBackend } from "../backends/loadBackend.js";
-import { dropout, uniformNoise } from "./noise.js";
+import { dropout, uniformNoise, uniformNoiseReference } from "./noise.js";
 
 const values = (tensor: tf.Tensor): number[] => [...tensor.dataSync()];
 
@@ -15,6 +15,14 @@ describe.each(testBackends)("noise on %s", (backend) => {
     expect(values(uniformNoise([40], 0, 1, key))).not.toEqual(
       values(uniformNoise([40], 0, 1, [1, "jitter", 8, "encoder.1"])),
     );
+  });
+
+  it("has the same bits on every backend", () => {
+    for (const shape of [[0], [1], [3, 5, 7], [40_000]]) {
+      const noise = uniformNoise(shape, 0.99, 1.01, [2 ** 40, "jitter", 7]);
+      expect(noise.shape).toEqual(shape);
+      expect(values(noise)).toEqual(values(uniformNoiseReference(shape, 0.99, 1.01, [2 ** 40, "jitter", 7])));
+    }
   });
 
   it("is uniform in its range", () => {

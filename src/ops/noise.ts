@@ -1,11 +1,20 @@
 import * as tf from "@tensorflow/tfjs-core";
-import { randomStream } from "../base/random.js";
+import { randomState, randomStream } from "../base/random.js";
+import { fastKernel } from "./fastPath.js";
 
 /** What a random number is for: root seed, step, place. The same key gives the same numbers on every backend. */
 export type NoiseKey = (number | string)[];
 
 /** Uniform in [low, high). */
 export function uniformNoise(shape: number[], low: number, high: number, key: NoiseKey): tf.Tensor {
+  const kernel = fastKernel("TorchUniform");
+  return kernel
+    ? kernel({}, { shape, low, high, state: randomState(...key) })[0]
+    : uniformNoiseReference(shape, low, high, key);
+}
+
+/** The same drawn in TypeScript: what the fast path is held to, bit by bit. */
+export function uniformNoiseReference(shape: number[], low: number, high: number, key: NoiseKey): tf.Tensor {
   const { uint32 } = randomStream(...key);
   const values = new Float32Array(tf.util.sizeFromShape(shape));
   const scale = (high - low) / 2 ** 32;

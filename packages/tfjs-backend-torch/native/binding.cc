@@ -32,6 +32,7 @@ const OpTable& opTable() {
     addExpertOps(*ops);
     addCrossEntropyOps(*ops);
     addAdafactorOps(*ops);
+    addNoiseOps(*ops);
     addNormOps(*ops);
     addEmbeddingOps(*ops);
     addAttentionOps(*ops);

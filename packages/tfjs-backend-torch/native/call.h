@@ -75,6 +75,7 @@ void addDispatchOps(OpTable& ops);
 void addExpertOps(OpTable& ops);
 void addCrossEntropyOps(OpTable& ops);
 void addAdafactorOps(OpTable& ops);
+void addNoiseOps(OpTable& ops);
 void addNormOps(OpTable& ops);
 void addEmbeddingOps(OpTable& ops);
 void addAttentionOps(OpTable& ops);

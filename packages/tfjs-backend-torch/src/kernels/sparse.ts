@@ -34,13 +34,25 @@ export const sparseKernels: KernelTable = {
     backend.ops("ExpertFeedForwardGrad", present(dy, slots, occupied, wi0, wi1, wo, pre0, pre1), [wi1 !== undefined]),
 };
 
+interface UniformAttrs {
+  shape: number[];
+  low: number;
+  high: number;
+  /** Four words of 32 bits. */
+  state: number[];
+}
+
 interface AdafactorAttrs {
   /** Of each parameter in turn: stack, rows, columns, and 1 where factored. */
   layout: number[];
 }
 
-/** Kernels of the output layer's loss and of the optimizer. */
+/** Kernels of noise, of the output layer's loss and of the optimizer. */
 export const trainingKernels: KernelTable = {
+  // sfc32 from a state on: the same bits as in JavaScript.
+  TorchUniform: kernel<UniformAttrs>((backend, _inputs, { shape, low, high, state }) =>
+    backend.op("Uniform", [], [low, high, ...state, shape]),
+  ),
   // → loss, dHidden, dWeight
   TorchLinearCrossEntropy: kernel<{ maxLogits: number }>(
     (backend, { hidden, weight, target, tokenWeight }, { maxLogits }) =>
