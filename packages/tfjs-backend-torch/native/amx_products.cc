@@ -25,8 +25,9 @@ constexpr int64_t kPackedPanels = 4;
 // At least so many tasks a thread, where there are enough panels.
 constexpr int64_t kTasks = 8;
 constexpr int64_t kSums = kLines * kLines;
+static_assert(kColumnStep % kLines == 0);
 
-// The tiles of this thread while it lives: eight of 16 rows by 64 bytes. What the library had set stands again thereafter.
+// Eight tiles of 16 rows by 64 bytes.
 struct alignas(64) TileConfiguration {
   uint8_t palette = 1, startRow = 0, reserved[14] = {};
   uint16_t bytes[16] = {64, 64, 64, 64, 64, 64, 64, 64};
@@ -34,21 +35,17 @@ struct alignas(64) TileConfiguration {
 };
 const TileConfiguration kEightTiles;
 
-class Tiles {
- public:
-  AMX Tiles() {
-    _tile_storeconfig(before_);
-    _tile_loadconfig(&kEightTiles);
-  }
-  AMX ~Tiles() {
-    if (before_[0] == 0) _tile_release();
-    else _tile_loadconfig(before_);
-  }
-  Tiles(const Tiles&) = delete;
+thread_local int tilesInUse = 0;
 
- private:
-  alignas(64) uint8_t before_[64];
-};
+AMX void takeTiles(uint8_t* before) {
+  _tile_storeconfig(before);
+  _tile_loadconfig(&kEightTiles);
+}
+
+AMX void giveTilesBack(const uint8_t* before) {
+  if (before[0] == 0) _tile_release();
+  else _tile_loadconfig(before);
+}
 
 AMX inline __m512 widened(__m256i x) { return _mm512_castsi512_ps(_mm512_slli_epi32(_mm512_cvtepu16_epi32(x), 16)); }
 
@@ -197,14 +194,15 @@ struct Part {
   bool isFirst, isLast;
 };
 
-AMX void multiplyRanges(const PanelRange& left, const PanelRange& right, const Part& part, float* waiting, const Target& target) {
+AMX void multiplyRanges(const PanelRange& left, const PanelRange& right, const Part& part, float* waiting, const Target& target,
+                        bool fetches = true) {
   const int64_t blocks = ceilDivide(part.terms, kTerms);
   alignas(64) float turns[2][kSums];
   Writing writing(target);
   // The shorter range's panels stay in the second cache while the longer one is gone through once.
   const bool rowsOften = left.size() <= right.size();
   const int64_t often = rowsOften ? left.size() : right.size(), all = left.size() * right.size();
-  Ahead ahead{nullptr, ceilDivide(kBlock / kTerms, often)};
+  Ahead ahead{nullptr, fetches ? ceilDivide(kBlock / kTerms, often) : 0};
   for (int64_t turn = 0; turn < all; ++turn) {
     const int64_t row = rowsOften ? turn % often : turn / often, column = rowsOften ? turn / often : turn % often;
     const int64_t i = left.begin + row, j = right.begin + column;
@@ -229,6 +227,14 @@ struct Scratch {
 
 }  // namespace
 
+Tiles::Tiles() {
+  if (tilesInUse++ == 0) takeTiles(before_);
+}
+
+Tiles::~Tiles() {
+  if (--tilesInUse == 0) giveTilesBack(before_);
+}
+
 bool isAvailable() {
   static const bool is = [] {
     constexpr int kRequestPermission = 0x1023, kTileData = 18;  // Linux, arch/x86/include/uapi/asm/prctl.h
@@ -238,7 +244,8 @@ bool isAvailable() {
   return is;
 }
 
-void multiply(const NarrowLines& a, NarrowPanels& aPanels, const NarrowLines& b, NarrowPanels& bPanels, const NarrowResult& out) {
+void multiply(const NarrowLines& a, NarrowPanels& aPanels, const NarrowLines& b, NarrowPanels& bPanels, Columns which,
+              const NarrowResult& out) {
   const int64_t terms = a.columns, size = panelSize(terms);
   const int64_t rows = ceilDivide(a.rows, kLines), columns = ceilDivide(b.columns, kLines);
   Narrow* const left = roomFor<Narrow>(aPanels.left, rows * size);
@@ -247,7 +254,8 @@ void multiply(const NarrowLines& a, NarrowPanels& aPanels, const NarrowLines& b,
   if (!bPanels.hasRight) pack(b, false, {0, columns, 0, terms}, right, size);
   aPanels.hasLeft = bPanels.hasRight = true;
   const Tiles tiles;
-  multiplyRanges({left, 0, rows, size}, {right, 0, columns, size}, {terms, true, true}, nullptr, {out, a.rows, b.columns});
+  const PanelRange chosen{right + which.begin / kLines * size, 0, ceilDivide(which.end - which.begin, kLines), size};
+  multiplyRanges({left, 0, rows, size}, chosen, {terms, true, true}, nullptr, {out, a.rows, which.end - which.begin}, false);
 }
 
 // The smaller operand is packed once for all threads, the larger one by the thread that multiplies with it, while it is in its cache.
@@ -308,9 +316,11 @@ void multiply(const Operand& a, const Operand& b, const NarrowResult& out, const
 
 namespace tfjs_torch::amx {
 
+Tiles::Tiles() = default;
+Tiles::~Tiles() = default;
 bool isAvailable() { return false; }
 void multiply(const Operand&, const Operand&, const NarrowResult&, const ResultSquares*) { TORCH_CHECK(false, "not in this build"); }
-void multiply(const NarrowLines&, NarrowPanels&, const NarrowLines&, NarrowPanels&, const NarrowResult&) {
+void multiply(const NarrowLines&, NarrowPanels&, const NarrowLines&, NarrowPanels&, Columns, const NarrowResult&) {
   TORCH_CHECK(false, "not in this build");
 }
 

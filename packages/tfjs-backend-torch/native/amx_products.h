@@ -9,6 +9,18 @@ namespace tfjs_torch::amx {
 // Products of bfloat16 matrices by a CPU's matrix units (AMX): products of two bfloat16 are exact, their sums float32, subnormal numbers 0.
 bool isAvailable();
 
+// The tiles of this thread, set up while one of these lives; what the library had set stands again thereafter. Products have their own, which
+// costs nothing within another.
+class Tiles {
+ public:
+  Tiles();
+  ~Tiles();
+  Tiles(const Tiles&) = delete;
+
+ private:
+  alignas(64) uint8_t before_[64];
+};
+
 // A matrix of bfloat16, or of float32 that is narrowed when it is packed.
 struct Operand {
   const void* data;
@@ -22,7 +34,7 @@ struct Operand {
 // out ← a·b, or out + a·b, on all threads or inside a parallel region on its own.
 void multiply(const Operand& a, const Operand& b, const NarrowResult& out, const ResultSquares* squares);
 
-// The same in the calling thread alone; panels that are there are taken.
-void multiply(const NarrowLines& a, NarrowPanels& aPanels, const NarrowLines& b, NarrowPanels& bPanels, const NarrowResult& out);
+// Some columns of the same in the calling thread alone, to out's first ones; panels that are there are taken.
+void multiply(const NarrowLines& a, NarrowPanels& aPanels, const NarrowLines& b, NarrowPanels& bPanels, Columns which, const NarrowResult& out);
 
 }  // namespace tfjs_torch::amx

@@ -45,6 +45,10 @@ HeadRows<T> heads(const at::Tensor& x, int64_t column, int64_t width) {
 inline constexpr int64_t kMostRows = 96;
 inline int64_t blockRows(int64_t keys) { return std::clamp<int64_t>(65536 / std::max<int64_t>(keys, 1), 16, kMostRows); }
 
+// On the way back: queries at a time, for gradients of keys and values are added up block by block, and those whose scores are there at a
+// time, for kColumnStep keys, in the core's first cache.
+inline constexpr int64_t kGradRows = 256, kScoreRows = 32;
+
 // Between the rows of blocks that are worked on by column or by tile: rows a power of two apart would meet in the same lines of the cache.
 inline int64_t apart(int64_t columns) { return columns + 32; }
 
@@ -92,15 +96,25 @@ INLINE void softmaxRowGrad(float* score, float* dProb, const float* byDistance, 
 }
 
 template <typename T>
+INLINE float dotRow(const T* x, const T* y, int64_t n) {
+  float sum = 0;
+#pragma omp simd reduction(+ : sum)
+  for (int64_t i = 0; i < n; ++i) sum += widen(x[i]) * widen(y[i]);
+  return sum;
+}
+
+template <typename T>
 struct AttentionScratch {
   std::unique_ptr<float[]> scores, products, out, dkSum, dvSum;
   std::unique_ptr<T[]> probs, dScores;
   // Keys and values as [S, K]; a block's queries and dO as [rows, K]; scores as [rows, S]. With T transposed.
   Factor<T> key, keyT, value, valueT, query, queryT, dOut, dOutT, prob, dScore;
   AttentionScratch(int64_t rows, int64_t keys, int64_t width, bool backward)
-      : scores(new float[rows * apart(keys)]), out(new float[rows * width]), probs(new T[rows * apart(keys)]) {
+      : scores(new float[backward ? kScoreRows * apart(kColumnStep) : rows * apart(keys)]),
+        out(new float[rows * width]),
+        probs(new T[rows * apart(keys)]) {
     if (!backward) return;
-    products.reset(new float[rows * apart(keys)]);
+    products.reset(new float[kScoreRows * apart(kColumnStep)]);
     dScores.reset(new T[rows * apart(keys)]);
     dkSum.reset(new float[width * apart(keys)]);
     dvSum.reset(new float[width * apart(keys)]);
@@ -121,6 +135,15 @@ std::vector<AttentionScratch<T>> attentionScratch(const AttentionShape& s, int64
   return all;
 }
 
+// body(worker, unit) for each head of each sequence.
+template <typename T, typename F>
+void forHeads(const AttentionShape& s, const F& body) {
+  forTasks(s.B * s.H, [&](int64_t worker, int64_t unit) {
+    if constexpr (std::is_same_v<T, float>) body(worker, unit);
+    else withNarrowProducts([&] { body(worker, unit); });
+  });
+}
+
 template <typename T>
 void attendHeads(const AttentionShape& s, const HeadRows<T>& q, const HeadRows<T>& k, const HeadRows<T>& v,
                  const HeadRows<T>& ctx, const AttentionBias& bias, float* most, float* inverse) {
@@ -128,7 +151,7 @@ void attendHeads(const AttentionShape& s, const HeadRows<T>& q, const HeadRows<T
   const float* const mask = bias.mask.const_data_ptr<float>();
   const int64_t block = blockRows(s.S);
   std::vector<AttentionScratch<T>> all = attentionScratch<T>(s, block, false);
-  forTasks(s.B * s.H, [&](int64_t worker, int64_t unit) {
+  forHeads<T>(s, [&](int64_t worker, int64_t unit) {
     AttentionScratch<T>& scratch = all[worker];
     const int64_t b = unit / s.H, h = unit % s.H;
     for (int64_t t0 = 0; t0 < s.T; t0 += block) {
@@ -170,9 +193,9 @@ void attendHeadsGrad(const AttentionShape& s, const HeadRows<T>& q, const HeadRo
                      float* dPosition) {
   const float* const position = bias.position.const_data_ptr<float>();
   const float* const mask = bias.mask.const_data_ptr<float>();
-  const int64_t block = blockRows(s.S);
+  const int64_t block = std::min(kGradRows, s.T);
   std::vector<AttentionScratch<T>> all = attentionScratch<T>(s, block, true);
-  forTasks(s.B * s.H, [&](int64_t worker, int64_t unit) {
+  forHeads<T>(s, [&](int64_t worker, int64_t unit) {
     AttentionScratch<T>& scratch = all[worker];
     float *const dkSum = scratch.dkSum.get(), *const dvSum = scratch.dvSum.get();  // [K, S]
     float* const dByDistances = dPosition + unit * s.distances();
@@ -185,24 +208,29 @@ void attendHeadsGrad(const AttentionShape& s, const HeadRows<T>& q, const HeadRo
       if (t0 == 0 || s.causal) scratch.setKeys(k, v, b, h, keys);
       scratch.queryT.set({q.at(b, h, t0), s.K, rows, q.stride, false});
       scratch.dOutT.set({dctx.at(b, h, t0), s.K, rows, dctx.stride, false});
-      scratch.query.set({q.at(b, h, t0), rows, s.K, q.stride, true});
-      scratch.dOut.set({dctx.at(b, h, t0), rows, s.K, dctx.stride, true});
-      gemm(scratch.query, scratch.keyT, false, scratch.scores.get(), apart(s.S));
-      gemm(scratch.dOut, scratch.valueT, false, scratch.products.get(), apart(s.S));
-      simd([&]() INLINE_LAMBDA {
-        for (int64_t r = 0; r < rows; ++r) {
-          const int64_t t = t0 + r;
-          const T* const o = ctx.at(b, h, t);
-          const T* const dO = dctx.at(b, h, t);
-          float along = 0;
-#pragma omp simd reduction(+ : along)
-          for (int64_t i = 0; i < s.K; ++i) along += widen(o[i]) * widen(dO[i]);
-          softmaxRowGrad(scratch.scores.get() + r * apart(s.S), scratch.products.get() + r * apart(s.S),
-                         position + h * s.distances() + (s.T - 1 - t), mask + b * s.S,
-                         {most[unit * s.T + t], inverse[unit * s.T + t]}, along, s.causal ? std::min(s.S, t + 1) : s.S, keys,
-                         scratch.probs.get() + r * apart(s.S), scratch.dScores.get() + r * apart(s.S), dByDistances + (s.T - 1 - t));
+      for (int64_t r0 = 0; r0 < rows; r0 += kScoreRows) {
+        const int64_t r1 = std::min(r0 + kScoreRows, rows);
+        float along[kScoreRows];
+        simd([&]() INLINE_LAMBDA {
+          for (int64_t r = r0; r < r1; ++r) along[r - r0] = dotRow(ctx.at(b, h, t0 + r), dctx.at(b, h, t0 + r), s.K);
+        });
+        scratch.query.set({q.at(b, h, t0 + r0), r1 - r0, s.K, q.stride, true});
+        scratch.dOut.set({dctx.at(b, h, t0 + r0), r1 - r0, s.K, dctx.stride, true});
+        for (int64_t j = 0; j < keys; j += kColumnStep) {
+          const Columns which{j, std::min(j + kColumnStep, keys)};
+          gemm(scratch.query, scratch.keyT, which, false, scratch.scores.get(), apart(kColumnStep));
+          gemm(scratch.dOut, scratch.valueT, which, false, scratch.products.get(), apart(kColumnStep));
+          simd([&]() INLINE_LAMBDA {
+            for (int64_t r = r0; r < r1; ++r) {
+              const int64_t t = t0 + r, at = (r - r0) * apart(kColumnStep), seen = s.causal ? std::min(s.S, t + 1) : s.S;
+              softmaxRowGrad(scratch.scores.get() + at, scratch.products.get() + at, position + h * s.distances() + (s.T - 1 - t) + j,
+                             mask + b * s.S + j, {most[unit * s.T + t], inverse[unit * s.T + t]}, along[r - r0],
+                             std::clamp<int64_t>(seen - j, 0, which.end - j), which.end - j, scratch.probs.get() + r * apart(s.S) + j,
+                             scratch.dScores.get() + r * apart(s.S) + j, dByDistances + (s.T - 1 - t) + j);
+            }
+          });
         }
-      });
+      }
       scratch.prob.set({scratch.probs.get(), rows, keys, apart(s.S), true});
       scratch.dScore.set({scratch.dScores.get(), rows, keys, apart(s.S), true});
       gemm(scratch.dScore, scratch.key, false, scratch.out.get(), s.K);

@@ -29,18 +29,25 @@ struct Factor {
     lines = next;
     panels.reset();
   }
-  at::Tensor tensor() const {
-    const auto options = at::TensorOptions().dtype(c10::CppTypeToScalarType<T>::value);
-    const int64_t d = lines.distance;
-    return at::from_blob(const_cast<T*>(lines.data), {lines.rows, lines.columns}, {lines.byRow ? d : 1, lines.byRow ? 1 : d}, options);
-  }
 };
+
+// Columns `which` of a matrix.
+template <typename T>
+Lines<T> columnsOf(Lines<T> x, Columns which) {
+  x.data += which.begin * (x.byRow ? 1 : x.distance);
+  x.columns = which.end - which.begin;
+  return x;
+}
 
 // Through ATen, for any library.
 template <typename T>
-void gemmAten(const Factor<T>& a, const Factor<T>& b, bool add, float* c, int64_t ldc) {
-  at::Tensor out = at::from_blob(c, {a.lines.rows, b.lines.columns}, {ldc, 1}, at::TensorOptions().dtype(at::kFloat));
-  const at::Tensor y = at::mm(a.tensor(), b.tensor());
+void gemmAten(const Lines<T>& a, const Lines<T>& b, bool add, float* c, int64_t ldc) {
+  const auto tensor = [](const Lines<T>& x) {
+    const auto options = at::TensorOptions().dtype(c10::CppTypeToScalarType<T>::value);
+    return at::from_blob(const_cast<T*>(x.data), {x.rows, x.columns}, {x.byRow ? x.distance : 1, x.byRow ? 1 : x.distance}, options);
+  };
+  at::Tensor out = at::from_blob(c, {a.rows, b.columns}, {ldc, 1}, at::TensorOptions().dtype(at::kFloat));
+  const at::Tensor y = at::mm(tensor(a), tensor(b));
   if (add) {
     out.add_(y);
   } else {
@@ -48,33 +55,43 @@ void gemmAten(const Factor<T>& a, const Factor<T>& b, bool add, float* c, int64_
   }
 }
 
-// c ← a·b, or c + a·b; its rows lie ldc apart.
-inline void gemm(const Factor<float>& a, const Factor<float>& b, bool add, float* c, int64_t ldc) {
+inline void gemmLibrary(const Lines<float>& a, const Lines<float>& b, bool add, float* c, int64_t ldc) {
 #if defined(__linux__) && defined(__x86_64__)
   if (sgemm_ != nullptr) {  // Column-major: the same memory is Cᵀ = Bᵀ·Aᵀ.
-    const int m = static_cast<int>(b.lines.columns), n = static_cast<int>(a.lines.rows), k = static_cast<int>(a.lines.columns);
-    const int la = static_cast<int>(b.lines.distance), lb = static_cast<int>(a.lines.distance), lc = static_cast<int>(ldc);
+    const int m = static_cast<int>(b.columns), n = static_cast<int>(a.rows), k = static_cast<int>(a.columns);
+    const int la = static_cast<int>(b.distance), lb = static_cast<int>(a.distance), lc = static_cast<int>(ldc);
     const float one = 1, beta = add ? 1 : 0;
-    sgemm_(b.lines.byRow ? "N" : "T", a.lines.byRow ? "N" : "T", &m, &n, &k, &one, b.lines.data, &la, a.lines.data, &lb, &beta, c, &lc);
+    sgemm_(b.byRow ? "N" : "T", a.byRow ? "N" : "T", &m, &n, &k, &one, b.data, &la, a.data, &lb, &beta, c, &lc);
     return;
   }
 #endif
   gemmAten(a, b, add, c, ldc);
 }
 
-inline void gemm(Factor<at::BFloat16>& a, Factor<at::BFloat16>& b, bool add, float* c, int64_t ldc) {
-  if (hasNarrowProducts()) return narrowProduct(a.lines, a.panels, b.lines, b.panels, {c, ldc, true, add});
+inline void gemmLibrary(const NarrowLines& a, const NarrowLines& b, bool add, float* c, int64_t ldc) {
 #if defined(__linux__) && defined(__x86_64__)
   if (cblas_gemm_bf16bf16f32 != nullptr) {
     const int rowMajor = 101, plain = 111, transposed = 112;
-    cblas_gemm_bf16bf16f32(rowMajor, a.lines.byRow ? plain : transposed, b.lines.byRow ? plain : transposed,
-                           static_cast<int>(a.lines.rows), static_cast<int>(b.lines.columns), static_cast<int>(a.lines.columns), 1,
-                           a.lines.data, static_cast<int>(a.lines.distance), b.lines.data, static_cast<int>(b.lines.distance),
-                           add ? 1.0f : 0.0f, c, static_cast<int>(ldc));
+    cblas_gemm_bf16bf16f32(rowMajor, a.byRow ? plain : transposed, b.byRow ? plain : transposed, static_cast<int>(a.rows),
+                           static_cast<int>(b.columns), static_cast<int>(a.columns), 1, a.data, static_cast<int>(a.distance), b.data,
+                           static_cast<int>(b.distance), add ? 1.0f : 0.0f, c, static_cast<int>(ldc));
     return;
   }
 #endif
   gemmAten(a, b, add, c, ldc);
+}
+
+// c ← so many columns of a·b, or c + that; its rows lie ldc apart.
+template <typename T>
+void gemm(Factor<T>& a, Factor<T>& b, Columns which, bool add, float* c, int64_t ldc) {
+  if constexpr (!std::is_same_v<T, float>) {
+    if (hasNarrowProducts()) return narrowProduct(a.lines, a.panels, b.lines, b.panels, which, {c, ldc, true, add});
+  }
+  gemmLibrary(a.lines, columnsOf(b.lines, which), add, c, ldc);
+}
+template <typename T>
+void gemm(Factor<T>& a, Factor<T>& b, bool add, float* c, int64_t ldc) {
+  gemm(a, b, {0, b.lines.columns}, add, c, ldc);
 }
 
 // The weights one under the other, in the width of the activations that they meet: one product instead of several, one cast a step.

@@ -181,7 +181,8 @@ bool isAvailable() {
   return cpu.fp16 && cpu.bf16 && __builtin_cpu_supports("avx512bw") && __builtin_cpu_supports("avx512vl");
 }
 
-void multiply(const NarrowLines& a, NarrowPanels& aPanels, const NarrowLines& b, NarrowPanels& bPanels, const NarrowResult& out) {
+void multiply(const NarrowLines& a, NarrowPanels& aPanels, const NarrowLines& b, NarrowPanels& bPanels, Columns which,
+              const NarrowResult& out) {
   const int64_t terms = a.columns;
   const Range rows{0, panels(a.rows, kRows)}, columns{0, panels(b.columns, kColumns)};
   uint32_t* const left = roomFor<uint32_t>(aPanels.left, rows.end * leftSize(terms));
@@ -189,7 +190,8 @@ void multiply(const NarrowLines& a, NarrowPanels& aPanels, const NarrowLines& b,
   if (!aPanels.hasLeft) packLeft(a, rows, left);
   if (!bPanels.hasRight) packRight(b, columns, right);
   aPanels.hasLeft = bPanels.hasRight = true;
-  multiplyPanels(left, rows, right, columns, terms, a.rows, b.columns, out);
+  const int64_t count = which.end - which.begin;
+  multiplyPanels(left, rows, right + which.begin / kColumns * rightSize(terms), {0, panels(count, kColumns)}, terms, a.rows, count, out);
 }
 
 void multiply(const NarrowLines& left, const NarrowLines& right, const NarrowResult& whole) {
@@ -217,7 +219,7 @@ namespace tfjs_torch::half {
 
 bool isAvailable() { return false; }
 void multiply(const NarrowLines&, const NarrowLines&, const NarrowResult&) { TORCH_CHECK(false, "not in this build"); }
-void multiply(const NarrowLines&, NarrowPanels&, const NarrowLines&, NarrowPanels&, const NarrowResult&) {
+void multiply(const NarrowLines&, NarrowPanels&, const NarrowLines&, NarrowPanels&, Columns, const NarrowResult&) {
   TORCH_CHECK(false, "not in this build");
 }
 

@@ -16,7 +16,7 @@ bool isAvailable();
 // out ← a·b, or out + a·b, on all threads or inside a parallel region on its own.
 void multiply(const NarrowLines& a, const NarrowLines& b, const NarrowResult& out);
 
-// The same in the calling thread alone; panels that are there are taken.
-void multiply(const NarrowLines& a, NarrowPanels& aPanels, const NarrowLines& b, NarrowPanels& bPanels, const NarrowResult& out);
+// Some columns of the same in the calling thread alone, to out's first ones; panels that are there are taken.
+void multiply(const NarrowLines& a, NarrowPanels& aPanels, const NarrowLines& b, NarrowPanels& bPanels, Columns which, const NarrowResult& out);
 
 }  // namespace tfjs_torch::half

@@ -34,9 +34,16 @@ NarrowProducts narrowProducts() {
   return which;
 }
 
-void narrowProduct(const NarrowLines& a, NarrowPanels& aPanels, const NarrowLines& b, NarrowPanels& bPanels, const NarrowResult& out) {
-  if (narrowProducts() == NarrowProducts::kAmx) return amx::multiply(a, aPanels, b, bPanels, out);
-  half::multiply(a, aPanels, b, bPanels, out);
+void withNarrowProducts(const std::function<void()>& body) {
+  if (narrowProducts() != NarrowProducts::kAmx) return body();
+  const amx::Tiles tiles;
+  body();
+}
+
+void narrowProduct(const NarrowLines& a, NarrowPanels& aPanels, const NarrowLines& b, NarrowPanels& bPanels, Columns which,
+                   const NarrowResult& out) {
+  if (narrowProducts() == NarrowProducts::kAmx) return amx::multiply(a, aPanels, b, bPanels, which, out);
+  half::multiply(a, aPanels, b, bPanels, which, out);
 }
 
 void narrowProduct(const at::Tensor& out, const at::Tensor& a, const at::Tensor& b, bool add, const ResultSquares* squares) {

@@ -2,6 +2,8 @@
 
 #include <ATen/ATen.h>
 
+#include <functional>
+
 namespace tfjs_torch {
 
 // Products of bfloat16 matrices where they are faster than the library's: by a CPU's matrix units (amx_products.h), or in half precision's
@@ -37,15 +39,25 @@ struct NarrowPanels {
   void reset() { hasLeft = hasRight = false; }
 };
 
-// out [a.rows, b.columns], its rows `distance` apart.
+// A result, its rows `distance` apart.
 struct NarrowResult {
   void* data;
   int64_t distance;
   bool isFloat, add;
 };
 
-// The same in the calling thread alone; panels that are there are taken.
-void narrowProduct(const NarrowLines& a, NarrowPanels& aPanels, const NarrowLines& b, NarrowPanels& bPanels, const NarrowResult& out);
+// Calls body, in which narrow products of this thread have less to set up.
+void withNarrowProducts(const std::function<void()>& body);
+
+// Columns of a product that are computed, from a multiple of kColumnStep on.
+inline constexpr int64_t kColumnStep = 128;
+struct Columns {
+  int64_t begin, end;
+};
+
+// Some columns of the same in the calling thread alone, to out's first ones; panels that are there are taken.
+void narrowProduct(const NarrowLines& a, NarrowPanels& aPanels, const NarrowLines& b, NarrowPanels& bPanels, Columns which,
+                   const NarrowResult& out);
 
 // Room for so many values in a buffer that is kept.
 template <typename T>
