@@ -68,7 +68,7 @@ export function pieceAt(length: usize): usize {
     }
     buffer = wider;
     texts = heap.alloc(room);
-  } else {
+  } else if (lineStart !== buffer) {
     memory.copy(buffer, lineStart, kept);
   }
   searched = buffer + (searched - lineStart);

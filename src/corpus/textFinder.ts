@@ -19,8 +19,8 @@ const noLine = 0;
 const plainLine = 1;
 const otherLine = 2;
 
-/** A longer line does not fit the module's memory. */
-const maxLineLimit = 2 ** 30;
+/** A longer line does not fit the module's memory, in which no buffer may take a gigabyte. */
+const maxLineLimit = 2 ** 30 - 2 ** 20;
 
 /** A line of a stream that is not empty, 1-based; bytes are valid until the next piece is pushed. */
 export type FoundLine = { number: number } & (
@@ -53,7 +53,8 @@ export class TextFinder {
   /** Gives out the lines that end in `piece`. */
   push(piece: Uint8Array): Generator<FoundLine, void> {
     const wasm = this.#wasm;
-    const at = wasm.pieceAt(piece.length);
+    // The module's addresses come as signed numbers.
+    const at = wasm.pieceAt(piece.length) >>> 0;
     new Uint8Array(wasm.memory.buffer, at, piece.length).set(piece);
     wasm.addPiece(piece.length);
     return this.#found();
@@ -72,7 +73,7 @@ export class TextFinder {
       if (kind !== plainLine && kind !== otherLine) {
         yield { number, length: wasm.lineBytes() };
       } else {
-        const bytes = new Uint8Array(wasm.memory.buffer, wasm.foundStart(), wasm.foundBytes());
+        const bytes = new Uint8Array(wasm.memory.buffer, wasm.foundStart() >>> 0, wasm.foundBytes());
         yield kind === plainLine ? { number, text: bytes } : { number, line: bytes };
       }
     }
