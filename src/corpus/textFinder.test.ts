@@ -48,7 +48,7 @@ describe("TextFinder", () => {
         const whole = Buffer.concat(pieces).toString("latin1");
         const all = whole.split("\n");
         if (all.at(-1) === "") all.pop();
-        const expected = all.flatMap((line, i) => {
+        const expected = all.flatMap((line, i): object[] => {
           const number = i + 1;
           if (line === "") return [];
           return line.length > maxLineBytes ? [{ number, length: line.length }] : [{ number, line }];
