@@ -17,15 +17,19 @@ export function isTemporaryName(name: string): boolean {
   return name.includes(temporaryInfix);
 }
 
+let knownSpace: string | undefined;
+
 /** Where process numbers mean the same as here: this machine, and on Linux this container. */
 function processSpace(): string {
+  if (knownSpace !== undefined) return knownSpace;
   let namespace = "";
   try {
     namespace = readlinkSync("/proc/self/ns/pid");
   } catch {
     // Not Linux: the machine's name has to do.
   }
-  return sha256(`${hostname()} ${namespace}`).slice(0, 12);
+  knownSpace = sha256(`${hostname()} ${namespace}`).slice(0, 12);
+  return knownSpace;
 }
 
 /**

@@ -11,7 +11,7 @@ export function compressionOf(name: string): Compression {
 }
 
 /**
- * The decompressed bytes of a source, in pieces that are the caller's to change, each valid until the next is asked for. Every byte
+ * The decompressed bytes of a source, in pieces that are not to be changed, each valid until the next is asked for. Every byte
  * that can be decoded before a fault is given out before the fault is thrown.
  *
  * @throws StreamFault

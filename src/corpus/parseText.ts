@@ -6,7 +6,7 @@ import type { Rejection } from "./document.js";
 export type TextFault = Pick<Rejection, "cause" | "detail">;
 
 /**
- * The `text` field of a line of JSON by way of `JSON.parse`: what defines the result of `extractText`, and its way out wherever
+ * The `text` field of a line of JSON by way of `JSON.parse`: what defines the result of `TextFinder`, and its way out wherever
  * a line is unusual.
  *
  * @param line one line without its newline; left as it is

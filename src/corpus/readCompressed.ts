@@ -13,7 +13,7 @@ export class StreamFault extends Error {
   }
 }
 
-/** Deflate grows no input more than 1032 times, so a compressed chunk of 32 KiB can never hold more than 34 MB. */
+/** Read at a time. */
 const chunkBytes = 32 * 1024;
 
 /** A compressed file as its decoders read it. */

@@ -1,10 +1,13 @@
 import { createHash } from "node:crypto";
 import { type Compression, compressionOf, decompress } from "./decompress.js";
 import type { Document, Rejection } from "./document.js";
-import { extractText } from "./extractText.js";
-import { LineSplitter } from "./lineSplitter.js";
+import { parseText } from "./parseText.js";
 import { readCompressed, StreamFault } from "./readCompressed.js";
 import type { StageClock } from "./stageClock.js";
+import { type FoundLine, TextFinder } from "./textFinder.js";
+
+/** Finders that no stream uses now: memory of WebAssembly is better taken again than left to the garbage collector. */
+const idle: TextFinder[] = [];
 
 /**
  * mC4's longest page has 190,000 characters, which is 1.2 MB with every one of them escaped; longer lines are faults more often than
@@ -56,16 +59,21 @@ export async function* readDocuments(
   { maxLineBytes = defaultMaxLineBytes, compression = compressionOf(path), clock }: ReadDocumentsOptions = {},
 ): AsyncGenerator<DocumentChunk, void> {
   let chunk: DocumentChunk = { documents: [], rejections: [] };
-  const splitter = new LineSplitter(maxLineBytes, (bytes, line, length) => {
-    if (!bytes) {
-      const detail = `the line has ${length} bytes, the limit is ${maxLineBytes}`;
-      chunk.rejections.push({ cause: "line-too-long", line, detail });
-    } else if (!isBlank(bytes)) {
-      const text = extractText(bytes);
-      if (text instanceof Uint8Array) chunk.documents.push({ text, line });
-      else chunk.rejections.push({ ...text, line });
+  const take = (lines: Iterable<FoundLine>): void => {
+    for (const found of lines) {
+      const { number: line } = found;
+      if ("text" in found) {
+        chunk.documents.push({ text: found.text, line });
+      } else if ("length" in found) {
+        const detail = `the line has ${found.length} bytes, the limit is ${maxLineBytes}`;
+        chunk.rejections.push({ cause: "line-too-long", line, detail });
+      } else if (!isBlank(found.line)) {
+        const text = parseText(found.line);
+        if (text instanceof Uint8Array) chunk.documents.push({ text, line });
+        else chunk.rejections.push({ ...text, line });
+      }
     }
-  });
+  };
   const hash = createHash("sha256");
   let bytes = 0;
   let inflatedBytes = 0;
@@ -74,20 +82,26 @@ export async function* readDocuments(
     hash.update(compressed);
     bytes += compressed.length;
   };
+  const finder = idle.pop() ?? new TextFinder();
+  finder.start(maxLineBytes);
   try {
-    for await (const piece of decompress(compression, { open, onCompressed, clock })) {
-      inflatedBytes += piece.length;
-      splitter.push(piece);
-      clock?.lap("extract");
-      if (chunk.documents.length > 0 || chunk.rejections.length > 0) yield chunk;
-      chunk = { documents: [], rejections: [] };
+    try {
+      for await (const piece of decompress(compression, { open, onCompressed, clock })) {
+        inflatedBytes += piece.length;
+        take(finder.push(piece));
+        clock?.lap("extract");
+        if (chunk.documents.length > 0 || chunk.rejections.length > 0) yield chunk;
+        chunk = { documents: [], rejections: [] };
+      }
+      take(finder.end());
+    } catch (error) {
+      if (!(error instanceof StreamFault)) throw error;
+      chunk.rejections.push({ cause: error.rejection, line: finder.lines + 1, detail: error.message });
     }
-    splitter.end();
-  } catch (error) {
-    if (!(error instanceof StreamFault)) throw error;
-    chunk.rejections.push({ cause: error.rejection, line: splitter.lines + 1, detail: error.message });
+    yield { ...chunk, summary: { sha256: hash.digest("hex"), bytes, inflatedBytes, lines: finder.lines } };
+  } finally {
+    idle.push(finder);
   }
-  yield { ...chunk, summary: { sha256: hash.digest("hex"), bytes, inflatedBytes, lines: splitter.lines } };
 }
 
 /** Whether a line holds nothing but JSON's white space. */

@@ -1,17 +1,6 @@
 import { createHash } from "node:crypto";
 import { writeFileSync } from "node:fs";
-import {
-  Field,
-  List,
-  makeData,
-  RecordBatch,
-  RecordBatchFileWriter,
-  Schema,
-  Struct,
-  type TypeMap,
-  Uint16,
-  Uint32,
-} from "apache-arrow";
+import { batchHead, fileHead, fileTail, type WrittenBatch } from "./arrowMessages.js";
 import type { TokenType } from "./tokenType.js";
 
 /**
@@ -20,25 +9,8 @@ import type { TokenType } from "./tokenType.js";
  */
 const batchTokens = 2 ** 20;
 const batchDocuments = 2 ** 16;
-
-/** Arrow's own writer, its chunks kept in order until they are taken instead of going through a stream without back pressure. */
-class ChunkWriter extends RecordBatchFileWriter<TypeMap> {
-  private chunks: Uint8Array[] = [];
-
-  protected override _write(chunk: ArrayBufferView): this {
-    if (this._started && chunk.byteLength > 0) {
-      this.chunks.push(new Uint8Array(chunk.buffer, chunk.byteOffset, chunk.byteLength));
-      this._position += chunk.byteLength;
-    }
-    return this;
-  }
-
-  take(): Uint8Array[] {
-    const chunks = this.chunks;
-    this.chunks = [];
-    return chunks;
-  }
-}
+/** Elements of a column that are always free behind it, so that it can be filled up to eight bytes where it lies. */
+const spareElements = 4;
 
 /** Where a record batch grows. One writer after the other takes the same: new ones for each shard keep the garbage collector busy. */
 export interface BatchBuffers {
@@ -51,10 +23,10 @@ export interface BatchBuffers {
 
 export function batchBuffers(tokenType: TokenType): BatchBuffers {
   return {
-    tokens: new (tokenType === "uint16" ? Uint16Array : Uint32Array)(batchTokens),
-    offsets: new Int32Array(batchDocuments + 1),
-    lines: new Uint32Array(batchDocuments),
-    bytes: new Uint32Array(batchDocuments),
+    tokens: new (tokenType === "uint16" ? Uint16Array : Uint32Array)(batchTokens + spareElements),
+    offsets: new Int32Array(batchDocuments + 1 + spareElements),
+    lines: new Uint32Array(batchDocuments + spareElements),
+    bytes: new Uint32Array(batchDocuments + spareElements),
   };
 }
 
@@ -63,9 +35,8 @@ export function batchBuffers(tokenType: TokenType): BatchBuffers {
  * source) and `bytes: Uint32` (UTF-8 bytes of the text). The bytes depend on the rows and the metadata alone, never on timing.
  */
 export class TokenFileWriter {
-  private readonly writer = new ChunkWriter();
   private readonly hash = createHash("sha256");
-  private readonly schema: Schema;
+  private readonly batches: WrittenBatch[] = [];
   private rows = 0;
   private written = 0;
 
@@ -77,19 +48,10 @@ export class TokenFileWriter {
   constructor(
     private readonly file: number,
     private readonly buffers: BatchBuffers,
-    metadata: Record<string, string>,
+    private readonly metadata: Record<string, string>,
   ) {
-    const item = new Field("item", buffers.tokens instanceof Uint16Array ? new Uint16() : new Uint32(), false);
-    this.schema = new Schema(
-      [
-        new Field("tokens", new List(item), false),
-        new Field("line", new Uint32(), false),
-        new Field("bytes", new Uint32(), false),
-      ],
-      new Map(Object.entries(metadata)),
-    );
     buffers.offsets[0] = 0;
-    this.writer.reset(undefined, this.schema);
+    this.write(fileHead);
   }
 
   /** Adds a document; where it answers true, `flush` must be called before the next one. */
@@ -97,8 +59,8 @@ export class TokenFileWriter {
     const { buffers } = this;
     const start = buffers.offsets[this.rows];
     const end = start + ids.length;
-    if (end > buffers.tokens.length) {
-      const wider = newTokens(buffers, Math.max(end, 2 * buffers.tokens.length));
+    if (end + spareElements > buffers.tokens.length) {
+      const wider = newTokens(buffers, Math.max(end + spareElements, 2 * buffers.tokens.length));
       wider.set(buffers.tokens.subarray(0, start));
       buffers.tokens = wider;
     }
@@ -113,48 +75,46 @@ export class TokenFileWriter {
   /** Writes the documents added so far as a record batch. */
   flush(): void {
     if (this.rows === 0) return;
-    const { rows, schema, buffers } = this;
-    const { offsets } = buffers;
-    const [list, line, bytes] = schema.fields;
-    const item = (list.type as List).children[0];
+    const { rows, buffers } = this;
+    const tokens = buffers.offsets[rows];
     const columns = [
-      makeData({
-        type: list.type as List,
-        length: rows,
-        nullCount: 0,
-        valueOffsets: offsets.subarray(0, rows + 1),
-        child: makeData({
-          type: item.type as Uint16 | Uint32,
-          length: offsets[rows],
-          nullCount: 0,
-          data: buffers.tokens,
-        }),
-      }),
-      makeData({ type: line.type as Uint32, length: rows, nullCount: 0, data: buffers.lines }),
-      makeData({ type: bytes.type as Uint32, length: rows, nullCount: 0, data: buffers.bytes }),
+      filledUp(buffers.offsets, rows + 1),
+      filledUp(buffers.tokens, tokens),
+      filledUp(buffers.lines, rows),
+      filledUp(buffers.bytes, rows),
     ];
-    const data = makeData({ type: new Struct(schema.fields), length: rows, nullCount: 0, children: columns });
-    this.writer.write(new RecordBatch(schema, data));
+    const head = batchHead(
+      rows,
+      tokens,
+      columns.map(({ length }) => length),
+    );
+    const offset = this.written;
+    this.write(head);
+    for (const column of columns) this.write(column);
+    this.batches.push({ offset, headBytes: head.length, bodyBytes: this.written - offset - head.length });
     this.rows = 0;
-    this.drain();
-    if (buffers.tokens.length > 2 * batchTokens) buffers.tokens = newTokens(buffers, batchTokens);
+    if (buffers.tokens.length > 2 * batchTokens) buffers.tokens = newTokens(buffers, batchTokens + spareElements);
   }
 
   /** Writes what is left and the footer. The file itself is the caller's to sync and close. */
   finish(): { bytes: number; sha256: string } {
     this.flush();
-    this.writer.finish();
-    this.drain();
+    this.write(fileTail(this.buffers.tokens instanceof Uint16Array ? 16 : 32, this.metadata, this.batches));
     return { bytes: this.written, sha256: this.hash.digest("hex") };
   }
 
-  private drain(): void {
-    for (const chunk of this.writer.take()) {
-      this.hash.update(chunk);
-      writeFileSync(this.file, chunk);
-      this.written += chunk.length;
-    }
+  private write(chunk: Uint8Array): void {
+    if (chunk.length === 0) return;
+    this.hash.update(chunk);
+    writeFileSync(this.file, chunk);
+    this.written += chunk.length;
   }
+}
+
+/** The bytes of the first `length` elements, and zeros behind them up to a multiple of eight. */
+function filledUp(column: Int32Array | Uint16Array | Uint32Array, length: number): Uint8Array {
+  column.fill(0, length, length + spareElements);
+  return new Uint8Array(column.buffer, column.byteOffset, (length * column.BYTES_PER_ELEMENT + 7) & ~7);
 }
 
 function newTokens({ tokens }: BatchBuffers, length: number): Uint16Array | Uint32Array {

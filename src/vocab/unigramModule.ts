@@ -1,16 +1,8 @@
-import { readFileSync } from "node:fs";
-
-/** What of WebAssembly is used here: TypeScript declares it for browsers only. */
-const { WebAssembly } = globalThis as unknown as {
-  WebAssembly: {
-    Module: new (bytes: Uint8Array) => object;
-    Instance: new (module: object, imports: object) => { exports: unknown };
-  };
-};
+import { type WasmMemory, wasmModule } from "../base/wasmModule.js";
 
 /** What `assembly/unigram.ts` exports. Pointers are byte offsets into `memory`. */
 export interface UnigramExports {
-  memory: { buffer: ArrayBuffer };
+  memory: WasmMemory;
   reserveImage(bytes: number): number;
   useImage(image: number): void;
   textAt(length: number): number;
@@ -30,21 +22,11 @@ export const imageFlag = {
   escapeWhitespaces: 64,
 } as const;
 
-let compiled: object | undefined;
+const instantiate = wasmModule<UnigramExports>("../vocab/unigram.wasm", "the encoder is out of memory");
 
-/**
- * A new instance with a memory of its own, set up with an image by `layOutImage`. The module is compiled once a thread. Built code
- * lies in `dist`, for tests in `src` too.
- */
+/** A new instance with a memory of its own, set up with an image by `layOutImage`. */
 export function instantiateUnigram(image: Uint8Array): UnigramExports {
-  if (!compiled) {
-    const url = new URL("../vocab/unigram.wasm", import.meta.url);
-    compiled = new WebAssembly.Module(readFileSync(new URL(url.href.replace(/\/src\/(?!.*\/src\/)/, "/dist/"))));
-  }
-  const abort = (): never => {
-    throw new RangeError("the encoder is out of memory");
-  };
-  const wasm = new WebAssembly.Instance(compiled, { env: { abort } }).exports as UnigramExports;
+  const wasm = instantiate();
   const at = wasm.reserveImage(image.length);
   new Uint8Array(wasm.memory.buffer, at, image.length).set(image);
   wasm.useImage(at);
