@@ -1,5 +1,20 @@
 import { defineConfig } from "vitest/config";
 
+const products = "test/narrowProducts.test.ts";
+
+/** Products of bfloat16 by each way that this CPU has: `native/narrow_products.h`. What it lacks, it takes another way. */
+const ways = ["library", "half", "amx"].map((way) => ({
+  extends: true as const,
+  test: { name: way, include: [products], env: { TFJS_TORCH_NARROW_PRODUCTS: way } },
+}));
+
 export default defineConfig({
-  test: { include: ["test/**/*.test.ts"], maxWorkers: 1, testTimeout: 60_000 },
+  test: {
+    maxWorkers: 1,
+    testTimeout: 60_000,
+    projects: [
+      { extends: true, test: { name: "torch", include: ["test/**/*.test.ts"], exclude: [products] } },
+      ...ways,
+    ],
+  },
 });

@@ -9,27 +9,6 @@
 
 namespace tfjs_torch {
 
-template <typename From, typename To>
-INLINE void copyRow(const From* from, To* to, int64_t n) {
-#pragma omp simd
-  for (int64_t i = 0; i < n; ++i) narrow(widen(from[i]), to[i]);
-}
-
-// to ← from, whatever their widths.
-inline void convert(const at::Tensor& from, const at::Tensor& to) {
-  withType(from, [&](auto* source) {
-    withType(to, [&](auto* target) {
-      using From = std::remove_pointer_t<decltype(source)>;
-      using To = std::remove_pointer_t<decltype(target)>;
-      const From* const in = from.const_data_ptr<From>();
-      To* const out = to.mutable_data_ptr<To>();
-      parallelSimd(from.numel(), 1 << 15, [=](int64_t begin, int64_t end) INLINE_LAMBDA {
-        copyRow(in + begin, out + begin, end - begin);
-      });
-    });
-  });
-}
-
 // to[i] ← from[rows[i]]
 inline void gatherRows(const at::Tensor& from, const std::vector<int64_t>& rows, const at::Tensor& to) {
   const int64_t width = from.size(1);

@@ -5,6 +5,7 @@
 #include <ATen/ATen.h>
 
 #include "narrow_products.h"
+#include "simd.h"
 
 namespace tfjs_torch {
 
@@ -96,13 +97,15 @@ void gemm(Factor<T>& a, Factor<T>& b, bool add, float* c, int64_t ldc) {
 
 // The weights one under the other, in the width of the activations that they meet: one product instead of several, one cast a step.
 inline at::Tensor stackWeights(at::TensorList weights, at::ScalarType type) {
-  if (weights.size() == 1) return weights[0].to(type).contiguous();
+  if (weights.size() == 1 && weights[0].scalar_type() == type) return weights[0].contiguous();
   int64_t rows = 0;
   for (const auto& weight : weights) rows += weight.size(0);
-  at::Tensor all = at::empty({rows, weights[0].size(1)}, weights[0].options().dtype(type));
+  const at::Tensor all = at::empty({rows, weights[0].size(1)}, weights[0].options().dtype(type));
   int64_t row = 0;
   for (const auto& weight : weights) {
-    all.narrow(0, row, weight.size(0)).copy_(weight);
+    const at::Tensor part = all.narrow(0, row, weight.size(0));
+    if (all.is_cpu()) convert(weight.contiguous(), part);
+    else part.copy_(weight);
     row += weight.size(0);
   }
   return all;
