@@ -146,7 +146,7 @@ test("zeros give zeros, and what is not finite stays in its row and column", () 
 });
 
 // The library's products may add up in another order with another number of threads.
-test.skipIf(process.env["TFJS_TORCH_NARROW_PRODUCTS"] === "library")("the number of threads changes no bit", () => {
+test.skipIf(process.env.TFJS_TORCH_NARROW_PRODUCTS === "library")("the number of threads changes no bit", () => {
   const a = normal(300, 1500, 10);
   const b = normal(1500, 400, 11);
   setTorchThreads(1);
