@@ -4,7 +4,7 @@
 #include <numeric>
 #include <vector>
 
-#include "amx_panels.h"
+#include "amx_writing.h"
 #include "cpu_features.h"
 #include "tasks.h"
 
@@ -46,90 +46,6 @@ AMX void giveTilesBack(const uint8_t* before) {
   if (before[0] == 0) _tile_release();
   else _tile_loadconfig(before);
 }
-
-AMX inline __m512 widened(__m256i x) { return _mm512_castsi512_ps(_mm512_slli_epi32(_mm512_cvtepu16_epi32(x), 16)); }
-
-// Where a result goes. Large ones go past the caches: a line would be read before it is written, and is not needed soon.
-struct Target {
-  const NarrowResult& out;
-  int64_t rows, columns;
-  bool streams;
-  // Σ of squares where wanted: of each row in 16 parts, and of each column of whole panels.
-  float *along = nullptr, *down = nullptr;
-  Target(const NarrowResult& result, int64_t m, int64_t n) : out(result), rows(m), columns(n) {
-    constexpr int64_t large = 1 << 20;
-    constexpr int64_t size = sizeof(Narrow);
-    streams = !out.isFloat && !out.add && m * n * size >= large && out.distance * size % 64 == 0 && reinterpret_cast<uintptr_t>(out.data) % 64 == 0;
-  }
-  // Whether sums of these panels need not go by way of memory of their own.
-  bool takes(int64_t rowPanel, int64_t columnPanel) const {
-    return out.isFloat && (rowPanel + 1) * kLines <= rows && (columnPanel + 1) * kLines <= columns;
-  }
-};
-
-// Sums [32, 32] on their way to the result: row after row while the units multiply the next ones.
-class Writing {
- public:
-  explicit Writing(const Target& target) : target_(target) {}
-
-  void begin(const float* sums, int64_t row, int64_t column) {
-    sums_ = sums;
-    rows_ = std::min(target_.rows - row, kLines);
-    columns_ = target_.columns - column;
-    along_ = target_.along + row * kTile;
-    down_ = target_.down + column;
-    at_ = row * target_.out.distance + column;
-  }
-
-  AMX __attribute__((always_inline)) void some(int64_t rows) {
-    for (; rows > 0 && rows_ > 0; --rows, --rows_, sums_ += kLines, at_ += target_.out.distance) {
-      writeRow();
-      if (target_.along != nullptr) addSquares();
-    }
-  }
-
- private:
-  AMX __attribute__((always_inline)) void writeRow() const {
-    __m512 x = _mm512_load_ps(sums_), y = _mm512_load_ps(sums_ + kTile);
-    if (target_.out.isFloat) {
-      float* const to = static_cast<float*>(target_.out.data) + at_;
-      const __mmask16 first = firstOf16(columns_), second = firstOf16(columns_ - kTile);
-      if (target_.out.add) {
-        x = _mm512_add_ps(x, _mm512_maskz_loadu_ps(first, to));
-        y = _mm512_add_ps(y, _mm512_maskz_loadu_ps(second, to + kTile));
-      }
-      _mm512_mask_storeu_ps(to, first, x);
-      _mm512_mask_storeu_ps(to + kTile, second, y);
-      return;
-    }
-    Narrow* const to = static_cast<Narrow*>(target_.out.data) + at_;
-    if (target_.streams && columns_ >= kLines) {
-      _mm512_stream_si512(reinterpret_cast<__m512i*>(to), reinterpret_cast<__m512i>(_mm512_cvtne2ps_pbh(y, x)));
-      return;
-    }
-    const __mmask32 both = firstOf32(columns_);
-    if (target_.out.add) {
-      const __m512i old = _mm512_maskz_loadu_epi16(both, to);
-      x = _mm512_add_ps(x, widened(_mm512_castsi512_si256(old)));
-      y = _mm512_add_ps(y, widened(_mm512_extracti64x4_epi64(old, 1)));
-    }
-    _mm512_mask_storeu_epi16(to, both, reinterpret_cast<__m512i>(_mm512_cvtne2ps_pbh(y, x)));
-  }
-
-  // Sums of what is not in the result are of 0.
-  AMX __attribute__((always_inline)) void addSquares() {
-    const __m512 x = _mm512_load_ps(sums_), y = _mm512_load_ps(sums_ + kTile);
-    _mm512_storeu_ps(along_, _mm512_fmadd_ps(x, x, _mm512_fmadd_ps(y, y, _mm512_loadu_ps(along_))));
-    _mm512_storeu_ps(down_, _mm512_fmadd_ps(x, x, _mm512_loadu_ps(down_)));
-    _mm512_storeu_ps(down_ + kTile, _mm512_fmadd_ps(y, y, _mm512_loadu_ps(down_ + kTile)));
-    along_ += kTile;
-  }
-
-  const Target& target_;
-  const float* sums_ = nullptr;
-  float *along_ = nullptr, *down_ = nullptr;
-  int64_t rows_ = 0, columns_ = 0, at_ = 0;
-};
 
 // What is multiplied next is fetched to the second cache, so many lines for each 32 terms: loads of tiles do not make the CPU do it.
 struct Ahead {
