@@ -67,11 +67,10 @@ describe("TextFinder", () => {
     const size = fc.integer({ min: 1, max: 700 });
     fc.assert(
       fc.property(fc.array(text, { maxLength: 8 }), size, fc.boolean(), (texts, size, spaced) => {
-        const lines = texts.map((text) =>
-          JSON.stringify({ text, timestamp: "2019-04-25T12:57:54Z", url: "https://a.b/c" }),
-        );
-        const spacedLines = lines.map((line) => line.replace('":"', '": "').replace('","', '", "'));
-        const whole = Buffer.from((spaced ? spacedLines : lines).map((line) => `${line}\n`).join(""));
+        const gap = spaced ? " " : "";
+        const rest = `"timestamp":${gap}"2019-04-25T12:57:54Z",${gap}"url":${gap}"https://a.b/c"`;
+        const lines = texts.map((text) => `{"text":${gap}${JSON.stringify(text)},${gap}${rest}}\n`);
+        const whole = Buffer.from(lines.join(""));
         const pieces = Array.from({ length: Math.ceil(whole.length / size) }, (_, i) =>
           whole.subarray(i * size, i * size + size),
         );
