@@ -14,6 +14,7 @@
     {
       "target_name": "tfjs_torch",
       "sources": [
+        "native/amx_attention.cc",
         "native/amx_products.cc",
         "native/binding.cc",
         "native/call.cc",

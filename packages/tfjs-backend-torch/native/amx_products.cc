@@ -4,6 +4,7 @@
 #include <numeric>
 #include <vector>
 
+#include "amx_tiles.h"
 #include "amx_writing.h"
 #include "cpu_features.h"
 #include "tasks.h"
@@ -25,6 +26,8 @@ constexpr int64_t kPackedPanels = 4;
 // At least so many tasks a thread, where there are enough panels.
 constexpr int64_t kTasks = 8;
 constexpr int64_t kSums = kLines * kLines;
+// Of the first cache's blocks of 2 KB those that stay there beside sums and results.
+constexpr int64_t kFirstCacheBlocks = 18;
 static_assert(kColumnStep % kLines == 0);
 
 // Eight tiles of 16 rows by 64 bytes.
@@ -53,47 +56,16 @@ struct Ahead {
   int64_t lines;
 };
 
-// Sums [32, 32], their rows so many bytes apart.
-struct Sums {
-  float* data;
-  int64_t row;
-};
-
-// sums ← left·right over so many blocks of 32 terms, or sums + that; others are written meanwhile.
+// Others are written while these are multiplied.
+template <Loads leftLoads, Loads rightLoads>
 AMX inline void multiplyPanel(const Narrow* left, const Narrow* right, int64_t blocks, bool add, const Sums& sums, Writing& others,
                               Ahead& ahead) {
-  // The intrinsics do not tell GCC 12 that they read memory.
-  asm volatile("" : : : "memory");
-  float* const below = sums.data + kTile * sums.row / static_cast<int64_t>(sizeof(float));
-  if (add) {
-    _tile_loadd(0, sums.data, sums.row);
-    _tile_loadd(1, sums.data + kTile, sums.row);
-    _tile_loadd(2, below, sums.row);
-    _tile_loadd(3, below + kTile, sums.row);
-  } else {
-    _tile_zero(0);
-    _tile_zero(1);
-    _tile_zero(2);
-    _tile_zero(3);
-  }
   const int64_t rowsEach = ceilDivide(kLines, std::max<int64_t>(blocks, 1));
-  for (int64_t i = 0; i < blocks; ++i, left += kBlock, right += kBlock) {
-    _tile_loadd(4, left, 64);
-    _tile_loadd(6, right, 64);
-    _tile_loadd(7, right + kTileSize, 64);
-    _tile_dpbf16ps(0, 4, 6);
-    _tile_loadd(5, left + kTileSize, 64);
-    _tile_dpbf16ps(1, 4, 7);
+  multiplyTiles<leftLoads, rightLoads>(left, right, blocks, add, sums, [&]() AMX __attribute__((always_inline)) {
     others.some(rowsEach);
     for (int64_t line = 0; line < ahead.lines; ++line, ahead.at += kTerms) __builtin_prefetch(ahead.at, 0, 2);
-    _tile_dpbf16ps(2, 5, 6);
-    _tile_dpbf16ps(3, 5, 7);
-  }
+  });
   others.some(kLines);
-  _tile_stored(0, sums.data, sums.row);
-  _tile_stored(1, sums.data + kTile, sums.row);
-  _tile_stored(2, below, sums.row);
-  _tile_stored(3, below + kTile, sums.row);
 }
 
 // Panels of one operand: which, and where those of the terms at hand lie, so far apart.
@@ -119,17 +91,23 @@ AMX void multiplyRanges(const PanelRange& left, const PanelRange& right, const P
   const bool rowsOften = left.size() <= right.size();
   const int64_t often = rowsOften ? left.size() : right.size(), all = left.size() * right.size();
   Ahead ahead{nullptr, fetches ? ceilDivide(kBlock / kTerms, often) : 0};
+  // Of the longer range the panel at hand stays in the first cache, if it fits; a few short ones all do.
+  const bool allFit = (often + 1) * blocks <= kFirstCacheBlocks, oneFits = blocks <= kFirstCacheBlocks;
+  const auto multiplyOne = allFit       ? multiplyPanel<Loads::kKept, Loads::kKept>
+                           : !oneFits   ? multiplyPanel<Loads::kPast, Loads::kPast>
+                           : rowsOften ? multiplyPanel<Loads::kPast, Loads::kKept>
+                                       : multiplyPanel<Loads::kKept, Loads::kPast>;
   for (int64_t turn = 0; turn < all; ++turn) {
     const int64_t row = rowsOften ? turn % often : turn / often, column = rowsOften ? turn / often : turn % often;
     const int64_t i = left.begin + row, j = right.begin + column;
     if (turn % often == 0) ahead.at = rowsOften ? right.at(j + 1) : left.at(i + 1);
     if (target.takes(i, j)) {
       const Sums sums{static_cast<float*>(target.out.data) + i * kLines * target.out.distance + j * kLines, target.out.distance * 4};
-      multiplyPanel(left.at(i), right.at(j), blocks, !part.isFirst || target.out.add, sums, writing, ahead);
+      multiplyOne(left.at(i), right.at(j), blocks, !part.isFirst || target.out.add, sums, writing, ahead);
       continue;
     }
     float* const sums = part.isFirst && part.isLast ? turns[turn % 2] : waiting + turn * kSums;
-    multiplyPanel(left.at(i), right.at(j), blocks, !part.isFirst, {sums, kLines * 4}, writing, ahead);
+    multiplyOne(left.at(i), right.at(j), blocks, !part.isFirst, {sums, kLines * 4}, writing, ahead);
     if (part.isLast) writing.begin(sums, i * kLines, j * kLines);
   }
   writing.some(kLines);

@@ -5,41 +5,13 @@
 #include <cmath>
 #include <memory>
 
+#include "amx_attention.h"
 #include "call.h"
 #include "gemm.h"
 #include "simd.h"
 #include "tasks.h"
 
 namespace tfjs_torch {
-
-// B batch, T queries, S keys, H heads, K width of a head
-struct AttentionShape {
-  int64_t B, T, S, H, K;
-  bool causal;
-  int64_t inner() const { return H * K; }
-  int64_t distances() const { return T + S - 1; }
-};
-
-// Bias of every score: by head and distance [H, T+S-1] (index key - query + T - 1), and by key [B, S]; zeros where absent.
-struct AttentionBias {
-  at::Tensor position;
-  at::Tensor mask;
-};
-
-// Where queries, keys and values lie: rows of a projection, a head's columns side by side.
-template <typename T>
-struct HeadRows {
-  T* base;
-  int64_t stride;
-  int64_t length;
-  int64_t width;
-  T* at(int64_t b, int64_t h, int64_t row = 0) const { return base + (b * length + row) * stride + h * width; }
-};
-
-template <typename T>
-HeadRows<T> heads(const at::Tensor& x, int64_t column, int64_t width) {
-  return {x.data_ptr<T>() + column, x.size(-1), x.size(1), width};
-}
 
 // Queries at a time, whole panels of any product's: scores of a block, probabilities and their gradients stay in the core's own cache.
 inline constexpr int64_t kMostRows = 96;
@@ -147,6 +119,9 @@ void forHeads(const AttentionShape& s, const F& body) {
 template <typename T>
 void attendHeads(const AttentionShape& s, const HeadRows<T>& q, const HeadRows<T>& k, const HeadRows<T>& v,
                  const HeadRows<T>& ctx, const AttentionBias& bias, float* most, float* inverse) {
+  if constexpr (!std::is_same_v<T, float>) {
+    if (narrowProducts() == NarrowProducts::kAmx) return amx::attendHeads(s, {q, k, v, ctx}, bias, most, inverse);
+  }
   const float* const position = bias.position.const_data_ptr<float>();
   const float* const mask = bias.mask.const_data_ptr<float>();
   const int64_t block = blockRows(s.S);
@@ -191,6 +166,11 @@ void attendHeadsGrad(const AttentionShape& s, const HeadRows<T>& q, const HeadRo
                      const HeadRows<T>& ctx, const HeadRows<T>& dctx, const AttentionBias& bias, const float* most,
                      const float* inverse, const HeadRows<T>& dq, const HeadRows<T>& dk, const HeadRows<T>& dv,
                      float* dPosition) {
+  if constexpr (!std::is_same_v<T, float>) {
+    if (narrowProducts() == NarrowProducts::kAmx) {
+      return amx::attendHeadsGrad(s, {q, k, v, ctx}, dctx, bias, most, inverse, {dq, dk, dv}, dPosition);
+    }
+  }
   const float* const position = bias.position.const_data_ptr<float>();
   const float* const mask = bias.mask.const_data_ptr<float>();
   const int64_t block = std::min(kGradRows, s.T);
