@@ -21,10 +21,12 @@ namespace {
 constexpr int64_t kDepth = 512, kMostAtOnce = 1024;
 // Values of a task's panels, which stay in the second cache, and panels of the other operand that these meet at a time.
 constexpr int64_t kOwnValues = 1 << 18, kSharedPanels = 16;
+// Values of the other operand up to which it stays there too: beyond, each task reads it from further away.
+constexpr int64_t kSharedValues = 1 << 19;
 // Panels that are packed together.
 constexpr int64_t kPackedPanels = 4;
-// At least so many tasks a thread, where there are enough panels.
-constexpr int64_t kTasks = 8;
+// At least so many tasks a thread, where there are enough panels, and where each of them reads the other operand anew.
+constexpr int64_t kTasks = 8, kReadingTasks = 2;
 constexpr int64_t kSums = kLines * kLines;
 // Of the first cache's blocks of 2 KB those that stay there beside sums and results.
 constexpr int64_t kFirstCacheBlocks = 18;
@@ -182,7 +184,8 @@ void multiply(const Operand& a, const Operand& b, const NarrowResult& out, const
     target.along = along.data();
     target.down = down.data();
   }
-  const int64_t block = std::clamp<int64_t>(ownedPanels / (kTasks * workers), 1, std::max<int64_t>(kOwnValues / ownSize, 1));
+  const int64_t tasks = (sharedPanels * size <= kSharedValues ? kTasks : kReadingTasks) * workers;
+  const int64_t block = std::clamp<int64_t>(ceilDivide(ownedPanels, tasks), 1, std::max<int64_t>(kOwnValues / ownSize, 1));
   std::vector<Scratch> scratch(workers);
   forTasks(ceilDivide(ownedPanels, block), [&](int64_t worker, int64_t task) {
     const int64_t first = task * block, end = std::min(first + block, ownedPanels);
