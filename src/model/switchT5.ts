@@ -6,7 +6,7 @@ import { dropout } from "../ops/noise.js";
 import type { Width } from "../ops/precision.js";
 import { relativePositionBias } from "../ops/relativePositionBias.js";
 import { residual } from "../ops/residual.js";
-import { rmsNorm } from "../ops/rmsNorm.js";
+import { rmsNorm, rmsNormOfStream } from "../ops/rmsNorm.js";
 import { isSparse, type ModelConfig } from "./config.js";
 import { feedForwardLayer, feedForwardName, type Parameters, type Stack } from "./parameters.js";
 import { type SwitchOutput, switchFeedForward } from "./switchFeedForward.js";
@@ -52,6 +52,8 @@ export function switchT5(config: ModelConfig, params: Parameters, batch: ModelBa
   // The residual stream stays float32; what a sublayer computes on is narrow where the configuration says so.
   const width: Width = config.precision === "float32" ? "float32" : "bfloat16";
   const norm = (x: tf.Tensor3D, name: string): tf.Tensor3D => rmsNorm(x, weight(name), config.layerNormEpsilon, width);
+  const branch = (x: tf.Tensor3D, layer: string) =>
+    rmsNormOfStream(x, weight(`${layer}.layer_norm`), config.layerNormEpsilon, width);
   const embed = (ids: tf.Tensor2D, stack: Stack): tf.Tensor3D => {
     const table = config.separateInputEmbeddings ? `${stack}.embed_tokens` : "shared";
     return drop(embedding(weight(table) as tf.Tensor as tf.Tensor2D, ids) as tf.Tensor3D, stack);
@@ -72,7 +74,7 @@ export function switchT5(config: ModelConfig, params: Parameters, batch: ModelBa
     bias: AttentionBias,
     memory?: tf.Tensor3D,
   ): tf.Tensor3D => {
-    const normal = norm(x, `${layer}.layer_norm`);
+    const { normal, stream } = branch(x, layer);
     const weights = Object.fromEntries(["q", "k", "v", "o"].map((part) => [part, weight(`${layer}.${name}.${part}`)]));
     const y = attention(
       normal,
@@ -82,15 +84,15 @@ export function switchT5(config: ModelConfig, params: Parameters, batch: ModelBa
       bias,
       dropFrom(`${layer}.probs`),
     );
-    return residual(x, drop(y, layer));
+    return residual(stream, drop(y, layer));
   };
   const feed = (x: tf.Tensor3D, stack: Stack, block: number, real: tf.Tensor2D): tf.Tensor3D => {
     const layer = feedForwardLayer(stack, block);
     const name = `${layer}.${feedForwardName(config)}`;
-    const normal = norm(x, `${layer}.layer_norm`);
+    const { normal, stream } = branch(x, layer);
     if (!config.switch || !isSparse(config, block)) {
       const y = feedForward(normal, matrices(config, weight, name), dropFrom(`${layer}.hidden`));
-      return residual(x, drop(y, layer));
+      return residual(stream, drop(y, layer));
     }
     const experts = matrices(config, weight, `${name}.experts`);
     const switchLayer = {
@@ -104,7 +106,7 @@ export function switchT5(config: ModelConfig, params: Parameters, batch: ModelBa
       expertDropout: dropFrom(`${layer}.hidden`, config.switch.expertDropout || config.dropout),
     });
     routed.push(out);
-    return residual(x, drop(out.y_BTD, layer));
+    return residual(stream, drop(out.y_BTD, layer));
   };
 
   const source_BS = realTokens(batch.inputs);

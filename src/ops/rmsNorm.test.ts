@@ -3,7 +3,7 @@ import { beforeAll, describe, it } from "vitest";
 import { describeTorch, expectFast } from "../../test/helpers/fastPaths.js";
 import { expectClose, expectGradients, random, rowsOf, testBackends } from "../../test/helpers/tensors.js";
 import { loadBackend } from "../backends/loadBackend.js";
-import { rmsNorm, rmsNormReference } from "./rmsNorm.js";
+import { rmsNorm, rmsNormOfStream, rmsNormReference } from "./rmsNorm.js";
 
 describe.each(testBackends)("rmsNorm on %s", (backend) => {
   beforeAll(() => loadBackend(backend));
@@ -23,6 +23,16 @@ describe.each(testBackends)("rmsNorm on %s", (backend) => {
     expectGradients((x, w) => rmsNorm(x, w, 1e-6), [random([2, 3, 4], 1), random([4], 2)]);
     expectGradients((x, w) => rmsNorm(x, w, 0.5), [random([3, 4], 3), random([4], 4)]);
   });
+
+  it("adds the gradient of a stream that goes on", () => {
+    const sublayer = (x: tf.Tensor, w: tf.Tensor) => {
+      const { normal, stream } = rmsNormOfStream(x, w, 1e-6);
+      return tf.add(tf.mul(stream, 3), tf.mul(normal, normal));
+    };
+    expectGradients(sublayer, [random([2, 3, 4], 1), random([4], 2)]);
+    // One of the two may be all that is used.
+    expectGradients((x, w) => rmsNormOfStream(x, w, 1e-6).normal, [random([3, 4], 3), random([4], 4)]);
+  });
 });
 
 describeTorch("rmsNorm's fast path", () => {
@@ -37,5 +47,23 @@ describeTorch("rmsNorm's fast path", () => {
     expectFast((x, w) => rmsNorm(x, w, 1e-6), reference, inputs);
     expectFast((x, w) => rmsNorm(x, w, 1e-6, "bfloat16"), reference, inputs, []);
     expectFast((x, w) => rmsNorm(x, w, 1e-6, "bfloat16"), reference, inputs, [0]);
+    const sublayer = (norm: (x: tf.Tensor, w: tf.Tensor) => { normal: tf.Tensor; stream: tf.Tensor }) => {
+      return (x: tf.Tensor, w: tf.Tensor) => {
+        const { normal, stream } = norm(x, w);
+        return tf.add(stream, tf.mul(normal, normal));
+      };
+    };
+    const referenceSublayer = sublayer((x, w) => ({ normal: reference(x, w), stream: x }));
+    expectFast(
+      sublayer((x, w) => rmsNormOfStream(x, w, 1e-6)),
+      referenceSublayer,
+      inputs,
+    );
+    expectFast(
+      sublayer((x, w) => rmsNormOfStream(x, w, 1e-6, "bfloat16")),
+      referenceSublayer,
+      inputs,
+      [],
+    );
   });
 });

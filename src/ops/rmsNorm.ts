@@ -23,6 +23,39 @@ export function rmsNorm<T extends tf.Tensor>(x: T, weight_D: tf.Tensor, epsilon:
   );
 }
 
+/**
+ * The norm of a residual stream, and the stream for whatever else takes it: its gradient and the norm's are then added up in one pass.
+ * Arguments as `rmsNorm`'s.
+ */
+export function rmsNormOfStream<T extends tf.Tensor>(
+  x: T,
+  weight_D: tf.Tensor,
+  epsilon: number,
+  width: Width = "float32",
+): { normal: T; stream: T } {
+  const kernel = fastKernel(streamKernel);
+  if (!kernel) return { normal: rmsNorm(x, weight_D, epsilon, width), stream: x };
+  const [normal, stream, inverse] = kernel({ x, weight: weight_D }, { epsilon, precision: width });
+  inverse.dispose();
+  return { normal: normal as T, stream: stream as T };
+}
+
+const streamKernel = "TorchRmsNormStream";
+
+// A kernel of several results has its gradient by TensorFlow.js's own registry; what was saved goes at once, as `fastOp` has it.
+tf.registerGradient({
+  kernelName: streamKernel,
+  inputsToSave: ["x", "weight"],
+  outputsToSave: [false, false, true],
+  gradFunc: (dys, saved) => {
+    const [dy, dx] = dys as tf.Tensor[];
+    const [x, weight, inverse] = saved;
+    const gradients = fastKernel("TorchRmsNormGrad")!({ dy, x, weight, inverse, dx });
+    tf.dispose(saved);
+    return { x: () => gradients[0], weight: () => gradients[1] };
+  },
+});
+
 /** What `rmsNorm` is held to, in TensorFlow.js's operations. */
 export function rmsNormReference<T extends tf.Tensor>(x: T, weight_D: tf.Tensor, epsilon: number): T {
   const width = x.shape[x.shape.length - 1];

@@ -22,9 +22,9 @@ void normRows(const X* x, const float* weight, Y* y, float* inverse, int64_t row
   });
 }
 
-// dx = inverse (dy w - x̂ mean(dy w x̂)); dw = sum over rows of dy x̂, one partial sum a thread.
+// dx = inverse (dy w - x̂ mean(dy w x̂)), and what is there already where `known` is given; dw = sum over rows of dy x̂, one partial sum a thread.
 template <typename X, typename Y>
-void normGradRows(const Y* dy, const X* x, const float* weight, const float* inverse, X* dx, float* partial, int64_t rows,
+void normGradRows(const Y* dy, const X* x, const float* weight, const float* inverse, const X* known, X* dx, float* partial, int64_t rows,
                   int64_t d) {
   parallelSimd(rows, 16, [=](int64_t begin, int64_t end) INLINE_LAMBDA {
     float* const dw = partial + at::get_thread_num() * d;
@@ -40,10 +40,12 @@ void normGradRows(const Y* dy, const X* x, const float* weight, const float* inv
         dw[i] += g;
         along += g * weight[i];
       }
-      along /= static_cast<float>(d);
+      along *= scale / static_cast<float>(d);
+      const X* const more = known == nullptr ? xn : known + n * d;
+      const float keep = known == nullptr ? 0 : 1;
 #pragma omp simd
       for (int64_t i = 0; i < d; ++i) {
-        narrow(scale * (widen(dyn[i]) * weight[i] - widen(xn[i]) * scale * along), dxn[i]);
+        narrow(keep * widen(more[i]) + scale * (widen(dyn[i]) * weight[i] - widen(xn[i]) * along), dxn[i]);
       }
     }
   });
@@ -77,7 +79,7 @@ void rmsNorm(Call& c) {
   c.result(inverse);
 }
 
-// dy, x [..., d], weight [d], inverse [rows] -> dx in x's width, dweight in float32.
+// dy, x [..., d], weight [d], inverse [rows], [a gradient of x that is added to] -> dx in x's width, dweight in float32.
 void rmsNormGrad(Call& c) {
   const at::Tensor dy = c.x(0).contiguous();
   const at::Tensor x = c.x(1).contiguous();
@@ -91,9 +93,12 @@ void rmsNormGrad(Call& c) {
     const at::Tensor wide = dy.to(at::kFloat).reshape({rows, d});
     const at::Tensor dyNormal = wide * normal;
     const at::Tensor along = at::mean(dyNormal * weight, {-1}, true);
-    c.result((scale * (wide * weight - normal * along)).reshape(x.sizes()).to(x.scalar_type()));
+    at::Tensor dx = (scale * (wide * weight - normal * along)).reshape(x.sizes());
+    if (c.count() > 4) dx = dx.add_(c.x(4));
+    c.result(dx.to(x.scalar_type()));
     return c.result(at::sum(dyNormal, {0}));
   }
+  const at::Tensor known = c.count() > 4 ? c.x(4).to(x.scalar_type()).contiguous() : at::Tensor();
   at::Tensor dx = at::empty_like(x);
   at::Tensor partial = at::zeros({at::get_num_threads(), d}, c.options(at::kFloat));
   withType(x, [&](auto* in) {
@@ -101,7 +106,7 @@ void rmsNormGrad(Call& c) {
       using X = std::remove_pointer_t<decltype(in)>;
       using Y = std::remove_pointer_t<decltype(out)>;
       normGradRows(dy.const_data_ptr<Y>(), x.const_data_ptr<X>(), weight.const_data_ptr<float>(),
-                   inverse.const_data_ptr<float>(), dx.mutable_data_ptr<X>(), partial.mutable_data_ptr<float>(), rows, d);
+                   inverse.const_data_ptr<float>(), known.defined() ? known.const_data_ptr<X>() : nullptr, dx.mutable_data_ptr<X>(), partial.mutable_data_ptr<float>(), rows, d);
     });
   });
   c.result(dx);
