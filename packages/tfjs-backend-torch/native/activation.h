@@ -4,6 +4,7 @@
 
 #include <algorithm>
 
+#include "bf16_vectors.h"
 #include "simd.h"
 
 namespace tfjs_torch {
@@ -19,6 +20,11 @@ INLINE void activate(const T* gate, const T* value, T* hidden, int64_t n) {
     for (int64_t i = 0; i < n; ++i) narrow(std::max(widen(gate[i]), 0.0f), hidden[i]);
     return;
   }
+#ifdef TFJS_TORCH_BF16_VECTORS
+  if constexpr (std::is_same_v<T, c10::BFloat16>) {
+    if (vectors::available()) return vectors::gatedGelu(gate, value, hidden, n, kSlope, kCubic);
+  }
+#endif
 #pragma omp simd
   for (int64_t i = 0; i < n; ++i) {
     const float g = widen(gate[i]);
@@ -38,6 +44,11 @@ INLINE void activateGradient(const T* gate, const T* value, const T* dHidden, T*
     }
     return;
   }
+#ifdef TFJS_TORCH_BF16_VECTORS
+  if constexpr (std::is_same_v<T, c10::BFloat16>) {
+    if (vectors::available()) return vectors::gatedGeluGradient(gate, value, dHidden, hidden, dGate, dValue, n, kSlope, kCubic);
+  }
+#endif
 #pragma omp simd
   for (int64_t i = 0; i < n; ++i) {
     const float g = widen(gate[i]), v = widen(value[i]), dy = widen(dHidden[i]);

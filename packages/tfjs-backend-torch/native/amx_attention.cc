@@ -72,16 +72,6 @@ AMX void writeColumns(const float* sums, int64_t distance, int64_t rows, int64_t
   }
 }
 
-AMX float dot(const Narrow* x, const Narrow* y, int64_t n) {
-  __m512 sum = _mm512_setzero_ps();
-  for (int64_t i = 0; i < n; i += kTerms) {
-    const __mmask32 which = firstOf32(n - i);
-    sum = _mm512_dpbf16_ps(sum, reinterpret_cast<__m512bh>(_mm512_maskz_loadu_epi16(which, x + i)),
-                           reinterpret_cast<__m512bh>(_mm512_maskz_loadu_epi16(which, y + i)));
-  }
-  return _mm512_reduce_add_ps(sum);
-}
-
 // Sizes that all heads share: panels of keys and of a head's width, and values of such a panel along the width.
 struct Sizes {
   int64_t keys, widths, alongWidth, alongKeys;
@@ -216,7 +206,7 @@ AMX void attendHeadGrad(const AttentionShape& s, const HeadOperands& x, const He
       GradRow queries[kLines] = {};
       for (int64_t r = 0; r < count; ++r) {
         const int64_t t = t0 + row + r, of = unit * s.T + t;
-        const float along = dot(x.ctx.at(b, h, t), dctx.at(b, h, t), s.K);
+        const float along = vectors::dot(x.ctx.at(b, h, t), dctx.at(b, h, t), s.K);
         queries[r] = {nullptr, nullptr, position + (s.T - 1 - t), most[of], inverse[of], along, s.causal ? std::min(s.S, t + 1) : s.S};
       }
       gradientPanels(s, room, queries, t0, row, panels, mask);

@@ -7,14 +7,10 @@
 #include <cstdint>
 
 #include "amx_products.h"
+#include "bf16_vectors.h"
 
-#if defined(__linux__) && defined(__x86_64__) && defined(__GNUC__) && !defined(__clang__) && __GNUC__ >= 12
+#ifdef TFJS_TORCH_BF16_VECTORS
 #define TFJS_TORCH_AMX
-#include <immintrin.h>
-
-// GCC 12's intrinsics leave vectors undefined on purpose.
-#pragma GCC diagnostic ignored "-Wmaybe-uninitialized"
-#pragma GCC diagnostic ignored "-Wuninitialized"
 
 #define AMX __attribute__((target("arch=x86-64-v4,avx512bf16,amx-tile,amx-bf16")))
 #define UNROLL _Pragma("GCC unroll 16")
@@ -32,8 +28,8 @@ inline constexpr int64_t kBlock = 2 * kTileSize;  // values of a panel for 32 te
 inline int64_t ceilDivide(int64_t n, int64_t size) { return (n + size - 1) / size; }
 inline int64_t panelSize(int64_t terms) { return ceilDivide(terms, kTerms) * kBlock; }
 
-inline __mmask32 firstOf32(int64_t n) { return n >= 32 ? ~0u : (1u << std::max<int64_t>(n, 0)) - 1; }
-inline __mmask16 firstOf16(int64_t n) { return n >= 16 ? 0xffff : static_cast<__mmask16>((1u << std::max<int64_t>(n, 0)) - 1); }
+using vectors::firstOf16;
+using vectors::firstOf32;
 
 // The transpose of 16 by 16 values of 32 bits.
 AMX inline void transpose(__m512i* x) {

@@ -10,19 +10,7 @@
 
 namespace tfjs_torch::amx {
 
-// e^x for x ≤ 88, to 3e-6 of it; 0 below -87 and where `which` says so.
-AMX inline __m512 exponential(__m512 x, __mmask16 which) {
-  const __m512 n = _mm512_roundscale_ps(_mm512_mul_ps(x, _mm512_set1_ps(1.44269504f)), _MM_FROUND_TO_NEAREST_INT | _MM_FROUND_NO_EXC);
-  const __m512 r = _mm512_fnmadd_ps(n, _mm512_set1_ps(0.693147181f), x);
-  __m512 p = _mm512_set1_ps(8.3333333e-3f);
-  p = _mm512_fmadd_ps(p, r, _mm512_set1_ps(4.1666667e-2f));
-  p = _mm512_fmadd_ps(p, r, _mm512_set1_ps(1.6666667e-1f));
-  p = _mm512_fmadd_ps(p, r, _mm512_set1_ps(0.5f));
-  p = _mm512_fmadd_ps(p, r, _mm512_set1_ps(1));
-  p = _mm512_fmadd_ps(p, r, _mm512_set1_ps(1));
-  // Results that are no normal numbers would cost a hundred times as much.
-  return _mm512_maskz_scalef_ps(_mm512_mask_cmp_ps_mask(which, x, _mm512_set1_ps(-87), _CMP_GE_OQ), p, n);
-}
+using vectors::exponential;
 
 // One query's scores become weights without the division by their sum: a row of the panels [keys / 32] of a left operand. Keys from `seen`
 // on get none. Changes scores.

@@ -8,8 +8,6 @@
 
 namespace tfjs_torch::amx {
 
-AMX inline __m512 widened(__m256i x) { return _mm512_castsi512_ps(_mm512_slli_epi32(_mm512_cvtepu16_epi32(x), 16)); }
-
 // Where a result goes. Large ones go past the caches: a line would be read before it is written, and is not needed soon.
 struct Target {
   const NarrowResult& out;
@@ -70,9 +68,9 @@ class Writing {
     }
     const __mmask32 both = firstOf32(columns_);
     if (target_.out.add) {
-      const __m512i old = _mm512_maskz_loadu_epi16(both, to);
-      x = _mm512_add_ps(x, widened(_mm512_castsi512_si256(old)));
-      y = _mm512_add_ps(y, widened(_mm512_extracti64x4_epi64(old, 1)));
+      const vectors::Wide old = vectors::load(to, both);
+      x = _mm512_add_ps(x, old.low);
+      y = _mm512_add_ps(y, old.high);
     }
     _mm512_mask_storeu_epi16(to, both, reinterpret_cast<__m512i>(_mm512_cvtne2ps_pbh(y, x)));
   }

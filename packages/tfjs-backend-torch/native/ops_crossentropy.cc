@@ -1,6 +1,7 @@
 // The output layer with its cross-entropy, in chunks of tokens: logits live for one chunk and are overwritten by their gradient.
 #include <ATen/Parallel.h>
 
+#include "bf16_vectors.h"
 #include "call.h"
 #include "moe.h"
 #include "products.h"
@@ -11,21 +12,41 @@ namespace {
 
 constexpr int64_t kRowsOfATask = 4;
 
+// Σ e^(logit - top), and the logits' change into scale·e^(logit - top).
+template <typename T>
+INLINE float sumOfExponentials(const T* logits, int64_t vocab, float top) {
+#ifdef TFJS_TORCH_BF16_VECTORS
+  if constexpr (std::is_same_v<T, c10::BFloat16>) {
+    if (vectors::available()) return vectors::sumOfExponentials(logits, vocab, top);
+  }
+#endif
+  float sum = 0;
+#pragma omp simd reduction(+ : sum)
+  for (int64_t v = 0; v < vocab; ++v) sum += fastExp(widen(logits[v]) - top);
+  return sum;
+}
+template <typename T>
+INLINE void scaleExponentials(T* logits, int64_t vocab, float top, float scale) {
+#ifdef TFJS_TORCH_BF16_VECTORS
+  if constexpr (std::is_same_v<T, c10::BFloat16>) {
+    if (vectors::available()) return vectors::scaleExponentials(logits, vocab, top, scale);
+  }
+#endif
+#pragma omp simd
+  for (int64_t v = 0; v < vocab; ++v) narrow(scale * fastExp(widen(logits[v]) - top), logits[v]);
+}
+
 // ln p(target) of a row; with `share` ≠ null the row becomes share·(p − onehot(target)).
 template <typename T>
 INLINE float logProbOfRow(T* logits, int64_t vocab, int32_t target, const float* share) {
   float top = widen(logits[0]);
 #pragma omp simd reduction(max : top)
   for (int64_t v = 0; v < vocab; ++v) top = std::max(top, widen(logits[v]));
-  float sum = 0;
-#pragma omp simd reduction(+ : sum)
-  for (int64_t v = 0; v < vocab; ++v) sum += fastExp(widen(logits[v]) - top);
+  const float sum = sumOfExponentials(logits, vocab, top);
   const float chosen = widen(logits[target]);
   const float logProb = chosen - top - std::log(sum);
   if (share != nullptr) {
-    const float scale = *share / sum;
-#pragma omp simd
-    for (int64_t v = 0; v < vocab; ++v) narrow(scale * fastExp(widen(logits[v]) - top), logits[v]);
+    scaleExponentials(logits, vocab, top, *share / sum);
     narrow(*share * std::expm1(logProb), logits[target]);
   }
   return logProb;

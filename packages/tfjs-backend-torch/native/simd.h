@@ -10,6 +10,8 @@
 #include <bit>
 #include <cstdint>
 
+#include "bf16_vectors.h"
+
 #define INLINE __attribute__((always_inline)) inline
 // On a lambda, after its parameters.
 #define INLINE_LAMBDA __attribute__((always_inline))
@@ -97,6 +99,11 @@ void withType(const at::Tensor& x, const F& f) {
 
 template <typename From, typename To>
 INLINE void copyRow(const From* from, To* to, int64_t n) {
+#ifdef TFJS_TORCH_BF16_VECTORS
+  if constexpr (std::is_same_v<From, float> && std::is_same_v<To, c10::BFloat16>) {
+    if (vectors::available()) return vectors::narrow(from, to, n);
+  }
+#endif
 #pragma omp simd
   for (int64_t i = 0; i < n; ++i) narrow(widen(from[i]), to[i]);
 }
