@@ -40,6 +40,16 @@ void embeddingGrad(Call& c) {
 
 template <typename X, typename Y>
 void addRows(const X* x, const Y* y, X* out, int64_t n) {
+#ifdef TFJS_TORCH_BF16_VECTORS
+  if constexpr (std::is_same_v<X, float> && std::is_same_v<Y, c10::BFloat16>) {
+    constexpr int64_t size = 32;
+    if (vectors::available() && n % size == 0 && vectors::isAligned(out)) {
+      return at::parallel_for(0, n / size, 16384 / size, [=](int64_t begin, int64_t end) {
+        vectors::add(x + begin * size, y + begin * size, out + begin * size, (end - begin) * size);
+      });
+    }
+  }
+#endif
   parallelSimd(n, 16384, [=](int64_t begin, int64_t end) INLINE_LAMBDA {
 #pragma omp simd
     for (int64_t i = begin; i < end; ++i) narrow(widen(x[i]) + widen(y[i]), out[i]);

@@ -7,6 +7,15 @@ namespace {
 
 template <typename X, typename Y>
 void normRows(const X* x, const float* weight, Y* y, float* inverse, int64_t rows, int64_t d, float epsilon) {
+#ifdef TFJS_TORCH_BF16_VECTORS
+  if constexpr (std::is_same_v<X, float> && std::is_same_v<Y, c10::BFloat16>) {
+    if (vectors::available() && d % 32 == 0) {
+      return at::parallel_for(0, rows, 16, [=](int64_t begin, int64_t end) {
+        vectors::normRows(x + begin * d, weight, y + begin * d, inverse + begin, end - begin, d, epsilon);
+      });
+    }
+  }
+#endif
   parallelSimd(rows, 16, [=](int64_t begin, int64_t end) INLINE_LAMBDA {
     for (int64_t n = begin; n < end; ++n) {
       const X* const xn = x + n * d;
@@ -26,6 +35,17 @@ void normRows(const X* x, const float* weight, Y* y, float* inverse, int64_t row
 template <typename X, typename Y>
 void normGradRows(const Y* dy, const X* x, const float* weight, const float* inverse, const X* known, X* dx, float* partial, int64_t rows,
                   int64_t d) {
+#ifdef TFJS_TORCH_BF16_VECTORS
+  if constexpr (std::is_same_v<X, float> && std::is_same_v<Y, c10::BFloat16>) {
+    if (vectors::available() && d % 32 == 0 && vectors::isAligned(dx)) {
+      return at::parallel_for(0, rows, 16, [=](int64_t begin, int64_t end) {
+        const int64_t at = begin * d;
+        vectors::normGradRows(dy + at, x + at, weight, inverse + begin, known == nullptr ? nullptr : known + at, dx + at,
+                              partial + at::get_thread_num() * d, end - begin, d);
+      });
+    }
+  }
+#endif
   parallelSimd(rows, 16, [=](int64_t begin, int64_t end) INLINE_LAMBDA {
     float* const dw = partial + at::get_thread_num() * d;
     for (int64_t n = begin; n < end; ++n) {
