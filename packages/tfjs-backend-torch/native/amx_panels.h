@@ -72,47 +72,55 @@ AMX inline void fetch(const T* x) {
 }
 
 // Lines along the terms, 32 of these from `from` on, to two tiles: each line a row of a tile, or a column.
-template <typename T>
-AMX inline void packAlong(const T* from, int64_t distance, int64_t lines, int64_t terms, bool transposed, Narrow* to) {
+template <bool transposed, typename T>
+AMX inline void packAlong(const T* from, int64_t distance, int64_t lines, int64_t terms, Narrow* to) {
   const __mmask32 which = firstOf32(terms);
   for (int64_t tile = 0; tile < 2; ++tile, to += kTileSize, from += kTile * distance, lines -= kTile) {
     __m512i x[16];
     if (lines > kLines) {
       UNROLL for (int i = 0; i < 16; ++i) fetch(from + (kLines + i) * distance);
     }
-    UNROLL for (int i = 0; i < 16; ++i) x[i] = i < lines ? load(from + i * distance, which) : _mm512_setzero_si512();
-    if (transposed) transpose(x);
+    if (lines >= kTile) {
+      UNROLL for (int i = 0; i < 16; ++i) x[i] = load(from + i * distance, which);
+    } else {
+      UNROLL for (int i = 0; i < 16; ++i) x[i] = i < lines ? load(from + i * distance, which) : _mm512_setzero_si512();
+    }
+    if constexpr (transposed) transpose(x);
     UNROLL for (int i = 0; i < 16; ++i) _mm512_store_si512(to + 32 * i, x[i]);
   }
 }
 
-// Lines across the terms: 32 terms of 32 rows or columns to two tiles, rows of pairs of terms, or transposed, rows of rows.
-template <typename T>
-AMX inline void packAcross(const T* from, int64_t distance, int64_t lines, int64_t terms, bool transposed, Narrow* to) {
-  const __mmask32 which = firstOf32(lines);
+// Lines across the terms: 32 terms of 32 rows or columns to two tiles, rows of pairs of terms, or transposed, rows of rows. The 16 columns from
+// `half` on of two terms, one beside the other:
+AMX inline __m512i pairs(__m512i even, __m512i odd, int half) {
   const __m512i first = _mm512_set_epi16(47, 15, 46, 14, 45, 13, 44, 12, 43, 11, 42, 10, 41, 9, 40, 8, 39, 7, 38, 6, 37, 5, 36, 4, 35, 3,
                                          34, 2, 33, 1, 32, 0);
-  const __m512i second = _mm512_add_epi16(first, _mm512_set1_epi16(16));
-  __m512i left[16], right[16];
-  UNROLL for (int i = 0; i < 16; ++i) {
-    const auto line = [&](int64_t term) AMX {
-      return term < terms ? load(from + term * distance, which) : _mm512_setzero_si512();
-    };
-    const __m512i even = line(2 * i), odd = line(2 * i + 1);
-    if (2 * i + kTerms < terms) {
-      fetch(from + (2 * i + kTerms) * distance);
-      fetch(from + (2 * i + 1 + kTerms) * distance);
+  return _mm512_permutex2var_epi16(even, _mm512_add_epi16(first, _mm512_set1_epi16(static_cast<int16_t>(half))), odd);
+}
+
+template <bool transposed, typename T>
+AMX inline void packAcross(const T* from, int64_t distance, int64_t lines, int64_t terms, Narrow* to) {
+  const __mmask32 which = firstOf32(lines);
+  if (terms > kTerms) {
+    for (int64_t i = kTerms; i < std::min(terms, 2 * kTerms); ++i) fetch(from + i * distance);
+  }
+  const auto pairAt = [&](int64_t i, int half) AMX __attribute__((always_inline)) {
+    const __m512i even = 2 * i < terms ? load(from + 2 * i * distance, which) : _mm512_setzero_si512();
+    const __m512i odd = 2 * i + 1 < terms ? load(from + (2 * i + 1) * distance, which) : _mm512_setzero_si512();
+    return pairs(even, odd, half);
+  };
+  if constexpr (transposed) {
+    for (int half = 0; half < 2; ++half, to += kTileSize) {
+      __m512i x[16];
+      UNROLL for (int i = 0; i < 16; ++i) x[i] = pairAt(i, half * kTile);
+      transpose(x);
+      UNROLL for (int i = 0; i < 16; ++i) _mm512_store_si512(to + 32 * i, x[i]);
     }
-    left[i] = _mm512_permutex2var_epi16(even, first, odd);
-    right[i] = _mm512_permutex2var_epi16(even, second, odd);
-  }
-  if (transposed) {
-    transpose(left);
-    transpose(right);
-  }
-  UNROLL for (int i = 0; i < 16; ++i) {
-    _mm512_store_si512(to + 32 * i, left[i]);
-    _mm512_store_si512(to + kTileSize + 32 * i, right[i]);
+  } else {
+    for (int64_t i = 0; i < kTile; ++i) {
+      _mm512_store_si512(to + 32 * i, pairAt(i, 0));
+      _mm512_store_si512(to + kTileSize + 32 * i, pairAt(i, kTile));
+    }
   }
 }
 
@@ -122,15 +130,15 @@ struct Section {
 };
 
 // Panels of rows (of the left operand) or of columns (of the right) to places `distance` apart.
-template <typename T>
-AMX inline void pack(const T* data, const Operand& x, bool isLeft, const Section& which, Narrow* to, int64_t distance) {
+template <bool isLeft, typename T>
+AMX inline void pack(const T* data, const Operand& x, const Section& which, Narrow* to, int64_t distance) {
   const int64_t lines = isLeft ? x.rows : x.columns;
   const auto blockAt = [&](int64_t panel, int64_t term) { return to + (panel - which.first) * distance + (term - which.term) * kLines; };
   if (isLeft == x.byRow) {
     for (int64_t panel = which.first; panel < which.end; ++panel) {
       const int64_t line = panel * kLines;
       for (int64_t k = which.term; k < which.lastTerm; k += kTerms) {
-        packAlong(data + line * x.distance + k, x.distance, lines - line, which.lastTerm - k, !isLeft, blockAt(panel, k));
+        packAlong<!isLeft>(data + line * x.distance + k, x.distance, lines - line, which.lastTerm - k, blockAt(panel, k));
       }
     }
     return;
@@ -139,9 +147,14 @@ AMX inline void pack(const T* data, const Operand& x, bool isLeft, const Section
   for (int64_t k = which.term; k < which.lastTerm; k += kTerms) {
     for (int64_t panel = which.first; panel < which.end; ++panel) {
       const int64_t line = panel * kLines;
-      packAcross(data + k * x.distance + line, x.distance, lines - line, which.lastTerm - k, isLeft, blockAt(panel, k));
+      packAcross<isLeft>(data + k * x.distance + line, x.distance, lines - line, which.lastTerm - k, blockAt(panel, k));
     }
   }
+}
+template <typename T>
+AMX inline void pack(const T* data, const Operand& x, bool isLeft, const Section& which, Narrow* to, int64_t distance) {
+  if (isLeft) pack<true>(data, x, which, to, distance);
+  else pack<false>(data, x, which, to, distance);
 }
 AMX inline void pack(const Operand& x, bool isLeft, const Section& which, Narrow* to, int64_t distance) {
   if (x.isFloat) pack(static_cast<const float*>(x.data), x, isLeft, which, to, distance);
