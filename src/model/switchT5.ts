@@ -54,10 +54,8 @@ export function switchT5(config: ModelConfig, params: Parameters, batch: ModelBa
   const norm = (x: tf.Tensor3D, name: string): tf.Tensor3D => rmsNorm(x, weight(name), config.layerNormEpsilon, width);
   const branch = (x: tf.Tensor3D, layer: string) =>
     rmsNormOfStream(x, weight(`${layer}.layer_norm`), config.layerNormEpsilon, width);
-  const embed = (ids: tf.Tensor2D, stack: Stack): tf.Tensor3D => {
-    const table = config.separateInputEmbeddings ? `${stack}.embed_tokens` : "shared";
-    return drop(embedding(weight(table) as tf.Tensor as tf.Tensor2D, ids) as tf.Tensor3D, stack);
-  };
+  const embed = (table: string, ids: tf.Tensor2D): tf.Tensor3D =>
+    embedding(weight(table) as tf.Tensor as tf.Tensor2D, ids) as tf.Tensor3D;
   const positionBias = (stack: Stack, length: number): tf.Tensor2D =>
     relativePositionBias(
       weight(`${stack}.block.0.layer.0.SelfAttention.relative_attention_bias`) as tf.Tensor as tf.Tensor2D,
@@ -111,7 +109,8 @@ export function switchT5(config: ModelConfig, params: Parameters, batch: ModelBa
 
   const source_BS = realTokens(batch.inputs);
   const encoderBias = { position: positionBias("encoder", batch.inputs.shape[1]), real: source_BS };
-  let x_BSD = embed(batch.inputs, "encoder");
+  const [sources_BSD, targets_BTD] = embedBoth(config, embed, batch.inputs, shiftRight(batch.targets));
+  let x_BSD = drop(sources_BSD, "encoder");
   for (let block = 0; block < config.encoderLayers; block++) {
     x_BSD = attend(x_BSD, `encoder.block.${block}.layer.0`, "SelfAttention", encoderBias);
     x_BSD = feed(x_BSD, "encoder", block, source_BS);
@@ -120,7 +119,7 @@ export function switchT5(config: ModelConfig, params: Parameters, batch: ModelBa
 
   const real_BT = realTokens(batch.targets);
   const decoderBias = { position: positionBias("decoder", batch.targets.shape[1]), causal: true };
-  let y_BTD = embed(shiftRight(batch.targets), "decoder");
+  let y_BTD = drop(targets_BTD, "decoder");
   for (let block = 0; block < config.decoderLayers; block++) {
     y_BTD = attend(y_BTD, `decoder.block.${block}.layer.0`, "SelfAttention", decoderBias);
     y_BTD = attend(y_BTD, `decoder.block.${block}.layer.1`, "EncDecAttention", { real: source_BS }, encoded_BSD);
@@ -138,6 +137,20 @@ function matrices(config: ModelConfig, weight: (name: string) => tf.Tensor, name
   return config.feedForward === "relu"
     ? { kind: "relu", wi: weight(`${name}.wi`), wo }
     : { kind: "gated-gelu", wi0: weight(`${name}.wi_0`), wi1: weight(`${name}.wi_1`), wo };
+}
+
+/** Sources and targets in their tables. A table that both share is asked once: its gradient, as large as itself, is one and not a sum of two. */
+function embedBoth(
+  config: ModelConfig,
+  embed: (table: string, ids: tf.Tensor2D) => tf.Tensor3D,
+  sources_BS: tf.Tensor2D,
+  targets_BT: tf.Tensor2D,
+): tf.Tensor3D[] {
+  if (config.separateInputEmbeddings) {
+    return [embed("encoder.embed_tokens", sources_BS), embed("decoder.embed_tokens", targets_BT)];
+  }
+  const both = embed("shared", tf.concat2d([sources_BS, targets_BT], 1));
+  return tf.split(both, [sources_BS.shape[1], targets_BT.shape[1]], 1);
 }
 
 /** 1 where an id is not padding. */

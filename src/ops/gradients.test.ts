@@ -52,5 +52,8 @@ describe.each(testBackends)("gradients of kernels on %s", (backend) => {
     expectGradients((t) => tf.reshape(t, [6, 4]), [x]);
     expectGradients((t) => tf.expandDims(t, 1), [x]);
     expectGradients((t) => tf.transpose(t, [2, 0, 1]), [x]);
+    const parts = (t: tf.Tensor) => tf.split(t, [1, 3], 2);
+    expectGradients((t) => tf.mul(parts(t)[0], parts(t)[1]), [x]);
+    expectGradients((t) => parts(t)[1], [x]);
   });
 });

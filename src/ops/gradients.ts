@@ -53,6 +53,12 @@ const gradients: tf.GradConfig[] = [
   },
   { kernelName: "Reshape", inputsToSave: ["x"], gradFunc: (dy, [x]) => ({ x: () => tf.reshape(one(dy), x.shape) }) },
   {
+    kernelName: "SplitV",
+    gradFunc: (dys, _, attrs) => ({
+      x: () => tf.concat(dys as tf.Tensor[], (attrs as unknown as tf.SplitVAttrs).axis),
+    }),
+  },
+  {
     kernelName: "ExpandDims",
     inputsToSave: ["input"],
     gradFunc: (dy, [input]) => ({ input: () => tf.reshape(one(dy), input.shape) }),
