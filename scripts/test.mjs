@@ -22,7 +22,8 @@ function runTests(root, args) {
   const reporters = ["--reporter=default", "--reporter=json", `--outputFile.json=${report}`];
   const { status } = spawnSync(process.execPath, [vitest, "run", "--root", root, ...reporters, ...args], {
     stdio: "inherit",
-    env,
+    // What tests leave behind goes with it.
+    env: { ...env, TMPDIR: folder },
   });
   let failed = status === 0 ? 0 : 1;
   if (existsSync(report)) {
