@@ -99,19 +99,25 @@ describeTorch("attention's fast path", () => {
   type Three = tf.Tensor3D;
   // Several blocks of queries, and keys that fill no vector. Weights that give scores of a trained size, about 4: what bfloat16
   // rounds off in q and k moves a softmax in proportion to its scores.
-  const [batch, length, keys, width, heads, inner] = [2, 150, 37, 24, 3, 48];
-  const weights = [
-    [inner, width],
-    [inner, width],
-    [inner, width],
-    [width, inner],
-  ].map((shape, i) => tf.tidy(() => tf.mul(random(shape, 3 + i), 0.2)));
+  const [batch, width, heads] = [2, 24, 3];
+  const usual = { length: 150, keys: 37, headWidth: 16 };
+  const weights = (headWidth: number) => {
+    const inner = heads * headWidth;
+    const shapes = [
+      [inner, width],
+      [inner, width],
+      [inner, width],
+      [width, inner],
+    ];
+    return shapes.map((shape, i) => tf.tidy(() => tf.mul(random(shape, 3 + i), 0.4 / Math.sqrt(Math.sqrt(headWidth)))));
+  };
   const real = (size: number) => {
     const values = Array.from({ length: batch * size }, (_, i) => (i % 7 === 3 ? 0 : 1));
     return tf.tensor2d(values, [batch, size]);
   };
 
-  const compare = (cross: boolean, bias: AttentionBias, withPosition: boolean): void => {
+  const compare = (cross: boolean, bias: AttentionBias, withPosition: boolean, sizes = usual): void => {
+    const { length, keys, headWidth } = sizes;
     const run =
       (op: typeof attention) =>
       (...inputs: tf.Tensor[]): tf.Tensor => {
@@ -125,16 +131,20 @@ describeTorch("attention's fast path", () => {
     const inputs = [
       random([batch, length, width], 1),
       ...(cross ? [random([batch, keys, width], 2)] : []),
-      ...weights,
+      ...weights(headWidth),
       ...(withPosition ? [random([length + (cross ? keys : length) - 1, heads], 7)] : []),
     ];
     expectFast(run(attention), run(attentionReference), inputs);
     expectFast(run(attention), run(attentionReference), inputs, cross ? [0, 1] : [0]);
   };
 
-  it("is the reference within a padded sequence", () => compare(false, { real: real(length) }, true));
+  it("is the reference within a padded sequence", () => compare(false, { real: real(usual.length) }, true));
   it("is the reference within a causal sequence", () => compare(false, { causal: true }, true));
-  it("is the reference across sequences", () => compare(true, { real: real(keys) }, false));
+  it("is the reference across sequences", () => compare(true, { real: real(usual.keys) }, false));
   it("is the reference across sequences with a bias by distance", () => compare(true, {}, true));
-  it("is the reference where no key is real", () => compare(true, { real: tf.zeros([batch, keys]) }, false));
+  it("is the reference where no key is real", () => compare(true, { real: tf.zeros([batch, usual.keys]) }, false));
+  // More queries than are added up at once, more keys than are looked at at once, and heads that fill no panel.
+  it.each([true, false])("is the reference within a long sequence, causal: %s", (causal) =>
+    compare(false, { causal }, true, { length: 301, keys: 0, headWidth: 40 }),
+  );
 });

@@ -109,6 +109,14 @@ describeTorch("linearCrossEntropy's fast path", () => {
     expectClose(linearLogProbs(precision(h, "bfloat16"), w, target(), maxLogits).dataSync(), expected, 2e-2);
   });
 
+  it.each(["float32", "bfloat16"] as const)("shows a weight that is no number, in %s", (kind) => {
+    const values = random([vocab, width], 2).dataSync().slice();
+    values[5 * width] = Number.NaN;
+    const h = precision(random([tokens, width], 1) as tf.Tensor2D, kind);
+    const loss = linearCrossEntropy(h, precision(tf.tensor2d(values, [vocab, width]), kind), target(), weight());
+    expect(loss.dataSync()[0]).toBeNaN();
+  });
+
   it("scales its gradients by what follows", () => {
     const loss = (h: tf.Tensor): tf.Tensor =>
       tf.mul(linearCrossEntropy(h as tf.Tensor2D, random([vocab, width], 2) as tf.Tensor2D, target(), weight()), 3);

@@ -51,7 +51,7 @@ VECTORS inline void store(Narrow* to, __mmask32 which, const Wide& x) {
 // Whether results may go past the caches, where a line would be read before it is written.
 inline bool isAligned(const float* x) { return reinterpret_cast<uintptr_t>(x) % 64 == 0; }
 
-// e^x for x ≤ 88, to 3e-6 of it; 0 below -87 and where `which` says so.
+// e^x for x ≤ 88, to 3e-6 of it; 0 below -87 and where `which` says so; NaN stays NaN.
 VECTORS inline __m512 exponential(__m512 x, __mmask16 which = 0xffff) {
   const __m512 n = _mm512_roundscale_ps(_mm512_mul_ps(x, _mm512_set1_ps(1.44269504f)), _MM_FROUND_TO_NEAREST_INT | _MM_FROUND_NO_EXC);
   const __m512 r = _mm512_fnmadd_ps(n, _mm512_set1_ps(0.693147181f), x);
@@ -62,7 +62,7 @@ VECTORS inline __m512 exponential(__m512 x, __mmask16 which = 0xffff) {
   p = _mm512_fmadd_ps(p, r, _mm512_set1_ps(1));
   p = _mm512_fmadd_ps(p, r, _mm512_set1_ps(1));
   // Results that are no normal numbers would cost a hundred times as much.
-  return _mm512_maskz_scalef_ps(_mm512_mask_cmp_ps_mask(which, x, _mm512_set1_ps(-87), _CMP_GE_OQ), p, n);
+  return _mm512_maskz_scalef_ps(_mm512_mask_cmp_ps_mask(which, x, _mm512_set1_ps(-87), _CMP_NLT_UQ), p, n);
 }
 
 // 1 / (1 + e^-x), to 7e-5 of it.
