@@ -30,7 +30,6 @@ constexpr int64_t kTasks = 8, kReadingTasks = 2;
 constexpr int64_t kSums = kLines * kLines;
 // Of the first cache's blocks of 2 KB those that stay there beside sums and results.
 constexpr int64_t kFirstCacheBlocks = 18;
-static_assert(kColumnStep % kLines == 0);
 
 // Eight tiles of 16 rows by 64 bytes.
 struct alignas(64) TileConfiguration {
@@ -84,15 +83,14 @@ struct Part {
   bool isFirst, isLast;
 };
 
-AMX void multiplyRanges(const PanelRange& left, const PanelRange& right, const Part& part, float* waiting, const Target& target,
-                        bool fetches = true) {
+AMX void multiplyRanges(const PanelRange& left, const PanelRange& right, const Part& part, float* waiting, const Target& target) {
   const int64_t blocks = ceilDivide(part.terms, kTerms);
   alignas(64) float turns[2][kSums];
   Writing writing(target);
   // The shorter range's panels stay in the second cache while the longer one is gone through once.
   const bool rowsOften = left.size() <= right.size();
   const int64_t often = rowsOften ? left.size() : right.size(), all = left.size() * right.size();
-  Ahead ahead{nullptr, fetches ? ceilDivide(kBlock / kTerms, often) : 0};
+  Ahead ahead{nullptr, ceilDivide(kBlock / kTerms, often)};
   // Of the longer range the panel at hand stays in the first cache, if it fits; a few short ones all do.
   const bool allFit = (often + 1) * blocks <= kFirstCacheBlocks, oneFits = blocks <= kFirstCacheBlocks;
   const auto multiplyOne = allFit       ? multiplyPanel<Loads::kKept, Loads::kKept>
@@ -138,20 +136,6 @@ bool isAvailable() {
            syscall(SYS_arch_prctl, kRequestPermission, kTileData) == 0;
   }();
   return is;
-}
-
-void multiply(const NarrowLines& a, NarrowPanels& aPanels, const NarrowLines& b, NarrowPanels& bPanels, Columns which,
-              const NarrowResult& out) {
-  const int64_t terms = a.columns, size = panelSize(terms);
-  const int64_t rows = ceilDivide(a.rows, kLines), columns = ceilDivide(b.columns, kLines);
-  Narrow* const left = roomFor<Narrow>(aPanels.left, rows * size);
-  Narrow* const right = roomFor<Narrow>(bPanels.right, columns * size);
-  if (!aPanels.hasLeft) pack(a, true, {0, rows, 0, terms}, left, size);
-  if (!bPanels.hasRight) pack(b, false, {0, columns, 0, terms}, right, size);
-  aPanels.hasLeft = bPanels.hasRight = true;
-  const Tiles tiles;
-  const PanelRange chosen{right + which.begin / kLines * size, 0, ceilDivide(which.end - which.begin, kLines), size};
-  multiplyRanges({left, 0, rows, size}, chosen, {terms, true, true}, nullptr, {out, a.rows, which.end - which.begin}, false);
 }
 
 // The smaller operand is packed once for all threads, the larger one by the thread that multiplies with it, while it is in its cache.
@@ -217,9 +201,6 @@ Tiles::Tiles() = default;
 Tiles::~Tiles() = default;
 bool isAvailable() { return false; }
 void multiply(const Operand&, const Operand&, const NarrowResult&, const ResultSquares*) { TORCH_CHECK(false, "not in this build"); }
-void multiply(const NarrowLines&, NarrowPanels&, const NarrowLines&, NarrowPanels&, Columns, const NarrowResult&) {
-  TORCH_CHECK(false, "not in this build");
-}
 
 }  // namespace tfjs_torch::amx
 

@@ -34,7 +34,4 @@ struct Operand {
 // out ← a·b, or out + a·b, on all threads or inside a parallel region on its own.
 void multiply(const Operand& a, const Operand& b, const NarrowResult& out, const ResultSquares* squares);
 
-// Some columns of the same in the calling thread alone, to out's first ones; panels that are there are taken.
-void multiply(const NarrowLines& a, NarrowPanels& aPanels, const NarrowLines& b, NarrowPanels& bPanels, Columns which, const NarrowResult& out);
-
 }  // namespace tfjs_torch::amx

@@ -86,7 +86,7 @@ inline void gemmLibrary(const NarrowLines& a, const NarrowLines& b, bool add, fl
 template <typename T>
 void gemm(Factor<T>& a, Factor<T>& b, Columns which, bool add, float* c, int64_t ldc) {
   if constexpr (!std::is_same_v<T, float>) {
-    if (hasNarrowProducts()) return narrowProduct(a.lines, a.panels, b.lines, b.panels, which, {c, ldc, true, add});
+    if (narrowProducts() == NarrowProducts::kHalf) return narrowProduct(a.lines, a.panels, b.lines, b.panels, which, {c, ldc, true, add});
   }
   gemmLibrary(a.lines, columnsOf(b.lines, which), add, c, ldc);
 }

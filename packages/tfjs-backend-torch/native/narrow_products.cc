@@ -34,15 +34,8 @@ NarrowProducts narrowProducts() {
   return which;
 }
 
-void withNarrowProducts(const std::function<void()>& body) {
-  if (narrowProducts() != NarrowProducts::kAmx) return body();
-  const amx::Tiles tiles;
-  body();
-}
-
 void narrowProduct(const NarrowLines& a, NarrowPanels& aPanels, const NarrowLines& b, NarrowPanels& bPanels, Columns which,
                    const NarrowResult& out) {
-  if (narrowProducts() == NarrowProducts::kAmx) return amx::multiply(a, aPanels, b, bPanels, which, out);
   half::multiply(a, aPanels, b, bPanels, which, out);
 }
 

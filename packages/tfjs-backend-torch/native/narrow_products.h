@@ -2,8 +2,6 @@
 
 #include <ATen/ATen.h>
 
-#include <functional>
-
 namespace tfjs_torch {
 
 // Products of bfloat16 matrices where they are faster than the library's: by a CPU's matrix units (amx_products.h), or in half precision's
@@ -46,16 +44,14 @@ struct NarrowResult {
   bool isFloat, add;
 };
 
-// Calls body, in which narrow products of this thread have less to set up.
-void withNarrowProducts(const std::function<void()>& body);
-
 // Columns of a product that are computed, from a multiple of kColumnStep on.
 inline constexpr int64_t kColumnStep = 128;
 struct Columns {
   int64_t begin, end;
 };
 
-// Some columns of the same in the calling thread alone, to out's first ones; panels that are there are taken.
+// Some columns of the same in the calling thread alone, to out's first ones; panels that are there are taken. By half precision's arithmetic:
+// with matrix units whoever needs these has code of its own (amx_attention.h).
 void narrowProduct(const NarrowLines& a, NarrowPanels& aPanels, const NarrowLines& b, NarrowPanels& bPanels, Columns which,
                    const NarrowResult& out);
 
