@@ -107,12 +107,6 @@ std::vector<AttentionScratch<T>> attentionScratch(const AttentionShape& s, int64
   return all;
 }
 
-// body(worker, unit) for each head of each sequence.
-template <typename F>
-void forHeads(const AttentionShape& s, const F& body) {
-  forTasks(s.B * s.H, body);
-}
-
 template <typename T>
 void attendHeads(const AttentionShape& s, const HeadRows<T>& q, const HeadRows<T>& k, const HeadRows<T>& v,
                  const HeadRows<T>& ctx, const AttentionBias& bias, float* most, float* inverse) {
@@ -123,7 +117,7 @@ void attendHeads(const AttentionShape& s, const HeadRows<T>& q, const HeadRows<T
   const float* const mask = bias.mask.const_data_ptr<float>();
   const int64_t block = blockRows(s.S);
   std::vector<AttentionScratch<T>> all = attentionScratch<T>(s, block, false);
-  forHeads(s, [&](int64_t worker, int64_t unit) {
+  forTasks(s.B * s.H, [&](int64_t worker, int64_t unit) {
     AttentionScratch<T>& scratch = all[worker];
     const int64_t b = unit / s.H, h = unit % s.H;
     for (int64_t t0 = 0; t0 < s.T; t0 += block) {
@@ -172,7 +166,7 @@ void attendHeadsGrad(const AttentionShape& s, const HeadRows<T>& q, const HeadRo
   const float* const mask = bias.mask.const_data_ptr<float>();
   const int64_t block = std::min(kGradRows, s.T);
   std::vector<AttentionScratch<T>> all = attentionScratch<T>(s, block, true);
-  forHeads(s, [&](int64_t worker, int64_t unit) {
+  forTasks(s.B * s.H, [&](int64_t worker, int64_t unit) {
     AttentionScratch<T>& scratch = all[worker];
     float *const dkSum = scratch.dkSum.get(), *const dvSum = scratch.dvSum.get();  // [K, S]
     float* const dByDistances = dPosition + unit * s.distances();
