@@ -9,7 +9,7 @@ export const copyUnlessMark: u32 = 1;
 export const copyNever: u32 = 2;
 export const kindMask: u32 = 3;
 
-/** The automaton of pieces, as `PieceTrie` in `src/vocab/pieceTrie.ts` describes it, with pointers where that has offsets, `rest` aside. */
+/** The automaton of pieces, as `PieceTrie` in `src/vocab/encode/pieceTrie.ts` describes it, with pointers where that has offsets, `rest` aside. */
 export let units: usize = 0;
 export let blocks: usize = 0;
 export let fails: usize = 0;
@@ -73,7 +73,7 @@ export function reserveImage(bytes: usize): usize {
   return newPages(bytes);
 }
 
-/** Takes the image at `image`, whose head is as `src/vocab/layOutImage.ts` writes it, into use. */
+/** Takes the image at `image`, whose head is as `src/vocab/encode/layOutImage.ts` writes it, into use. */
 export function useImage(image: usize): void {
   const flags = load<u32>(image);
   splits = (flags & flagSplits) !== 0;

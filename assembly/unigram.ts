@@ -1,5 +1,5 @@
 /**
- * The exact encoder for unigram models: bytes in, ids out. Compiled to WebAssembly; `src/vocab/unigramEncoder.ts` is its host.
+ * The exact encoder for unigram models: bytes in, ids out. Compiled to WebAssembly; `src/vocab/encode/unigramEncoder.ts` is its host.
  *
  * Where the model allows it text is cut at raw spaces first, and the ids of a word are remembered. A word's segmentation depends on
  * what stands before it only through float32 rounding of the accumulated score: `scoreLimit` says up to which score it does not,

@@ -9,8 +9,8 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { fileURLToPath } from "node:url";
 import { gunzipSync } from "node:zlib";
-import { createEncoder } from "../dist/vocab/createEncoder.js";
-import { createLibraryEncoder } from "../dist/vocab/libraryEncoder.js";
+import { createEncoder } from "../dist/vocab/encode/createEncoder.js";
+import { createLibraryEncoder } from "../dist/vocab/encode/libraryEncoder.js";
 import { oraclePython } from "../scripts/oraclePython.mjs";
 import { parseFlags } from "../scripts/parseFlags.mjs";
 
@@ -88,7 +88,7 @@ for (const [name, speeds] of results) {
 
 function timedLoad() {
   const script = `
-    const { createEncoder } = await import(${JSON.stringify(new URL("../dist/vocab/createEncoder.js", import.meta.url).href)});
+    const { createEncoder } = await import(${JSON.stringify(new URL("../dist/vocab/encode/createEncoder.js", import.meta.url).href)});
     const cpu = process.cpuUsage();
     const wall = performance.now();
     await createEncoder(${JSON.stringify(model)});

@@ -5,8 +5,8 @@ import { once } from "node:events";
 import { readFileSync } from "node:fs";
 import { fileURLToPath } from "node:url";
 import { isMainThread, parentPort, Worker, workerData } from "node:worker_threads";
-import { createEncoder } from "../dist/vocab/createEncoder.js";
-import { createLibraryEncoder } from "../dist/vocab/libraryEncoder.js";
+import { createEncoder } from "../dist/vocab/encode/createEncoder.js";
+import { createLibraryEncoder } from "../dist/vocab/encode/libraryEncoder.js";
 
 /** Where each thread's records lie: whole languages, the largest first to the thread that has least, as `preprocess` deals them out. */
 function share(path, threads) {

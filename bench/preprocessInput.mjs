@@ -1,8 +1,8 @@
 import { closeSync, createReadStream, openSync, readdirSync, readFileSync, writeFileSync, writeSync } from "node:fs";
 import { basename, join } from "node:path";
 import { createGunzip, gunzipSync } from "node:zlib";
-import { gunzip } from "../dist/corpus/gunzip.js";
-import { readCompressed } from "../dist/corpus/readCompressed.js";
+import { gunzip } from "../dist/corpus/read/gunzip.js";
+import { readCompressed } from "../dist/corpus/read/readCompressed.js";
 
 /** The texts of a shard, in UTF-8. */
 function textsOf(path) {

@@ -4,7 +4,11 @@ import { fileURLToPath } from "node:url";
 import { build } from "rolldown";
 
 const path = (name) => fileURLToPath(new URL(`../${name}`, import.meta.url));
-for (const module of ["dataset/preprocess", "dataset/shardWorker", "stream/prefetchWorker"]) {
+for (const module of [
+  "dataset/preprocess/preprocess",
+  "dataset/preprocess/shardWorker",
+  "stream/prefetch/prefetchWorker",
+]) {
   await build({
     input: path(`src/${module}.ts`),
     platform: "node",
@@ -14,7 +18,8 @@ for (const module of ["dataset/preprocess", "dataset/shardWorker", "stream/prefe
     plugins: [
       {
         name: "errors",
-        resolveId: (id) => (id.endsWith("/base/errors.js") ? { id: "../base/errors.js", external: "relative" } : null),
+        resolveId: (id) =>
+          id.endsWith("/base/errors.js") ? { id: "../../base/errors.js", external: "relative" } : null,
       },
     ],
     output: {

@@ -45,7 +45,7 @@ if (
     "run",
     "src/ops",
     "src/model",
-    "src/train/trainStep.test.ts",
+    "src/train/step.test.ts",
     "test/precisionParity.test.ts",
   ]);
   check("steps beside Transformers", "npm", [

@@ -4,8 +4,8 @@ import { join } from "node:path";
 import fc from "fast-check";
 import { afterAll, beforeAll, beforeEach, describe, expect, test } from "vitest";
 import { sha256 } from "../src/base/hash.js";
-import { readRowBatches } from "../src/dataset/readRowBatches.js";
-import { verifyDataset } from "../src/dataset/verifyDataset.js";
+import { verifyDataset } from "../src/dataset/check/verifyDataset.js";
+import { readRowBatches } from "../src/dataset/read/readRowBatches.js";
 import {
   filesBelow,
   line,

@@ -1,8 +1,8 @@
 import { mkdir, open, writeFile } from "node:fs/promises";
 import { dirname, join } from "node:path";
-import type { Split } from "../src/corpus/shard.js";
-import { batchBuffers, TokenFileWriter } from "../src/dataset/arrowWriter.js";
-import { addToManifest, emptyManifest, manifestFile, vocabularyFile } from "../src/dataset/buildManifest.js";
+import type { Split } from "../src/corpus/shards/shard.js";
+import { batchBuffers, TokenFileWriter } from "../src/dataset/format/arrowWriter.js";
+import { addToManifest, emptyManifest, manifestFile, vocabularyFile } from "../src/dataset/format/buildManifest.js";
 import { loadVocabulary } from "../src/vocab/loadVocabulary.js";
 import { memoryToken } from "./memoryDataset.js";
 

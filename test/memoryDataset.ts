@@ -1,6 +1,6 @@
-import type { Split } from "../src/corpus/shard.js";
-import type { DatasetManifest } from "../src/dataset/manifest.js";
-import type { TokenDataset, TokenRun } from "../src/dataset/tokenDataset.js";
+import type { Split } from "../src/corpus/shards/shard.js";
+import type { DatasetManifest } from "../src/dataset/format/manifest.js";
+import type { TokenDataset, TokenRun } from "../src/dataset/read/tokenDataset.js";
 import type { Vocabulary } from "../src/vocab/vocabulary.js";
 
 /** A vocabulary of `size` pieces without a model file; sentinels count down from the padded top, as in mT5. */

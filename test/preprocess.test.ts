@@ -6,10 +6,10 @@ import { join } from "node:path";
 import { gunzipSync, gzipSync } from "node:zlib";
 import { tableFromIPC } from "apache-arrow";
 import { afterAll, beforeAll, beforeEach, describe, expect, it } from "vitest";
-import type { DatasetManifest } from "../src/dataset/manifest.js";
-import { openDataset } from "../src/dataset/openDataset.js";
-import type { PreprocessSummary } from "../src/dataset/preprocessSummary.js";
-import { createDecoder } from "../src/vocab/createDecoder.js";
+import type { DatasetManifest } from "../src/dataset/format/manifest.js";
+import type { PreprocessSummary } from "../src/dataset/preprocess/preprocessSummary.js";
+import { openDataset } from "../src/dataset/read/openDataset.js";
+import { createDecoder } from "../src/vocab/encode/createDecoder.js";
 import { line, model, preprocess, type Run, snapshot, text, writeCorpus, writeShard } from "./preprocessRuns.js";
 
 let dir: string;

@@ -7,7 +7,7 @@ import { gzipSync } from "node:zlib";
 import { tableFromIPC } from "apache-arrow";
 import { afterAll, beforeAll, expect, it } from "vitest";
 import { randomStream } from "../src/base/random.js";
-import { formatShardName } from "../src/corpus/shardName.js";
+import { formatShardName } from "../src/corpus/shards/shardName.js";
 import { type Mutant, mutantLineLimit, mutateShard, type SoundShard } from "./mutateShard.js";
 import { line, model, preprocess, text, writeShard } from "./preprocessRuns.js";
 

@@ -3,8 +3,8 @@ import { mkdtemp, readdir, readFile, rm } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it } from "vitest";
-import { type PreprocessOptions, preprocess } from "../src/dataset/preprocess.js";
-import type { PreprocessSummary } from "../src/dataset/preprocessSummary.js";
+import { type PreprocessOptions, preprocess } from "../src/dataset/preprocess/preprocess.js";
+import type { PreprocessSummary } from "../src/dataset/preprocess/preprocessSummary.js";
 import { cutAfter, type FlakyServer, startFlakyServer } from "./flakyServer.js";
 import { preprocess as command, model, snapshot, writeCorpus } from "./preprocessRuns.js";
 

@@ -6,7 +6,7 @@ import { join } from "node:path";
 import { fileURLToPath } from "node:url";
 import { gzipSync } from "node:zlib";
 import { randomStream } from "../src/base/random.js";
-import { formatShardName } from "../src/corpus/shardName.js";
+import { formatShardName } from "../src/corpus/shards/shardName.js";
 
 const root = fileURLToPath(new URL("..", import.meta.url));
 

@@ -7,7 +7,7 @@ import { parse, stringify } from "yaml";
 import { MswitchError } from "../src/base/errors.js";
 import { silentLog } from "../src/base/log.js";
 import { randomStream } from "../src/base/random.js";
-import { metricsLineSchema } from "../src/eval/runFiles.js";
+import { metricsLineSchema } from "../src/run/runFiles.js";
 import { type PretrainResult, pretrain } from "../src/train/pretrain.js";
 import { writeDiskDataset } from "./diskDataset.js";
 import { resultHashes, startPretrain, writeTinyPipeline } from "./pretrainRun.js";

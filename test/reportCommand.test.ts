@@ -5,8 +5,8 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { fileURLToPath } from "node:url";
 import { afterAll, beforeAll, expect, test } from "vitest";
-import { datasetFingerprint } from "../src/dataset/manifest.js";
-import { readManifest } from "../src/dataset/openDataset.js";
+import { datasetFingerprint } from "../src/dataset/format/manifest.js";
+import { readManifest } from "../src/dataset/read/openDataset.js";
 import { writeDiskDataset } from "./diskDataset.js";
 import { syntheticRun, writeRun } from "./reportRuns.js";
 

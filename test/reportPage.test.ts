@@ -4,8 +4,8 @@ import { join } from "node:path";
 import { pathToFileURL } from "node:url";
 import { type Browser, type BrowserContext, chromium, type Page } from "playwright-core";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
-import { emptyCounts, type InspectReport, sumCounts, withRates } from "../src/dataset/inspectReport.js";
-import { writeReport } from "../src/report/writeReport.js";
+import { emptyCounts, type InspectReport, sumCounts, withRates } from "../src/analysis/tokenStatistics.js";
+import { writeReport } from "../src/report/render/writeReport.js";
 import { chromiumPath } from "./helpers/chromiumPath.js";
 import { syntheticRun } from "./reportRuns.js";
 

@@ -1,8 +1,8 @@
 import { mkdir, writeFile } from "node:fs/promises";
 import { dirname, join } from "node:path";
 import { randomStream } from "../src/base/random.js";
-import type { Run } from "../src/eval/readRun.js";
-import { type EvalPoint, type LayerRouting, type MetricsLine, runFile } from "../src/eval/runFiles.js";
+import type { Run } from "../src/run/readRun.js";
+import { type EvalPoint, type LayerRouting, type MetricsLine, runFile } from "../src/run/runFiles.js";
 
 export interface SyntheticOptions {
   name: string;

@@ -1,6 +1,6 @@
 /**
  * Inflates gzip streams (RFC 1951 and 1952) of any number of members, chunk by chunk, and refuses what zlib refuses. Compiled to
- * WebAssembly; `src/corpus/inflater.ts` is its host. Of libdeflate it has the layout of the tables and the way to read bits.
+ * WebAssembly; `src/corpus/read/inflater.ts` is its host. Of libdeflate it has the layout of the tables and the way to read bits.
  */
 import { inflateBlocks, startBlocks } from "./blocks";
 import { crc32 } from "./crc32";

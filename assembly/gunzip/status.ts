@@ -1,4 +1,4 @@
-/** What inflating came to. The host knows these numbers too: `src/corpus/inflater.ts`. */
+/** What inflating came to. The host knows these numbers too: `src/corpus/read/inflater.ts`. */
 
 /** Within the module only. */
 export const going: i32 = -1;

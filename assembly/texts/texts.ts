@@ -1,6 +1,6 @@
 /**
  * Cuts a stream of bytes into lines and finds the text of each that is plainly an object of strings, as mC4's are; the others are the
- * host's. Compiled to WebAssembly; `src/corpus/textFinder.ts` is its host.
+ * host's. Compiled to WebAssembly; `src/corpus/read/textFinder.ts` is its host.
  */
 import { findText, textEnd } from "./findText";
 

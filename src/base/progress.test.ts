@@ -1,6 +1,6 @@
 import { PassThrough } from "node:stream";
 import { afterEach, beforeEach, describe, expect, it, vi } from "vitest";
-import { createProgress, formatSeconds } from "./progress.js";
+import { createProgress } from "./progress.js";
 
 const rates = [
   { label: "MB/s", scale: 1e-6 },
@@ -73,17 +73,5 @@ describe("createProgress on a terminal", () => {
     expect(text()).toContain("a message");
     expect(text()).toContain("\u001b[?25h");
     expect(vi.getTimerCount()).toBe(0);
-  });
-});
-
-describe("formatSeconds", () => {
-  it.each([
-    [4.4, "4 s"],
-    [200, "3 min 20 s"],
-    [18420, "5 h 07 min"],
-    [183600, "2 d 3 h"],
-    [Number.POSITIVE_INFINITY, "unknown"],
-  ])("%d s is %s", (seconds, text) => {
-    expect(formatSeconds(seconds)).toBe(text);
   });
 });

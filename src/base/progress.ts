@@ -1,4 +1,5 @@
 import { MultiBar, type SingleBar } from "cli-progress";
+import { formatDuration } from "./format.js";
 import { type Log, stderrLog } from "./log.js";
 
 /** A piece of the work that gets a bar of its own: a language, a training run. */
@@ -167,8 +168,8 @@ function describeState(state: State, rates: ProgressRate[], elapsed: number): st
     const speed = finished ? state.amounts[i] / Math.max(elapsed, 1e-3) : state.speeds[i + 1];
     return `${formatRate(speed * scale)} ${label}`;
   });
-  const left = formatSeconds((state.total - state.done) / state.speeds[0]);
-  return [percent, ...speeds, finished ? `in ${formatSeconds(elapsed)}` : `${left} left`].join("  ");
+  const left = formatDuration((state.total - state.done) / state.speeds[0]);
+  return [percent, ...speeds, finished ? `in ${formatDuration(elapsed)}` : `${left} left`].join("  ");
 }
 
 function drawBar(state: State): string {
@@ -183,14 +184,4 @@ function fraction({ done, total }: State): number {
 
 function formatRate(value: number): string {
   return value.toFixed(value < 10 ? 2 : value < 100 ? 1 : 0).padStart(5);
-}
-
-/** `4 s`, `3 min 20 s`, `5 h 07 min`, `2 d 3 h`. */
-export function formatSeconds(seconds: number): string {
-  if (!Number.isFinite(seconds)) return "unknown";
-  const s = Math.round(seconds);
-  if (s < 60) return `${s} s`;
-  if (s < 3600) return `${Math.floor(s / 60)} min ${String(s % 60).padStart(2, "0")} s`;
-  if (s < 86400) return `${Math.floor(s / 3600)} h ${String(Math.floor((s % 3600) / 60)).padStart(2, "0")} min`;
-  return `${Math.floor(s / 86400)} d ${Math.floor((s % 86400) / 3600)} h`;
 }

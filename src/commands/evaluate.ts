@@ -1,7 +1,7 @@
 import { Args, Flags } from "@oclif/core";
 import { stderrLog } from "../base/log.js";
 import { MswitchCommand } from "../cli/mswitchCommand.js";
-import type { EvalPoint } from "../eval/runFiles.js";
+import type { EvalPoint } from "../run/runFiles.js";
 
 interface EvaluateResult {
   run: string;
@@ -36,7 +36,7 @@ export default class Evaluate extends MswitchCommand {
 
   async run(): Promise<EvaluateResult> {
     const { args, flags } = await this.parse(Evaluate);
-    const { findLanguage, requireLanguages } = await import("../corpus/languages.js");
+    const { findLanguage, requireLanguages } = await import("../corpus/shards/languages.js");
     const { languages: list, ...options } = flags;
     const chosen = list === undefined ? undefined : requireLanguages(list);
     const { evaluateRun } = await import("../train/evaluateRun.js");

@@ -4,9 +4,9 @@ import { stderrLog } from "../base/log.js";
 import { keepYoungGenerationSmall } from "../base/youngGeneration.js";
 import { withInterrupt } from "../cli/interrupt.js";
 import { MswitchCommand } from "../cli/mswitchCommand.js";
-import type { Split } from "../corpus/shard.js";
-import type { PreprocessPlan } from "../dataset/planPreprocess.js";
-import type { LanguageSummary, PreprocessSummary } from "../dataset/preprocessSummary.js";
+import type { Split } from "../corpus/shards/shard.js";
+import type { PreprocessPlan } from "../dataset/preprocess/planPreprocess.js";
+import type { LanguageSummary, PreprocessSummary } from "../dataset/preprocess/preprocessSummary.js";
 
 export default class Preprocess extends MswitchCommand {
   static override summary = "Tokenize mC4 shards into a dataset for training.";
@@ -119,10 +119,10 @@ Every shard is finished on its own and durably. Stopped at any moment, the same 
     const languages =
       flags.languages === "all"
         ? undefined
-        : (await import("../corpus/languages.js")).requireLanguages(flags.languages);
+        : (await import("../corpus/shards/languages.js")).requireLanguages(flags.languages);
     if (flags.plan) {
-      const { printPlan } = await import("../dataset/printPlan.js");
-      const { planPreprocess } = await import("../dataset/planPreprocess.js");
+      const { printPlan } = await import("../dataset/preprocess/printPlan.js");
+      const { planPreprocess } = await import("../dataset/preprocess/planPreprocess.js");
       const { source: sources, vocab, nodes = 1, workers, connections } = flags;
       const speed = flags.speed === undefined ? undefined : parseSpeed(flags.speed);
       const wanted = { sources, vocab, languages, splits, nodes, workers, speed, connections, cacheBytes };
@@ -132,7 +132,7 @@ Every shard is finished on its own and durably. Stopped at any moment, the same 
     }
     keepYoungGenerationSmall();
     const { createProgress } = await import("../base/progress.js");
-    const { preprocess } = await import("../dataset/preprocess.js");
+    const { preprocess } = await import("../dataset/preprocess/preprocess.js");
     const rates = [
       { label: "MB/s", scale: 1e-6 },
       { label: "ktok/s", scale: 1e-3 },

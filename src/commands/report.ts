@@ -1,10 +1,10 @@
 import { Args, Flags } from "@oclif/core";
+import type { Summary } from "../analysis/summary.js";
+import type { InspectReport } from "../analysis/tokenStatistics.js";
 import { usageError } from "../base/errors.js";
 import { stderrLog } from "../base/log.js";
 import { MswitchCommand } from "../cli/mswitchCommand.js";
-import type { InspectReport } from "../dataset/inspectReport.js";
-import type { Run } from "../eval/readRun.js";
-import type { Summary } from "../eval/summary.js";
+import type { Run } from "../run/readRun.js";
 
 interface ReportResult {
   page: string;
@@ -45,9 +45,9 @@ export default class Report extends MswitchCommand {
     const [baselineDir, ...dirs] = argv as string[];
     const twice = dirs.find((dir, i) => dir === baselineDir || dirs.indexOf(dir) !== i);
     if (twice) throw usageError("a run is named twice", { where: twice });
-    const { readRun } = await import("../eval/readRun.js");
-    const { writeReport } = await import("../report/writeReport.js");
-    const { caveats, headline, verdict } = await import("../report/headline.js");
+    const { readRun } = await import("../run/readRun.js");
+    const { writeReport } = await import("../report/render/writeReport.js");
+    const { caveats, headline, verdict } = await import("../report/data/headline.js");
     const [baseline, ...candidates] = await Promise.all([baselineDir, ...dirs].map(readRun));
     const { data, page } = await writeReport(baseline, candidates, flags.out, {
       resamples: flags.resamples,
@@ -74,8 +74,8 @@ export default class Report extends MswitchCommand {
 
 /** @throws usageError where the run learned from another dataset */
 async function inspectDatasetOf(run: Run, dir: string): Promise<InspectReport> {
-  const { readManifest } = await import("../dataset/openDataset.js");
-  const { datasetFingerprint } = await import("../dataset/manifest.js");
+  const { readManifest } = await import("../dataset/read/openDataset.js");
+  const { datasetFingerprint } = await import("../dataset/format/manifest.js");
   if (datasetFingerprint(await readManifest(dir)) !== run.description.dataset) {
     throw usageError("the runs learned from another dataset", {
       where: dir,
@@ -83,7 +83,7 @@ async function inspectDatasetOf(run: Run, dir: string): Promise<InspectReport> {
       hint: "name the folder that stands under `dataset` in the run's config.yaml",
     });
   }
-  const { inspectDataset } = await import("../dataset/inspectDataset.js");
+  const { inspectDataset } = await import("../dataset/check/inspectDataset.js");
   const { createProgress } = await import("../base/progress.js");
   const rates = [{ label: "MB/s", scale: 1e-6 }];
   return inspectDataset(dir, { progress: (parts) => createProgress({ parts, rates }) });

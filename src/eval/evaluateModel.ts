@@ -3,8 +3,8 @@ import { MswitchError } from "../base/errors.js";
 import type { ModelConfig } from "../model/config.js";
 import { disposeExampleLogProbs, exampleLogProbs } from "../model/exampleLogProbs.js";
 import type { Parameters } from "../model/parameters.js";
+import type { EvalPoint, LanguageQuality, LayerRouting } from "../run/runFiles.js";
 import type { ValidationExamples } from "../stream/batch.js";
-import type { EvalPoint, LanguageQuality, LayerRouting } from "./runFiles.js";
 
 /** Encoder positions of one evaluation batch: small enough for any model that can be trained on the machine. */
 const batchPositions = 4096;

@@ -1,53 +1,68 @@
-/** Of which tokens a capacity is counted: one sequence (Hugging Face), a fixed number of tokens (T5X), or the whole batch. */
-export type RoutingGroup = "sequence" | "batch" | { tokens: number };
+import * as z from "zod";
+
+const count = z.int().positive();
+
+/** Bounds that no model of this kind comes near: a slip of the pen is named before anything is allocated. */
+const maxExperts = 65_536;
+const maxLayers = 1000;
 
 /** The Switch layers of a model. */
-export interface SwitchConfig {
-  experts: number;
+export const switchConfigSchema = z.strictObject({
+  experts: count.max(maxExperts),
   /** Every how many feed-forward layers one is sparse; 2 makes layers 1, 3, 5, … sparse (layer mod every = every − 1). */
-  every: number;
+  every: count,
   /** Factors of the balanced load that an expert takes; or an absolute capacity per group (Hugging Face's `expert_capacity`). */
-  capacity: { train: number; evaluation: number } | { absolute: number };
-  group: RoutingGroup;
+  capacity: z.union([
+    z.strictObject({ train: z.number().positive(), evaluation: z.number().positive() }),
+    z.strictObject({ absolute: count }),
+  ]),
+  /** Of which tokens a capacity is counted: one sequence (Hugging Face), a fixed number of tokens (T5X), or the whole batch. */
+  group: z.union([z.enum(["sequence", "batch"]), z.strictObject({ tokens: count })]),
   /** Multiplies the router's input by U(1 − ε, 1 + ε) in training. */
-  jitter: number;
+  jitter: z.number().min(0).lt(1),
   /** α of the load-balancing loss, summed over layers. */
-  auxLossWeight: number;
+  auxLossWeight: z.number().min(0),
   /** Weight of the router z-loss (ST-MoE); 0 leaves it out. */
-  zLossWeight: number;
+  zLossWeight: z.number().min(0),
   /** Leave padding out of routing, capacity and balance. */
-  ignorePadding: boolean;
+  ignorePadding: z.boolean(),
   /** Dropout on the expert's intermediate activation (fine-tuning). */
-  expertDropout: number;
-}
+  expertDropout: z.number().min(0).lt(1),
+});
+export type SwitchConfig = z.infer<typeof switchConfigSchema>;
+export type RoutingGroup = SwitchConfig["group"];
 
-/** Architecture of an mT5 or of its Switch twin. Numbers are exact, derived shapes are not stored. */
-export interface ModelConfig {
-  vocabSize: number;
-  dModel: number;
-  dKv: number;
-  dFf: number;
-  heads: number;
-  encoderLayers: number;
-  decoderLayers: number;
-  feedForward: "gated-gelu" | "relu";
+/** Architecture of an mT5 or of its Switch twin: every key known, every number in its range. Derived shapes are not stored. */
+export const modelConfigSchema = z.strictObject({
+  vocabSize: count,
+  dModel: count,
+  dKv: count,
+  dFf: count,
+  heads: count,
+  encoderLayers: count.max(maxLayers),
+  decoderLayers: count.max(maxLayers),
+  feedForward: z.enum(["gated-gelu", "relu"]),
   /** The output layer is the embedding, on states scaled by dModel^−½; false (mT5): a matrix of its own. */
-  tieEmbeddings: boolean;
+  tieEmbeddings: z.boolean(),
   /**
    * Encoder and decoder each have an input embedding of their own, as Transformers gives an untied Switch; absent or false: they
    * share one, as mT5 does.
    */
-  separateInputEmbeddings?: boolean;
-  relativeBuckets: number;
-  relativeMaxDistance: number;
-  layerNormEpsilon: number;
-  dropout: number;
+  separateInputEmbeddings: z.boolean().optional(),
+  relativeBuckets: count.multipleOf(4),
+  relativeMaxDistance: count,
+  layerNormEpsilon: z.number().positive(),
+  dropout: z.number().min(0).lt(1),
   /** σ = sqrt(scale / fan_in) of a truncated normal; "t5" is mT5's own initialization. */
-  init: { scheme: "truncated-normal"; scale: number } | { scheme: "t5" };
-  precision: "float32" | "bfloat16" | "selective";
+  init: z.discriminatedUnion("scheme", [
+    z.strictObject({ scheme: z.literal("truncated-normal"), scale: z.number().positive() }),
+    z.strictObject({ scheme: z.literal("t5") }),
+  ]),
+  precision: z.enum(["float32", "bfloat16", "selective"]),
   /** null: the dense mT5. */
-  switch: SwitchConfig | null;
-}
+  switch: switchConfigSchema.nullable(),
+});
+export type ModelConfig = z.infer<typeof modelConfigSchema>;
 
 /** Whether a layer of a stack is sparse: layer mod every = every − 1 (T5X; 1, 3, 5, … for every = 2). */
 export function isSparse(config: ModelConfig, layer: number): boolean {

@@ -3,7 +3,7 @@ import { beforeAll, describe, expect, it } from "vitest";
 import { expectClose, expectGradients, random, testBackends } from "../../test/helpers/tensors.js";
 import { loadBackend } from "../backends/loadBackend.js";
 import type { FeedForwardWeights } from "../ops/feedForward.js";
-import { expertCapacity } from "../ops/router.js";
+import { expertCapacity } from "../ops/moe/router.js";
 import type { SwitchConfig } from "./config.js";
 import { preset } from "./presets.js";
 import { routingGroups, switchFeedForward } from "./switchFeedForward.js";

@@ -1,10 +1,10 @@
 import * as tf from "@tensorflow/tfjs-core";
-import { combine, dispatch } from "../ops/dispatch.js";
-import { expertFeedForward } from "../ops/expertFeedForward.js";
 import type { FeedForwardWeights } from "../ops/feedForward.js";
+import { combine, dispatch } from "../ops/moe/dispatch.js";
+import { expertFeedForward } from "../ops/moe/expertFeedForward.js";
+import { expertCapacity, router } from "../ops/moe/router.js";
 import { type NoiseKey, uniformNoise } from "../ops/noise.js";
 import type { Width } from "../ops/precision.js";
-import { expertCapacity, router } from "../ops/router.js";
 import type { RoutingGroup, SwitchConfig } from "./config.js";
 import type { RouterReport } from "./routerReport.js";
 

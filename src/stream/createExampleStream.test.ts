@@ -4,7 +4,7 @@ import { memoryDataset, memoryToken, memoryVocabulary } from "../../test/memoryD
 import type { Log } from "../base/log.js";
 import type { StreamConfig } from "./batch.js";
 import { createExampleStream } from "./createExampleStream.js";
-import { uncorrupt } from "./spanCorruption.js";
+import { uncorrupt } from "./objectives/spanCorruption.js";
 
 const dataset = memoryDataset({
   af: { train: 10_000, documents: 40 },

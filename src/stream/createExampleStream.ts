@@ -2,14 +2,14 @@ import { MswitchError, usageError } from "../base/errors.js";
 import { type Log, silentLog } from "../base/log.js";
 import { nearest } from "../base/nearest.js";
 import { randomStream } from "../base/random.js";
-import type { TokenDataset } from "../dataset/tokenDataset.js";
+import type { TokenDataset } from "../dataset/read/tokenDataset.js";
 import type { Batch, ExampleLengths, ExampleStream, StreamConfig } from "./batch.js";
-import { exampleLengths, requireSentinels, requireZeroPadding } from "./exampleLengths.js";
 import { mixingProbabilities } from "./mixing.js";
+import { exampleLengths, requireSentinels, requireZeroPadding } from "./objectives/exampleLengths.js";
+import { readSegment, segmentCount, usableLanguages } from "./objectives/segments.js";
+import { corruptSpans } from "./objectives/spanCorruption.js";
 import { permutation } from "./permutation.js";
 import { createSchedule } from "./schedule.js";
-import { readSegment, segmentCount, usableLanguages } from "./segments.js";
-import { corruptSpans } from "./spanCorruption.js";
 
 /** A gibibyte of ids: beyond it the shapes are a slip of the pen. */
 const mostIds = 2 ** 28;

@@ -1,6 +1,6 @@
 import fc from "fast-check";
 import { describe, expect, test } from "vitest";
-import { allLanguages } from "../corpus/languages.js";
+import { allLanguages } from "../corpus/shards/languages.js";
 import { mixingProbabilities } from "./mixing.js";
 
 const sizes = [

@@ -1,6 +1,6 @@
 import { describe, expect, test } from "vitest";
 import { memoryDataset, memoryToken } from "../../test/memoryDataset.js";
-import { uncorrupt } from "./spanCorruption.js";
+import { uncorrupt } from "./objectives/spanCorruption.js";
 import { hashValidationExamples, validationExamples } from "./validationExamples.js";
 
 const dataset = memoryDataset({

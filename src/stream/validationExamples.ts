@@ -1,11 +1,11 @@
 import { createHash } from "node:crypto";
 import { MswitchError } from "../base/errors.js";
 import { randomStream } from "../base/random.js";
-import type { TokenDataset } from "../dataset/tokenDataset.js";
+import type { TokenDataset } from "../dataset/read/tokenDataset.js";
 import type { ValidationExamples } from "./batch.js";
-import { exampleLengths, requireSentinels, requireZeroPadding } from "./exampleLengths.js";
-import { readSegment, segmentCount } from "./segments.js";
-import { corruptSpans } from "./spanCorruption.js";
+import { exampleLengths, requireSentinels, requireZeroPadding } from "./objectives/exampleLengths.js";
+import { readSegment, segmentCount } from "./objectives/segments.js";
+import { corruptSpans } from "./objectives/spanCorruption.js";
 
 export interface ValidationOptions {
   /** At most this many rows; fewer where the language has fewer segments. */

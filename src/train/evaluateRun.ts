@@ -5,19 +5,19 @@ import { loadBackend } from "../backends/loadBackend.js";
 import { writeFileAtomic } from "../base/atomicFile.js";
 import { usageError } from "../base/errors.js";
 import type { Log } from "../base/log.js";
-import { openDataset } from "../dataset/openDataset.js";
-import type { TokenDataset } from "../dataset/tokenDataset.js";
+import { openDataset } from "../dataset/read/openDataset.js";
+import type { TokenDataset } from "../dataset/read/tokenDataset.js";
 import { evaluateModel } from "../eval/evaluateModel.js";
-import { type EvalPoint, runDescriptionSchema } from "../eval/runFiles.js";
-import { loadModel } from "../model/huggingFace.js";
+import { loadModel } from "../model/checkpoint/huggingFace.js";
 import { disposeParameters } from "../model/parameters.js";
+import { type Checkpoint, listCheckpoints, verifyCheckpoint } from "../run/checkpoint.js";
+import { evaluationPath, type RunPaths, runPaths, writeEvaluation } from "../run/runDirectory.js";
+import { type EvalPoint, runDescriptionSchema } from "../run/runFiles.js";
 import type { ValidationExamples } from "../stream/batch.js";
-import { usableLanguages } from "../stream/segments.js";
+import { usableLanguages } from "../stream/objectives/segments.js";
 import { hashValidationExamples, validationExamples } from "../stream/validationExamples.js";
-import { type Checkpoint, listCheckpoints, verifyCheckpoint } from "./checkpoint.js";
-import { type Pipeline, readPipeline } from "./pipeline.js";
-import { resolveModel } from "./resolveModel.js";
-import { evaluationPath, type RunPaths, runPaths, writeEvaluation } from "./runDirectory.js";
+import { resolveModel } from "./config/resolveModel.js";
+import { type Pipeline, readPipeline } from "./config/runConfig.js";
 
 export interface EvaluateRunOptions {
   /** A step, or `latest`. */

@@ -5,12 +5,12 @@ import { loadBackend } from "../backends/loadBackend.js";
 import type { ModelConfig } from "../model/config.js";
 import { disposeParameters, initParameters, type Parameters } from "../model/parameters.js";
 import { createExampleStream } from "../stream/createExampleStream.js";
-import type { Prefetcher } from "../stream/prefetch.js";
+import type { Prefetcher } from "../stream/prefetch/prefetch.js";
+import { type Pipeline, pipelineSchema } from "./config/runConfig.js";
 import { isEvaluationDue, type Training, train } from "./loop.js";
 import type { LogLine } from "./metrics.js";
 import { createOptimizer, type Optimizer } from "./optimizer.js";
-import { type Pipeline, pipelineSchema } from "./pipeline.js";
-import { createTrainStep } from "./trainStep.js";
+import { createTrainStep } from "./step.js";
 
 const dataset = memoryDataset({ aa: { train: 5000 }, bb: { train: 3000 } });
 

@@ -1,12 +1,12 @@
 import { setImmediate as turnEventLoop } from "node:timers/promises";
-import type { EvalPoint } from "../eval/runFiles.js";
-import type { Prefetcher } from "../stream/prefetch.js";
+import type { EvalPoint } from "../run/runFiles.js";
+import type { Prefetcher } from "../stream/prefetch/prefetch.js";
+import type { Pipeline } from "./config/runConfig.js";
 import { readStepMetrics } from "./metrics.js";
-import type { Pipeline } from "./pipeline.js";
 import type { Recorder } from "./recorder.js";
 import { learningRateAt } from "./schedule.js";
+import type { TrainStep } from "./step.js";
 import { createStepClock } from "./stepClock.js";
-import type { TrainStep } from "./trainStep.js";
 
 /** All that a run is made of once it has been set up; `pretrain.ts` puts it together. */
 export interface Training {

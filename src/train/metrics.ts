@@ -1,6 +1,7 @@
 import type * as tf from "@tensorflow/tfjs-core";
-import type { MetricsLine } from "../eval/runFiles.js";
+import { formatBytes, formatDuration, formatFlops } from "../base/format.js";
 import type { StepResult } from "../model/lossAndGradients.js";
+import type { MetricsLine } from "../run/runFiles.js";
 import type { Stretch } from "./stepClock.js";
 
 /** What a step computed, read back from the backend. */
@@ -96,31 +97,4 @@ export function formatMetrics(line: MetricsLine, totalSteps: number, secondsLeft
     `wait ${(line.dataWait * 100).toFixed(1)}%`,
     `eta ${formatDuration(secondsLeft)}`,
   ].join(" ");
-}
-
-/** `12.3 GFLOP`. */
-export function formatFlops(flops: number): string {
-  return `${scaled(flops, ["", "k", "M", "G", "T", "P", "E", "Z"], 1000)}FLOP`;
-}
-
-/** `1.5 GiB`. */
-export function formatBytes(bytes: number): string {
-  return `${scaled(bytes, ["", "Ki", "Mi", "Gi", "Ti", "Pi"], 1024)}B`;
-}
-
-function scaled(value: number, units: string[], base: number): string {
-  const power = Math.max(0, Math.min(units.length - 1, Math.floor(Math.log(Math.max(value, 1)) / Math.log(base))));
-  const number = value / base ** power;
-  return `${power === 0 ? Math.round(number) : number.toFixed(number < 10 ? 2 : number < 100 ? 1 : 0)} ${units[power]}`;
-}
-
-/** `3m12s`, `5h07m`, `2d03h`. */
-export function formatDuration(seconds: number): string {
-  if (!Number.isFinite(seconds)) return "?";
-  const s = Math.round(seconds);
-  const two = (value: number): string => String(value).padStart(2, "0");
-  if (s < 60) return `${s}s`;
-  if (s < 3600) return `${Math.floor(s / 60)}m${two(s % 60)}s`;
-  if (s < 86400) return `${Math.floor(s / 3600)}h${two(Math.floor((s % 3600) / 60))}m`;
-  return `${Math.floor(s / 86400)}d${two(Math.floor((s % 86400) / 3600))}h`;
 }

@@ -1,15 +1,15 @@
 import * as tf from "@tensorflow/tfjs-core";
 import { MswitchError } from "../base/errors.js";
+import { openSafetensors, type TensorSource, writeSafetensors } from "../model/checkpoint/safetensors.js";
 import type { Parameters } from "../model/parameters.js";
-import { openSafetensors, type TensorSource, writeSafetensors } from "../model/safetensors.js";
+import { fastKernel } from "../ops/fastPath.js";
 import {
   type AdafactorParameter,
   type AdafactorState,
   adafactor,
   adafactorGuarded,
   adafactorStateShapes,
-} from "../ops/adafactor.js";
-import { fastKernel } from "../ops/fastPath.js";
+} from "../ops/optimizers/adafactor.js";
 
 /** Adafactor over all parameters of a model; its moments are variables beside the weights. */
 export interface Optimizer {

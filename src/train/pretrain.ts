@@ -4,31 +4,20 @@ import { join } from "node:path";
 import { loadBackend } from "../backends/loadBackend.js";
 import { findStepRecorder } from "../backends/stepRecorder.js";
 import { usageError } from "../base/errors.js";
+import { runWriteError } from "../base/fileSystemError.js";
 import type { Log } from "../base/log.js";
 import type { Progress, ProgressOptions } from "../base/progress.js";
-import { datasetFingerprint } from "../dataset/manifest.js";
-import { openDataset } from "../dataset/openDataset.js";
-import type { TokenDataset } from "../dataset/tokenDataset.js";
+import { datasetFingerprint } from "../dataset/format/manifest.js";
+import { openDataset } from "../dataset/read/openDataset.js";
+import type { TokenDataset } from "../dataset/read/tokenDataset.js";
 import { evaluateModel } from "../eval/evaluateModel.js";
-import type { RunDescription } from "../eval/runFiles.js";
+import { loadModel, saveModel } from "../model/checkpoint/huggingFace.js";
 import type { ModelConfig } from "../model/config.js";
-import { loadModel, saveModel } from "../model/huggingFace.js";
 import { disposeParameters, initParameters } from "../model/parameters.js";
 import { precisionNotice } from "../model/precision.js";
-import type { ExampleStream, StreamConfig, ValidationExamples } from "../stream/batch.js";
-import { createExampleStream } from "../stream/createExampleStream.js";
-import { prefetch } from "../stream/prefetch.js";
-import { usableLanguages } from "../stream/segments.js";
-import { hashValidationExamples, validationExamples } from "../stream/validationExamples.js";
-import { optimizerName, pruneCheckpoints, writeCheckpoint } from "./checkpoint.js";
-import { diskError } from "./diskError.js";
-import { train } from "./loop.js";
-import { leastMemory, requireMemory } from "./memory.js";
-import { createOptimizer } from "./optimizer.js";
-import { identityHash, type Pipeline, type PipelineOverrides, readPipeline } from "./pipeline.js";
-import { describePlan, modelTitle, planTraining, type TrainingPlan } from "./plan.js";
-import { createRecorder, type EvaluationSummary, summarizeEvaluation } from "./recorder.js";
-import { resolveModel } from "./resolveModel.js";
+import { describePlan, modelTitle, planTraining, type TrainingPlan } from "../plan/planTraining.js";
+import { leastMemory, requireMemory } from "../plan/trainingMemory.js";
+import { optimizerName, pruneCheckpoints, writeCheckpoint } from "../run/checkpoint.js";
 import {
   clearLeftovers,
   cutBack,
@@ -38,13 +27,23 @@ import {
   lastEvaluation,
   type RunPaths,
   recordEnvironment,
-  requireSameRun,
   runPaths,
   teeLog,
-} from "./runDirectory.js";
-
-import { lockRun } from "./runLock.js";
-import { createTrainStep } from "./trainStep.js";
+} from "../run/runDirectory.js";
+import type { RunDescription } from "../run/runFiles.js";
+import { lockRun } from "../run/runLock.js";
+import type { ExampleStream, StreamConfig, ValidationExamples } from "../stream/batch.js";
+import { createExampleStream } from "../stream/createExampleStream.js";
+import { usableLanguages } from "../stream/objectives/segments.js";
+import { prefetch } from "../stream/prefetch/prefetch.js";
+import { hashValidationExamples, validationExamples } from "../stream/validationExamples.js";
+import { resolveModel } from "./config/resolveModel.js";
+import { identityHash, type Pipeline, type PipelineOverrides, readPipeline } from "./config/runConfig.js";
+import { train } from "./loop.js";
+import { createOptimizer } from "./optimizer.js";
+import { createRecorder, type EvaluationSummary, summarizeEvaluation } from "./recorder.js";
+import { requireSameRun } from "./requireSameRun.js";
+import { createTrainStep } from "./step.js";
 
 export interface PretrainOptions extends PipelineOverrides {
   log: Log;
@@ -94,7 +93,7 @@ export async function pretrain(file: string, options: PretrainOptions): Promise<
   try {
     return await trainOn(prepare(read, dataset, options.log), options);
   } catch (error) {
-    throw diskError(error, "the run directory cannot be written", read.run);
+    throw runWriteError(error, "the run directory cannot be written", read.run);
   } finally {
     dataset.close();
   }

@@ -1,8 +1,8 @@
 import type { Log } from "../base/log.js";
-import type { EvalPoint } from "../eval/runFiles.js";
+import type { TrainingPlan } from "../plan/planTraining.js";
+import { appendMetrics, type RunPaths, writeEvaluation } from "../run/runDirectory.js";
+import type { EvalPoint } from "../run/runFiles.js";
 import { formatMetrics, type LogLine, toMetricsLine } from "./metrics.js";
-import type { TrainingPlan } from "./plan.js";
-import { appendMetrics, type RunPaths, writeEvaluation } from "./runDirectory.js";
 import { createEventWriter } from "./tensorboard.js";
 
 /** Writes what a run measures to everywhere it is kept: the log, `metrics.jsonl`, `eval/` and TensorBoard. */

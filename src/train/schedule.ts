@@ -1,4 +1,4 @@
-import type { LearningRate } from "./pipeline.js";
+import type { LearningRate } from "./config/runConfig.js";
 
 /**
  * The learning rate of the update at `step`, counted from 0.

@@ -1,7 +1,7 @@
-import { createDecoder } from "./createDecoder.js";
-import { createEncoder } from "./createEncoder.js";
+import { createDecoder } from "./encode/createDecoder.js";
+import { createEncoder } from "./encode/createEncoder.js";
 import { vocabularyOf } from "./loadVocabulary.js";
-import { type ModelType, pieceText, pieceType, readModelFile } from "./modelFile.js";
+import { type ModelType, pieceText, pieceType, readModelFile } from "./sentencepiece/modelFile.js";
 import type { Vocabulary } from "./vocabulary.js";
 
 const kinds = {

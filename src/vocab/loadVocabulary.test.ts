@@ -2,9 +2,9 @@ import { mkdtempSync, readdirSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { describe, expect, it, vi } from "vitest";
+import { buildModel, t5Pieces, writeModel } from "../../test/fixtures/modelFixture.js";
 import { loadVocabulary, vocabularyOf } from "./loadVocabulary.js";
-import { pieceType } from "./modelFile.js";
-import { buildModel, t5Pieces, writeModel } from "./modelFixture.js";
+import { pieceType } from "./sentencepiece/modelFile.js";
 
 const words = (count: number): string[] => Array.from({ length: count }, (_, i) => `w${i}`);
 

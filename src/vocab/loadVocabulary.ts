@@ -1,7 +1,7 @@
 import { MswitchError } from "../base/errors.js";
-import { keptUnderFingerprint } from "./keptUnderFingerprint.js";
-import { parseModel, pieceText, pieceType, type SentencePieceModel } from "./modelFile.js";
-import { type ModelFile, openModelFile } from "./openModelFile.js";
+import { keptUnderFingerprint } from "./encode/keptUnderFingerprint.js";
+import { parseModel, pieceText, pieceType, type SentencePieceModel } from "./sentencepiece/modelFile.js";
+import { type ModelFile, openModelFile } from "./sentencepiece/openModelFile.js";
 import type { Vocabulary } from "./vocabulary.js";
 
 /** Sentinels that T5 adds above a model that holds none (its `extra_ids`). */

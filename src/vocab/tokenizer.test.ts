@@ -3,8 +3,8 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { fileURLToPath } from "node:url";
 import { afterEach, beforeEach, expect, it } from "vitest";
+import { t5Pieces, writeModel } from "../../test/fixtures/modelFixture.js";
 import { sha256 } from "../base/hash.js";
-import { t5Pieces, writeModel } from "./modelFixture.js";
 import { openTokenizer } from "./tokenizer.js";
 
 const samplePath = fileURLToPath(new URL("../../vocab/sample.model", import.meta.url));

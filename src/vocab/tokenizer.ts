@@ -1,8 +1,8 @@
-import { createDecoder } from "./createDecoder.js";
-import { createEncoder } from "./createEncoder.js";
-import type { Decoder } from "./encoder.js";
-import { parseModel } from "./modelFile.js";
-import { openModelFile } from "./openModelFile.js";
+import { createDecoder } from "./encode/createDecoder.js";
+import { createEncoder } from "./encode/createEncoder.js";
+import type { Decoder } from "./encode/encoder.js";
+import { parseModel } from "./sentencepiece/modelFile.js";
+import { openModelFile } from "./sentencepiece/openModelFile.js";
 
 /** A SentencePiece model at work. One instance per thread: it keeps buffers and caches. */
 export interface Tokenizer {

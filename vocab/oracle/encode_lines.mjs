@@ -2,8 +2,8 @@
 // usage: node encode_lines.mjs MODEL DOCUMENTS IDS TEXTS
 // DOCUMENTS, IDS and TEXTS are records, each a 32-bit length in little endian and so many bytes (of IDS: 32-bit integers).
 import { closeSync, openSync, readFileSync, writeSync } from "node:fs";
-import { createDecoder } from "../../dist/vocab/createDecoder.js";
-import { createEncoder } from "../../dist/vocab/createEncoder.js";
+import { createDecoder } from "../../dist/vocab/encode/createDecoder.js";
+import { createEncoder } from "../../dist/vocab/encode/createEncoder.js";
 
 const [model, documents, idsPath, textsPath] = process.argv.slice(2);
 const encoder = await createEncoder(model);

@@ -1,5 +1,5 @@
 """Prints the SHA-256 of the ids, as 32-bit little-endian integers, that the Python package `sentencepiece` gives for the whole sample,
-all training documents joined by newlines: the figure in src/vocab/createEncoder.test.ts.
+all training documents joined by newlines: the figure in src/vocab/encode/createEncoder.test.ts.
 
     python vocab/oracle/hash_ids.py vocab/sample.model data/sample
 """

@@ -73,7 +73,7 @@ function fingerprint(torch, compiler) {
  */
 function precompileHeaders(folder) {
   const header = join(folder, "build", "pch.h");
-  writeFileSync(header, '#include "../native/call.h"\n');
+  writeFileSync(header, '#include "../native/runtime/call.h"\n');
   const rule = `include tfjs_torch.target.mk
 pch.h.gch:
 \t$(CXX) $(DEFS_Release) $(INCS_Release) $(CFLAGS_Release) $(filter-out -include ${header},$(CFLAGS_CC_Release)) -x c++-header ${header} -o ${header}.gch

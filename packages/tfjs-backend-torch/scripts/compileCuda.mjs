@@ -35,7 +35,14 @@ export function compileCuda(folder, home) {
     .filter((name) => name.endsWith(".cu"))
     .map((name) => {
       const object = join(out, name.replace(/\.cu$/, ".o"));
-      const flags = ["-std=c++17", "-O3", "-Xcompiler", "-fPIC,-fvisibility=hidden,-Wall", ...targets];
+      const flags = [
+        `-I${join(folder, "native")}`,
+        "-std=c++17",
+        "-O3",
+        "-Xcompiler",
+        "-fPIC,-fvisibility=hidden,-Wall",
+        ...targets,
+      ];
       const source = join(folder, "native", "cuda", name);
       const { status } = spawnSync(join(home, "bin", "nvcc"), [...flags, "-c", source, "-o", object], {
         stdio: ["ignore", 2, 2],

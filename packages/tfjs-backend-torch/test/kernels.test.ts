@@ -5,7 +5,8 @@ import { join } from "node:path";
 import { fileURLToPath } from "node:url";
 import { describe, expect, test } from "vitest";
 
-const sources = fileURLToPath(new URL("../native/cuda/", import.meta.url));
+const native = fileURLToPath(new URL("../native/", import.meta.url));
+const sources = join(native, "cuda");
 const checks = fileURLToPath(new URL("kernels/", import.meta.url));
 const [compiler, ...options] = (process.env.CXX ?? "g++").trim().split(/\s+/);
 const missing = spawnSync(compiler, [...options, "--version"]).status !== 0;
@@ -38,7 +39,7 @@ function runChecks(edit: (source: string) => string): { status: number | null; o
       return path;
     });
     const program = join(folder, "checks");
-    const flags = ["-std=gnu++20", "-O1", "-Wall", `-I${join(checks, "include")}`, `-I${sources}`];
+    const flags = ["-std=gnu++20", "-O1", "-Wall", `-I${join(checks, "include")}`, `-I${native}`];
     const built = spawnSync(compiler, [...options, ...flags, join(checks, "checks.cc"), ...parts, "-o", program], {
       encoding: "utf8",
     });

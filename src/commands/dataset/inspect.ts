@@ -1,7 +1,7 @@
 import { Args, Flags } from "@oclif/core";
+import type { InspectReport, LanguageTokens, ShownDocument } from "../../analysis/tokenStatistics.js";
 import { MswitchCommand } from "../../cli/mswitchCommand.js";
 import { tableLines } from "../../cli/table.js";
-import type { InspectReport, LanguageTokens, ShownDocument } from "../../dataset/inspectReport.js";
 
 /** Documents of a language that is named are shown where nothing else is asked for. */
 const defaultDocuments = 3;
@@ -47,9 +47,9 @@ Documents are shown with the file and line they came from, their pieces and ids.
 
   async run(): Promise<InspectReport & { page?: string }> {
     const { args, flags } = await this.parse(DatasetInspect);
-    const { requireLanguages } = await import("../../corpus/languages.js");
+    const { requireLanguages } = await import("../../corpus/shards/languages.js");
     const { createProgress } = await import("../../base/progress.js");
-    const { inspectDataset } = await import("../../dataset/inspectDataset.js");
+    const { inspectDataset } = await import("../../dataset/check/inspectDataset.js");
     const rates = [{ label: "MB/s", scale: 1e-6 }];
     const report = await inspectDataset(args.dataset, {
       languages: flags.language === undefined ? undefined : requireLanguages(flags.language),
@@ -58,7 +58,7 @@ Documents are shown with the file and line they came from, their pieces and ids.
       vocab: flags.vocab,
       progress: (parts) => createProgress({ parts, rates }),
     });
-    const { lengthBin, withoutSpaces } = await import("../../dataset/inspectReport.js");
+    const { lengthBin, withoutSpaces } = await import("../../analysis/tokenStatistics.js");
     const { languages, total, documents } = report;
     const head = [
       "language",
@@ -87,7 +87,7 @@ Documents are shown with the file and line they came from, their pieces and ids.
     this.log(`lengths: documents of 0, 1, 2–3, 4–7, … ${lengthBin(total.lengths.length - 1)} tokens`);
     for (const document of documents) this.showDocument(document);
     if (flags.out === undefined) return report;
-    const { writeDatasetPage } = await import("../../report/writeDatasetPage.js");
+    const { writeDatasetPage } = await import("../../report/render/writeDatasetPage.js");
     const page = await writeDatasetPage(report, flags.out);
     this.log(page);
     return { ...report, page };

@@ -1,7 +1,7 @@
 import { Args } from "@oclif/core";
 import { exitCode } from "../../base/errors.js";
 import { MswitchCommand } from "../../cli/mswitchCommand.js";
-import type { VerifySummary } from "../../dataset/verifyDataset.js";
+import type { VerifySummary } from "../../dataset/check/verifyDataset.js";
 
 export default class DatasetVerify extends MswitchCommand {
   static override summary = "Read a tokenized dataset in full and say whether it is whole.";
@@ -21,7 +21,7 @@ Each fault is named with its file, what is wrong, and what to do; the exit code 
   async run(): Promise<VerifySummary> {
     const { args } = await this.parse(DatasetVerify);
     const { createProgress } = await import("../../base/progress.js");
-    const { verifyDataset } = await import("../../dataset/verifyDataset.js");
+    const { verifyDataset } = await import("../../dataset/check/verifyDataset.js");
     const rates = [{ label: "MB/s", scale: 1e-6 }];
     const summary = await verifyDataset(args.dataset, { progress: (parts) => createProgress({ parts, rates }) });
     const { dir, whole, shards, documents, tokens, faults } = summary;

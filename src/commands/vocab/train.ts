@@ -3,7 +3,7 @@ import { exitCode, usageError } from "../../base/errors.js";
 import { stderrLog } from "../../base/log.js";
 import { withInterrupt } from "../../cli/interrupt.js";
 import { MswitchCommand } from "../../cli/mswitchCommand.js";
-import type { TrainedVocabulary } from "../../vocab/trainVocabulary.js";
+import type { TrainedVocabulary } from "../../vocab/train/trainVocabulary.js";
 
 /** Special pieces and bytes, and at least one piece to write text with. */
 const smallestSize = 3 + 256 + 1;
@@ -67,8 +67,8 @@ Prints how many bytes of each language make a token. The same shards, options, s
     const { flags } = await this.parse(VocabTrain);
     const alpha = flags.alpha === undefined ? 1 / 3.3 : numberBetween("alpha", flags.alpha, 0, 1);
     const coverage = numberBetween("coverage", flags.coverage, 0.9, 1);
-    const { requireLanguages } = await import("../../corpus/languages.js");
-    const { trainVocabulary } = await import("../../vocab/trainVocabulary.js");
+    const { requireLanguages } = await import("../../corpus/shards/languages.js");
+    const { trainVocabulary } = await import("../../vocab/train/trainVocabulary.js");
     const result = await withInterrupt((signal) =>
       trainVocabulary({
         sources: flags.source,

@@ -1,7 +1,7 @@
 import type { EChartsOption } from "echarts";
-import { percent, tick, times } from "../format.js";
-import { escapeHtml } from "../html.js";
-import type { RoutingFacts } from "../routingFacts.js";
+import { percent, tick, times } from "../../base/format.js";
+import type { RoutingFacts } from "../data/routingFacts.js";
+import { escapeHtml } from "../render/html.js";
 import { axisStyle, type ChartContext, chartBase } from "./chartBase.js";
 
 /**

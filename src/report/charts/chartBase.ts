@@ -1,5 +1,5 @@
 import type { EChartsOption } from "echarts";
-import type { Palette } from "../palette.js";
+import type { Palette } from "./palette.js";
 
 /** What a chart needs to know of where it is drawn. */
 export interface ChartContext {

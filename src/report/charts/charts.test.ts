@@ -1,9 +1,9 @@
 import { describe, expect, test } from "vitest";
-import { lightPalette } from "../palette.js";
-import { renderSvg } from "../renderSvg.js";
+import { renderSvg } from "../render/renderSvg.js";
 import { curveChart } from "./curveChart.js";
 import { heatChart } from "./heatChart.js";
 import { histogramChart } from "./histogramChart.js";
+import { lightPalette } from "./palette.js";
 
 const size = { width: 800, height: 400 };
 const ink = lightPalette.ink;

@@ -1,7 +1,8 @@
 import type { EChartsOption, LineSeriesOption } from "echarts";
-import type { Speedup } from "../../eval/speedup.js";
-import { figures, markedTimes, tick } from "../format.js";
-import { escapeHtml } from "../html.js";
+import type { Speedup } from "../../analysis/speedup.js";
+import { figures, tick } from "../../base/format.js";
+import { markedTimes } from "../format.js";
+import { escapeHtml } from "../render/html.js";
 import { axisStyle, type ChartContext, chartBase, legendStyle } from "./chartBase.js";
 
 export interface CurveInput {

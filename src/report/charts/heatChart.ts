@@ -1,6 +1,6 @@
 import type { EChartsOption } from "echarts";
-import { times } from "../format.js";
-import { escapeHtml } from "../html.js";
+import { times } from "../../base/format.js";
+import { escapeHtml } from "../render/html.js";
 import { axisStyle, type ChartContext, chartBase } from "./chartBase.js";
 
 export interface HeatInput {

@@ -1,6 +1,6 @@
 import type { CustomSeriesOption, EChartsOption } from "echarts";
-import type { HistogramBin } from "../../eval/summary.js";
-import { figures, plural } from "../format.js";
+import type { HistogramBin } from "../../analysis/summary.js";
+import { figures, plural } from "../../base/format.js";
 import { axisStyle, type ChartContext, chartBase, dataValue } from "./chartBase.js";
 
 export interface HistogramInput {

@@ -1,6 +1,6 @@
 import type { CustomSeriesOption, EChartsOption } from "echarts";
-import { figures, signed } from "../format.js";
-import { escapeHtml } from "../html.js";
+import { figures, signed } from "../../base/format.js";
+import { escapeHtml } from "../render/html.js";
 import { axisStyle, type ChartContext, chartBase, dataValue, legendStyle } from "./chartBase.js";
 
 export interface LanguagePair {

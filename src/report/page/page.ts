@@ -1,6 +1,12 @@
 /// <reference lib="dom" />
 /// <reference lib="dom.iterable" />
-import type { Measure } from "../../eval/speedup.js";
+import type { Measure } from "../../analysis/speedup.js";
+import { balanceChart } from "../charts/balanceChart.js";
+import { curveChart } from "../charts/curveChart.js";
+import { heatChart, heatChartHeight } from "../charts/heatChart.js";
+import { histogramChart } from "../charts/histogramChart.js";
+import { languageChart } from "../charts/languageChart.js";
+import { candidateColour } from "../charts/palette.js";
 import {
   curveInput,
   histogramInput,
@@ -11,17 +17,11 @@ import {
   type PairOrder,
   publishedHistogramInput,
   publishedLanguageInput,
-} from "../chartInputs.js";
-import { balanceChart } from "../charts/balanceChart.js";
-import { curveChart } from "../charts/curveChart.js";
-import { heatChart, heatChartHeight } from "../charts/heatChart.js";
-import { histogramChart } from "../charts/histogramChart.js";
-import { languageChart } from "../charts/languageChart.js";
-import type { Level } from "../headline.js";
-import { candidateColour } from "../palette.js";
+} from "../data/chartInputs.js";
+import type { Level } from "../data/headline.js";
+import type { CandidateFacts, ReportData } from "../data/reportData.js";
 import { languageTable, type TableState, tableLines } from "../parts/languageTable.js";
 import { summaryTiles } from "../parts/summaryTiles.js";
-import type { CandidateFacts, ReportData } from "../reportData.js";
 import { type ChartHost, chartHost } from "./chartHost.js";
 import { wireTable } from "./sortableTable.js";
 import { currentPalette, wireTheme } from "./theme.js";

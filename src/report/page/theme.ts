@@ -1,5 +1,5 @@
 /// <reference lib="dom" />
-import { darkPalette, lightPalette, type Palette } from "../palette.js";
+import { darkPalette, lightPalette, type Palette } from "../charts/palette.js";
 
 const key = "mswitch-theme";
 const dark = matchMedia("(prefers-color-scheme: dark)");

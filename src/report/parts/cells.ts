@@ -1,7 +1,7 @@
-import type { LanguageSpeedup } from "../../eval/speedup.js";
-import { figures, times } from "../format.js";
-import { Html, html } from "../html.js";
-import type { RunFacts } from "../reportData.js";
+import type { LanguageSpeedup } from "../../analysis/speedup.js";
+import { figures, times } from "../../base/format.js";
+import type { RunFacts } from "../data/reportData.js";
+import { Html, html } from "../render/html.js";
 
 const sparkWidth = 76;
 const sparkHeight = 24;

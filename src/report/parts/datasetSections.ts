@@ -1,7 +1,7 @@
-import { findLanguage } from "../../corpus/languages.js";
-import { type InspectReport, type LanguageTokens, withoutSpaces } from "../../dataset/inspectReport.js";
-import { count, figures, plural } from "../format.js";
-import { type Html, html } from "../html.js";
+import { type InspectReport, type LanguageTokens, withoutSpaces } from "../../analysis/tokenStatistics.js";
+import { count, figures, plural } from "../../base/format.js";
+import { findLanguage } from "../../corpus/shards/languages.js";
+import { type Html, html } from "../render/html.js";
 import { lengthCell, lengthChart } from "./lengthBars.js";
 
 /** The sums over a tokenized dataset. */

@@ -1,8 +1,9 @@
-import type { Estimate } from "../../eval/bootstrap.js";
-import type { LanguageSpeedup, Measure } from "../../eval/speedup.js";
-import { count, figures, interval, markedTimes, signed } from "../format.js";
-import { type Html, html } from "../html.js";
-import type { CandidateFacts, LanguageFacts, ReportData } from "../reportData.js";
+import type { Estimate } from "../../analysis/bootstrap.js";
+import type { LanguageSpeedup, Measure } from "../../analysis/speedup.js";
+import { count, figures, signed } from "../../base/format.js";
+import type { CandidateFacts, LanguageFacts, ReportData } from "../data/reportData.js";
+import { interval, markedTimes } from "../format.js";
+import { type Html, html } from "../render/html.js";
 import { type ForestScale, forestCell, forestScale, sparkCell } from "./cells.js";
 
 /** One line of the table: a language with its row of a candidate. */

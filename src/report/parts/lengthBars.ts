@@ -1,6 +1,6 @@
-import { lengthBin } from "../../dataset/inspectReport.js";
-import { plural } from "../format.js";
-import { type Html, html } from "../html.js";
+import { lengthBin } from "../../analysis/tokenStatistics.js";
+import { plural } from "../../base/format.js";
+import { type Html, html } from "../render/html.js";
 
 const cellBar = 5;
 const cellHeight = 24;

@@ -1,4 +1,4 @@
-import { bigSpeedup } from "../../eval/summary.js";
+import { bigSpeedup } from "../../analysis/summary.js";
 
 /** How the figures were made: one paragraph each, for the page and for Markdown. */
 export const method: [title: string, text: string][] = [

@@ -1,9 +1,9 @@
-import type { Run } from "../../eval/readRun.js";
-import { measures } from "../../eval/speedup.js";
-import { count, duration, figures, flops, percent, times } from "../format.js";
-import { boundSign, measureNames } from "../headline.js";
-import { type Html, html } from "../html.js";
-import type { CandidateFacts, ReportData, RunFacts } from "../reportData.js";
+import { measures } from "../../analysis/speedup.js";
+import { count, figures, formatDuration, formatFlops, percent, times } from "../../base/format.js";
+import type { Run } from "../../run/readRun.js";
+import { boundSign, measureNames } from "../data/headline.js";
+import type { CandidateFacts, ReportData, RunFacts } from "../data/reportData.js";
+import { type Html, html } from "../render/html.js";
 
 type Row = [name: string, title: string, cell: (run: RunFacts, baseline: RunFacts) => string];
 
@@ -11,7 +11,7 @@ type Row = [name: string, title: string, cell: (run: RunFacts, baseline: RunFact
 export const costRows: Row[] = [
   ["Model", "", ({ model }) => model],
   ["Parameters", "All of them, embeddings included", ({ parameters }) => count(parameters)],
-  ["FLOPs a step", "Forward and backward", (run) => flops(run.flopsPerStep)],
+  ["FLOPs a step", "Forward and backward", (run) => formatFlops(run.flopsPerStep)],
   [
     "… of the baseline's",
     "1× is FLOP-matched",
@@ -23,9 +23,9 @@ export const costRows: Row[] = [
   [
     "Training time",
     "Without evaluation and checkpoints",
-    (run) => (run.trainSeconds === null ? "–" : duration(run.trainSeconds)),
+    (run) => (run.trainSeconds === null ? "–" : formatDuration(run.trainSeconds)),
   ],
-  ["Compute", "FLOPs a step times steps", (run) => flops(run.flopsPerStep * run.lastStep)],
+  ["Compute", "FLOPs a step times steps", (run) => formatFlops(run.flopsPerStep * run.lastStep)],
   ["Backend", "", ({ backend }) => backend],
   ["Seed", "", ({ seed }) => String(seed)],
 ];

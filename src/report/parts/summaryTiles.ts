@@ -1,8 +1,9 @@
-import { bigSpeedup } from "../../eval/summary.js";
-import { interval, percent, percentInterval, plural, signed, times } from "../format.js";
-import { boundSign, caveats, headline, type Level, measured, measureNames, noun, verdict } from "../headline.js";
-import { type Html, html } from "../html.js";
-import type { CandidateFacts, ReportData } from "../reportData.js";
+import { bigSpeedup } from "../../analysis/summary.js";
+import { percent, plural, signed, times } from "../../base/format.js";
+import { boundSign, caveats, headline, type Level, measured, measureNames, noun, verdict } from "../data/headline.js";
+import type { CandidateFacts, ReportData } from "../data/reportData.js";
+import { interval, percentInterval } from "../format.js";
+import { type Html, html } from "../render/html.js";
 
 /** Headline, verdict, figures and caveats of one candidate. */
 export function summaryTiles(data: ReportData, candidate: CandidateFacts, level: Level): Html {

@@ -1,7 +1,7 @@
-// Adafactor over all matrices of all parameters in six launches. src/ops/adafactor.ts has the same constants.
+// Adafactor over all matrices of all parameters in six launches. src/ops/optimizers/adafactor.ts has the same constants.
 #include <cuda_bf16.h>
 
-#include "kernels.h"
+#include "cuda/kernels.h"
 
 namespace tfjs_torch::cuda {
 namespace {

@@ -1,7 +1,7 @@
 // Routing by index and the way of rows to experts and back. No float is added by atomics: the same input gives the same bits.
 #include <cuda_bf16.h>
 
-#include "kernels.h"
+#include "cuda/kernels.h"
 
 namespace tfjs_torch::cuda {
 namespace {

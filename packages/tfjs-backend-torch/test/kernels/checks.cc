@@ -167,7 +167,7 @@ struct Case {
   std::vector<double> expectedValue, expectedFirst, expectedSecond;
 };
 
-// Adafactor by its definition (src/ops/adafactor.ts).
+// Adafactor by its definition (src/ops/optimizers/adafactor.ts).
 void expectUpdate(Case& c, double learningRate, double beta) {
   const int64_t rows = c.rows, columns = c.columns, size = rows * columns;
   const auto g = [&](int64_t i) -> double { return c.narrow ? wide(c.narrowGradient[i]) : c.gradient[i]; };

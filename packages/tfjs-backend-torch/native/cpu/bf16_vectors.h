@@ -1,0 +1,210 @@
+#pragma once
+
+// Loops over bfloat16 rows by the vectors of a CPU that narrows float32 itself (AVX512-BF16), where compilers' own vectors spend most of their time
+// on widths; what they compute is as exact as bfloat16 shows.
+
+#include <c10/util/BFloat16.h>
+
+#include <algorithm>
+#include <cmath>
+#include <cstdint>
+
+#include "cpu/cpu_features.h"
+
+#if defined(__linux__) && defined(__x86_64__) && defined(__GNUC__) && !defined(__clang__) && __GNUC__ >= 12
+#define TFJS_TORCH_BF16_VECTORS
+#include <immintrin.h>
+
+// GCC 12's intrinsics leave vectors undefined on purpose.
+#pragma GCC diagnostic ignored "-Wmaybe-uninitialized"
+#pragma GCC diagnostic ignored "-Wuninitialized"
+
+#define VECTORS __attribute__((target("arch=x86-64-v4,avx512bf16")))
+// Whole rows, called from code of any instruction set.
+#define ROWS __attribute__((noinline, target("arch=x86-64-v4,avx512bf16")))
+
+namespace tfjs_torch::vectors {
+
+using Narrow = c10::BFloat16;
+
+inline bool available() {
+  static const bool are = cpuFeatures().bf16 && __builtin_cpu_supports("avx512bw") && __builtin_cpu_supports("avx512vl");
+  return are;
+}
+
+VECTORS inline __mmask32 firstOf32(int64_t n) { return n >= 32 ? ~0u : (1u << std::max<int64_t>(n, 0)) - 1; }
+VECTORS inline __mmask16 firstOf16(int64_t n) { return n >= 16 ? 0xffff : static_cast<__mmask16>((1u << std::max<int64_t>(n, 0)) - 1); }
+
+// 32 values as two vectors of float32.
+struct Wide {
+  __m512 low, high;
+};
+VECTORS inline __m512 widen(__m256i x) { return _mm512_castsi512_ps(_mm512_slli_epi32(_mm512_cvtepu16_epi32(x), 16)); }
+VECTORS inline Wide load(const Narrow* from, __mmask32 which) {
+  const __m512i x = _mm512_maskz_loadu_epi16(which, from);
+  return {widen(_mm512_castsi512_si256(x)), widen(_mm512_extracti64x4_epi64(x, 1))};
+}
+VECTORS inline void store(Narrow* to, __mmask32 which, const Wide& x) {
+  _mm512_mask_storeu_epi16(to, which, reinterpret_cast<__m512i>(_mm512_cvtne2ps_pbh(x.high, x.low)));
+}
+
+// Whether results may go past the caches, where a line would be read before it is written.
+inline bool isAligned(const float* x) { return reinterpret_cast<uintptr_t>(x) % 64 == 0; }
+
+// e^x for x ≤ 88, to 3e-6 of it; 0 below -87 and where `which` says so; NaN stays NaN.
+VECTORS inline __m512 exponential(__m512 x, __mmask16 which = 0xffff) {
+  const __m512 n = _mm512_roundscale_ps(_mm512_mul_ps(x, _mm512_set1_ps(1.44269504f)), _MM_FROUND_TO_NEAREST_INT | _MM_FROUND_NO_EXC);
+  const __m512 r = _mm512_fnmadd_ps(n, _mm512_set1_ps(0.693147181f), x);
+  __m512 p = _mm512_set1_ps(8.3333333e-3f);
+  p = _mm512_fmadd_ps(p, r, _mm512_set1_ps(4.1666667e-2f));
+  p = _mm512_fmadd_ps(p, r, _mm512_set1_ps(1.6666667e-1f));
+  p = _mm512_fmadd_ps(p, r, _mm512_set1_ps(0.5f));
+  p = _mm512_fmadd_ps(p, r, _mm512_set1_ps(1));
+  p = _mm512_fmadd_ps(p, r, _mm512_set1_ps(1));
+  // Results that are no normal numbers would cost a hundred times as much.
+  return _mm512_maskz_scalef_ps(_mm512_mask_cmp_ps_mask(which, x, _mm512_set1_ps(-87), _CMP_NLT_UQ), p, n);
+}
+
+// 1 / (1 + e^-x), to 7e-5 of it.
+VECTORS inline __m512 sigmoid(__m512 x) {
+  const __m512 bounded = _mm512_max_ps(x, _mm512_set1_ps(-80));
+  return _mm512_rcp14_ps(_mm512_add_ps(_mm512_set1_ps(1), exponential(_mm512_sub_ps(_mm512_setzero_ps(), bounded))));
+}
+
+// gelu(gate)·value, as t5/activation.h has it.
+VECTORS inline __m512 gatedGelu(__m512 g, __m512 value, float slope, float cubic) {
+  const __m512 inner = _mm512_fmadd_ps(_mm512_mul_ps(g, g), _mm512_set1_ps(slope * cubic), _mm512_set1_ps(slope));
+  return _mm512_mul_ps(_mm512_mul_ps(g, sigmoid(_mm512_mul_ps(g, inner))), value);
+}
+ROWS inline void gatedGelu(const Narrow* gate, const Narrow* value, Narrow* hidden, int64_t n, float slope, float cubic) {
+  for (int64_t i = 0; i < n; i += 32) {
+    const __mmask32 which = firstOf32(n - i);
+    const Wide g = load(gate + i, which), v = load(value + i, which);
+    store(hidden + i, which, {gatedGelu(g.low, v.low, slope, cubic), gatedGelu(g.high, v.high, slope, cubic)});
+  }
+}
+
+// hidden, dGate and dValue of the same.
+struct GeluGradient {
+  __m512 hidden, dGate, dValue;
+};
+VECTORS inline GeluGradient gatedGeluGradient(__m512 g, __m512 value, __m512 dy, float slope, float cubic) {
+  const __m512 square = _mm512_mul_ps(g, g), one = _mm512_set1_ps(1);
+  const __m512 s = sigmoid(_mm512_mul_ps(g, _mm512_fmadd_ps(square, _mm512_set1_ps(slope * cubic), _mm512_set1_ps(slope))));
+  const __m512 gelu = _mm512_mul_ps(g, s);
+  const __m512 inner = _mm512_fmadd_ps(square, _mm512_set1_ps(3 * slope * cubic), _mm512_set1_ps(slope));
+  const __m512 derivative = _mm512_fmadd_ps(_mm512_mul_ps(gelu, _mm512_sub_ps(one, s)), inner, s);
+  return {_mm512_mul_ps(gelu, value), _mm512_mul_ps(_mm512_mul_ps(dy, value), derivative), _mm512_mul_ps(dy, gelu)};
+}
+ROWS inline void gatedGeluGradient(const Narrow* gate, const Narrow* value, const Narrow* dHidden, Narrow* hidden, Narrow* dGate, Narrow* dValue, int64_t n, float slope, float cubic) {
+  for (int64_t i = 0; i < n; i += 32) {
+    const __mmask32 which = firstOf32(n - i);
+    const Wide g = load(gate + i, which), v = load(value + i, which), dy = load(dHidden + i, which);
+    const GeluGradient low = gatedGeluGradient(g.low, v.low, dy.low, slope, cubic), high = gatedGeluGradient(g.high, v.high, dy.high, slope, cubic);
+    store(hidden + i, which, {low.hidden, high.hidden});
+    store(dGate + i, which, {low.dGate, high.dGate});
+    store(dValue + i, which, {low.dValue, high.dValue});
+  }
+}
+
+// Σ e^(x - top).
+ROWS inline float sumOfExponentials(const Narrow* x, int64_t n, float top) {
+  const __m512 shift = _mm512_set1_ps(top);
+  __m512 low = _mm512_setzero_ps(), high = _mm512_setzero_ps();
+  for (int64_t i = 0; i < n; i += 32) {
+    const Wide v = load(x + i, firstOf32(n - i));
+    low = _mm512_add_ps(low, exponential(_mm512_sub_ps(v.low, shift), firstOf16(n - i)));
+    high = _mm512_add_ps(high, exponential(_mm512_sub_ps(v.high, shift), firstOf16(n - i - 16)));
+  }
+  return _mm512_reduce_add_ps(_mm512_add_ps(low, high));
+}
+
+// x ← scale·e^(x - top)
+ROWS inline void scaleExponentials(Narrow* x, int64_t n, float top, float scale) {
+  const __m512 shift = _mm512_set1_ps(top), times = _mm512_set1_ps(scale);
+  for (int64_t i = 0; i < n; i += 32) {
+    const __mmask32 which = firstOf32(n - i);
+    const Wide v = load(x + i, which);
+    store(x + i, which, {_mm512_mul_ps(times, exponential(_mm512_sub_ps(v.low, shift))), _mm512_mul_ps(times, exponential(_mm512_sub_ps(v.high, shift)))});
+  }
+}
+
+// Σ of x's products with y's.
+VECTORS inline float dot(const Narrow* x, const Narrow* y, int64_t n) {
+  __m512 sum = _mm512_setzero_ps();
+  for (int64_t i = 0; i < n; i += 32) {
+    const __mmask32 which = firstOf32(n - i);
+    sum = _mm512_dpbf16_ps(sum, reinterpret_cast<__m512bh>(_mm512_maskz_loadu_epi16(which, x + i)),
+                           reinterpret_cast<__m512bh>(_mm512_maskz_loadu_epi16(which, y + i)));
+  }
+  return _mm512_reduce_add_ps(sum);
+}
+
+// RMSNorm of rows [rows, d], d a multiple of 32, and each row's inverse root mean square.
+ROWS inline void normRows(const float* x, const float* weight, Narrow* y, float* inverse, int64_t rows, int64_t d, float epsilon) {
+  for (int64_t n = 0; n < rows; ++n, x += d, y += d) {
+    __m512 sums[2] = {_mm512_setzero_ps(), _mm512_setzero_ps()};
+    for (int64_t i = 0; i < d; i += 32) {
+      const __m512 low = _mm512_loadu_ps(x + i), high = _mm512_loadu_ps(x + i + 16);
+      sums[0] = _mm512_fmadd_ps(low, low, sums[0]);
+      sums[1] = _mm512_fmadd_ps(high, high, sums[1]);
+    }
+    inverse[n] = 1 / std::sqrt(_mm512_reduce_add_ps(_mm512_add_ps(sums[0], sums[1])) / static_cast<float>(d) + epsilon);
+    const __m512 scale = _mm512_set1_ps(inverse[n]);
+    const auto at = [&](int64_t i) VECTORS __attribute__((always_inline)) {
+      return _mm512_mul_ps(_mm512_mul_ps(_mm512_loadu_ps(x + i), scale), _mm512_loadu_ps(weight + i));
+    };
+    for (int64_t i = 0; i < d; i += 32) store(y + i, ~0u, {at(i), at(i + 16)});
+  }
+}
+
+// Its gradient, added to `known` where that is given: t5/rms_norm.cc has the formula. dx is 64 bytes aligned; dw [d] is added to.
+ROWS inline void normGradRows(const Narrow* dy, const float* x, const float* weight, const float* inverse, const float* known, float* dx, float* dw, int64_t rows, int64_t d) {
+  for (int64_t n = 0; n < rows; ++n, dy += d, x += d, dx += d) {
+    const __m512 scale = _mm512_set1_ps(inverse[n]);
+    __m512 sums[2] = {_mm512_setzero_ps(), _mm512_setzero_ps()};
+    for (int64_t i = 0; i < d; i += 32) {
+      const Wide y = load(dy + i, ~0u);
+      const __m512 low = _mm512_mul_ps(_mm512_mul_ps(y.low, _mm512_loadu_ps(x + i)), scale);
+      const __m512 high = _mm512_mul_ps(_mm512_mul_ps(y.high, _mm512_loadu_ps(x + i + 16)), scale);
+      _mm512_storeu_ps(dw + i, _mm512_add_ps(_mm512_loadu_ps(dw + i), low));
+      _mm512_storeu_ps(dw + i + 16, _mm512_add_ps(_mm512_loadu_ps(dw + i + 16), high));
+      sums[0] = _mm512_fmadd_ps(low, _mm512_loadu_ps(weight + i), sums[0]);
+      sums[1] = _mm512_fmadd_ps(high, _mm512_loadu_ps(weight + i + 16), sums[1]);
+    }
+    const __m512 along = _mm512_set1_ps(_mm512_reduce_add_ps(_mm512_add_ps(sums[0], sums[1])) * inverse[n] / static_cast<float>(d));
+    const auto put = [&](int64_t i, __m512 y) VECTORS __attribute__((always_inline)) {
+      const __m512 inner = _mm512_fmsub_ps(y, _mm512_loadu_ps(weight + i), _mm512_mul_ps(_mm512_loadu_ps(x + i), along));
+      const __m512 d = known == nullptr ? _mm512_mul_ps(scale, inner) : _mm512_fmadd_ps(scale, inner, _mm512_loadu_ps(known + i));
+      _mm512_stream_ps(dx + i, d);
+    };
+    for (int64_t i = 0; i < d; i += 32) {
+      const Wide y = load(dy + i, ~0u);
+      put(i, y.low);
+      put(i + 16, y.high);
+    }
+    if (known != nullptr) known += d;
+  }
+  _mm_sfence();
+}
+
+// out ← x + y, n a multiple of 32, out 64 bytes aligned.
+ROWS inline void add(const float* x, const Narrow* y, float* out, int64_t n) {
+  for (int64_t i = 0; i < n; i += 32) {
+    const Wide v = load(y + i, ~0u);
+    _mm512_stream_ps(out + i, _mm512_add_ps(_mm512_loadu_ps(x + i), v.low));
+    _mm512_stream_ps(out + i + 16, _mm512_add_ps(_mm512_loadu_ps(x + i + 16), v.high));
+  }
+  _mm_sfence();
+}
+
+// Rows of float32 to bfloat16.
+ROWS inline void narrow(const float* from, Narrow* to, int64_t n) {
+  for (int64_t i = 0; i < n; i += 32) {
+    store(to + i, firstOf32(n - i), {_mm512_maskz_loadu_ps(firstOf16(n - i), from + i), _mm512_maskz_loadu_ps(firstOf16(n - i - 16), from + i + 16)});
+  }
+}
+
+}  // namespace tfjs_torch::vectors
+
+#endif

@@ -1,0 +1,126 @@
+#pragma once
+
+// Loops that the compiler vectorises for the CPU at hand: `simd([&] { loop })` holds the loop once per instruction set and picks at
+// run time, so the addon is built for any machine. Everything the loop calls must be INLINE; loops carry `#pragma omp simd`.
+
+#include <ATen/ATen.h>
+#include <ATen/Parallel.h>
+#include <c10/util/BFloat16.h>
+
+#include <bit>
+#include <cstdint>
+
+#include "cpu/bf16_vectors.h"
+
+#define INLINE __attribute__((always_inline)) inline
+// On a lambda, after its parameters.
+#define INLINE_LAMBDA __attribute__((always_inline))
+
+namespace tfjs_torch {
+
+#if defined(__x86_64__) && defined(__GNUC__) && !defined(__clang__)
+template <typename F>
+__attribute__((target("arch=x86-64-v4,prefer-vector-width=512"))) void simdV4(const F& f) {
+  f();
+}
+template <typename F>
+__attribute__((target("arch=x86-64-v3"))) void simdV3(const F& f) {
+  f();
+}
+inline int simdLevel() {
+  static const int level = __builtin_cpu_supports("avx512vl") && __builtin_cpu_supports("avx512bw") &&
+                                   __builtin_cpu_supports("avx512dq")
+                               ? 4
+                           : __builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma") ? 3
+                                                                                             : 1;
+  return level;
+}
+template <typename F>
+void simd(const F& f) {
+  switch (simdLevel()) {
+    case 4: return simdV4(f);
+    case 3: return simdV3(f);
+    default: return f();
+  }
+}
+#else
+template <typename F>
+void simd(const F& f) {
+  f();
+}
+#endif
+
+INLINE float widen(float x) { return x; }
+INLINE float widen(c10::BFloat16 x) { return std::bit_cast<float>(static_cast<uint32_t>(x.x) << 16); }
+
+INLINE void narrow(float x, float& to) { to = x; }
+// To the nearest, ties to even; NaN stays NaN.
+INLINE void narrow(float x, c10::BFloat16& to) {
+  const uint32_t bits = std::bit_cast<uint32_t>(x);
+  const uint32_t rounded = (bits + 0x7fffu + ((bits >> 16) & 1u)) >> 16;
+  to.x = static_cast<uint16_t>(x != x ? 0x7fc0u : rounded);
+}
+
+// e^x to 2 units in the last place; 0 below -87.3 and e^88 above 88. Cephes' polynomial.
+INLINE float fastExp(float x) {
+  const float clamped = x < -87.3f ? -87.3f : (x > 88.0f ? 88.0f : x);
+  const float shifted = clamped * 1.44269504088896341f + 12582912.0f;  // 1.5 * 2^23: rounds to an integer
+  const int32_t n = std::bit_cast<int32_t>(shifted) - 0x4b400000;
+  const float k = shifted - 12582912.0f;
+  float r = clamped - k * 0.693359375f;
+  r = r - k * -2.12194440e-4f;
+  float p = 1.9875691500e-4f;
+  p = p * r + 1.3981999507e-3f;
+  p = p * r + 8.3334519073e-3f;
+  p = p * r + 4.1665795894e-2f;
+  p = p * r + 1.6666665459e-1f;
+  p = p * r + 5.0000001201e-1f;
+  p = p * r * r + r + 1.0f;
+  const float scaled = p * std::bit_cast<float>((n + 127) << 23);
+  return x < -87.3f ? 0.0f : scaled;
+}
+
+INLINE float sigmoid(float x) { return 1.0f / (1.0f + fastExp(-x)); }
+
+// body(begin, end) on ranges of [0, n), on all threads and with the CPU's own vectors.
+template <typename F>
+void parallelSimd(int64_t n, int64_t grain, const F& body) {
+  at::parallel_for(0, n, grain, [&](int64_t begin, int64_t end) {
+    simd([&]() INLINE_LAMBDA { body(begin, end); });
+  });
+}
+
+// f(null pointer of the element type) for a float32 or bfloat16 tensor.
+template <typename F>
+void withType(const at::Tensor& x, const F& f) {
+  if (x.scalar_type() == at::kBFloat16) return f(static_cast<at::BFloat16*>(nullptr));
+  f(static_cast<float*>(nullptr));
+}
+
+template <typename From, typename To>
+INLINE void copyRow(const From* from, To* to, int64_t n) {
+#ifdef TFJS_TORCH_BF16_VECTORS
+  if constexpr (std::is_same_v<From, float> && std::is_same_v<To, c10::BFloat16>) {
+    if (vectors::available()) return vectors::narrow(from, to, n);
+  }
+#endif
+#pragma omp simd
+  for (int64_t i = 0; i < n; ++i) narrow(widen(from[i]), to[i]);
+}
+
+// to ← from, whatever their widths.
+inline void convert(const at::Tensor& from, const at::Tensor& to) {
+  withType(from, [&](auto* source) {
+    withType(to, [&](auto* target) {
+      using From = std::remove_pointer_t<decltype(source)>;
+      using To = std::remove_pointer_t<decltype(target)>;
+      const From* const in = from.const_data_ptr<From>();
+      To* const out = to.mutable_data_ptr<To>();
+      parallelSimd(from.numel(), 1 << 15, [=](int64_t begin, int64_t end) INLINE_LAMBDA {
+        copyRow(in + begin, out + begin, end - begin);
+      });
+    });
+  });
+}
+
+}  // namespace tfjs_torch

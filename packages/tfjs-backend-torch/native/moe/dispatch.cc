@@ -1,0 +1,193 @@
+// Tokens to the slots of experts and back, by index.
+#include <ATen/Parallel.h>
+
+#include "runtime/call.h"
+#include "moe/moe.h"
+#include "cpu/simd.h"
+#ifdef TFJS_TORCH_CUDA
+#include <c10/cuda/CUDAStream.h>
+
+#include "cuda/kernels.h"
+#endif
+
+namespace tfjs_torch {
+namespace {
+
+constexpr int64_t kRowsOfATask = 64;
+
+// Token of each slot, -1 where there is none.
+std::vector<int32_t> tokensOfSlots(const at::Tensor& slot, int64_t slots) {
+  std::vector<int32_t> token(slots, -1);
+  const int32_t* const at = slot.const_data_ptr<int32_t>();
+  for (int64_t n = 0; n < slot.numel(); ++n) {
+    TORCH_CHECK(at[n] >= 0 && at[n] <= slots, "slot ", at[n], " of ", slots);
+    if (at[n] < slots) token[at[n]] = static_cast<int32_t>(n);
+  }
+  return token;
+}
+
+#ifdef TFJS_TORCH_CUDA
+bool isNarrow(const at::Tensor& x) { return x.scalar_type() == at::kBFloat16; }
+#endif
+
+void check(const at::Tensor& rows, const at::Tensor& slot) {
+  TORCH_CHECK(rows.dim() == 2 && rows.is_floating_point(), "rows must be a matrix of floats");
+  TORCH_CHECK(slot.dim() == 1 && slot.scalar_type() == at::kInt, "slots must be an int32 vector");
+}
+
+}  // namespace
+
+at::Tensor dispatch(const at::Tensor& x, const at::Tensor& slot, int64_t slots) {
+  check(x, slot);
+  const int64_t width = x.size(1);
+  if (x.is_cuda()) {
+#ifdef TFJS_TORCH_CUDA
+    const at::Tensor rows = x.contiguous(), index = slot.contiguous();
+    at::Tensor filled = at::empty({slots, width}, x.options());
+    cuda::dispatchRows(rows.const_data_ptr(), index.const_data_ptr<int32_t>(), isNarrow(x), x.size(0), slots, width,
+                       filled.mutable_data_ptr(), c10::cuda::getCurrentCUDAStream(x.device().index()));
+    return filled;
+#endif
+    // What has no slot goes to a spare row.
+    return at::zeros({slots + 1, width}, x.options()).index_copy_(0, slot.to(at::kLong), x).narrow(0, 0, slots);
+  }
+  const at::Tensor from = x.contiguous();
+  at::Tensor to = at::empty({slots, width}, x.options());
+  const std::vector<int32_t> token = tokensOfSlots(slot.contiguous(), slots);
+  const size_t bytes = width * x.element_size();
+  const auto* source = static_cast<const char*>(from.const_data_ptr());
+  auto* target = static_cast<char*>(to.mutable_data_ptr());
+  at::parallel_for(0, slots, kRowsOfATask, [&](int64_t begin, int64_t end) {
+    for (int64_t s = begin; s < end; ++s) {
+      if (token[s] < 0) std::memset(target + s * bytes, 0, bytes);
+      else std::memcpy(target + s * bytes, source + token[s] * bytes, bytes);
+    }
+  });
+  return to;
+}
+
+at::Tensor combine(const at::Tensor& y, const at::Tensor& slot, const at::Tensor& gate) {
+  check(y, slot);
+  const int64_t slots = y.size(0), width = y.size(1), tokens = slot.size(0);
+  if (y.is_cuda()) {
+#ifdef TFJS_TORCH_CUDA
+    const at::Tensor rowsOfSlots = y.contiguous(), places = slot.contiguous();
+    const at::Tensor gates = gate.defined() ? gate.to(at::kFloat).contiguous() : at::Tensor();
+    at::Tensor combined = at::empty({tokens, width}, y.options());
+    cuda::combineRows(rowsOfSlots.const_data_ptr(), places.const_data_ptr<int32_t>(),
+                      gates.defined() ? gates.const_data_ptr<float>() : nullptr, isNarrow(y), tokens, slots, width,
+                      combined.mutable_data_ptr(), c10::cuda::getCurrentCUDAStream(y.device().index()));
+    return combined;
+#endif
+    const at::Tensor index = slot.to(at::kLong);
+    at::Tensor factor = at::lt(index, slots).to(at::kFloat);
+    if (gate.defined()) factor = factor * gate;
+    const at::Tensor rows = y.index_select(0, at::clamp_max(index, slots - 1));
+    return at::mul(rows, factor.unsqueeze(1)).to(y.scalar_type());
+  }
+  const at::Tensor from = y.contiguous(), index = slot.contiguous();
+  const at::Tensor factor = gate.defined() ? gate.to(at::kFloat).contiguous() : at::Tensor();
+  at::Tensor to = at::empty({tokens, width}, y.options());
+  withType(y, [&](auto* type) {
+    using T = std::remove_pointer_t<decltype(type)>;
+      const T* const source = from.const_data_ptr<T>();
+      T* const target = to.mutable_data_ptr<T>();
+      const int32_t* const at = index.const_data_ptr<int32_t>();
+      const float* const factors = factor.defined() ? factor.const_data_ptr<float>() : nullptr;
+      parallelSimd(tokens, kRowsOfATask, [=](int64_t begin, int64_t end) INLINE_LAMBDA {
+        for (int64_t n = begin; n < end; ++n) {
+          T* const out = target + n * width;
+          if (at[n] < 0 || at[n] >= slots) {
+            std::memset(static_cast<void*>(out), 0, width * sizeof(T));
+            continue;
+          }
+          const T* const in = source + at[n] * width;
+          const float f = factors ? factors[n] : 1.0f;
+#pragma omp simd
+          for (int64_t d = 0; d < width; ++d) narrow(f * widen(in[d]), out[d]);
+        }
+    });
+  });
+  return to;
+}
+
+std::pair<at::Tensor, at::Tensor> combineGradient(const at::Tensor& d, const at::Tensor& y, const at::Tensor& slot,
+                                                  const at::Tensor& gate) {
+  check(y, slot);
+  const int64_t slots = y.size(0), width = y.size(1);
+  const at::Tensor dy = d.to(y.scalar_type()).contiguous();
+  if (y.is_cuda()) {
+#ifdef TFJS_TORCH_CUDA
+    const at::Tensor rowsOfSlots = y.contiguous(), places = slot.contiguous(), gates = gate.to(at::kFloat).contiguous();
+    at::Tensor dY = at::empty({slots, width}, y.options());
+    at::Tensor dGates = at::empty({slot.size(0)}, gates.options());
+    cuda::combineRowsGradient(dy.const_data_ptr(), rowsOfSlots.const_data_ptr(), places.const_data_ptr<int32_t>(),
+                              gates.const_data_ptr<float>(), isNarrow(y), slot.size(0), slots, width, dY.mutable_data_ptr(),
+                              dGates.mutable_data_ptr<float>(), c10::cuda::getCurrentCUDAStream(y.device().index()));
+    return {dY, dGates};
+#endif
+    const at::Tensor index = slot.to(at::kLong);
+    const at::Tensor rows = y.index_select(0, at::clamp_max(index, slots - 1)).to(at::kFloat);
+    const at::Tensor dGate = at::mul(at::sum(at::mul(rows, dy), 1), at::lt(index, slots));
+    return {dispatch(at::mul(dy, gate.unsqueeze(1)).to(y.scalar_type()), slot, slots), dGate};
+  }
+  const at::Tensor from = y.contiguous(), factor = gate.to(at::kFloat).contiguous();
+  at::Tensor dRows = at::empty({slots, width}, y.options());
+  at::Tensor dGate = at::zeros(slot.sizes(), y.options().dtype(at::kFloat));
+  const std::vector<int32_t> token = tokensOfSlots(slot.contiguous(), slots);
+  withType(y, [&](auto* type) {
+    using T = std::remove_pointer_t<decltype(type)>;
+      const T* const rows = from.const_data_ptr<T>();
+      const T* const dOut = dy.const_data_ptr<T>();
+      T* const target = dRows.mutable_data_ptr<T>();
+      const float* const factors = factor.const_data_ptr<float>();
+      float* const dFactors = dGate.mutable_data_ptr<float>();
+      const int32_t* const tokens = token.data();
+      parallelSimd(slots, kRowsOfATask, [=](int64_t begin, int64_t end) INLINE_LAMBDA {
+        for (int64_t s = begin; s < end; ++s) {
+          T* const out = target + s * width;
+          const int64_t n = tokens[s];
+          if (n < 0) {
+            std::memset(static_cast<void*>(out), 0, width * sizeof(T));
+            continue;
+          }
+          const T* const row = rows + s * width;
+          const T* const in = dOut + n * width;
+          const float f = factors[n];
+          float along = 0;
+#pragma omp simd reduction(+ : along)
+          for (int64_t i = 0; i < width; ++i) {
+            const float value = widen(in[i]);
+            along += value * widen(row[i]);
+            narrow(f * value, out[i]);
+          }
+          dFactors[n] = along;
+        }
+    });
+  });
+  return {dRows, dGate};
+}
+
+namespace {
+
+void dispatchOp(Call& c) { c.result(dispatch(c.x(0), c.x(1), c.integer())); }
+
+// Inputs y, slot, [gate].
+void combineOp(Call& c) { c.result(combine(c.x(0), c.x(1), c.count() > 2 ? c.x(2) : at::Tensor())); }
+
+// Inputs dy, y, slot, gate.
+void combineGradientOp(Call& c) {
+  const auto [dRows, dGate] = combineGradient(c.x(0), c.x(1), c.x(2), c.x(3));
+  c.result(dRows);
+  c.result(dGate);
+}
+
+}  // namespace
+
+void addDispatchOps(OpTable& ops) {
+  const OpTable table = {
+      {"SwitchDispatch", dispatchOp}, {"SwitchCombine", combineOp}, {"SwitchCombineGrad", combineGradientOp}};
+  ops.insert(ops.end(), table.begin(), table.end());
+}
+
+}  // namespace tfjs_torch

@@ -1,0 +1,255 @@
+// The experts' feed-forward layers. On the CPU expert by expert: its weights are brought to the products' width when it is
+// its turn and stay in the cache until it is done, and slots without a token are left out.
+#include <c10/core/InferenceMode.h>
+
+#include <numeric>
+
+#include "t5/activation.h"
+#include "runtime/call.h"
+#include "moe/expert_products.h"
+#include "moe/moe.h"
+#include "cpu/tasks.h"
+
+namespace tfjs_torch {
+
+namespace {
+
+constexpr int64_t kRowsOfATask = 16;
+
+// The slots of each expert that hold a token, in order.
+std::vector<std::vector<int64_t>> slotsInUse(const at::Tensor& occupied, int64_t experts, int64_t slots) {
+  std::vector<std::vector<int64_t>> rows(experts);
+  if (!occupied.defined()) {
+    for (auto& own : rows) {
+      own.resize(slots);
+      std::iota(own.begin(), own.end(), 0);
+    }
+    return rows;
+  }
+  const at::Tensor table = occupied.contiguous();
+  const int64_t groups = table.size(1), capacity = slots / groups;
+  const int32_t* const count = table.const_data_ptr<int32_t>();
+  for (int64_t e = 0; e < experts; ++e) {
+    for (int64_t g = 0; g < groups; ++g) {
+      const int64_t used = std::min<int64_t>(count[e * groups + g], capacity);
+      for (int64_t i = 0; i < used; ++i) rows[e].push_back(g * capacity + i);
+    }
+  }
+  return rows;
+}
+
+// Runs body(expert, scratch) for every expert: side by side, fullest first, where there are enough of them to keep every
+// thread busy; else one after the other, each with all threads.
+struct Scratch {
+  at::Tensor weights, more, a, b, c, d, e;
+};
+template <typename Body>
+void forEachExpert(const std::vector<std::vector<int64_t>>& rows, std::vector<Scratch>& scratch, const Body& body) {
+  const auto experts = static_cast<int64_t>(rows.size());
+  if (scratch.size() == 1) {
+    for (int64_t e = 0; e < experts; ++e) body(e, scratch[0]);
+    return;
+  }
+  std::vector<int64_t> order(experts);
+  std::iota(order.begin(), order.end(), 0);
+  std::stable_sort(order.begin(), order.end(), [&](int64_t a, int64_t b) { return rows[a].size() > rows[b].size(); });
+  forTasks(experts, [&](int64_t worker, int64_t at) {
+    const c10::InferenceMode inference;  // a thread's own
+    body(order[at], scratch[worker]);
+  });
+}
+
+int64_t workersFor(int64_t experts) { return experts >= 2 * workersHere() ? workersHere() : 1; }
+
+struct Sizes {
+  int64_t experts, slots, width, hidden;
+  at::ScalarType type;  // of the products
+  Sizes(const at::Tensor& x, const Experts& w)
+      : experts(x.size(0)), slots(x.size(1)), width(x.size(2)), hidden(w.out.size(2)),
+        type(isNarrowFast(x) ? x.scalar_type() : at::kFloat) {}
+
+  std::vector<Scratch> scratch(bool backward) const {
+    std::vector<Scratch> all(workersFor(experts));
+    const auto options = at::TensorOptions().dtype(type);
+    for (auto& s : all) {
+      s.weights = at::empty({hidden, width}, options);
+      if (backward) s.more = at::empty({hidden, width}, options);
+      s.a = at::empty({slots, width}, options);
+      s.b = at::empty({slots, backward ? width : hidden}, options);
+      s.c = at::empty({slots, hidden}, options);
+      s.d = at::empty({slots, hidden}, options);
+      if (backward) s.e = at::empty({slots, hidden}, options);
+    }
+    return all;
+  }
+};
+
+std::vector<at::Tensor> forwardByAten(const at::Tensor& x, const Experts& w) {
+  const auto in = [&](const at::Tensor& weight) { return weight.to(x.scalar_type()).transpose(1, 2); };
+  std::vector<at::Tensor> result(1);
+  for (const at::Tensor& weight : w.in) result.push_back(at::bmm(x, in(weight)));
+  const at::Tensor hidden = w.in.size() == 1 ? at::relu(result[1]) : at::mul(at::gelu(result[1], "tanh"), result[2]);
+  result[0] = at::bmm(hidden, in(w.out));
+  return result;
+}
+
+std::vector<at::Tensor> gradientByAten(const at::Tensor& d, const at::Tensor& x, const Experts& w,
+                                       const std::vector<at::Tensor>& pre) {
+  const auto type = x.scalar_type();
+  const at::Tensor dHidden = at::bmm(d, w.out.to(type));
+  std::vector<at::Tensor> dPre;
+  at::Tensor hidden;
+  if (w.in.size() == 1) {
+    hidden = at::relu(pre[0]);
+    dPre = {at::mul(dHidden, at::gt(pre[0], 0))};
+  } else {
+    const at::Tensor gelu = at::gelu(pre[0], "tanh");
+    hidden = at::mul(gelu, pre[1]);
+    dPre = {at::gelu_backward(at::mul(dHidden, pre[1]), pre[0], "tanh"), at::mul(dHidden, gelu)};
+  }
+  std::vector<at::Tensor> result = {at::zeros_like(x)};
+  for (size_t i = 0; i < w.in.size(); ++i) {
+    result[0].baddbmm_(dPre[i], w.in[i].to(type));
+    result.push_back(at::bmm(dPre[i].transpose(1, 2), x));
+  }
+  result.push_back(at::bmm(d.transpose(1, 2), hidden));
+  return result;
+}
+
+void check(const at::Tensor& x, const Experts& w) {
+  TORCH_CHECK(x.dim() == 3 && !w.in.empty() && w.in.size() <= 2, "slots [E, C, D] and one or two weights in expected");
+  for (const at::Tensor& weight : w.in) {
+    TORCH_CHECK(weight.sizes() == at::IntArrayRef({x.size(0), w.out.size(2), x.size(2)}), "weights in must be [E, F, D]");
+  }
+  TORCH_CHECK(w.out.sizes() == at::IntArrayRef({x.size(0), x.size(2), w.in[0].size(1)}), "the weight out must be [E, D, F]");
+}
+
+}  // namespace
+
+std::vector<at::Tensor> expertFeedForward(const at::Tensor& slots, const at::Tensor& occupied, const Experts& weights) {
+  check(slots, weights);
+  const at::Tensor x = slots.contiguous();
+  if (x.is_cuda()) return forwardByAten(x, weights);
+  const Sizes size(x, weights);
+  const auto rows = slotsInUse(occupied, size.experts, size.slots);
+  const bool gated = weights.in.size() == 2;
+  std::vector<at::Tensor> result = {at::empty_like(x)};
+  for (size_t i = 0; i < weights.in.size(); ++i) {
+    result.push_back(at::empty({size.experts, size.slots, size.hidden}, x.options()));
+  }
+  std::vector<Scratch> scratch = size.scratch(false);
+  forEachExpert(rows, scratch, [&](int64_t e, Scratch& s) {
+    const auto n = static_cast<int64_t>(rows[e].size());
+    if (n == 0) {
+      result[0][e].zero_();
+      return;
+    }
+    at::Tensor in = s.a.narrow(0, 0, n), hidden = s.b.narrow(0, 0, n);
+    std::vector<at::Tensor> pre;
+    gatherRows(x[e], rows[e], in);
+    for (size_t i = 0; i < weights.in.size(); ++i) {
+      const at::Tensor kept = result[i + 1][e].narrow(0, 0, n);
+      const bool same = kept.scalar_type() == size.type;
+      pre.push_back(same ? kept : (i == 0 ? s.c : s.d).narrow(0, 0, n));
+      timesTransposed(pre[i], in, weights.in[i][e], s.weights);
+      if (!same) convert(pre[i], kept);
+    }
+    withType(hidden, [&](auto* type) {
+      using T = std::remove_pointer_t<decltype(type)>;
+      const T* const gate = pre[0].const_data_ptr<T>();
+      const T* const value = gated ? pre[1].const_data_ptr<T>() : nullptr;
+      T* const out = hidden.mutable_data_ptr<T>();
+      const int64_t width = size.hidden;
+      parallelSimd(n, kRowsOfATask, [=](int64_t begin, int64_t end) INLINE_LAMBDA {
+        const int64_t at = begin * width;
+        activate(gate + at, value == nullptr ? nullptr : value + at, out + at, (end - begin) * width);
+      });
+    });
+    timesTransposed(in, hidden, weights.out[e], s.weights);
+    scatterRows(in, rows[e], result[0][e]);
+  });
+  return result;
+}
+
+std::vector<at::Tensor> expertFeedForwardGradient(const at::Tensor& d, const at::Tensor& slots, const at::Tensor& occupied,
+                                                  const Experts& weights, const std::vector<at::Tensor>& pre) {
+  check(slots, weights);
+  const at::Tensor x = slots.contiguous(), dy = d.to(x.scalar_type()).contiguous();
+  if (x.is_cuda()) return gradientByAten(dy, x, weights, pre);
+  const Sizes size(x, weights);
+  const auto rows = slotsInUse(occupied, size.experts, size.slots);
+  const bool gated = weights.in.size() == 2;
+  std::vector<at::Tensor> result = {at::empty_like(x)};
+  for (const at::Tensor& weight : weights.in) result.push_back(emptyGradient(weight, x.options()));
+  result.push_back(emptyGradient(weights.out, x.options()));
+  std::vector<Scratch> scratch = size.scratch(true);
+  forEachExpert(rows, scratch, [&](int64_t e, Scratch& s) {
+    const auto n = static_cast<int64_t>(rows[e].size());
+    at::Tensor in = s.a.narrow(0, 0, n), dOut = s.b.narrow(0, 0, n), dHidden = s.c.narrow(0, 0, n);
+    const at::Tensor hidden = s.d.narrow(0, 0, n), dValue = s.e.narrow(0, 0, n);
+    gatherRows(dy[e], rows[e], dOut);
+    gatherRows(x[e], rows[e], in);
+    times(dHidden, dOut, weights.out[e], false, s.weights);
+    withType(hidden, [&](auto* type) {
+      using T = std::remove_pointer_t<decltype(type)>;
+      const auto widened = [&](size_t i, const at::Tensor& scratchOf) {
+        const at::Tensor kept = pre[i][e].narrow(0, 0, n);
+        if (kept.scalar_type() == size.type) return kept;
+        convert(kept, scratchOf);
+        return scratchOf;
+      };
+      const at::Tensor gate = widened(0, hidden), value = gated ? widened(1, dValue) : at::Tensor();
+      const T* const g = gate.const_data_ptr<T>();
+      const T* const v = gated ? value.const_data_ptr<T>() : nullptr;
+      T* const dh = dHidden.mutable_data_ptr<T>();
+      T* const h = hidden.mutable_data_ptr<T>();
+      T* const dv = dValue.mutable_data_ptr<T>();
+      const int64_t width = size.hidden;
+      parallelSimd(n, kRowsOfATask, [=](int64_t begin, int64_t end) INLINE_LAMBDA {
+        const int64_t at = begin * width;
+        activateGradient(g + at, v == nullptr ? nullptr : v + at, dh + at, h + at, dh + at, dv + at, (end - begin) * width);
+      });
+    });
+    weightGradient(result.back(), e, dOut, hidden, s.more);
+    weightGradient(result[1], e, dHidden, in, s.more);
+    if (gated) weightGradient(result[2], e, dValue, in, s.more);
+    times(dOut, dHidden, weights.in[0][e], false, s.weights);
+    if (gated) times(dOut, dValue, weights.in[1][e], true, s.weights);
+    scatterRows(dOut, rows[e], result[0][e]);
+  });
+  return result;
+}
+
+namespace {
+
+// Inputs from `at` on: the weights in, the weight out.
+Experts weightsAt(const Call& c, size_t at, bool gated) {
+  Experts weights;
+  for (size_t i = 0; i < (gated ? 2u : 1u); ++i) weights.in.push_back(c.x(at + i).contiguous());
+  weights.out = c.x(at + weights.in.size()).contiguous();
+  return weights;
+}
+
+// Inputs slots, occupied, weights.
+void forward(Call& c) {
+  const bool gated = c.flag();
+  for (const at::Tensor& tensor : expertFeedForward(c.x(0), c.x(1), weightsAt(c, 2, gated))) c.result(tensor);
+}
+
+// Inputs dy, slots, occupied, weights, pre-activations.
+void gradient(Call& c) {
+  const bool gated = c.flag();
+  const Experts weights = weightsAt(c, 3, gated);
+  std::vector<at::Tensor> pre;
+  for (size_t i = 0; i < weights.in.size(); ++i) pre.push_back(c.x(4 + weights.in.size() + i));
+  for (const at::Tensor& tensor : expertFeedForwardGradient(c.x(0), c.x(1), c.x(2), weights, pre)) c.result(tensor);
+}
+
+}  // namespace
+
+void addExpertOps(OpTable& ops) {
+  const OpTable table = {{"ExpertFeedForward", forward}, {"ExpertFeedForwardGrad", gradient}};
+  ops.insert(ops.end(), table.begin(), table.end());
+}
+
+}  // namespace tfjs_torch

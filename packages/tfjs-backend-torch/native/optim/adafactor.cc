@@ -1,0 +1,232 @@
+// Adafactor over all parameters in one call, in place. A matrix is one thread's work, from the first pass over it to the last,
+// so that value and gradient come from memory once and from its cache thereafter; a large one that stands alone is worked on by
+// all threads in blocks of rows.
+#include <ATen/Parallel.h>
+
+#include <atomic>
+#include <numeric>
+
+#include "optim/adafactor_cpu.h"
+#include "runtime/call.h"
+#include "runtime/graph.h"
+#include "moe/moe.h"
+#include "cpu/simd.h"
+#include "optim/square_sums.h"
+#ifdef TFJS_TORCH_CUDA
+#include <c10/cuda/CUDAStream.h>
+
+#include "cuda/kernels.h"
+#endif
+
+namespace tfjs_torch {
+namespace {
+
+constexpr int64_t kLargeMatrix = 1 << 20;
+// Fixed, so that sums come out alike with any number of threads.
+constexpr int64_t kBlocksOfLarge = 64;
+
+#ifdef TFJS_TORCH_CUDA
+// All matrices in a few launches.
+void adafactorOnCuda(const std::vector<AdafactorParameter>& parameters, const at::Tensor& rates, const at::Tensor& guard) {
+  std::vector<cuda::AdafactorMatrix> matrices;
+  std::vector<at::Tensor> gradients;  // keeps contiguous copies alive
+  int64_t rows = 0, tiles = 0;
+  for (const AdafactorParameter& p : parameters) {
+    gradients.push_back(p.gradient.contiguous());
+    const bool isNarrow = p.gradient.scalar_type() == at::kBFloat16, factored = p.second.defined();
+    const auto* const g = static_cast<const char*>(gradients.back().const_data_ptr());
+    for (int64_t s = 0; s < p.stack; ++s) {
+      const int64_t at = s * p.rows * p.columns;
+      if (p.rows * p.columns == 0) continue;
+      matrices.push_back({p.value.mutable_data_ptr<float>() + at, g + at * p.gradient.element_size(),
+                          p.first.mutable_data_ptr<float>() + (factored ? s * p.rows : at),
+                          factored ? p.second.mutable_data_ptr<float>() + s * p.columns : nullptr, p.rows, p.columns, rows,
+                          tiles, isNarrow});
+      rows += p.rows;
+      if (factored) tiles += (p.columns + 31) / 32;
+    }
+  }
+  const auto count = static_cast<int64_t>(matrices.size());
+  if (count == 0) return;
+  const auto bytes = static_cast<int64_t>(count * sizeof(cuda::AdafactorMatrix));
+  const at::Tensor table = toDevice(at::from_blob(matrices.data(), {bytes}, at::kByte), rates.device());
+  const at::Tensor values = at::empty({rows}, rates.options()), updates = at::empty({rows}, rates.options());
+  const at::Tensor means = at::empty({count}, rates.options()), steps = at::empty({count}, rates.options());
+  cuda::adafactorStep({static_cast<const cuda::AdafactorMatrix*>(table.const_data_ptr()), count, rows, tiles,
+                       rates.const_data_ptr<float>(), guard.const_data_ptr<float>(), guard.numel(),
+                       values.mutable_data_ptr<float>(), updates.mutable_data_ptr<float>(), means.mutable_data_ptr<float>(),
+                       steps.mutable_data_ptr<float>()},
+                      c10::cuda::getCurrentCUDAStream(rates.device().index()));
+}
+#else
+void updateByAten(const AdafactorParameter& p, const at::Tensor& rates, const at::Tensor& guard) {
+  const Dims shape = {p.stack, p.rows, p.columns};
+  const at::Tensor learningRate = rates.select(0, 0), beta = rates.select(0, 1), isFinite = at::isfinite(guard).all();
+  at::Tensor value = p.value.view(shape), first = p.first.view(p.second.defined() ? Dims{p.stack, p.rows} : shape);
+  const at::Tensor g = p.gradient.to(at::kFloat).reshape(shape);
+  const at::Tensor g2 = at::add(at::square(g), kEpsilonGradient);
+  const auto average = [&](at::Tensor moment, const at::Tensor& latest) {
+    const at::Tensor next = at::add(at::mul(moment, beta), at::mul(latest, at::rsub(beta, 1)));
+    moment.copy_(at::where(isFinite, next, moment));
+  };
+  at::Tensor u;
+  if (!p.second.defined()) {
+    average(first, g2);
+    u = at::mul(g, at::rsqrt(first));
+  } else {
+    const at::Tensor second = p.second.view({p.stack, p.columns});
+    average(first, g2.mean(2));
+    average(second, g2.mean(1));
+    const at::Tensor rows = at::rsqrt(at::div(first, first.mean(1, true)));
+    u = at::mul(at::mul(g, rows.unsqueeze(2)), at::rsqrt(second).unsqueeze(1));
+  }
+  const auto rms = [](const at::Tensor& x) { return at::sqrt(at::square(x).mean({1, 2}, true)); };
+  const at::Tensor clip = rms(u).div(kClippingThreshold).clamp_min(1);
+  const at::Tensor rate = at::mul(rms(value).clamp_min(kEpsilonParameter), learningRate);
+  value.copy_(at::where(isFinite, at::sub(value, at::mul(u, at::div(rate, clip))), value));
+}
+#endif
+
+}  // namespace
+
+void adafactor(const std::vector<AdafactorParameter>& parameters, const at::Tensor& ratesTensor, const at::Tensor& guard) {
+  if (ratesTensor.is_cuda()) {
+#ifdef TFJS_TORCH_CUDA
+    adafactorOnCuda(parameters, ratesTensor, guard);
+#else
+    for (const AdafactorParameter& p : parameters) updateByAten(p, ratesTensor, guard);
+#endif
+    return;
+  }
+  if (!at::isfinite(guard).all().item<bool>()) return;
+  const float* const both = ratesTensor.const_data_ptr<float>();
+  const AdafactorRates rates{both[0], both[1]};
+  std::vector<AdafactorMatrix> small;
+  std::vector<at::Tensor> gradients;  // keeps contiguous copies alive
+  for (const AdafactorParameter& p : parameters) {
+    gradients.push_back(p.gradient.contiguous());
+    const bool isNarrow = p.gradient.scalar_type() == at::kBFloat16, factored = p.second.defined();
+    const auto* const g = static_cast<const char*>(gradients.back().const_data_ptr());
+    if (squareSums(p.value) == nullptr) {
+      auto unknown = c10::make_intrusive<SquareSums>();
+      unknown->total.resize(p.stack, -1);
+      setSquareSums(p.value, std::move(unknown));
+    }
+    SquareSums& values = *squareSums(p.value);
+    const SquareSums* const known = squareSums(p.gradient);
+    for (int64_t s = 0; s < p.stack; ++s) {
+      const int64_t at = s * p.rows * p.columns;
+      const bool isKnown = known != nullptr && factored && known->total[s] >= 0;
+      const AdafactorMatrix m{p.value.mutable_data_ptr<float>() + at,
+                              g + at * p.gradient.element_size(),
+                              isNarrow,
+                              p.first.mutable_data_ptr<float>() + (factored ? s * p.rows : at),
+                              factored ? p.second.mutable_data_ptr<float>() + s * p.columns : nullptr,
+                              p.rows,
+                              p.columns,
+                              &values.total[s],
+                              isKnown ? known->rows.data() + s * p.rows : nullptr,
+                              isKnown ? known->columns.data() + s * p.columns : nullptr};
+      if (p.stack == 1 && m.size() > kLargeMatrix && m.rows > kBlocksOfLarge) updateMatrix(m, rates, kBlocksOfLarge);
+      else if (m.size() > 0) small.push_back(m);
+    }
+  }
+  std::stable_sort(small.begin(), small.end(), [](const AdafactorMatrix& a, const AdafactorMatrix& b) { return a.size() > b.size(); });
+  std::atomic<size_t> next{0};
+  at::parallel_for(0, at::get_num_threads(), 1, [&](int64_t, int64_t) {
+    for (size_t i = next++; i < small.size(); i = next++) updateMatrix(small[i], rates, 1);
+  });
+}
+
+at::Tensor sumOfSquares(const std::vector<at::Tensor>& tensors) {
+  TORCH_CHECK(!tensors.empty(), "no tensors");
+  if (tensors[0].is_cuda()) {
+    at::Tensor sum = at::zeros({}, tensors[0].options().dtype(at::kFloat));
+    for (const at::Tensor& x : tensors) sum.add_(at::square(at::linalg_vector_norm(x, 2, {}, false, at::kFloat)));
+    return sum;
+  }
+  // All tensors in one go: most are small, and waking the threads for each would take longer than its sum.
+  struct Block {
+    const at::Tensor* tensor;
+    int64_t begin, end;
+  };
+  constexpr int64_t size = 1 << 16;
+  std::vector<at::Tensor> whole;
+  double known = 0;
+  for (const at::Tensor& tensor : tensors) {
+    const SquareSums* const sums = squareSums(tensor);
+    const bool isKnown = sums != nullptr && std::all_of(sums->total.begin(), sums->total.end(), [](double x) { return x >= 0; });
+    if (isKnown) known += std::accumulate(sums->total.begin(), sums->total.end(), 0.0);
+    else whole.push_back(tensor.contiguous());
+  }
+  std::vector<Block> blocks;
+  for (const at::Tensor& x : whole) {
+    for (int64_t at = 0; at < x.numel(); at += size) blocks.push_back({&x, at, std::min(at + size, x.numel())});
+  }
+  std::vector<double> parts(blocks.size());
+  at::parallel_for(0, static_cast<int64_t>(blocks.size()), 4, [&](int64_t first, int64_t last) {
+    for (int64_t b = first; b < last; ++b) {
+      const Block& block = blocks[b];
+      withType(*block.tensor, [&](auto* type) {
+        using T = std::remove_pointer_t<decltype(type)>;
+        const T* const values = block.tensor->const_data_ptr<T>();
+        const int64_t begin = block.begin, end = block.end;
+        simd([&]() INLINE_LAMBDA { parts[b] = sumOfSquaresOf(values + begin, end - begin); });
+      });
+    }
+  });
+  const double sum = std::accumulate(parts.begin(), parts.end(), known);
+  return at::scalar_tensor(sum, at::TensorOptions().dtype(at::kFloat));
+}
+
+namespace {
+
+// What is changed in place must own its memory: a view or a copy that shares it would change with it.
+at::Tensor owned(const at::Tensor& x) {
+  TORCH_CHECK(x.scalar_type() == at::kFloat, "parameters and moments must be float32");
+  at::Tensor own = x;
+  if (!x.is_contiguous() || x.storage().use_count() > 1) {
+    own.set_(x.clone(at::MemoryFormat::Contiguous));
+    setSquareSums(own, nullptr);
+  }
+  return own;
+}
+
+// Inputs rates [2] and guard, then by parameter: value, gradient, then full moments, or row and column moments. Parameters stack,
+// rows, columns and whether factored for each.
+void adafactorOp(Call& c) {
+  const at::Tensor rates = c.x(0).contiguous(), guard = c.x(1).contiguous();
+  TORCH_CHECK(rates.scalar_type() == at::kFloat && rates.numel() == 2, "rates must be float32 [2]");
+  TORCH_CHECK(guard.scalar_type() == at::kFloat, "guard must be float32");
+  std::vector<AdafactorParameter> parameters;
+  for (size_t at = 2; at < c.count();) {
+    AdafactorParameter p;
+    p.stack = c.integer();
+    p.rows = c.integer();
+    p.columns = c.integer();
+    const bool factored = c.flag();
+    p.value = owned(c.x(at));
+    p.gradient = c.x(at + 1);
+    p.first = owned(c.x(at + 2));
+    if (factored) p.second = owned(c.x(at + 3));
+    at += factored ? 4 : 3;
+    const int64_t size = p.stack * p.rows * p.columns;
+    TORCH_CHECK(p.value.numel() == size && p.gradient.numel() == size, "a parameter or gradient has not ", size, " entries");
+    TORCH_CHECK(p.first.numel() == (factored ? p.stack * p.rows : size) &&
+                    (!factored || p.second.numel() == p.stack * p.columns),
+                "moments of another shape");
+    parameters.push_back(std::move(p));
+  }
+  adafactor(parameters, rates, guard);
+}
+
+void sumOfSquaresOp(Call& c) { c.result(sumOfSquares(c.inputs())); }
+
+}  // namespace
+
+void addAdafactorOps(OpTable& ops) {
+  const OpTable table = {{"Adafactor", adafactorOp}, {"SumOfSquares", sumOfSquaresOp}};
+  ops.insert(ops.end(), table.begin(), table.end());
+}
+
+}  // namespace tfjs_torch

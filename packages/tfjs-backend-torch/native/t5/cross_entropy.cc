@@ -1,0 +1,180 @@
+// The output layer with its cross-entropy, in chunks of tokens: logits live for one chunk and are overwritten by their gradient.
+#include <ATen/Parallel.h>
+
+#include "cpu/bf16_vectors.h"
+#include "runtime/call.h"
+#include "moe/moe.h"
+#include "cpu/gemm/matmul.h"
+#include "cpu/simd.h"
+
+namespace tfjs_torch {
+namespace {
+
+constexpr int64_t kRowsOfATask = 4;
+
+// Σ e^(logit - top), and the logits' change into scale·e^(logit - top).
+template <typename T>
+INLINE float sumOfExponentials(const T* logits, int64_t vocab, float top) {
+#ifdef TFJS_TORCH_BF16_VECTORS
+  if constexpr (std::is_same_v<T, c10::BFloat16>) {
+    if (vectors::available()) return vectors::sumOfExponentials(logits, vocab, top);
+  }
+#endif
+  float sum = 0;
+#pragma omp simd reduction(+ : sum)
+  for (int64_t v = 0; v < vocab; ++v) sum += fastExp(widen(logits[v]) - top);
+  return sum;
+}
+template <typename T>
+INLINE void scaleExponentials(T* logits, int64_t vocab, float top, float scale) {
+#ifdef TFJS_TORCH_BF16_VECTORS
+  if constexpr (std::is_same_v<T, c10::BFloat16>) {
+    if (vectors::available()) return vectors::scaleExponentials(logits, vocab, top, scale);
+  }
+#endif
+#pragma omp simd
+  for (int64_t v = 0; v < vocab; ++v) narrow(scale * fastExp(widen(logits[v]) - top), logits[v]);
+}
+
+// ln p(target) of a row; with `share` ≠ null the row becomes share·(p − onehot(target)).
+template <typename T>
+INLINE float logProbOfRow(T* logits, int64_t vocab, int32_t target, const float* share) {
+  float top = widen(logits[0]);
+#pragma omp simd reduction(max : top)
+  for (int64_t v = 0; v < vocab; ++v) top = std::max(top, widen(logits[v]));
+  const float sum = sumOfExponentials(logits, vocab, top);
+  const float chosen = widen(logits[target]);
+  const float logProb = chosen - top - std::log(sum);
+  if (share != nullptr) {
+    scaleExponentials(logits, vocab, top, *share / sum);
+    narrow(*share * std::expm1(logProb), logits[target]);
+  }
+  return logProb;
+}
+
+// ln p of each row; see logProbOfRow.
+at::Tensor logProbs(at::Tensor& logits, const at::Tensor& target, const at::Tensor& share) {
+  const int64_t tokens = logits.size(0), vocab = logits.size(1);
+  const auto index = target.to(at::kLong).unsqueeze(1);
+  if (logits.is_cuda()) {
+    const at::Tensor logP = at::log_softmax(logits, 1, at::kFloat);
+    const at::Tensor chosen = logP.gather(1, index).squeeze(1).clone();
+    if (share.defined()) {
+      at::Tensor d = at::exp(logP);
+      d.scatter_add_(1, index, at::full({tokens, 1}, -1.0f, d.options()));
+      logits.copy_(d.mul_(share.unsqueeze(1)));
+    }
+    return chosen;
+  }
+  at::Tensor result = at::empty({tokens}, logits.options().dtype(at::kFloat));
+  float* const out = result.mutable_data_ptr<float>();
+  const int32_t* const goals = target.const_data_ptr<int32_t>();
+  const float* const shares = share.defined() ? share.const_data_ptr<float>() : nullptr;
+  withType(logits, [&](auto* type) {
+    using T = std::remove_pointer_t<decltype(type)>;
+    T* const rows = logits.mutable_data_ptr<T>();
+    parallelSimd(tokens, kRowsOfATask, [=](int64_t begin, int64_t end) INLINE_LAMBDA {
+      for (int64_t n = begin; n < end; ++n) {
+        out[n] = logProbOfRow(rows + n * vocab, vocab, goals[n], shares == nullptr ? nullptr : shares + n);
+      }
+    });
+  });
+  return result;
+}
+
+void check(const at::Tensor& hidden, const at::Tensor& weight, const at::Tensor& target) {
+  TORCH_CHECK(hidden.dim() == 2 && weight.dim() == 2 && hidden.size(1) == weight.size(1), "hidden [N, D] and weight [V, D] expected");
+  TORCH_CHECK(target.dim() == 1 && target.numel() == hidden.size(0), "a target for each row expected");
+  if (!target.is_cpu() || target.numel() == 0) return;
+  TORCH_CHECK(target.min().item<int>() >= 0 && target.max().item<int>() < weight.size(0), "a target is not in [0, ", weight.size(0), ")");
+}
+
+// Even runs of tokens whose logits fit.
+int64_t chunkSize(int64_t tokens, int64_t vocab, int64_t maxLogits) {
+  const int64_t chunks = std::max<int64_t>((tokens * vocab + maxLogits - 1) / std::max<int64_t>(maxLogits, 1), 1);
+  return std::max<int64_t>((tokens + chunks - 1) / chunks, 1);
+}
+
+at::ScalarType productType(const at::Tensor& hidden) { return isNarrowFast(hidden) ? hidden.scalar_type() : at::kFloat; }
+
+}  // namespace
+
+CrossEntropy linearCrossEntropy(const at::Tensor& hidden, const at::Tensor& weight, const at::Tensor& target,
+                                const at::Tensor& tokenWeight, int64_t maxLogits) {
+  check(hidden, weight, target);
+  const int64_t vocab = weight.size(0);
+  const auto type = productType(hidden);
+  const at::Tensor w = weight.to(type);
+  at::Tensor x = hidden.to(type).contiguous(), goal = target.contiguous();
+  at::Tensor share = tokenWeight.to(at::kFloat);
+  share = at::div(share, share.sum().clamp_min(1)).contiguous();
+  at::Tensor kept;  // rows that count: padding costs nothing on the CPU; elsewhere shapes must not depend on values
+  if (hidden.is_cpu() && at::any(at::eq(share, 0)).item<bool>()) {
+    kept = at::nonzero(share).squeeze(1);
+    x = x.index_select(0, kept);
+    goal = goal.index_select(0, kept);
+    share = share.index_select(0, kept);
+  }
+  const int64_t tokens = x.size(0), size = chunkSize(tokens, vocab, maxLogits);
+  at::Tensor loss = at::zeros({}, share.options());
+  at::Tensor dx = at::empty_like(x);
+  at::Tensor dWeight = tokens == 0 ? at::zeros_like(w) : at::empty(w.sizes(), w.options());
+  at::Tensor buffer = at::empty({std::min(size, tokens), vocab}, x.options());
+  for (int64_t begin = 0; begin < tokens; begin += size) {
+    const int64_t n = std::min(size, tokens - begin);
+    const at::Tensor rows = x.narrow(0, begin, n), part = share.narrow(0, begin, n);
+    at::Tensor logits = buffer.narrow(0, 0, n), d = dx.narrow(0, begin, n);
+    productOut(logits, rows, w.t());
+    loss.sub_(at::dot(logProbs(logits, goal.narrow(0, begin, n), part), part));
+    productOut(d, logits, w);
+    if (begin == 0) productOut(dWeight, logits.t(), rows);
+    else addProduct(dWeight, logits.t(), rows);
+  }
+  if (kept.defined()) dx = at::zeros(hidden.sizes(), dx.options()).index_copy_(0, kept, dx);
+  return {loss, dx.to(hidden.scalar_type()), dWeight};
+}
+
+at::Tensor linearLogProbs(const at::Tensor& hidden, const at::Tensor& weight, const at::Tensor& target, int64_t maxLogits) {
+  check(hidden, weight, target);
+  const auto type = productType(hidden);
+  const at::Tensor w = weight.to(type), x = hidden.to(type).contiguous(), goal = target.contiguous();
+  const int64_t tokens = x.size(0), size = chunkSize(tokens, w.size(0), maxLogits);
+  at::Tensor buffer = at::empty({std::min(size, tokens), w.size(0)}, x.options());
+  std::vector<at::Tensor> parts = {at::empty({0}, x.options().dtype(at::kFloat))};
+  for (int64_t begin = 0; begin < tokens; begin += size) {
+    const int64_t n = std::min(size, tokens - begin);
+    at::Tensor logits = buffer.narrow(0, 0, n);
+    productOut(logits, x.narrow(0, begin, n), w.t());
+    parts.push_back(logProbs(logits, goal.narrow(0, begin, n), {}));
+  }
+  return at::cat(parts);
+}
+
+namespace {
+
+void crossEntropy(Call& c) {
+  const CrossEntropy r = linearCrossEntropy(c.x(0), c.x(1), c.x(2), c.x(3), c.integer());
+  c.result(r.loss);
+  c.result(r.dHidden);
+  c.result(r.dWeight);
+}
+
+void logProbsOp(Call& c) { c.result(linearLogProbs(c.x(0), c.x(1), c.x(2), c.integer())); }
+
+// x times a scalar. On the CPU, where the scalar can be looked at, a factor of 1 costs nothing: a loss that is the whole of
+// what is differentiated has that factor, and its gradient may be as large as the model.
+void scaled(Call& c) {
+  const at::Tensor& factor = c.x(1);
+  if (factor.is_cpu() && factor.item<float>() == 1) return c.result(c.x(0));
+  c.result(at::mul(c.x(0), factor.reshape({})));
+}
+
+}  // namespace
+
+void addCrossEntropyOps(OpTable& ops) {
+  const OpTable table = {
+      {"LinearCrossEntropy", crossEntropy}, {"LinearLogProbs", logProbsOp}, {"ScaleByScalar", scaled}};
+  ops.insert(ops.end(), table.begin(), table.end());
+}
+
+}  // namespace tfjs_torch

@@ -1,0 +1,82 @@
+// Rows of a table by id, their gradient, and the residual stream that starts with them.
+#include "runtime/call.h"
+#include "cpu/simd.h"
+
+namespace tfjs_torch {
+namespace {
+
+// table [V, D], ids int32; narrow result -> [...ids, D]
+void embedding(Call& c) {
+  const at::Tensor &table = c.x(0), &ids = c.x(1);
+  const at::Tensor rows = at::index_select(table, 0, ids.reshape({-1}));
+  Dims shape(ids.sizes().begin(), ids.sizes().end());
+  shape.push_back(table.size(1));
+  c.result(rows.to(c.flag() ? at::kBFloat16 : at::kFloat).reshape(shape));
+}
+
+// dy [...ids, D], ids; V -> the table's gradient in float32. Rows are added in the order of the ids, whatever the threads.
+void embeddingGrad(Call& c) {
+  const at::Tensor dy = c.x(0).contiguous();
+  const at::Tensor ids = c.x(1).contiguous();
+  const int64_t rows = c.integer(), d = dy.size(-1), count = ids.numel();
+  at::Tensor table = at::zeros({rows, d}, c.options(at::kFloat));
+  if (dy.is_cuda()) return c.result(table.index_add(0, ids.reshape({-1}), dy.reshape({-1, d}).to(at::kFloat)));
+  const int32_t* const id = ids.const_data_ptr<int32_t>();
+  float* const to = table.mutable_data_ptr<float>();
+  withType(dy, [&](auto* element) {
+    using T = std::remove_pointer_t<decltype(element)>;
+    const T* const from = dy.const_data_ptr<T>();
+    parallelSimd(d, 64, [=](int64_t begin, int64_t end) INLINE_LAMBDA {
+      for (int64_t n = 0; n < count; ++n) {
+        float* const row = to + id[n] * d;
+        const T* const add = from + n * d;
+#pragma omp simd
+        for (int64_t i = begin; i < end; ++i) row[i] += widen(add[i]);
+      }
+    });
+  });
+  c.result(table);
+}
+
+template <typename X, typename Y>
+void addRows(const X* x, const Y* y, X* out, int64_t n) {
+#ifdef TFJS_TORCH_BF16_VECTORS
+  if constexpr (std::is_same_v<X, float> && std::is_same_v<Y, c10::BFloat16>) {
+    constexpr int64_t size = 32;
+    if (vectors::available() && n % size == 0 && vectors::isAligned(out)) {
+      return at::parallel_for(0, n / size, 16384 / size, [=](int64_t begin, int64_t end) {
+        vectors::add(x + begin * size, y + begin * size, out + begin * size, (end - begin) * size);
+      });
+    }
+  }
+#endif
+  parallelSimd(n, 16384, [=](int64_t begin, int64_t end) INLINE_LAMBDA {
+#pragma omp simd
+    for (int64_t i = begin; i < end; ++i) narrow(widen(x[i]) + widen(y[i]), out[i]);
+  });
+}
+
+// x + y in x's width.
+void residual(Call& c) {
+  const at::Tensor x = c.x(0).contiguous();
+  const at::Tensor y = c.x(1).contiguous();
+  if (x.is_cuda()) return c.result((x + y).to(x.scalar_type()));
+  at::Tensor out = at::empty_like(x);
+  withType(x, [&](auto* wide) {
+    withType(y, [&](auto* other) {
+      using X = std::remove_pointer_t<decltype(wide)>;
+      using Y = std::remove_pointer_t<decltype(other)>;
+      addRows(x.const_data_ptr<X>(), y.const_data_ptr<Y>(), out.mutable_data_ptr<X>(), x.numel());
+    });
+  });
+  c.result(out);
+}
+
+}  // namespace
+
+void addEmbeddingOps(OpTable& ops) {
+  const OpTable table = {{"Embedding", embedding}, {"EmbeddingGrad", embeddingGrad}, {"Residual", residual}};
+  ops.insert(ops.end(), table.begin(), table.end());
+}
+
+}  // namespace tfjs_torch

@@ -1,0 +1,127 @@
+// T5's feed-forward layer, ReLU or gated GELU, and the linear layer.
+#include "t5/activation.h"
+#include "runtime/call.h"
+#include "cpu/gemm/small_gemm.h"
+#include "cpu/gemm/matmul.h"
+#include "cpu/simd.h"
+
+namespace tfjs_torch {
+namespace {
+
+// h [rows, 2f] holds gate and value side by side.
+template <typename T>
+void gatedGelu(const T* h, T* hidden, int64_t rows, int64_t f) {
+  parallelSimd(rows, 8, [=](int64_t begin, int64_t end) INLINE_LAMBDA {
+    for (int64_t n = begin; n < end; ++n) {
+      const T* const gate = h + n * 2 * f;
+      activate(gate, gate + f, hidden + n * f, f);
+    }
+  });
+}
+
+// dh [rows, 2f] of dhidden [rows, f]; the hidden activation once more, which the output weight's gradient needs.
+template <typename T>
+void gatedGeluGrad(const T* dHidden, const T* h, T* dh, T* hidden, int64_t rows, int64_t f) {
+  parallelSimd(rows, 8, [=](int64_t begin, int64_t end) INLINE_LAMBDA {
+    for (int64_t n = begin; n < end; ++n) {
+      const T* const gate = h + n * 2 * f;
+      T* const dGate = dh + n * 2 * f;
+      activateGradient(gate, gate + f, dHidden + n * f, hidden + n * f, dGate, dGate + f, f);
+    }
+  });
+}
+
+at::Tensor geluAten(const at::Tensor& gate) {
+  const at::Tensor g = gate.to(at::kFloat);
+  return g * at::sigmoid(g * (kSlope + kSlope * kCubic * g * g));
+}
+
+// x [..., D], wi [F, D] once (ReLU) or twice (gated GELU), wo [D, F]
+//   -> y [..., D], h [N, F or 2F] before the activation, the weights in x's width: stacked wi, wo
+void feedForward(Call& c) {
+  const at::Tensor& x = c.x(0);
+  const at::ScalarType type = x.scalar_type();
+  const bool gated = c.count() == 4;
+  const at::Tensor wi = gated ? stackWeights({c.x(1), c.x(2)}, type) : stackWeights({c.x(1)}, type);
+  const at::Tensor wo = stackWeights({c.inputs().back()}, type);
+  const at::Tensor h = product(x.reshape({-1, x.size(-1)}), wi.t());
+  const int64_t f = wo.size(1);
+  at::Tensor hidden;
+  if (!gated) {
+    hidden = at::relu(h);
+  } else if (h.is_cuda()) {
+    hidden = (geluAten(h.narrow(1, 0, f)) * h.narrow(1, f, f)).to(type);
+  } else {
+    hidden = at::empty({h.size(0), f}, h.options());
+    withType(h, [&](auto* element) {
+      using T = std::remove_pointer_t<decltype(element)>;
+      gatedGelu(h.const_data_ptr<T>(), hidden.mutable_data_ptr<T>(), h.size(0), f);
+    });
+  }
+  c.result(product(hidden, wo.t()).reshape(x.sizes()));
+  c.result(h);
+  c.result(wi);
+  c.result(wo);
+}
+
+// dy, x [..., D], h, wi, wo as the forward gave them -> dx, dwi once or twice, dwo
+void feedForwardGrad(Call& c) {
+  const at::Tensor &x = c.x(1), &h = c.x(2), &wi = c.x(3), &wo = c.x(4);
+  const at::ScalarType type = h.scalar_type();
+  const at::Tensor dy = c.x(0).to(type).reshape({-1, x.size(-1)});
+  const int64_t f = wo.size(1);
+  const bool gated = wi.size(0) != f;
+  const at::Tensor dHidden = product(dy, wo);
+  at::Tensor hidden, dh;
+  if (!gated) {
+    hidden = at::relu(h);
+    dh = at::threshold_backward(dHidden, h, 0);
+  } else if (h.is_cuda()) {
+    const at::Tensor g = h.narrow(1, 0, f).to(at::kFloat), v = h.narrow(1, f, f).to(at::kFloat), d = dHidden.to(at::kFloat);
+    const at::Tensor s = at::sigmoid(g * (kSlope + kSlope * kCubic * g * g));
+    const at::Tensor gelu = g * s;
+    hidden = (gelu * v).to(type);
+    dh = at::cat({d * v * (s + gelu * (1 - s) * (kSlope + 3 * kSlope * kCubic * g * g)), d * gelu}, 1).to(type);
+  } else {
+    hidden = at::empty({h.size(0), f}, h.options());
+    dh = at::empty_like(h);
+    withType(h, [&](auto* element) {
+      using T = std::remove_pointer_t<decltype(element)>;
+      gatedGeluGrad(dHidden.const_data_ptr<T>(), h.const_data_ptr<T>(), dh.mutable_data_ptr<T>(),
+                    hidden.mutable_data_ptr<T>(), h.size(0), f);
+    });
+  }
+  c.result(product(dh, wi).reshape(x.sizes()));
+  const at::Tensor dwi = product(dh.t(), x.reshape({-1, x.size(-1)}));
+  c.result(dwi.narrow(0, 0, f));
+  if (gated) c.result(dwi.narrow(0, f, f));
+  c.result(product(dy.t(), hidden));
+}
+
+// x [..., D], weight [O, D] -> y [..., O], the weight in x's width
+void linear(Call& c) {
+  const at::Tensor& x = c.x(0);
+  const at::Tensor weight = stackWeights({c.x(1)}, x.scalar_type());
+  Dims shape(x.sizes().begin(), x.sizes().end());
+  shape.back() = weight.size(0);
+  c.result(product(x.reshape({-1, x.size(-1)}), weight.t()).reshape(shape));
+  c.result(weight);
+}
+
+// dy [..., O], x [..., D], weight [O, D] -> dx, dweight
+void linearGrad(Call& c) {
+  const at::Tensor &x = c.x(1), &weight = c.x(2);
+  const at::Tensor dy = c.x(0).to(weight.scalar_type()).reshape({-1, weight.size(0)});
+  c.result(product(dy, weight).reshape(x.sizes()));
+  c.result(product(dy.t(), x.reshape({-1, x.size(-1)})));
+}
+
+}  // namespace
+
+void addFeedForwardOps(OpTable& ops) {
+  const OpTable table = {
+      {"FeedForward", feedForward}, {"FeedForwardGrad", feedForwardGrad}, {"Linear", linear}, {"LinearGrad", linearGrad}};
+  ops.insert(ops.end(), table.begin(), table.end());
+}
+
+}  // namespace tfjs_torch

@@ -1,0 +1,58 @@
+import { isUtf8 } from "node:buffer";
+import { messageOf } from "../../base/errors.js";
+import type { Rejection } from "./document.js";
+
+/** Why a line gave no text. */
+export type TextFault = Pick<Rejection, "cause" | "detail">;
+
+/**
+ * The `text` field of a line of JSON by way of `JSON.parse`: what defines the result of `TextFinder`, and its way out wherever
+ * a line is unusual.
+ *
+ * @param line one line without its newline; left as it is
+ * @returns the text in UTF-8, unescaped, never empty; of a field that comes twice the last one
+ */
+export function parseText(line: Uint8Array): Uint8Array | TextFault {
+  const bytes = Buffer.from(line.buffer, line.byteOffset, line.byteLength);
+  // Decoding replaces bad bytes without a word, so they are looked for first.
+  if (!isUtf8(bytes)) return textFault("invalid-utf8", `byte ${firstBadByte(bytes) + 1} of the line is not UTF-8`);
+  const nul = bytes.indexOf(0);
+  if (nul >= 0) return textFault("nul", `byte ${nul + 1} of the line is a NUL`);
+  let value: unknown;
+  try {
+    value = JSON.parse(bytes.toString());
+  } catch (error) {
+    // JSON.parse quotes the line, which may hold anything, control characters too.
+    return textFault("invalid-json", `the line is not JSON (${messageOf(error).replace(/\p{Cc}/gu, " ")})`);
+  }
+  if (typeof value !== "object" || value === null || Array.isArray(value)) {
+    return textFault("not-an-object", `the line is JSON, but ${nameOf(value)}`);
+  }
+  if (!Object.hasOwn(value, "text")) return textFault("missing-text", "the object has no field text");
+  const { text } = value as { text: unknown };
+  if (typeof text !== "string") return textFault("text-not-string", `text is ${nameOf(text)}`);
+  if (text === "") return textFault("empty-text", "text is empty");
+  const nulCharacter = text.indexOf("\0");
+  if (nulCharacter >= 0) return textFault("nul", `character ${nulCharacter + 1} of text is a NUL`);
+  const surrogate = text.search(/\p{Surrogate}/u);
+  if (surrogate >= 0) return textFault("lone-surrogate", `character ${surrogate + 1} of text is half a surrogate pair`);
+  return Buffer.from(text);
+}
+
+export function textFault(cause: TextFault["cause"], detail: string): TextFault {
+  return { cause, detail };
+}
+
+function nameOf(value: unknown): string {
+  if (value === null) return "null";
+  if (Array.isArray(value)) return "an array";
+  return typeof value === "object" ? "an object" : `a ${typeof value}`;
+}
+
+/** Offset of the first byte that decoding would replace. */
+function firstBadByte(bytes: Buffer): number {
+  const decoded = Buffer.from(bytes.toString("utf8"), "utf8");
+  const end = Math.min(bytes.length, decoded.length);
+  for (let i = 0; i < end; i++) if (bytes[i] !== decoded[i]) return i;
+  return end;
+}

@@ -1,0 +1,124 @@
+import { mkdir, mkdtemp, rm, symlink, writeFile } from "node:fs/promises";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { afterEach, beforeEach, describe, expect, it } from "vitest";
+import { MswitchError } from "../../base/errors.js";
+import { discoverShards } from "./discoverShards.js";
+
+let root: string;
+beforeEach(async () => {
+  root = await mkdtemp(join(tmpdir(), "mswitch-discover-"));
+});
+afterEach(() => rm(root, { recursive: true, force: true }));
+
+async function fill(...names: string[]): Promise<void> {
+  for (const name of names) {
+    await mkdir(join(root, name, "../.."), { recursive: true });
+    await writeFile(join(root, name), "12345");
+  }
+}
+
+async function failure(sources: string[], options = {}): Promise<MswitchError> {
+  const error: unknown = await discoverShards(sources, options).then(
+    () => undefined,
+    (thrown: unknown) => thrown,
+  );
+  expect(error).toBeInstanceOf(MswitchError);
+  expect((error as MswitchError).exitCode).toBe(2);
+  expect((error as MswitchError).hint).toBeTruthy();
+  return error as MswitchError;
+}
+
+const train = (code: string, index: number, count: number) =>
+  `c4-${code}.tfrecord-${String(index).padStart(5, "0")}-of-${String(count).padStart(5, "0")}.json.gz`;
+
+describe("discoverShards", () => {
+  it("finds shards sorted by language, split and index, and passes over other files", async () => {
+    await fill(train("zh-Latn", 0, 1), train("zh", 10, 1024), train("zh", 2, 1024), train("zh-validation", 0, 2));
+    await fill(
+      train("am", 3, 4),
+      train("und", 0, 9),
+      "LICENSES.md",
+      `.${train("am", 0, 4)}.tmp-1`,
+      `sub/${train("am", 1, 4)}`,
+    );
+    const shards = await discoverShards([root]);
+    expect(shards.map(({ language, split, index, count }) => [language, split, index, count])).toEqual([
+      ["am", "train", 3, 4],
+      ["zh", "train", 2, 1024],
+      ["zh", "train", 10, 1024],
+      ["zh", "validation", 0, 2],
+      ["zh-Latn", "train", 0, 1],
+    ]);
+    expect(shards[0]).toMatchObject({ name: train("am", 3, 4), path: join(root, train("am", 3, 4)), bytes: 5 });
+  });
+
+  it("takes files, patterns, languages and splits", async () => {
+    await fill(
+      train("af", 0, 2),
+      train("af", 1, 2),
+      train("af-validation", 0, 1),
+      train("am", 0, 1),
+      train("iw", 0, 1),
+    );
+    const names = async (sources: string[], options = {}) =>
+      (
+        await discoverShards(
+          sources.map((source) => join(root, source)),
+          options,
+        )
+      ).map((shard) => shard.name);
+    expect(await names([train("af", 1, 2)])).toEqual([train("af", 1, 2)]);
+    expect(await names(["c4-{am,iw}.*"])).toEqual([train("am", 0, 1), train("iw", 0, 1)]);
+    expect(await names(["c4-a?.tfrecord-00000-*"])).toEqual([train("af", 0, 2), train("am", 0, 1)]);
+    expect(await names([".."], { languages: ["af"], splits: ["validation"] })).toEqual([train("af-validation", 0, 1)]);
+    expect(await names(["..", "c4-af*"], { languages: ["af"] })).toHaveLength(3);
+  });
+
+  it("lists a shard that cannot be read, for the reader to reject", async () => {
+    await fill(train("af", 0, 2));
+    await symlink("nowhere", join(root, train("af", 1, 2)));
+    expect((await discoverShards([root])).map((shard) => shard.bytes)).toEqual([5, 0]);
+  });
+
+  it("refuses a source that is absent, empty or remote", async () => {
+    await fill("sub/readme.txt", `und/${train("und", 0, 1)}`);
+    expect((await failure([])).message).toMatch(/no source/);
+    expect((await failure([join(root, "nowhere")])).message).toMatch(/nowhere: .*no such file/);
+    expect((await failure([join(root, "nowhere", "*.gz")])).message).toMatch(/nowhere: .*no such file/);
+    expect((await failure([join(root, "sub")])).message).toMatch(/sub: the source holds no shard: none of its 1 files/);
+    expect((await failure([join(root, "sub", "*.gz")])).message).toMatch(/holds no shard/);
+    expect((await failure([join(root, "sub", "readme.txt")])).message).toMatch(/holds no shard/);
+    expect((await failure([join(root, "und")])).message).toMatch(/undetermined/);
+    expect((await failure([join(root, "*", "c4-*")])).message).toMatch(/file name only/);
+    expect((await failure(["s3://bucket/multilingual"])).message).toMatch(/no kind of address/);
+  });
+
+  it("names the file and the nearest code of an unknown language", async () => {
+    await fill(train("af", 0, 1), train("zh-Latin", 0, 1));
+    const error = await failure([root], { languages: ["af"] });
+    expect(error.where).toBe(join(root, train("zh-Latin", 0, 1)));
+    expect(error.message).toMatch(/unknown language zh-Latin/);
+    expect(error.hint).toMatch(/did you mean zh-Latn/);
+  });
+
+  it("refuses one shard name in two places, but not one file named twice", async () => {
+    await fill(`a/${train("af", 0, 1)}`, `b/${train("af", 0, 1)}`);
+    const error = await failure([join(root, "a"), join(root, "b")]);
+    expect(error.message).toMatch(/two sources for the shard c4-af/);
+    expect(error.message).toContain(join(root, "a"));
+    expect(error.message).toContain(join(root, "b"));
+    expect(await discoverShards([join(root, "a"), join(root, "a", "c4-*")])).toHaveLength(1);
+  });
+
+  it("refuses shards that disagree on their number, and numbers beyond it", async () => {
+    await fill(train("af", 0, 2), train("af", 1, 3), `am/${train("am", 4, 4)}`);
+    expect((await failure([root])).message).toMatch(/says 3, .* says 2/);
+    expect((await failure([join(root, "am")])).message).toMatch(/shard 4 of 4/);
+  });
+
+  it("says what is there when nothing of what was asked for is", async () => {
+    await fill(train("af", 0, 1));
+    expect((await failure([root], { languages: ["am"] })).message).toMatch(/there are af train/);
+  });
+});

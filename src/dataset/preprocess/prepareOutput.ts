@@ -1,0 +1,87 @@
+import { mkdir, readdir, readFile } from "node:fs/promises";
+import { join } from "node:path";
+import { removeStaleTemporaries, writeFileAtomic } from "../../base/atomicFile.js";
+import { usageError } from "../../base/errors.js";
+import { sha256, sha256File } from "../../base/hash.js";
+import type { Shard } from "../../corpus/shards/shard.js";
+import type { Vocabulary } from "../../vocab/vocabulary.js";
+import { manifestFile, otherVocabulary, vocabularyFile } from "../format/buildManifest.js";
+import { listRecords, readRecords, recordFolder } from "../format/shardRecord.js";
+
+/**
+ * Makes sure that a folder may take this dataset, and makes it ready: the vocabulary copied in, dead processes' temporary files
+ * removed.
+ *
+ * @throws usageError before anything is written, where the folder holds something else: other files, a dataset of another
+ *   vocabulary, or the same languages cut into another number of shards
+ */
+export async function prepareOutput(out: string, vocabulary: Vocabulary, shards: Shard[]): Promise<void> {
+  const names: string[] = await readdir(out).catch((error: NodeJS.ErrnoException) => {
+    if (error.code === "ENOENT") return [];
+    throw usageError("the output folder cannot be used", { where: out, why: error.message, hint: "name another one" });
+  });
+  if (names.some((name) => !name.startsWith("..")) && !names.includes(recordFolder)) {
+    throw usageError("the output folder holds something else", {
+      where: out,
+      why: `it is not empty (${names.slice(0, 3).join(", ")}${names.length > 3 ? ", …" : ""}) and no dataset was begun in it`,
+      hint: "name an empty or a new folder",
+    });
+  }
+  const begun = await checkRecords(out, vocabulary, shards);
+  const made = await fingerprintOf(join(out, manifestFile));
+  if (made !== undefined && made !== vocabulary.fingerprint) throw otherVocabulary(out, vocabulary, made);
+  const copy = join(out, vocabularyFile);
+  const copied = await sha256File(copy).catch(() => undefined);
+  if (copied !== undefined && copied !== vocabulary.fingerprint && !begun && made === undefined) {
+    throw otherVocabulary(out, vocabulary, copied);
+  }
+
+  await mkdir(join(out, recordFolder), { recursive: true });
+  if (copied !== vocabulary.fingerprint) await copyVocabulary(vocabulary, copy);
+  await removeStaleTemporaries(out);
+  for (const folder of [out, join(out, recordFolder)]) {
+    for (const entry of await readdir(folder, { withFileTypes: true })) {
+      if (entry.isDirectory()) await removeStaleTemporaries(join(folder, entry.name));
+    }
+  }
+}
+
+/** Refuses records of another dataset. Returns whether there are any. */
+async function checkRecords(out: string, vocabulary: Vocabulary, shards: Shard[]): Promise<boolean> {
+  let found = false;
+  const counts = new Map(shards.map((shard) => [`${shard.language} ${shard.split}`, shard]));
+  for await (const record of readRecords(await listRecords(out))) {
+    if (record.vocabulary !== vocabulary.fingerprint) throw otherVocabulary(out, vocabulary, record.vocabulary);
+    const shard = counts.get(`${record.language} ${record.split}`);
+    if (shard && shard.count !== record.count) {
+      throw usageError(`the dataset holds ${record.language} ${record.split} cut into ${record.count} shards`, {
+        where: join(out, record.output.file),
+        why: `the source has it in ${shard.count} (${shard.path}); both together would hold every document twice`,
+        hint: "name another output folder",
+      });
+    }
+    found = true;
+  }
+  return found;
+}
+
+/** The vocabulary that a manifest names, or undefined where there is no manifest that says. */
+async function fingerprintOf(path: string): Promise<string | undefined> {
+  try {
+    const { vocabulary } = JSON.parse(await readFile(path, "utf8"));
+    return typeof vocabulary.fingerprint === "string" ? vocabulary.fingerprint : undefined;
+  } catch {
+    return undefined;
+  }
+}
+
+async function copyVocabulary(vocabulary: Vocabulary, copy: string): Promise<void> {
+  const bytes = await readFile(vocabulary.path);
+  if (sha256(bytes) !== vocabulary.fingerprint) {
+    throw usageError("the vocabulary was changed while it was being read", {
+      where: vocabulary.path,
+      hint: "try again",
+    });
+  }
+  await writeFileAtomic(copy, bytes);
+}

@@ -1,0 +1,53 @@
+import * as tf from "@tensorflow/tfjs-core";
+import { beforeAll, describe, it } from "vitest";
+import { describeTorch, expectFast } from "../../../test/helpers/fastPaths.js";
+import { expectClose, expectGradients, random, testBackends } from "../../../test/helpers/tensors.js";
+import { loadBackend } from "../../backends/loadBackend.js";
+import { combine, combineReference, dispatch, dispatchReference } from "./dispatch.js";
+
+describe.each(testBackends)("dispatch and combine on %s", (backend) => {
+  beforeAll(() => loadBackend(backend));
+
+  // 5 tokens, 6 slots; token 3 has none.
+  const slot = (): tf.Tensor1D => tf.tensor1d([4, 0, 5, 6, 2], "int32");
+
+  it("equal Mesh TensorFlow's products with the one-hot dispatch tensor", () => {
+    const x = random([5, 3], 1) as tf.Tensor2D;
+    const oneHot = tf.slice2d(tf.cast(tf.oneHot(slot(), 7), "float32") as tf.Tensor2D, [0, 0], [5, 6]);
+    expectClose(dispatch(x, slot(), 6).dataSync(), tf.matMul(oneHot, x, true, false).dataSync());
+    const y = random([6, 3], 2) as tf.Tensor2D;
+    const gate = random([5], 3) as tf.Tensor1D;
+    const expected = tf.mul(tf.matMul(oneHot, y), tf.expandDims(gate, 1));
+    expectClose(combine(y, slot(), gate).dataSync(), expected.dataSync());
+  });
+
+  it("have the right gradients", () => {
+    expectGradients((x) => dispatch(x as tf.Tensor2D, slot(), 6), [random([5, 3], 1)]);
+    const gated = (y: tf.Tensor, gate: tf.Tensor) => combine(y as tf.Tensor2D, slot(), gate as tf.Tensor1D);
+    expectGradients(gated, [random([6, 3], 2), random([5], 3)]);
+  });
+});
+
+describeTorch("the fast paths of dispatch and combine", () => {
+  // 300 tokens; every third has no slot, 400 slots of which half are empty.
+  const slot = (): tf.Tensor1D =>
+    tf.tensor1d(
+      Array.from({ length: 300 }, (_, n) => (n % 3 === 0 ? 400 : (n * 7) % 400)),
+      "int32",
+    );
+
+  it.each([[null], [[0]]])("are their references, narrow inputs %j", (narrow) => {
+    expectFast(
+      (x) => dispatch(x as tf.Tensor2D, slot(), 400),
+      (x) => dispatchReference(x as tf.Tensor2D, slot(), 400),
+      [random([300, 33], 1)],
+      narrow,
+    );
+    expectFast(
+      (y, gate) => combine(y as tf.Tensor2D, slot(), gate as tf.Tensor1D),
+      (y, gate) => combineReference(y as tf.Tensor2D, slot(), gate as tf.Tensor1D),
+      [random([400, 33], 2), random([300], 3)],
+      narrow,
+    );
+  });
+});

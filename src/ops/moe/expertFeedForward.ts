@@ -1,0 +1,54 @@
+import * as tf from "@tensorflow/tfjs-core";
+import { fastKernel, fastOp } from "../fastPath.js";
+import { type FeedForwardWeights, gatedGelu } from "../feedForward.js";
+
+/**
+ * Every expert's feed-forward layer on its own slots, as batched matrix products. A fast path gives the weights' gradients in the
+ * slots' width.
+ *
+ * @param slots_ECD [experts, slots, dModel]
+ * @param weights stacked: [experts, dFf, dModel] in, [experts, dModel, dFf] out
+ * @param dropout expert dropout (fine-tuning), on the intermediate activation
+ * @param occupied_EG int32 [experts, groups]: how many slots of each expert's group hold a token, the first ones; the others must
+ *   be 0 and a fast path leaves them out
+ */
+export function expertFeedForward(
+  slots_ECD: tf.Tensor3D,
+  weights: FeedForwardWeights,
+  dropout?: (hidden: tf.Tensor) => tf.Tensor,
+  occupied_EG?: tf.Tensor2D,
+): tf.Tensor3D {
+  const kernel = fastKernel("TorchExpertFeedForward");
+  const gradient = fastKernel("TorchExpertFeedForwardGrad");
+  if (!kernel || !gradient || dropout) return expertFeedForwardReference(slots_ECD, weights, dropout);
+  const [experts, capacity] = slots_ECD.shape;
+  const occupied = occupied_EG ?? tf.fill([experts, 1], capacity, "int32");
+  const wi = weights.kind === "relu" ? [weights.wi] : [weights.wi0, weights.wi1];
+  const named = (tensors: tf.Tensor[], name: string): tf.NamedTensorMap =>
+    Object.fromEntries(tensors.map((tensor, i) => [`${name}${i}`, tensor]));
+  return fastOp(
+    [slots_ECD, ...wi, weights.wo],
+    () => {
+      const [y, ...pre] = kernel({ slots: slots_ECD, occupied, ...named(wi, "wi"), wo: weights.wo });
+      return { value: y as tf.Tensor3D, saved: [slots_ECD, occupied, weights.wo, ...wi, ...pre] };
+    },
+    (dy, [slots, used, wo, ...rest]) => {
+      const inputs = named(rest.slice(0, wi.length), "wi");
+      return gradient({ dy, slots, occupied: used, wo, ...inputs, ...named(rest.slice(wi.length), "pre") });
+    },
+  );
+}
+
+/** What the fast path is held to. */
+export function expertFeedForwardReference(
+  slots_ECD: tf.Tensor3D,
+  weights: FeedForwardWeights,
+  dropout: (hidden: tf.Tensor) => tf.Tensor = (hidden) => hidden,
+): tf.Tensor3D {
+  const product = (x: tf.Tensor, w: tf.Tensor): tf.Tensor => tf.matMul(x, w, false, true);
+  const hidden_ECF =
+    weights.kind === "relu"
+      ? tf.relu(product(slots_ECD, weights.wi))
+      : gatedGelu(product(slots_ECD, weights.wi0), product(slots_ECD, weights.wi1));
+  return product(dropout(hidden_ECF), weights.wo) as tf.Tensor3D;
+}

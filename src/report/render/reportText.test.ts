@@ -1,0 +1,109 @@
+import { describe, expect, test } from "vitest";
+import { syntheticRun } from "../../../test/reportRuns.js";
+import { caveats, headline, verdict } from "../data/headline.js";
+import { reportData } from "../data/reportData.js";
+import { escapeHtml, Html, html } from "./html.js";
+import { reportCsv } from "./reportCsv.js";
+import { reportMarkdown } from "./reportMarkdown.js";
+
+const languages = ["af", "am", "ja", "ja-Latn", "zu"];
+const steps = [0, 100, 200, 300, 400, 500, 600, 700, 800];
+const common = { languages, steps, noise: 0.01 };
+const baseline = syntheticRun({ ...common, name: "dense", speed: () => 1 });
+const faster = syntheticRun({ ...common, name: "switch", speed: () => 3, experts: 4 });
+const slower = syntheticRun({ ...common, name: "bad|run <b>", speed: () => 0.6, experts: 4, totalSteps: 1000 });
+const data = reportData(baseline, [faster, slower], { resamples: 100 });
+const [good, bad] = data.candidates;
+
+describe("reportData", () => {
+  test("counts a language in two scripts once among languages, twice among tasks", () => {
+    expect(good.summaries.tasks.count).toBe(5);
+    expect(good.summaries.languages.count).toBe(4);
+    expect(data.languages.filter(({ main }) => !main).map(({ code }) => code)).toEqual(["ja-Latn"]);
+  });
+
+  test("is a pure function of the runs", () => {
+    expect(reportData(baseline, [faster, slower], { resamples: 100 })).toEqual(data);
+  });
+
+  test("compares what all runs have and nothing else", () => {
+    const fewer = syntheticRun({ ...common, name: "fewer", languages: ["am", "zu"], speed: () => 2 });
+    const codes = (runs: (typeof faster)[]): string[] =>
+      reportData(baseline, runs, { resamples: 2 }).languages.map(({ code }) => code);
+    expect(codes([faster, fewer])).toEqual(["am", "zu"]);
+    const other = syntheticRun({ ...common, name: "other", languages: ["xh"], speed: () => 2 });
+    expect(() => codes([other])).toThrow("no language in common");
+  });
+
+  test.each(["vocabulary", "dataset", "evalExamples"] as const)("refuses runs whose %s differs", (key) => {
+    const other = { ...faster, description: { ...faster.description, [key]: "f".repeat(64) } };
+    expect(() => reportData(baseline, [other])).toThrow(`cannot be compared: ${key} differs`);
+  });
+
+  test("keeps routing as multiples of a balanced load", () => {
+    expect(good.routing?.experts).toBe(4);
+    for (const { load, byLanguage } of good.routing!.layers) {
+      expect(load.reduce((a, b) => a + b) / 4).toBeCloseTo(1, 2);
+      for (const row of byLanguage) expect(row.reduce((a, b) => a + b) / 4).toBeCloseTo(1, 2);
+    }
+  });
+});
+
+describe("the words are what the figures honestly are", () => {
+  test("a faster candidate", () => {
+    expect(headline(good, "languages")).toMatch(
+      /^Mean step speed-up 2\.[89]\d× \(95\u202f% interval .+\) over 4 languages$/,
+    );
+    expect(verdict(data, good, "languages")).toContain("ends better than mT5 in 4 of 4 languages (100\u202f%)");
+    expect(verdict(data, good, "languages")).toMatch(/as good as the finished mT5 after 3\d\u202f% of the steps/);
+  });
+
+  test("a slower one", () => {
+    expect(headline(bad, "tasks")).toMatch(/^Mean step speed-up 0\.[56]\d+× .* over 5 tasks$/);
+    expect(verdict(data, bad, "languages")).toContain("ends better than mT5 in 0 of 4 languages");
+    expect(verdict(data, bad, "languages")).toMatch(/needs 1\.\d\d× as many steps for the same quality/);
+    expect(caveats(data, bad, "languages").join("\n")).toMatch(
+      /not finished: compared as it stands at step 800 of 1,000.*In 4 languages the candidate never reaches/s,
+    );
+  });
+
+  test("lower bounds make the mean one", () => {
+    const early = syntheticRun({ ...common, name: "early", speed: () => 50 });
+    const bounded = reportData(baseline, [early], { resamples: 10 });
+    expect(headline(bounded.candidates[0], "languages")).toContain("speed-up ≥\u202f8.00×");
+    expect(caveats(bounded, bounded.candidates[0], "languages").join()).toContain("lower bounds");
+  });
+});
+
+describe("text from files is shown, never run", () => {
+  test("in HTML", () => {
+    const evil = `<script>alert("1")</script>`;
+    expect(html`<b title="${evil}">${[evil, new Html("<i>")]}${null}${false}${0}</b>`.text).toBe(
+      `<b title="${escapeHtml(evil)}">${escapeHtml(evil)}<i>0</b>`,
+    );
+    expect(escapeHtml(evil)).not.toMatch(/[<>"]/);
+  });
+
+  test("in Markdown", () => {
+    const markdown = reportMarkdown(data, [[], []]);
+    expect(markdown).toContain("bad\\|run \\<b\\>");
+    expect(markdown).not.toContain("bad|run");
+    for (const table of markdown.split("\n\n").filter((block) => block.startsWith("|"))) {
+      const columns = table.split("\n").map((line) => line.replaceAll("\\|", "").split("|").length);
+      expect(new Set(columns).size).toBe(1);
+    }
+  });
+
+  test("in CSV, where a spreadsheet would run a formula", () => {
+    const evil = { ...faster, description: { ...faster.description, name: `=HYPERLINK("x"),1` } };
+    const lines = reportCsv(reportData(baseline, [evil], { resamples: 2 })).split("\r\n");
+    expect(lines).toHaveLength(7);
+    expect(lines[1]).toMatch(/^"'=HYPERLINK\(""x""\),1",af,Afrikaans,main,16,-/);
+  });
+});
+
+test("CSV holds every candidate's rows with as many cells as the header", () => {
+  const lines = reportCsv(data).trimEnd().split("\r\n");
+  expect(lines).toHaveLength(11);
+  expect(new Set(lines.map((line) => line.split(",").length)).size).toBe(1);
+});

@@ -1,0 +1,192 @@
+import { appendFileSync, existsSync } from "node:fs";
+import { open, readdir, readFile, rm } from "node:fs/promises";
+import { arch, cpus, platform, release, totalmem } from "node:os";
+import { join } from "node:path";
+import { stringify } from "yaml";
+import { isTemporaryName, writeFileAtomic } from "../base/atomicFile.js";
+import { MswitchError, messageOf, usageError } from "../base/errors.js";
+import type { Log } from "../base/log.js";
+import { type Checkpoint, listCheckpoints, removeUnfinished, verifyCheckpoint } from "./checkpoint.js";
+import {
+  type EvalPoint,
+  evalPointSchema,
+  type MetricsLine,
+  metricsLineSchema,
+  type RunDescription,
+  runDescriptionSchema,
+  runFile,
+} from "./runFiles.js";
+
+/** Where the parts of a run lie. */
+export interface RunPaths {
+  directory: string;
+  config: string;
+  description: string;
+  environment: string;
+  log: string;
+  metrics: string;
+  tensorboard: string;
+  checkpoints: string;
+  evaluations: string;
+}
+
+export function runPaths(directory: string): RunPaths {
+  return {
+    directory,
+    config: join(directory, runFile.config),
+    description: join(directory, runFile.description),
+    environment: join(directory, runFile.environment),
+    log: join(directory, "log.txt"),
+    metrics: join(directory, runFile.metrics),
+    tensorboard: join(directory, "tensorboard"),
+    checkpoints: join(directory, "checkpoints"),
+    evaluations: join(directory, runFile.evalDirectory),
+  };
+}
+
+export function evaluationPath(paths: RunPaths, step: number): string {
+  return join(paths.directory, runFile.evalPoint(step));
+}
+
+/** `run.json`; undefined where there is none yet. */
+export async function readDescription(path: string): Promise<RunDescription | undefined> {
+  if (!existsSync(path)) return undefined;
+  try {
+    return runDescriptionSchema.parse(JSON.parse(await readFile(path, "utf8")));
+  } catch (error) {
+    throw new MswitchError("the run's description cannot be read", { where: path, why: messageOf(error) });
+  }
+}
+
+/**
+ * The last complete checkpoint of a run, every file checked; undefined where there is none yet.
+ *
+ * @param configuration the run's `identityHash`
+ */
+export async function lastCheckpoint(
+  paths: RunPaths,
+  configuration: string,
+  log: Log,
+): Promise<Checkpoint | undefined> {
+  const complete = await listCheckpoints(paths.checkpoints);
+  const names = await readdir(paths.checkpoints).catch(() => []);
+  for (const name of names.filter((name) => !isTemporaryName(name))) {
+    if (complete.some(({ directory }) => directory.endsWith(name))) continue;
+    log.warn(`${join(paths.checkpoints, name)}: passed over, it has no complete.json and so is no complete checkpoint`);
+  }
+  const last = complete.at(-1);
+  if (last === undefined) return undefined;
+  const state = await verifyCheckpoint(last);
+  if (state.configuration !== configuration) {
+    throw usageError("the checkpoint is of another run", {
+      where: last.directory,
+      why: "the hash of configuration and data in its state.json is not this run's",
+    });
+  }
+  return last;
+}
+
+/** Removes what killed processes left half-written. */
+export async function clearLeftovers(paths: RunPaths): Promise<void> {
+  for (const folder of [paths.directory, paths.evaluations, paths.checkpoints]) await removeUnfinished(folder);
+}
+
+/**
+ * Brings the run's records back to a checkpoint: lines and evaluations of later steps belong to a process that was killed, and
+ * are done again.
+ *
+ * @returns training time up to there, seconds
+ */
+export async function cutBack(paths: RunPaths, step: number): Promise<number> {
+  const kept = (await readMetrics(paths.metrics)).filter((line) => line.step <= step);
+  await writeFileAtomic(paths.metrics, kept.map((line) => `${JSON.stringify(line)}\n`).join(""));
+  for (const name of await readdir(paths.evaluations).catch(() => [])) {
+    if (Number(/^step-(\d+)\.json$/.exec(name)?.[1] ?? -1) > step) await rm(join(paths.evaluations, name));
+  }
+  return kept.at(-1)?.trainSeconds ?? 0;
+}
+
+/** The whole lines of a metrics file; what a killed process left of a line ends it. */
+async function readMetrics(path: string): Promise<MetricsLine[]> {
+  const text = existsSync(path) ? await readFile(path, "utf8") : "";
+  const lines: MetricsLine[] = [];
+  for (const line of text.split("\n").slice(0, -1)) {
+    try {
+      lines.push(metricsLineSchema.parse(JSON.parse(line)));
+    } catch {
+      break;
+    }
+  }
+  return lines;
+}
+
+/** Writes what describes the run, before its first step. */
+export async function describeRun(paths: RunPaths, config: object, description: RunDescription): Promise<void> {
+  const head = "# The resolved configuration of this run: `mswitch pretrain` on this file goes on with it.\n";
+  await writeFileAtomic(paths.config, head + stringify(config));
+  await writeFileAtomic(paths.description, `${JSON.stringify(description, null, 2)}\n`);
+}
+
+/** Adds this process to `environment.json`: one entry for each process that worked on the run. */
+export async function recordEnvironment(
+  paths: RunPaths,
+  process_: { backend: string; fromStep: number },
+): Promise<void> {
+  const known: unknown = await readFile(paths.environment, "utf8")
+    .then(JSON.parse)
+    .catch(() => []);
+  const entry = {
+    started: new Date().toISOString(),
+    ...process_,
+    node: process.version,
+    os: `${platform()} ${release()} ${arch()}`,
+    cpu: cpus()[0]?.model ?? "unknown",
+    cores: cpus().length,
+    memoryBytes: totalmem(),
+  };
+  await writeFileAtomic(
+    paths.environment,
+    `${JSON.stringify([...(Array.isArray(known) ? known : []), entry], null, 2)}\n`,
+  );
+}
+
+/** Also writes every message to `log.txt`. */
+export function teeLog(paths: RunPaths, log: Log): Log {
+  const keep = (message: string): void => appendFileSync(paths.log, `${new Date().toISOString()} ${message}\n`);
+  return {
+    info(message) {
+      keep(message);
+      log.info(message);
+    },
+    warn(message) {
+      keep(`warning: ${message}`);
+      log.warn(message);
+    },
+  };
+}
+
+/** Adds a line to `metrics.jsonl`. */
+export async function appendMetrics(paths: RunPaths, line: MetricsLine): Promise<void> {
+  const file = await open(paths.metrics, "a");
+  try {
+    await file.appendFile(`${JSON.stringify(line)}\n`);
+  } finally {
+    await file.close();
+  }
+}
+
+/** Writes `eval/step-*.json`. */
+export async function writeEvaluation(paths: RunPaths, point: EvalPoint): Promise<void> {
+  await writeFileAtomic(evaluationPath(paths, point.step), `${JSON.stringify(point)}\n`);
+}
+
+/** The evaluation of the latest step; undefined where there is none. */
+export async function lastEvaluation(paths: RunPaths): Promise<EvalPoint | undefined> {
+  const names = await readdir(paths.evaluations).catch(() => []);
+  const last = names
+    .filter((name) => /^step-\d+\.json$/.test(name))
+    .sort()
+    .at(-1);
+  if (last === undefined) return undefined;
+  return evalPointSchema.parse(JSON.parse(await readFile(join(paths.evaluations, last), "utf8")));
+}

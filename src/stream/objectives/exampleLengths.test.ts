@@ -1,0 +1,74 @@
+import fc from "fast-check";
+import { describe, expect, test } from "vitest";
+import { memoryVocabulary } from "../../../test/memoryDataset.js";
+import { MswitchError } from "../../base/errors.js";
+import { exampleLengths, noiseCounts, requireSentinels, requireZeroPadding } from "./exampleLengths.js";
+
+describe("exampleLengths", () => {
+  test.each([
+    [64, 70, 14],
+    [128, 141, 29],
+    [256, 284, 58],
+    [512, 568, 114],
+    [1024, 1137, 229],
+    [2048, 2274, 456],
+  ])("T5's lengths for %i inputs: %i tokens, %i targets", (inputs, tokens, targets) => {
+    expect(exampleLengths(inputs)).toEqual({ inputs, tokens, targets });
+  });
+
+  test("inputs are filled exactly, and one raw token more would not fit", () => {
+    fc.assert(
+      fc.property(fc.integer({ min: 3, max: 3000 }), (inputLength) => {
+        const { inputs, tokens } = exampleLengths(inputLength);
+        const more = noiseCounts(tokens + 1);
+        expect(inputs).toBe(inputLength);
+        expect(tokens + 1 - more.noise + more.spans + 1).toBeGreaterThan(inputLength);
+      }),
+    );
+  });
+
+  test.each([2, 0, -5, 12.5, Number.NaN])("refuses %d", (inputLength) => {
+    expect(() => exampleLengths(inputLength)).toThrow(MswitchError);
+  });
+});
+
+describe("noiseCounts", () => {
+  test.each([
+    // Degenerate lengths are clamped: something is masked, something is kept.
+    [2, 1, 1],
+    [3, 1, 1],
+    // Ties go to the even neighbour: 1.5 → 2, 4.5 → 4, 7.5 → 8, 85.5 → 86.
+    [10, 2, 1],
+    [30, 4, 1],
+    [50, 8, 3],
+    [70, 10, 3],
+    [568, 85, 28],
+    [570, 86, 29],
+    [1137, 171, 57],
+    [2274, 341, 114],
+  ])("%i tokens: %i masked in %i spans", (tokens, noise, spans) => {
+    expect(noiseCounts(tokens)).toEqual({ noise, spans });
+  });
+});
+
+test("a vocabulary whose padding is not 0 is refused by name", () => {
+  const vocabulary = memoryVocabulary(1000, 100);
+  const check = () => requireZeroPadding({ ...vocabulary, padId: 3 });
+  expect(check).toThrow(/memory\.model.*padding has id 3/);
+  expect(check).toThrow(expect.objectContaining({ exitCode: 2 }));
+  requireZeroPadding(vocabulary);
+});
+
+describe("requireSentinels", () => {
+  test("names the vocabulary and both numbers where spans outnumber sentinels", () => {
+    const check = () => requireSentinels(exampleLengths(2048), memoryVocabulary(1000, 100));
+    expect(check).toThrow(/2048 needs 114 sentinels, the vocabulary has 100/);
+    expect(check).toThrow(/memory\.model/);
+    expect(check).toThrow(expect.objectContaining({ exitCode: 2 }));
+  });
+
+  test("is content where every span has one", () => {
+    requireSentinels(exampleLengths(2048), memoryVocabulary(1000, 114));
+    requireSentinels(exampleLengths(1024), memoryVocabulary(1000, 57));
+  });
+});

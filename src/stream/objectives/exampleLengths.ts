@@ -1,0 +1,82 @@
+import { usageError } from "../../base/errors.js";
+import type { Vocabulary } from "../../vocab/vocabulary.js";
+import type { ExampleLengths } from "../batch.js";
+
+const noiseDensity = Math.fround(0.15);
+const meanSpanLength = 3;
+
+/** Round half to even, as TensorFlow and Python do and Math.round does not. */
+function roundHalfToEven(x: number): number {
+  const floor = Math.floor(x);
+  const rest = x - floor;
+  if (rest !== 0.5) return rest < 0.5 ? floor : floor + 1;
+  return floor % 2 === 0 ? floor : floor + 1;
+}
+
+/**
+ * How many of `tokens` (at least 2) raw tokens are masked, and in how many spans: T5's `random_spans_noise_mask`, which computes
+ * in float32. The product and the quotient of two float32 values are exact enough in float64 that one `fround` gives TF's bits.
+ */
+export function noiseCounts(tokens: number): { noise: number; spans: number } {
+  const rounded = roundHalfToEven(Math.fround(tokens * noiseDensity));
+  const noise = Math.min(Math.max(rounded, 1), tokens - 1);
+  const spans = Math.max(roundHalfToEven(Math.fround(noise / meanSpanLength)), 1);
+  return { noise, spans };
+}
+
+/** Encoder and decoder positions that `tokens` raw tokens take, one sentinel a span and one end-of-sequence each. */
+function encodedLengths(tokens: number): ExampleLengths {
+  const { noise, spans } = noiseCounts(tokens);
+  return { inputs: tokens - noise + spans + 1, tokens, targets: noise + spans + 1 };
+}
+
+/**
+ * The lengths of T5's `random_spans_helper`: the most raw tokens whose corrupted inputs fit `inputLength` encoder positions.
+ * 512 → 568 tokens, 114 targets; 1024 → 1137, 229. Inputs of a full example fill `inputLength` exactly.
+ *
+ * T5 counts here in float64 and masks in float32, so that for 1 input length in 100 (640, 1216, …) its targets are two positions
+ * too short and lose their last tokens. Here both counts are the mask's, and nothing is ever cut off.
+ *
+ * @throws usageError where `inputLength` is not an integer of at least 3 (one token, one sentinel, end-of-sequence)
+ */
+export function exampleLengths(inputLength: number): ExampleLengths {
+  if (!Number.isSafeInteger(inputLength) || inputLength < 3) {
+    throw usageError(`an input length of ${inputLength} holds no span-corruption example`, {
+      why: "it must be an integer of at least 3: one token, one sentinel and the end of the sequence",
+    });
+  }
+  let lengths = encodedLengths(2);
+  // Input positions grow by 0 or 1 with each raw token, so this ends at the largest fit.
+  for (let tokens = 3; ; tokens++) {
+    const longer = encodedLengths(tokens);
+    if (longer.inputs > inputLength) return lengths;
+    lengths = longer;
+  }
+}
+
+/**
+ * Refuses, before any work, a vocabulary whose padding is not id 0, which is what rows are filled with and what the model masks.
+ */
+export function requireZeroPadding({ padId, path }: Pick<Vocabulary, "padId" | "path">): void {
+  if (padId === 0) return;
+  throw usageError(`the vocabulary's padding has id ${padId}`, {
+    where: path,
+    why: "T5's examples and model take id 0 for padding",
+    hint: "Train it with `mswitch vocab train`, or with SentencePiece's --pad_id=0 --eos_id=1 --unk_id=2 --bos_id=-1.",
+  });
+}
+
+/**
+ * Refuses, before any work, an input length whose examples have more masked spans than the vocabulary has sentinels (2048 needs
+ * 114, mT5 has 100).
+ */
+export function requireSentinels(lengths: ExampleLengths, vocabulary: Pick<Vocabulary, "sentinelIds" | "path">): void {
+  const { spans } = noiseCounts(lengths.tokens);
+  const sentinels = vocabulary.sentinelIds.length;
+  if (spans <= sentinels) return;
+  throw usageError(`an input length of ${lengths.inputs} needs ${spans} sentinels, the vocabulary has ${sentinels}`, {
+    where: vocabulary.path,
+    why: `${lengths.tokens} raw tokens are masked in ${spans} spans, each with a sentinel of its own`,
+    hint: "Choose a shorter input length (1024 needs 57 sentinels), or a vocabulary with more sentinels.",
+  });
+}

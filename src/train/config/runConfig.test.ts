@@ -1,0 +1,111 @@
+import { readdirSync } from "node:fs";
+import { join, resolve } from "node:path";
+import { fileURLToPath } from "node:url";
+import { expect, test } from "vitest";
+import { memoryVocabulary } from "../../../test/memoryDataset.js";
+import { countParameters, stepFlops } from "../../model/count.js";
+import { resolveModel } from "./resolveModel.js";
+import { identityHash, identityOf, type Pipeline, pipelineSchema, readPipeline } from "./runConfig.js";
+
+const folder = fileURLToPath(new URL("../../../pipelines", import.meta.url));
+const shipped = readdirSync(folder).filter((name) => name.endsWith(".yaml"));
+/** mT5's: 250,000 pieces and 100 sentinels. */
+const mT5Vocabulary = memoryVocabulary(250_000);
+
+test.each(shipped)("%s is a pipeline", async (name) => {
+  const pipeline = await readPipeline(join(folder, name));
+  expect(pipeline.dataset).toBe(resolve(pipeline.dataset));
+  expect(resolveModel(pipeline, mT5Vocabulary).vocabSize).toBe(250_112);
+});
+
+/** Keys of a and b that differ. */
+function differences(a: Pipeline, b: Pipeline): string[] {
+  const [left, right] = [identityOf(a), identityOf(b)];
+  return [...new Set([...left.keys(), ...right.keys()])].filter((key) => left.get(key) !== right.get(key));
+}
+
+test.each([
+  ["demo-dense.yaml", "demo-switch.yaml"],
+  ["mt5-base.yaml", "mswitch-base.yaml"],
+])("%s and %s differ in their experts and initialization only", async (dense, sparse) => {
+  const [a, b] = [await readPipeline(join(folder, dense)), await readPipeline(join(folder, sparse))];
+  for (const key of differences(a, b)) expect(key).toMatch(/^model\.(switch|init)/);
+  const lengths = { inputs: 512, targets: 114 };
+  const [left, right] = [resolveModel(a, mT5Vocabulary), resolveModel(b, mT5Vocabulary)];
+  const flops = stepFlops(right, 1, lengths);
+  expect(flops.total - flops.router).toBe(stepFlops(left, 1, lengths).total);
+});
+
+test("the paper's pipelines have its shapes", async () => {
+  const mT5 = await readPipeline(join(folder, "mt5-base.yaml"));
+  const mSwitch = await readPipeline(join(folder, "mswitch-base.yaml"));
+  expect(countParameters(resolveModel(mT5, mT5Vocabulary)).total).toBe(582_401_280);
+  expect(countParameters(resolveModel(mSwitch, mT5Vocabulary)).total / 1e9).toBeCloseTo(7.775, 3);
+  for (const { steps, stream } of [mT5, mSwitch]) {
+    expect([steps, stream.batchSize, stream.inputLength]).toEqual([1_000_000, 1024, 1024]);
+  }
+});
+
+const minimal = {
+  dataset: "d",
+  run: "r",
+  model: { preset: "tiny" },
+  stream: { batchSize: 1, inputLength: 8 },
+  steps: 5,
+};
+const parsed = (keys: Record<string, unknown> = {}): Pipeline => ({
+  ...pipelineSchema.parse({ ...minimal, ...keys }),
+  name: "x",
+});
+
+test("defaults are the papers'", () => {
+  const { optimizer, stream, precision } = parsed();
+  expect(optimizer.learningRate).toEqual({ schedule: "inverse-sqrt", base: 1, warmupSteps: 10_000, rampDownSteps: 0 });
+  expect(stream.mixing).toEqual({ strategy: "temperature", alpha: 1 / 3.3 });
+  expect(precision).toBe("float32");
+});
+
+test("a run's identity leaves out what does not change its result, and nothing else", () => {
+  const content = { dataset: "a", vocabulary: "b" };
+  const hash = (keys: Record<string, unknown> = {}): string => identityHash(parsed(keys), content);
+  for (const free of [
+    { dataset: "elsewhere" },
+    { run: "elsewhere" },
+    { steps: 9 },
+    { logEvery: 3 },
+    { backend: "cpu" },
+    { checkpoints: { every: 3 } },
+    { evaluation: { every: 3 } },
+  ]) {
+    expect(hash(free), JSON.stringify(free)).toBe(hash());
+  }
+  for (const fixed of [
+    { seed: 1 },
+    { stream: { batchSize: 2, inputLength: 8 } },
+    { stream: { batchSize: 1, inputLength: 8, languages: ["af"] } },
+    { model: { preset: "tiny", dFf: 7 } },
+    { optimizer: { learningRate: { schedule: "constant", base: 1 } } },
+    { evaluation: { examplesPerLanguage: 3 } },
+    { precision: "selective" },
+  ]) {
+    expect(hash(fixed), JSON.stringify(fixed)).not.toBe(hash());
+  }
+  expect(identityHash(parsed(), { ...content, dataset: "c" })).not.toBe(hash());
+  const ramp = { optimizer: { learningRate: { schedule: "constant", base: 1, rampDownSteps: 2 } } };
+  expect(hash({ ...ramp, steps: 9 })).not.toBe(hash(ramp));
+});
+
+test("a preset, its values and the vocabulary make the model", () => {
+  const vocabulary = memoryVocabulary();
+  const resolved = (model: Record<string, unknown>) => resolveModel(parsed({ model }), vocabulary);
+  expect(resolved({ preset: "tiny" })).toMatchObject({ switch: null, vocabSize: vocabulary.embeddingRows });
+  expect(resolved({ preset: "tiny", switch: { experts: 4 }, dFf: 8 })).toMatchObject({
+    dFf: 8,
+    init: { scheme: "truncated-normal", scale: 0.1 },
+    switch: { experts: 4, every: 2, capacity: { train: 1.25, evaluation: 2 } },
+  });
+  expect(resolved({ preset: "tiny-switch", switch: { jitter: 0 } }).switch).toMatchObject({ experts: 8, jitter: 0 });
+  expect(resolved({ preset: "tiny-switch", switch: null }).switch).toBeNull();
+  expect(() => resolved({ preset: "tiny", switch: { jitter: 0 } })).toThrow("model.switch.experts is missing");
+  expect(() => resolved({ preset: "tiny", vocabSize: 100 })).toThrow(/needs 1152 rows, model\.vocabSize is 100/);
+});

@@ -1,0 +1,158 @@
+import { resolve } from "node:path";
+import * as z from "zod";
+import { sha256 } from "../../base/hash.js";
+import { modelConfigSchema, switchConfigSchema } from "../../model/config.js";
+import { presetNames } from "../../model/presets.js";
+import { parseSet, readConfig } from "./readConfig.js";
+
+const size = z.int().min(1);
+const positive = z.number().positive();
+
+/** A preset by name; every other key stands for the preset's own value, `vocabSize` for what the dataset's vocabulary needs. */
+const modelSchema = z.strictObject({
+  preset: z.enum(presetNames),
+  ...modelConfigSchema.omit({ precision: true, switch: true }).partial().shape,
+  switch: switchConfigSchema.partial().nullable().optional(),
+});
+
+const mixingSchema = z.discriminatedUnion("strategy", [
+  z.strictObject({
+    strategy: z.literal("temperature"),
+    alpha: z
+      .number()
+      .min(0)
+      .default(1 / 3.3),
+  }),
+  z.strictObject({ strategy: z.literal("proportional") }),
+  z.strictObject({ strategy: z.literal("uniform") }),
+  z.strictObject({ strategy: z.literal("unimax"), maxEpochs: positive.default(1), budgetTokens: positive }),
+]);
+
+const rampDownSteps = z.int().min(0).default(0);
+const learningRateSchema = z.discriminatedUnion("schedule", [
+  z.strictObject({
+    schedule: z.literal("inverse-sqrt"),
+    base: positive.default(1),
+    warmupSteps: size.default(10_000),
+    rampDownSteps,
+  }),
+  z.strictObject({ schedule: z.literal("constant"), base: positive, rampDownSteps }),
+]);
+export type LearningRate = z.infer<typeof learningRateSchema>;
+
+/** A training run, as `pipelines/*.yaml` describe it. `prefault` fills in what an absent section's own defaults are. */
+export const pipelineSchema = z.strictObject({
+  /** How the report calls the run; the run directory's name where left out. */
+  name: z.string().min(1).optional(),
+  /** Folder of a tokenized dataset. */
+  dataset: z.string().min(1),
+  /** Run directory. */
+  run: z.string().min(1),
+  model: modelSchema,
+  stream: z.strictObject({
+    batchSize: size,
+    inputLength: size.min(2),
+    mixing: mixingSchema.prefault({ strategy: "temperature" }),
+    languages: z.array(z.string()).min(1).optional(),
+  }),
+  optimizer: z
+    .strictObject({
+      algorithm: z.literal("adafactor").default("adafactor"),
+      minFactoredSize: size.default(128),
+      learningRate: learningRateSchema.prefault({ schedule: "inverse-sqrt" }),
+    })
+    .prefault({}),
+  steps: size,
+  seed: z.int().min(0).default(0),
+  evaluation: z
+    .strictObject({
+      /** Every so many steps, or at exactly these; before the first step and after the last one always. */
+      every: z.union([size, z.array(z.int().min(0)).min(1)]).default(1000),
+      examplesPerLanguage: size.default(16),
+    })
+    .prefault({}),
+  checkpoints: z
+    .strictObject({
+      every: size.default(1000),
+      /** How many of the latest are kept. */
+      keepLast: size.default(2),
+      /** Those at multiples of this are kept for good. */
+      keepEvery: size.optional(),
+    })
+    .prefault({}),
+  logEvery: size.default(10),
+  /** The best one found where left out. */
+  backend: z.string().optional(),
+  precision: z.enum(["float32", "bfloat16", "selective"]).default("float32"),
+  /** On a backend that can: record the training step once and replay it, as a CUDA graph. */
+  recordSteps: z.boolean().default(true),
+});
+
+export type Pipeline = z.infer<typeof pipelineSchema> & { name: string };
+
+/**
+ * Keys that do not change what is learnt, step by step: a run may go on with other values. All others decide the result, and a
+ * run directory with other values holds another run. `steps` is free where the learning rate does not look ahead to the end;
+ * `dataset` because its content is compared by hash, not by path; another `backend` computes the same but for rounding.
+ */
+const freeKeys = [
+  "name",
+  "dataset",
+  "run",
+  "model.preset",
+  "evaluation.every",
+  "checkpoints",
+  "logEvery",
+  "backend",
+  "recordSteps",
+];
+
+export interface PipelineOverrides {
+  /** `path=value` each, as given to `--set`. */
+  sets?: readonly string[];
+  /** Run directory, before the file's. */
+  run?: string;
+  backend?: string;
+}
+
+/**
+ * Reads a pipeline file. Relative paths in it, as in `--set` and `--run`, are relative to the working directory; they come back
+ * absolute.
+ *
+ * @throws usageError with every fault at its line, or at its flag
+ */
+export async function readPipeline(
+  file: string,
+  { sets = [], run, backend }: PipelineOverrides = {},
+): Promise<Pipeline> {
+  const overrides = sets.map(parseSet);
+  if (run !== undefined) overrides.push({ flag: `--run ${run}`, path: ["run"], value: run });
+  if (backend !== undefined) overrides.push({ flag: `--backend ${backend}`, path: ["backend"], value: backend });
+  const pipeline = await readConfig(pipelineSchema, file, overrides);
+  const folder = resolve(pipeline.run);
+  const name = pipeline.name ?? folder.split(/[\\/]/).at(-1)!;
+  return { ...pipeline, name, dataset: resolve(pipeline.dataset), run: folder };
+}
+
+/** The part of a configuration that decides the result, as `dotted.key → value`, in sorted order. */
+export function identityOf(pipeline: Pipeline): Map<string, string> {
+  const free = pipeline.optimizer.learningRate.rampDownSteps === 0 ? [...freeKeys, "steps"] : freeKeys;
+  const isFree = (key: string): boolean => free.some((other) => key === other || key.startsWith(`${other}.`));
+  return new Map(
+    flatten(pipeline)
+      .filter(([key]) => !isFree(key))
+      .sort(([a], [b]) => (a < b ? -1 : 1)),
+  );
+}
+
+/** SHA-256 over what decides a run's result: configuration, and the content of its dataset and vocabulary. */
+export function identityHash(pipeline: Pipeline, content: { dataset: string; vocabulary: string }): string {
+  return sha256(JSON.stringify([...identityOf(pipeline), content.dataset, content.vocabulary]));
+}
+
+function flatten(value: unknown, prefix = ""): [string, string][] {
+  if (typeof value !== "object" || value === null || Array.isArray(value)) {
+    return value === undefined ? [] : [[prefix, JSON.stringify(value)]];
+  }
+  return Object.entries(value).flatMap(([key, inner]) => flatten(inner, prefix === "" ? key : `${prefix}.${key}`));
+}

@@ -1,0 +1,144 @@
+import * as tf from "@tensorflow/tfjs-core";
+import type { RecordedWork, StepRecorder } from "../backends/stepRecorder.js";
+import { MswitchError, messageOf } from "../base/errors.js";
+import type { ModelConfig } from "../model/config.js";
+import { disposeStep, lossAndGradients, type ModelBatch, type StepResult } from "../model/lossAndGradients.js";
+import type { Parameters } from "../model/parameters.js";
+import { adafactorRates } from "../ops/optimizers/adafactor.js";
+import type { Batch } from "../stream/batch.js";
+import { gradientNorm, type Optimizer } from "./optimizer.js";
+
+/** What one update is made of. */
+export interface StepParts {
+  model: ModelConfig;
+  params: Parameters;
+  optimizer: Optimizer;
+  seed: number;
+  /** The run's directory, for errors. */
+  run: string;
+  /** Where there is one, steps are recorded once and replayed. */
+  recorder?: StepRecorder;
+  /** Told once why steps are not recorded though there is a recorder. */
+  onEager?(why: string): void;
+}
+
+export interface StepOutcome {
+  /** Its gradients may be gone. */
+  result: StepResult;
+  gradNorm: number;
+  dispose(): void;
+}
+
+/** From 0, with the learning rate of this update. */
+export interface StepPlace {
+  step: number;
+  learningRate: number;
+}
+
+/**
+ * One update of the weights, run after run: loss and gradients of a batch, then Adafactor.
+ *
+ * @throws MswitchError where loss or gradients are not finite; weights and moments are then as before
+ */
+export type TrainStep = (batch: Batch, place: StepPlace) => Promise<StepOutcome>;
+
+/** Steps that run kernel by kernel before one is recorded: libraries choose and allocate what they need. */
+const warmUpSteps = 2;
+
+/** The training step on the active backend: recorded where that can be, else kernel by kernel. */
+export function createTrainStep(parts: StepParts): TrainStep {
+  const eager = eagerStep(parts);
+  const { recorder, model, onEager } = parts;
+  if (!recorder) return eager;
+  if (hasNoise(model)) {
+    onEager?.("dropout and jitter are drawn anew in every step on the host");
+    return eager;
+  }
+  let done = 0;
+  let step = eager;
+  return async (batch, place) => {
+    if (done++ === warmUpSteps) {
+      try {
+        step = recordedStep(parts, recorder, batch);
+      } catch (error) {
+        onEager?.(messageOf(error));
+      }
+    }
+    return step(batch, place);
+  };
+}
+
+function hasNoise({ dropout, switch: sparse }: ModelConfig): boolean {
+  return dropout > 0 || (sparse !== null && (sparse.jitter > 0 || sparse.expertDropout > 0));
+}
+
+function eagerStep({ model, params, optimizer, seed, run }: StepParts): TrainStep {
+  return async (batch, { step, learningRate }) => {
+    const tensors = toTensors(batch);
+    const result = lossAndGradients(model, params, tensors, { seed, step });
+    const guard = guardOf(result);
+    const gradNorm = await requireFinite(guard, step, run);
+    optimizer.update(result.gradients, { learningRate, step });
+    const dispose = (): void => {
+      disposeStep(result);
+      tf.dispose([guard, tensors.inputs, tensors.targets]);
+    };
+    return { result, gradNorm, dispose };
+  };
+}
+
+/** The whole step as recorded work: batch, learning rate and β are written where it reads them; the guard keeps the weights. */
+function recordedStep(
+  { model, params, optimizer, seed, run }: StepParts,
+  recorder: StepRecorder,
+  first: Batch,
+): TrainStep {
+  const tensors = toTensors(first);
+  const rates_2 = tf.tensor1d([0, 0]);
+  let recorded: { result: StepResult; guard: tf.Tensor } | undefined;
+  let work: RecordedWork;
+  try {
+    work = recorder.record(() => {
+      const result = lossAndGradients(model, params, tensors, { seed, step: 0 });
+      const guard = guardOf(result);
+      optimizer.updateGuarded(result.gradients, rates_2, guard);
+      tf.dispose([...result.gradients.values()]);
+      recorded = { result: { ...result, gradients: new Map() }, guard };
+    });
+  } catch (error) {
+    tf.dispose([tensors.inputs, tensors.targets, rates_2]);
+    throw error;
+  }
+  return async ({ inputs, targets }, place) => {
+    recorder.overwrite(tensors.inputs, inputs);
+    recorder.overwrite(tensors.targets, targets);
+    recorder.overwrite(rates_2, adafactorRates(place));
+    work.replay();
+    const { result, guard } = recorded!;
+    const gradNorm = await requireFinite(guard, place.step, run);
+    return { result, gradNorm, dispose: () => {} };
+  };
+}
+
+function toTensors({ batchSize, lengths, inputs, targets }: Batch): ModelBatch {
+  return {
+    inputs: tf.tensor2d(inputs, [batchSize, lengths.inputs], "int32"),
+    targets: tf.tensor2d(targets, [batchSize, lengths.targets], "int32"),
+  };
+}
+
+/** Loss and gradient norm, [2]. */
+function guardOf(result: StepResult): tf.Tensor {
+  return tf.tidy(() => tf.stack([result.loss, gradientNorm(result.gradients)]));
+}
+
+/** Reads loss and gradient norm, in one transfer, and stops a step that would spoil the weights. Returns the norm. */
+async function requireFinite(guard: tf.Tensor, step: number, run: string): Promise<number> {
+  const [loss, gradNorm] = await guard.data();
+  if (Number.isFinite(loss) && Number.isFinite(gradNorm)) return gradNorm;
+  throw new MswitchError(`step ${step + 1} has a loss of ${loss} and a gradient norm of ${gradNorm}`, {
+    where: run,
+    why: "training diverged; the weights were not touched",
+    hint: "Lower optimizer.learningRate.base, or model.init.scale, in a run directory of its own; the last checkpoint is whole.",
+  });
+}
