@@ -32,7 +32,7 @@ Relative paths, in the file and in flags, are relative to the working directory.
   ];
 
   static override args = {
-    pipeline: Args.string({ description: "Pipeline file.", required: true }),
+    pipeline: Args.string({ description: "RunConfig file.", required: true }),
   };
 
   static override flags = {

@@ -4,7 +4,7 @@ import { combine, dispatch } from "../ops/moe/dispatch.js";
 import { expertFeedForward } from "../ops/moe/expertFeedForward.js";
 import { expertCapacity, router } from "../ops/moe/router.js";
 import { type NoiseKey, uniformNoise } from "../ops/noise.js";
-import type { Width } from "../ops/precision.js";
+import type { Dtype } from "../ops/precision.js";
 import type { RoutingGroup, SwitchConfig } from "./config.js";
 import type { RouterReport } from "./routerReport.js";
 
@@ -16,7 +16,7 @@ export interface SwitchLayer {
   /** [E, D] */
   router: tf.Tensor;
   /** Of the router's arithmetic; float32 where left out. */
-  routerWidth?: Width;
+  routerDtype?: Dtype;
   /** Stacked over experts. */
   experts: FeedForwardWeights;
 }
@@ -66,7 +66,7 @@ export function switchFeedForward(
     capacity: places,
     ignorePadding: config.ignorePadding,
     sequences: batch,
-    width: layer.routerWidth,
+    width: layer.routerDtype,
   });
 
   const slots_ECD = tf.reshape(dispatch(x_ND, routing.slot_N, routing.slots), [experts, -1, width]) as tf.Tensor3D;

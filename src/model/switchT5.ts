@@ -1,15 +1,15 @@
 import * as tf from "@tensorflow/tfjs-core";
-import { type AttentionBias, type AttentionWeights, attention } from "../ops/attention.js";
+import { type AttentionBias, attention } from "../ops/attention.js";
 import { embedding } from "../ops/embedding.js";
 import { type FeedForwardWeights, feedForward } from "../ops/feedForward.js";
 import { dropout } from "../ops/noise.js";
-import type { Width } from "../ops/precision.js";
+import type { Dtype } from "../ops/precision.js";
 import { relativePositionBias } from "../ops/relativePositionBias.js";
 import { residual } from "../ops/residual.js";
 import { rmsNorm, rmsNormOfStream } from "../ops/rmsNorm.js";
 import { isSparse, type ModelConfig } from "./config.js";
-import { feedForwardLayer, feedForwardName, type Parameters, type Stack } from "./parameters.js";
-import { type SwitchOutput, switchFeedForward } from "./switchFeedForward.js";
+import { feedForwardName, type Parameters, type Stack } from "./parameters.js";
+import { type SwitchLayer, type SwitchOutput, switchFeedForward } from "./switchFeedForward.js";
 
 // B batch, S source positions, T target positions, D dModel, H heads, V vocab
 
@@ -49,11 +49,9 @@ export function switchT5(config: ModelConfig, params: Parameters, batch: ModelBa
     return key && rate > 0 ? (x: tf.Tensor): tf.Tensor => dropout(x, rate, key) : undefined;
   };
   const drop = (x: tf.Tensor3D, place: string): tf.Tensor3D => (dropFrom(place)?.(x) ?? x) as tf.Tensor3D;
-  // The residual stream stays float32; what a sublayer computes on is narrow where the configuration says so.
-  const width: Width = config.precision === "float32" ? "float32" : "bfloat16";
-  const norm = (x: tf.Tensor3D, name: string): tf.Tensor3D => rmsNorm(x, weight(name), config.layerNormEpsilon, width);
-  const branch = (x: tf.Tensor3D, layer: string) =>
-    rmsNormOfStream(x, weight(`${layer}.layer_norm`), config.layerNormEpsilon, width);
+  // The residual stream stays float32; sublayers compute in bfloat16 where the configuration says so.
+  const dtype: Dtype = config.precision === "float32" ? "float32" : "bfloat16";
+  const norm = (x: tf.Tensor3D, name: string): tf.Tensor3D => rmsNorm(x, weight(name), config.layerNormEpsilon, dtype);
   const embed = (table: string, ids: tf.Tensor2D): tf.Tensor3D =>
     embedding(weight(table) as tf.Tensor as tf.Tensor2D, ids) as tf.Tensor3D;
   const positionBias = (stack: Stack, length: number): tf.Tensor2D =>
@@ -64,47 +62,32 @@ export function switchT5(config: ModelConfig, params: Parameters, batch: ModelBa
       { bidirectional: stack === "encoder", buckets: config.relativeBuckets, maxDistance: config.relativeMaxDistance },
     );
 
-  // x + sublayer(norm(x)), for attention and for the feed-forward or Switch layer
-  const attend = (
-    x: tf.Tensor3D,
-    layer: string,
-    name: string,
-    bias: AttentionBias,
-    memory?: tf.Tensor3D,
-  ): tf.Tensor3D => {
-    const { normal, stream } = branch(x, layer);
-    const weights = Object.fromEntries(["q", "k", "v", "o"].map((part) => [part, weight(`${layer}.${name}.${part}`)]));
-    const y = attention(
-      normal,
-      memory ?? normal,
-      weights as unknown as AttentionWeights,
-      config.heads,
-      bias,
-      dropFrom(`${layer}.probs`),
-    );
-    return residual(stream, drop(y, layer));
+  /** x + sublayer(norm(x)) */
+  const add = (x: tf.Tensor3D, layer: string, sublayer: (h: tf.Tensor3D) => tf.Tensor3D): tf.Tensor3D => {
+    const { normal, stream } = rmsNormOfStream(x, weight(`${layer}.layer_norm`), config.layerNormEpsilon, dtype);
+    return residual(stream, drop(sublayer(normal), layer));
   };
-  const feed = (x: tf.Tensor3D, stack: Stack, block: number, real: tf.Tensor2D): tf.Tensor3D => {
-    const layer = feedForwardLayer(stack, block);
+  const attend = (h: tf.Tensor3D, memory: tf.Tensor3D, layer: string, name: string, bias: AttentionBias) => {
+    const [q, k, v, o] = ["q", "k", "v", "o"].map((part) => weight(`${layer}.${name}.${part}`));
+    return attention(h, memory, { q, k, v, o }, config.heads, bias, dropFrom(`${layer}.probs`));
+  };
+  const feed = (h: tf.Tensor3D, layer: string, stack: Stack, block: number, real: tf.Tensor2D): tf.Tensor3D => {
     const name = `${layer}.${feedForwardName(config)}`;
-    const { normal, stream } = branch(x, layer);
     if (!config.switch || !isSparse(config, block)) {
-      const y = feedForward(normal, matrices(config, weight, name), dropFrom(`${layer}.hidden`));
-      return residual(stream, drop(y, layer));
+      return feedForward(h, matrices(config, weight, name), dropFrom(`${layer}.hidden`));
     }
-    const experts = matrices(config, weight, `${name}.experts`);
-    const switchLayer = {
+    const switchLayer: SwitchLayer = {
       name: `${stack}.${block}`,
       router: weight(`${name}.router.classifier`),
-      routerWidth: config.precision === "bfloat16" ? ("bfloat16" as const) : ("float32" as const),
-      experts,
+      routerDtype: config.precision === "bfloat16" ? "bfloat16" : "float32",
+      experts: matrices(config, weight, `${name}.experts`),
     };
-    const out = switchFeedForward(normal, switchLayer, real, config.switch, mode.training, {
+    const out = switchFeedForward(h, switchLayer, real, config.switch, mode.training, {
       jitter: config.switch.jitter > 0 ? noiseKey("jitter", layer) : null,
       expertDropout: dropFrom(`${layer}.hidden`, config.switch.expertDropout || config.dropout),
     });
     routed.push(out);
-    return residual(stream, drop(out.y_BTD, layer));
+    return out.y_BTD;
   };
 
   const source_BS = realTokens(batch.inputs);
@@ -112,8 +95,9 @@ export function switchT5(config: ModelConfig, params: Parameters, batch: ModelBa
   const [sources_BSD, targets_BTD] = embedBoth(config, embed, batch.inputs, shiftRight(batch.targets));
   let x_BSD = drop(sources_BSD, "encoder");
   for (let block = 0; block < config.encoderLayers; block++) {
-    x_BSD = attend(x_BSD, `encoder.block.${block}.layer.0`, "SelfAttention", encoderBias);
-    x_BSD = feed(x_BSD, "encoder", block, source_BS);
+    const [self, mlp] = [0, 1].map((layer) => `encoder.block.${block}.layer.${layer}`);
+    x_BSD = add(x_BSD, self, (h) => attend(h, h, self, "SelfAttention", encoderBias));
+    x_BSD = add(x_BSD, mlp, (h) => feed(h, mlp, "encoder", block, source_BS));
   }
   const encoded_BSD = drop(norm(x_BSD, "encoder.final_layer_norm"), "encoder.final");
 
@@ -121,9 +105,10 @@ export function switchT5(config: ModelConfig, params: Parameters, batch: ModelBa
   const decoderBias = { position: positionBias("decoder", batch.targets.shape[1]), causal: true };
   let y_BTD = drop(targets_BTD, "decoder");
   for (let block = 0; block < config.decoderLayers; block++) {
-    y_BTD = attend(y_BTD, `decoder.block.${block}.layer.0`, "SelfAttention", decoderBias);
-    y_BTD = attend(y_BTD, `decoder.block.${block}.layer.1`, "EncDecAttention", { real: source_BS }, encoded_BSD);
-    y_BTD = feed(y_BTD, "decoder", block, real_BT);
+    const [self, cross, mlp] = [0, 1, 2].map((layer) => `decoder.block.${block}.layer.${layer}`);
+    y_BTD = add(y_BTD, self, (h) => attend(h, h, self, "SelfAttention", decoderBias));
+    y_BTD = add(y_BTD, cross, (h) => attend(h, encoded_BSD, cross, "EncDecAttention", { real: source_BS }));
+    y_BTD = add(y_BTD, mlp, (h) => feed(h, mlp, "decoder", block, real_BT));
   }
   const decoded_BTD = drop(norm(y_BTD, "decoder.final_layer_norm"), "decoder.final");
 

@@ -1,6 +1,6 @@
 import * as tf from "@tensorflow/tfjs-core";
 import { fastKernel, fastOp } from "./fastPath.js";
-import { precision, type Width } from "./precision.js";
+import { type Dtype, precision } from "./precision.js";
 import { gatherRows, scatterRows } from "./rows.js";
 
 /**
@@ -11,7 +11,7 @@ import { gatherRows, scatterRows } from "./rows.js";
  * @param width of the result, on a backend that has it
  * @returns [...ids, D]
  */
-export function embedding(table_VD: tf.Tensor2D, ids: tf.Tensor, width: Width = "float32"): tf.Tensor {
+export function embedding(table_VD: tf.Tensor2D, ids: tf.Tensor, width: Dtype = "float32"): tf.Tensor {
   const lookUp = fastKernel("TorchEmbedding");
   const gradient = fastKernel("TorchEmbeddingGrad");
   if (!lookUp || !gradient) return precision(embeddingReference(table_VD, ids), width);

@@ -1,14 +1,14 @@
 import * as tf from "@tensorflow/tfjs-core";
 import { fastKernel, fastOp } from "./fastPath.js";
 
-/** Width in memory of a float32 tensor's values; the dtype stays float32. */
-export type Width = "float32" | "bfloat16";
+/** Dtype in memory of a float32 tensor's values; the dtype stays float32. */
+export type Dtype = "float32" | "bfloat16";
 
 /**
  * Narrows to bfloat16 or widens to float32 where the backend can, else returns the tensor as it is. The gradient passes through in
  * the width it has.
  */
-export function precision<T extends tf.Tensor>(x: T, width: Width): T {
+export function precision<T extends tf.Tensor>(x: T, width: Dtype): T {
   const kernel = fastKernel("TorchPrecision");
   if (!kernel) return x;
   return fastOp(

@@ -1,6 +1,6 @@
 import * as tf from "@tensorflow/tfjs-core";
 import { fastKernel, fastOp } from "./fastPath.js";
-import { precision, type Width } from "./precision.js";
+import { type Dtype, precision } from "./precision.js";
 
 /**
  * T5's layer norm: x / sqrt(mean(x²) + ε) · weight; no mean is subtracted and there is no bias. Statistics are float32.
@@ -9,7 +9,7 @@ import { precision, type Width } from "./precision.js";
  * @param weight_D [D]
  * @param width of the result, on a backend that has it
  */
-export function rmsNorm<T extends tf.Tensor>(x: T, weight_D: tf.Tensor, epsilon: number, width: Width = "float32"): T {
+export function rmsNorm<T extends tf.Tensor>(x: T, weight_D: tf.Tensor, epsilon: number, width: Dtype = "float32"): T {
   const norm = fastKernel("TorchRmsNorm");
   const gradient = fastKernel("TorchRmsNormGrad");
   if (!norm || !gradient) return precision(rmsNormReference(x, weight_D, epsilon), width);
@@ -31,7 +31,7 @@ export function rmsNormOfStream<T extends tf.Tensor>(
   x: T,
   weight_D: tf.Tensor,
   epsilon: number,
-  width: Width = "float32",
+  width: Dtype = "float32",
 ): { normal: T; stream: T } {
   const kernel = fastKernel(streamKernel);
   if (!kernel) return { normal: rmsNorm(x, weight_D, epsilon, width), stream: x };

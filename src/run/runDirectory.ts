@@ -121,7 +121,7 @@ async function readMetrics(path: string): Promise<MetricsLine[]> {
 }
 
 /** Writes what describes the run, before its first step. */
-export async function describeRun(paths: RunPaths, config: object, description: RunDescription): Promise<void> {
+export async function writeDescription(paths: RunPaths, config: object, description: RunDescription): Promise<void> {
   const head = "# The resolved configuration of this run: `mswitch pretrain` on this file goes on with it.\n";
   await writeFileAtomic(paths.config, head + stringify(config));
   await writeFileAtomic(paths.description, `${JSON.stringify(description, null, 2)}\n`);

@@ -17,7 +17,7 @@ import type { ValidationExamples } from "../stream/batch.js";
 import { usableLanguages } from "../stream/objectives/segments.js";
 import { hashValidationExamples, validationExamples } from "../stream/validationExamples.js";
 import { resolveModel } from "./config/resolveModel.js";
-import { type Pipeline, readPipeline } from "./config/runConfig.js";
+import { type RunConfig, readRunConfig } from "./config/runConfig.js";
 
 export interface EvaluateRunOptions {
   /** A step, or `latest`. */
@@ -57,18 +57,18 @@ export async function evaluateRun(directory: string, options: EvaluateRunOptions
       hint: "give the directory that mswitch pretrain wrote",
     });
   }
-  const pipeline = await readPipeline(paths.config);
+  const config = await readRunConfig(paths.config);
   const checkpoint = await findCheckpoint(paths, options.checkpoint);
   await verifyCheckpoint(checkpoint);
-  const dataset = await openDataset(pipeline.dataset);
+  const dataset = await openDataset(config.dataset);
   try {
-    const sets = examplesOf(dataset, pipeline, options);
+    const sets = examplesOf(dataset, config, options);
     const ownExamples = await isOwnEvaluation(paths, dataset, sets);
-    const backend = await loadBackend(options.backend ?? pipeline.backend);
+    const backend = await loadBackend(options.backend ?? config.backend);
     log.info(`backend ${backend.name}: ${backend.description}`);
     log.info(`checkpoint ${checkpoint.directory}, ${sets.length} languages`);
     // Routing groups and capacities are the pipeline's: a checkpoint's config.json has no place for them.
-    const model = resolveModel(pipeline, dataset.vocabulary);
+    const model = resolveModel(config, dataset.vocabulary);
     const { params } = await loadModel(checkpoint.directory);
     try {
       const point = await evaluateModel(model, params, sets, checkpoint.step);
@@ -111,7 +111,7 @@ async function findCheckpoint({ checkpoints }: RunPaths, wanted: string): Promis
 
 function examplesOf(
   dataset: TokenDataset,
-  { stream, evaluation }: Pipeline,
+  { stream, evaluation }: RunConfig,
   { languages, examples = evaluation.examplesPerLanguage }: EvaluateRunOptions,
 ): ValidationExamples[] {
   const usable = usableLanguages(dataset, "validation");

@@ -6,7 +6,7 @@ import type { ModelConfig } from "../model/config.js";
 import { disposeParameters, initParameters, type Parameters } from "../model/parameters.js";
 import { createExampleStream } from "../stream/createExampleStream.js";
 import type { Prefetcher } from "../stream/prefetch/prefetch.js";
-import { type Pipeline, pipelineSchema } from "./config/runConfig.js";
+import { type RunConfig, runConfigSchema } from "./config/runConfig.js";
 import { isEvaluationDue, type Training, train } from "./loop.js";
 import type { LogLine } from "./metrics.js";
 import { createOptimizer, type Optimizer } from "./optimizer.js";
@@ -43,9 +43,9 @@ const model: ModelConfig = {
   },
 };
 
-function pipelineOf(keys: Record<string, unknown>): Pipeline {
+function pipelineOf(keys: Record<string, unknown>): RunConfig {
   return {
-    ...pipelineSchema.parse({
+    ...runConfigSchema.parse({
       ...{ dataset: "d", run: "r", model: { preset: "tiny" }, stream: { batchSize: 4, inputLength: 16 }, steps: 6 },
       ...{
         optimizer: { learningRate: { schedule: "constant", base: 0.02 } },
@@ -79,18 +79,18 @@ interface Watched {
   tensors: number[];
 }
 
-function training(pipeline: Pipeline, watched: Watched, rest: Partial<Training> = {}): Training {
-  const { seed, stream } = pipeline;
+function training(config: RunConfig, watched: Watched, rest: Partial<Training> = {}): Training {
+  const { seed, stream } = config;
   const examples = createExampleStream(dataset, { seed, ...stream });
   let step = rest.startStep ?? 0;
   const batches: Prefetcher = { next: async () => examples.batch(step++), close: async () => undefined };
   return {
-    trainStep: createTrainStep({ model, params, optimizer, seed, run: pipeline.run }),
-    ...{ pipeline, batches, startStep: 0, startSeconds: 0 },
+    trainStep: createTrainStep({ model, params, optimizer, seed, run: config.run }),
+    ...{ config, batches, startStep: 0, startSeconds: 0 },
     evaluate: async (at) => ({ step: at, languages: {}, routing: [] }),
     isEvaluated: () => false,
     onStep: () => undefined,
-    recorder: {
+    metricsWriter: {
       async line(line) {
         watched.lines.push(line);
         watched.tensors.push(tf.memory().numTensors);
@@ -131,8 +131,8 @@ test("the loss falls, time adds up, and no tensor is left behind", async () => {
 
 test("evaluations and checkpoints come when they are due, each with a line of its step", async () => {
   const watched = nothing();
-  const pipeline = pipelineOf({ logEvery: 100, evaluation: { every: 4 }, checkpoints: { every: 3 } });
-  await train(training(pipeline, watched));
+  const config = pipelineOf({ logEvery: 100, evaluation: { every: 4 }, checkpoints: { every: 3 } });
+  await train(training(config, watched));
   expect(watched.evaluations).toEqual([0, 4, 6]);
   expect(watched.checkpoints).toEqual([3, 6]);
   expect(watched.lines.map(({ step }) => step)).toEqual([1, 3, 4, 6]);
@@ -140,8 +140,8 @@ test("evaluations and checkpoints come when they are due, each with a line of it
 });
 
 test("evaluation at a list of steps", () => {
-  const pipeline = pipelineOf({ evaluation: { every: [2, 5] } });
-  expect([0, 1, 2, 3, 4, 5, 6].filter((step) => isEvaluationDue(pipeline, step))).toEqual([0, 2, 5, 6]);
+  const config = pipelineOf({ evaluation: { every: [2, 5] } });
+  expect([0, 1, 2, 3, 4, 5, 6].filter((step) => isEvaluationDue(config, step))).toEqual([0, 2, 5, 6]);
 });
 
 test("a run that goes on does the same steps as one that never stopped", async () => {

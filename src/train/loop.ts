@@ -1,17 +1,17 @@
 import { setImmediate as turnEventLoop } from "node:timers/promises";
 import type { EvalPoint } from "../run/runFiles.js";
 import type { Prefetcher } from "../stream/prefetch/prefetch.js";
-import type { Pipeline } from "./config/runConfig.js";
+import type { RunConfig } from "./config/runConfig.js";
 import { readStepMetrics } from "./metrics.js";
-import type { Recorder } from "./recorder.js";
+import type { MetricsWriter } from "./metricsWriter.js";
 import { learningRateAt } from "./schedule.js";
 import type { TrainStep } from "./step.js";
 import { createStepClock } from "./stepClock.js";
 
-/** All that a run is made of once it has been set up; `pretrain.ts` puts it together. */
+/** All that a run is made of once it has been set up; `session.ts` sets it up. */
 export interface Training {
-  pipeline: Pipeline;
-  /** Loss, gradients and update of a batch: `trainStep.ts`. */
+  config: RunConfig;
+  /** Loss, gradients and update of a batch: `step.ts`. */
   trainStep: TrainStep;
   /** Batches from `startStep` on. */
   batches: Prefetcher;
@@ -21,7 +21,7 @@ export interface Training {
   evaluate(step: number): Promise<EvalPoint>;
   /** Whether the evaluation of a step is in the run directory. */
   isEvaluated(step: number): boolean;
-  recorder: Recorder;
+  metricsWriter: MetricsWriter;
   /** Called after each update. */
   onStep(): void;
   writeCheckpoint(step: number): Promise<void>;
@@ -32,12 +32,12 @@ export interface Training {
 /**
  * The training loop. Step n (from 0) takes batch n and noise n, so that where it starts decides all that follows.
  *
- * @returns the number of updates done: `pipeline.steps`, or fewer where the signal was aborted
+ * @returns the number of updates done: `config.steps`, or fewer where the signal was aborted
  * @throws MswitchError where loss or gradients are not finite, before the weights are touched
  */
 export async function train(training: Training): Promise<number> {
-  const { pipeline, trainStep, batches, signal } = training;
-  const { steps, optimizer: options } = pipeline;
+  const { config, trainStep, batches, signal } = training;
+  const { steps, optimizer: options } = config;
   const clock = createStepClock(training.startSeconds);
   let step = training.startStep;
 
@@ -50,40 +50,38 @@ export async function train(training: Training): Promise<number> {
     step++;
     // Signals and the data worker's messages are only heard when the event loop turns; the step that ends a run has its line.
     await turnEventLoop();
-    const metrics = isLogged(pipeline, step) || signal.aborted ? await readStepMetrics(result) : undefined;
+    const metrics = isLogged(config, step) || signal.aborted ? await readStepMetrics(result) : undefined;
     dispose();
     clock.end();
     training.onStep();
 
     if (metrics) {
       const { trainSeconds } = clock;
-      await training.recorder.line({ step, ...metrics, gradNorm, learningRate, trainSeconds, ...clock.stretch() });
+      await training.metricsWriter.line({ step, ...metrics, gradNorm, learningRate, trainSeconds, ...clock.stretch() });
     }
     await evaluateIfDue(training, step);
-    if (isCheckpointed(pipeline, step) || signal.aborted) await training.writeCheckpoint(step);
+    if (isCheckpointed(config, step) || signal.aborted) await training.writeCheckpoint(step);
   }
   return step;
 }
 
 /** An evaluation that a kill or a signal left out is made up for where the run goes on. */
 async function evaluateIfDue(training: Training, step: number): Promise<void> {
-  if (!isEvaluationDue(training.pipeline, step) || training.isEvaluated(step) || training.signal.aborted) return;
-  await training.recorder.evaluation(await training.evaluate(step));
+  if (!isEvaluationDue(training.config, step) || training.isEvaluated(step) || training.signal.aborted) return;
+  await training.metricsWriter.evaluation(await training.evaluate(step));
 }
 
-/** Evaluated are the fresh model, the one at the end, and those between as the pipeline says. */
-export function isEvaluationDue({ evaluation: { every }, steps }: Pipeline, step: number): boolean {
+/** Evaluated are the fresh model, the one at the end, and those between as the configuration says. */
+export function isEvaluationDue({ evaluation: { every }, steps }: RunConfig, step: number): boolean {
   if (step === 0 || step === steps) return true;
   return typeof every === "number" ? step % every === 0 : every.includes(step);
 }
 
-function isCheckpointed({ checkpoints, steps }: Pipeline, step: number): boolean {
+function isCheckpointed({ checkpoints, steps }: RunConfig, step: number): boolean {
   return step % checkpoints.every === 0 || step === steps;
 }
 
 /** Evaluations and checkpoints have a line of their own step: their time is read from it. */
-function isLogged(pipeline: Pipeline, step: number): boolean {
-  return (
-    step === 1 || step % pipeline.logEvery === 0 || isEvaluationDue(pipeline, step) || isCheckpointed(pipeline, step)
-  );
+function isLogged(config: RunConfig, step: number): boolean {
+  return step === 1 || step % config.logEvery === 0 || isEvaluationDue(config, step) || isCheckpointed(config, step);
 }

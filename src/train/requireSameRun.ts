@@ -6,7 +6,7 @@ import { type RunPaths, readDescription } from "../run/runDirectory.js";
 import type { RunDescription } from "../run/runFiles.js";
 import { lockName } from "../run/runLock.js";
 import { readConfig } from "./config/readConfig.js";
-import { identityOf, type Pipeline, pipelineSchema } from "./config/runConfig.js";
+import { identityOf, type RunConfig, runConfigSchema } from "./config/runConfig.js";
 
 /**
  * Refuses a directory that holds anything but this run: files that are no run, a run of another configuration (naming the keys
@@ -16,7 +16,7 @@ import { identityOf, type Pipeline, pipelineSchema } from "./config/runConfig.js
  */
 export async function requireSameRun(
   paths: RunPaths,
-  pipeline: Pipeline,
+  config: RunConfig,
   description: RunDescription,
 ): Promise<RunDescription | undefined> {
   if (!existsSync(paths.config)) {
@@ -30,8 +30,8 @@ export async function requireSameRun(
     });
   }
   const hint = "Choose another directory with --run, or go on with the values it has.";
-  const there = identityOf({ ...(await readConfig(pipelineSchema, paths.config)), name: "" });
-  const here = identityOf(pipeline);
+  const there = identityOf({ ...(await readConfig(runConfigSchema, paths.config)), name: "" });
+  const here = identityOf(config);
   const differing = [...new Set([...there.keys(), ...here.keys()])]
     .filter((key) => there.get(key) !== here.get(key))
     .map((key) => `${key} is ${there.get(key) ?? "not set"} there, ${here.get(key) ?? "not set"} here`);
@@ -44,7 +44,7 @@ export async function requireSameRun(
   );
   if (changed.length > 0) {
     throw usageError("the dataset is not the one that the run began with", {
-      where: pipeline.dataset,
+      where: config.dataset,
       why: `by hash its ${changed.join(", ").replace("evalExamples", "validation examples")} changed since ${paths.description} was written`,
       hint: "Choose another run directory with --run, or give back the dataset it began with.",
     });

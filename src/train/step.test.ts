@@ -4,7 +4,7 @@ import { expect, it } from "vitest";
 import { describeTorch } from "../../test/helpers/fastPaths.js";
 import { expectClose } from "../../test/helpers/tensors.js";
 import { memoryDataset } from "../../test/memoryDataset.js";
-import { findStepRecorder, type StepRecorder } from "../backends/stepRecorder.js";
+import { findGraphCapture, type GraphCapture } from "../backends/graphCapture.js";
 import type { ModelConfig } from "../model/config.js";
 import { disposeParameters, initParameters, type Parameters } from "../model/parameters.js";
 import { preset, switchTwin } from "../model/presets.js";
@@ -20,7 +20,7 @@ const dense: ModelConfig = { ...preset("tiny"), ...small, vocabSize: dataset.voc
 const model = switchTwin(dense, { experts: 2, jitter: 0 });
 
 /** Runs what was recorded kernel by kernel: what a device does with it, but for the speed. */
-function standIn(): StepRecorder & { replays: number } {
+function standIn(): GraphCapture & { replays: number } {
   const recorder = {
     replays: 0,
     overwrite,
@@ -41,7 +41,7 @@ interface Run {
   step: TrainStep;
 }
 
-function start(config: ModelConfig, rest: { recorder?: StepRecorder; onEager?: (why: string) => void } = {}): Run {
+function start(config: ModelConfig, rest: { capture?: GraphCapture; onEager?: (why: string) => void } = {}): Run {
   const params = initParameters(config, 0);
   const optimizer = createOptimizer(params, 4);
   return { params, optimizer, step: createTrainStep({ model: config, params, optimizer, seed: 0, run: "r", ...rest }) };
@@ -63,16 +63,16 @@ async function runSteps({ params, optimizer, step }: Run, count: number): Promis
 describeTorch("a recorded training step", () => {
   it("reads batch, learning rate and step anew with each replay: the same bits as kernel by kernel", async () => {
     const recorder = standIn();
-    const recorded = await runSteps(start(model, { recorder }), 6);
+    const recorded = await runSteps(start(model, { capture: recorder }), 6);
     expect(recorder.replays).toBe(4);
     expect(recorded).toEqual(await runSteps(start(model), 6));
   });
 
   it("is recorded by a device that can, and gives what kernel by kernel gives", async ({ skip }) => {
-    const recorder = await findStepRecorder();
+    const recorder = await findGraphCapture();
     if (!recorder) return skip("this backend cannot record: it takes CUDA, and an addon built with nvcc");
     const whys: string[] = [];
-    const [norms] = await runSteps(start(model, { recorder, onEager: (why) => void whys.push(why) }), 8);
+    const [norms] = await runSteps(start(model, { capture: recorder, onEager: (why) => void whys.push(why) }), 8);
     // A step that could not be recorded runs all the same, so that the norms alone would not tell.
     expect(whys).toEqual([]);
     const [expected] = await runSteps(start(model), 8);
@@ -80,7 +80,7 @@ describeTorch("a recorded training step", () => {
   });
 
   it("leaves weights and moments alone where a gradient is not finite", async () => {
-    const run = start(model, { recorder: standIn() });
+    const run = start(model, { capture: standIn() });
     for (let i = 0; i < 3; i++) await run.step(stream.batch(i), { step: i, learningRate: 0.01 });
     run.params.get("lm_head.weight")!.assign(tf.fill(run.params.get("lm_head.weight")!.shape, Number.NaN));
     const before = [...run.params.values()].map((value) => [...value.dataSync()]);
@@ -92,13 +92,13 @@ describeTorch("a recorded training step", () => {
 
   it("goes on kernel by kernel, and says why, where recording fails or noise is drawn", async () => {
     const whys: string[] = [];
-    const failing: StepRecorder = {
+    const failing: GraphCapture = {
       overwrite,
       record() {
         throw new Error("not here");
       },
     };
-    const options = { recorder: failing, onEager: (why: string) => void whys.push(why) };
+    const options = { capture: failing, onEager: (why: string) => void whys.push(why) };
     expect(await runSteps(start(model, options), 4)).toEqual(await runSteps(start(model), 4));
     await runSteps(start({ ...model, switch: { ...model.switch!, jitter: 0.1 } }, options), 1);
     expect(whys).toEqual(["not here", expect.stringMatching(/jitter/)]);

@@ -1,5 +1,5 @@
 import * as tf from "@tensorflow/tfjs-core";
-import type { RecordedWork, StepRecorder } from "../backends/stepRecorder.js";
+import type { CapturedGraph, GraphCapture } from "../backends/graphCapture.js";
 import { MswitchError, messageOf } from "../base/errors.js";
 import type { ModelConfig } from "../model/config.js";
 import { disposeStep, lossAndGradients, type ModelBatch, type StepResult } from "../model/lossAndGradients.js";
@@ -16,9 +16,9 @@ export interface StepParts {
   seed: number;
   /** The run's directory, for errors. */
   run: string;
-  /** Where there is one, steps are recorded once and replayed. */
-  recorder?: StepRecorder;
-  /** Told once why steps are not recorded though there is a recorder. */
+  /** Where there is one, steps are captured once and replayed. */
+  capture?: GraphCapture;
+  /** Told once why steps are not captured though they could be. */
   onEager?(why: string): void;
 }
 
@@ -48,8 +48,8 @@ const warmUpSteps = 2;
 /** The training step on the active backend: recorded where that can be, else kernel by kernel. */
 export function createTrainStep(parts: StepParts): TrainStep {
   const eager = eagerStep(parts);
-  const { recorder, model, onEager } = parts;
-  if (!recorder) return eager;
+  const { capture, model, onEager } = parts;
+  if (!capture) return eager;
   if (hasNoise(model)) {
     onEager?.("dropout and jitter are drawn anew in every step on the host");
     return eager;
@@ -59,7 +59,7 @@ export function createTrainStep(parts: StepParts): TrainStep {
   return async (batch, place) => {
     if (done++ === warmUpSteps) {
       try {
-        step = recordedStep(parts, recorder, batch);
+        step = capturedStep(parts, capture, batch);
       } catch (error) {
         onEager?.(messageOf(error));
       }
@@ -88,17 +88,17 @@ function eagerStep({ model, params, optimizer, seed, run }: StepParts): TrainSte
 }
 
 /** The whole step as recorded work: batch, learning rate and β are written where it reads them; the guard keeps the weights. */
-function recordedStep(
+function capturedStep(
   { model, params, optimizer, seed, run }: StepParts,
-  recorder: StepRecorder,
+  capture: GraphCapture,
   first: Batch,
 ): TrainStep {
   const tensors = toTensors(first);
   const rates_2 = tf.tensor1d([0, 0]);
   let recorded: { result: StepResult; guard: tf.Tensor } | undefined;
-  let work: RecordedWork;
+  let work: CapturedGraph;
   try {
-    work = recorder.record(() => {
+    work = capture.record(() => {
       const result = lossAndGradients(model, params, tensors, { seed, step: 0 });
       const guard = guardOf(result);
       optimizer.updateGuarded(result.gradients, rates_2, guard);
@@ -110,9 +110,9 @@ function recordedStep(
     throw error;
   }
   return async ({ inputs, targets }, place) => {
-    recorder.overwrite(tensors.inputs, inputs);
-    recorder.overwrite(tensors.targets, targets);
-    recorder.overwrite(rates_2, adafactorRates(place));
+    capture.overwrite(tensors.inputs, inputs);
+    capture.overwrite(tensors.targets, targets);
+    capture.overwrite(rates_2, adafactorRates(place));
     work.replay();
     const { result, guard } = recorded!;
     const gradNorm = await requireFinite(guard, place.step, run);

@@ -1,7 +1,7 @@
 import * as tf from "@tensorflow/tfjs-core";
 import { type FastKernel, fastKernel, fastOp } from "../fastPath.js";
 import { linear } from "../linear.js";
-import { precision, type Width } from "../precision.js";
+import { type Dtype, precision } from "../precision.js";
 import { mulConstant } from "../rows.js";
 
 // N tokens of the batch = G groups × S tokens of a group, E experts, C capacity, D dModel
@@ -24,7 +24,7 @@ export interface RouterOptions {
   /** B sequences of N / B tokens each: what `expertCounts_BE` is counted by. */
   sequences: number;
   /** Of the router's arithmetic, on a backend that has it; float32 is what makes training stable (paper §2.4). */
-  width?: Width;
+  width?: Dtype;
 }
 
 export interface Routing {

@@ -2,7 +2,7 @@ import { usageError } from "../../base/errors.js";
 import type { ModelConfig } from "../../model/config.js";
 import { preset, switchTwin } from "../../model/presets.js";
 import type { Vocabulary } from "../../vocab/vocabulary.js";
-import type { Pipeline } from "./runConfig.js";
+import type { RunConfig } from "./runConfig.js";
 
 /**
  * The model that a pipeline means: its preset, made sparse where it asks for experts that the preset has not (`switchTwin`), with
@@ -10,12 +10,12 @@ import type { Pipeline } from "./runConfig.js";
  *
  * @throws usageError where the values do not fit together or the vocabulary does not fit in
  */
-export function resolveModel(pipeline: Pipeline, vocabulary: Vocabulary): ModelConfig {
-  const { preset: name, switch: sparse, ...values } = pipeline.model;
+export function resolveModel(config: RunConfig, vocabulary: Vocabulary): ModelConfig {
+  const { preset: name, switch: sparse, ...values } = config.model;
   const base = sparseBase(preset(name), sparse);
   const given = Object.fromEntries(Object.entries(values).filter(([, value]) => value !== undefined));
   const vocabSize = values.vocabSize ?? vocabulary.embeddingRows;
-  const model: ModelConfig = { ...base, ...given, vocabSize, precision: pipeline.precision };
+  const model: ModelConfig = { ...base, ...given, vocabSize, precision: config.precision };
   if (vocabSize < vocabulary.embeddingRows) {
     throw usageError("the dataset's vocabulary does not fit the model", {
       where: vocabulary.path,
@@ -35,7 +35,7 @@ export function resolveModel(pipeline: Pipeline, vocabulary: Vocabulary): ModelC
   return model;
 }
 
-function sparseBase(base: ModelConfig, sparse: Pipeline["model"]["switch"]): ModelConfig {
+function sparseBase(base: ModelConfig, sparse: RunConfig["model"]["switch"]): ModelConfig {
   if (sparse === null) return { ...base, switch: null };
   if (sparse === undefined) return base;
   if (base.switch) return { ...base, switch: { ...base.switch, ...sparse } };

@@ -5,7 +5,7 @@ import { expect, test } from "vitest";
 import { memoryVocabulary } from "../../../test/memoryDataset.js";
 import { countParameters, stepFlops } from "../../model/count.js";
 import { resolveModel } from "./resolveModel.js";
-import { identityHash, identityOf, type Pipeline, pipelineSchema, readPipeline } from "./runConfig.js";
+import { identityHash, identityOf, type RunConfig, readRunConfig, runConfigSchema } from "./runConfig.js";
 
 const folder = fileURLToPath(new URL("../../../pipelines", import.meta.url));
 const shipped = readdirSync(folder).filter((name) => name.endsWith(".yaml"));
@@ -13,13 +13,13 @@ const shipped = readdirSync(folder).filter((name) => name.endsWith(".yaml"));
 const mT5Vocabulary = memoryVocabulary(250_000);
 
 test.each(shipped)("%s is a pipeline", async (name) => {
-  const pipeline = await readPipeline(join(folder, name));
-  expect(pipeline.dataset).toBe(resolve(pipeline.dataset));
-  expect(resolveModel(pipeline, mT5Vocabulary).vocabSize).toBe(250_112);
+  const config = await readRunConfig(join(folder, name));
+  expect(config.dataset).toBe(resolve(config.dataset));
+  expect(resolveModel(config, mT5Vocabulary).vocabSize).toBe(250_112);
 });
 
 /** Keys of a and b that differ. */
-function differences(a: Pipeline, b: Pipeline): string[] {
+function differences(a: RunConfig, b: RunConfig): string[] {
   const [left, right] = [identityOf(a), identityOf(b)];
   return [...new Set([...left.keys(), ...right.keys()])].filter((key) => left.get(key) !== right.get(key));
 }
@@ -28,7 +28,7 @@ test.each([
   ["demo-dense.yaml", "demo-switch.yaml"],
   ["mt5-base.yaml", "mswitch-base.yaml"],
 ])("%s and %s differ in their experts and initialization only", async (dense, sparse) => {
-  const [a, b] = [await readPipeline(join(folder, dense)), await readPipeline(join(folder, sparse))];
+  const [a, b] = [await readRunConfig(join(folder, dense)), await readRunConfig(join(folder, sparse))];
   for (const key of differences(a, b)) expect(key).toMatch(/^model\.(switch|init)/);
   const lengths = { inputs: 512, targets: 114 };
   const [left, right] = [resolveModel(a, mT5Vocabulary), resolveModel(b, mT5Vocabulary)];
@@ -37,8 +37,8 @@ test.each([
 });
 
 test("the paper's pipelines have its shapes", async () => {
-  const mT5 = await readPipeline(join(folder, "mt5-base.yaml"));
-  const mSwitch = await readPipeline(join(folder, "mswitch-base.yaml"));
+  const mT5 = await readRunConfig(join(folder, "mt5-base.yaml"));
+  const mSwitch = await readRunConfig(join(folder, "mswitch-base.yaml"));
   expect(countParameters(resolveModel(mT5, mT5Vocabulary)).total).toBe(582_401_280);
   expect(countParameters(resolveModel(mSwitch, mT5Vocabulary)).total / 1e9).toBeCloseTo(7.775, 3);
   for (const { steps, stream } of [mT5, mSwitch]) {
@@ -53,8 +53,8 @@ const minimal = {
   stream: { batchSize: 1, inputLength: 8 },
   steps: 5,
 };
-const parsed = (keys: Record<string, unknown> = {}): Pipeline => ({
-  ...pipelineSchema.parse({ ...minimal, ...keys }),
+const parsed = (keys: Record<string, unknown> = {}): RunConfig => ({
+  ...runConfigSchema.parse({ ...minimal, ...keys }),
   name: "x",
 });
 

@@ -41,7 +41,7 @@ const learningRateSchema = z.discriminatedUnion("schedule", [
 export type LearningRate = z.infer<typeof learningRateSchema>;
 
 /** A training run, as `pipelines/*.yaml` describe it. `prefault` fills in what an absent section's own defaults are. */
-export const pipelineSchema = z.strictObject({
+export const runConfigSchema = z.strictObject({
   /** How the report calls the run; the run directory's name where left out. */
   name: z.string().min(1).optional(),
   /** Folder of a tokenized dataset. */
@@ -88,7 +88,7 @@ export const pipelineSchema = z.strictObject({
   recordSteps: z.boolean().default(true),
 });
 
-export type Pipeline = z.infer<typeof pipelineSchema> & { name: string };
+export type RunConfig = z.infer<typeof runConfigSchema> & { name: string };
 
 /**
  * Keys that do not change what is learnt, step by step: a run may go on with other values. All others decide the result, and a
@@ -107,7 +107,7 @@ const freeKeys = [
   "recordSteps",
 ];
 
-export interface PipelineOverrides {
+export interface RunConfigOverrides {
   /** `path=value` each, as given to `--set`. */
   sets?: readonly string[];
   /** Run directory, before the file's. */
@@ -121,33 +121,33 @@ export interface PipelineOverrides {
  *
  * @throws usageError with every fault at its line, or at its flag
  */
-export async function readPipeline(
+export async function readRunConfig(
   file: string,
-  { sets = [], run, backend }: PipelineOverrides = {},
-): Promise<Pipeline> {
+  { sets = [], run, backend }: RunConfigOverrides = {},
+): Promise<RunConfig> {
   const overrides = sets.map(parseSet);
   if (run !== undefined) overrides.push({ flag: `--run ${run}`, path: ["run"], value: run });
   if (backend !== undefined) overrides.push({ flag: `--backend ${backend}`, path: ["backend"], value: backend });
-  const pipeline = await readConfig(pipelineSchema, file, overrides);
-  const folder = resolve(pipeline.run);
-  const name = pipeline.name ?? folder.split(/[\\/]/).at(-1)!;
-  return { ...pipeline, name, dataset: resolve(pipeline.dataset), run: folder };
+  const config = await readConfig(runConfigSchema, file, overrides);
+  const folder = resolve(config.run);
+  const name = config.name ?? folder.split(/[\\/]/).at(-1)!;
+  return { ...config, name, dataset: resolve(config.dataset), run: folder };
 }
 
 /** The part of a configuration that decides the result, as `dotted.key → value`, in sorted order. */
-export function identityOf(pipeline: Pipeline): Map<string, string> {
-  const free = pipeline.optimizer.learningRate.rampDownSteps === 0 ? [...freeKeys, "steps"] : freeKeys;
+export function identityOf(config: RunConfig): Map<string, string> {
+  const free = config.optimizer.learningRate.rampDownSteps === 0 ? [...freeKeys, "steps"] : freeKeys;
   const isFree = (key: string): boolean => free.some((other) => key === other || key.startsWith(`${other}.`));
   return new Map(
-    flatten(pipeline)
+    flatten(config)
       .filter(([key]) => !isFree(key))
       .sort(([a], [b]) => (a < b ? -1 : 1)),
   );
 }
 
 /** SHA-256 over what decides a run's result: configuration, and the content of its dataset and vocabulary. */
-export function identityHash(pipeline: Pipeline, content: { dataset: string; vocabulary: string }): string {
-  return sha256(JSON.stringify([...identityOf(pipeline), content.dataset, content.vocabulary]));
+export function identityHash(config: RunConfig, content: { dataset: string; vocabulary: string }): string {
+  return sha256(JSON.stringify([...identityOf(config), content.dataset, content.vocabulary]));
 }
 
 function flatten(value: unknown, prefix = ""): [string, string][] {

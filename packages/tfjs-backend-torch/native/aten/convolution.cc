@@ -2,8 +2,8 @@
 //
 // Layouts: TensorFlow.js has N..C (or NC..) images and ..IO filters, ATen NC.. images and OI.. filters. Permuted views carry
 // one into the other; oneDNN and cuDNN take them as "channels last" without a copy.
-#include "runtime/call.h"
 #include "aten/spatial.h"
+#include "runtime/call.h"
 
 namespace tfjs_torch {
 namespace {
@@ -42,9 +42,7 @@ struct Convolution : Spatial {
     return filter.reshape(split).permute(order);
   }
 
-  Dims kernelOf(const at::Tensor& atenFilter) const {
-    return Dims(atenFilter.sizes().begin() + 2, atenFilter.sizes().end());
-  }
+  Dims kernelOf(const at::Tensor& atenFilter) const { return Dims(atenFilter.sizes().begin() + 2, atenFilter.sizes().end()); }
 };
 
 // Brings int32 and mixed-width operands to one floating dtype.
@@ -64,8 +62,8 @@ at::Tensor forward(const Convolution& conv, at::Tensor x, at::Tensor filter) {
   if (conv.isEmpty()) return conv.empty(image, weights.size(0));
   const Padding padding = conv.padding(image, conv.kernelOf(weights));
   const Dims none = conv.zeros();
-  return conv.fromAten(at::convolution(padding.apply(image, 0), weights, {}, conv.strides, padding.inner, conv.dilations,
-                                       false, none, conv.groups(image)));
+  return conv.fromAten(
+      at::convolution(padding.apply(image, 0), weights, {}, conv.strides, padding.inner, conv.dilations, false, none, conv.groups(image)));
 }
 
 void convolution(Call& c) {
@@ -108,9 +106,9 @@ void gradOfInput(Call& c) {
   for (int64_t d = 0; d < conv.rank(); ++d) {
     if (gradient.size(d + 2) > conv.out[d]) gradient = gradient.narrow(d + 2, 0, conv.out[d]);
   }
-  const at::Tensor dx = std::get<0>(at::convolution_backward(
-      gradient, at::empty({1}, dy.options()).expand(padded), weights, std::nullopt, conv.strides, padding.inner,
-      conv.dilations, false, none, conv.groups(image), {true, false, false}));
+  const at::Tensor dx =
+      std::get<0>(at::convolution_backward(gradient, at::empty({1}, dy.options()).expand(padded), weights, std::nullopt, conv.strides,
+                                           padding.inner, conv.dilations, false, none, conv.groups(image), {true, false, false}));
   c.result(conv.fromAten(padding.crop(dx)));
 }
 
@@ -124,9 +122,9 @@ void gradOfFilter(Call& c) {
   const at::Tensor weights = conv.filterToAten(at::empty({1}, x.options()).expand(shape));
   const Padding padding = conv.padding(image, conv.kernelOf(weights));
   const Dims none = conv.zeros();
-  const at::Tensor dw = std::get<1>(at::convolution_backward(
-      conv.toAten(dy), padding.apply(image, 0), weights, std::nullopt, conv.strides, padding.inner, conv.dilations, false,
-      none, conv.groups(image), {false, true, false}));
+  const at::Tensor dw =
+      std::get<1>(at::convolution_backward(conv.toAten(dy), padding.apply(image, 0), weights, std::nullopt, conv.strides, padding.inner,
+                                           conv.dilations, false, none, conv.groups(image), {false, true, false}));
   c.result(conv.filterFromAten(dw, shape));
 }
 

@@ -22,9 +22,7 @@ struct Taps {
   }
 };
 
-at::Tensor onDevice(const std::vector<int64_t>& values, const at::Tensor& like) {
-  return at::tensor(values, at::kLong).to(like.device());
-}
+at::Tensor onDevice(const std::vector<int64_t>& values, const at::Tensor& like) { return at::tensor(values, at::kLong).to(like.device()); }
 
 at::Tensor weights(const Taps& taps, int64_t dim, const at::Tensor& like) {
   Dims shape(like.dim(), 1);
@@ -117,9 +115,7 @@ struct Lrn {
   int64_t radius;
   double bias, alpha, beta;
   explicit Lrn(Call& c) : radius(c.integer()), bias(c.number()), alpha(c.number()), beta(c.number()) {}
-  at::Tensor norm(const at::Tensor& x) const {
-    return at::add(at::mul(windowSum(at::square(x), radius), alpha), bias);
-  }
+  at::Tensor norm(const at::Tensor& x) const { return at::add(at::mul(windowSum(at::square(x), radius), alpha), bias); }
 };
 
 void lrn(Call& c) {

@@ -135,9 +135,12 @@ void oneHot(Call& c) {
 
 void addIndexOps(OpTable& ops) {
   const OpTable table = {
-      {"GatherNd", gatherNd},         {"GatherV2", gather},
-      {"OneHot", oneHot},             {"ScatterNd", scatterNd},
-      {"SparseToDense", sparseToDense}, {"TensorScatterUpdate", tensorScatterUpdate},
+      {"GatherNd", gatherNd},
+      {"GatherV2", gather},
+      {"OneHot", oneHot},
+      {"ScatterNd", scatterNd},
+      {"SparseToDense", sparseToDense},
+      {"TensorScatterUpdate", tensorScatterUpdate},
       {"UnsortedSegmentSum", segmentSum},
   };
   ops.insert(ops.end(), table.begin(), table.end());

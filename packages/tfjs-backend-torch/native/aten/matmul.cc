@@ -1,8 +1,8 @@
 // Matrix products.
 #include <algorithm>
 
-#include "runtime/call.h"
 #include "cpu/gemm/matmul.h"
+#include "runtime/call.h"
 
 namespace tfjs_torch {
 namespace {

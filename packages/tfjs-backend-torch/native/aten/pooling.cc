@@ -1,6 +1,6 @@
 // Pooling of two and three spatial dimensions, with its gradients.
-#include "runtime/call.h"
 #include "aten/spatial.h"
+#include "runtime/call.h"
 
 namespace tfjs_torch {
 namespace {
@@ -13,15 +13,13 @@ struct Pool : Spatial {
 };
 
 at::Tensor averages(const at::Tensor& image, const Pool& pool) {
-  return pool.rank() == 2 ? at::avg_pool2d(image, pool.kernel, pool.strides)
-                          : at::avg_pool3d(image, pool.kernel, pool.strides);
+  return pool.rank() == 2 ? at::avg_pool2d(image, pool.kernel, pool.strides) : at::avg_pool3d(image, pool.kernel, pool.strides);
 }
 
 std::tuple<at::Tensor, at::Tensor> maxima(const at::Tensor& image, const Pool& pool) {
   const Dims none = pool.zeros();
-  return pool.rank() == 2
-             ? at::max_pool2d_with_indices(image, pool.kernel, pool.strides, none, pool.dilations)
-             : at::max_pool3d_with_indices(image, pool.kernel, pool.strides, none, pool.dilations);
+  return pool.rank() == 2 ? at::max_pool2d_with_indices(image, pool.kernel, pool.strides, none, pool.dilations)
+                          : at::max_pool3d_with_indices(image, pool.kernel, pool.strides, none, pool.dilations);
 }
 
 // TensorFlow.js's maxima pass over NaN.
@@ -45,9 +43,8 @@ void maxPoolGrad(Call& c) {
   const at::Tensor dy = pool.toAten(c.x(0)).to(padded.scalar_type()).contiguous();
   const Dims none = pool.zeros();
   const at::Tensor dx =
-      pool.rank() == 2
-          ? at::max_pool2d_with_indices_backward(dy, padded, pool.kernel, pool.strides, none, pool.dilations, false, index)
-          : at::max_pool3d_with_indices_backward(dy, padded, pool.kernel, pool.strides, none, pool.dilations, false, index);
+      pool.rank() == 2 ? at::max_pool2d_with_indices_backward(dy, padded, pool.kernel, pool.strides, none, pool.dilations, false, index)
+                       : at::max_pool3d_with_indices_backward(dy, padded, pool.kernel, pool.strides, none, pool.dilations, false, index);
   c.result(pool.fromAten(padding.crop(dx)));
 }
 
@@ -73,10 +70,8 @@ void avgPoolGrad(Call& c) {
   const at::Tensor padded = padding.apply(image, 0).contiguous();
   const at::Tensor dy = pool.toAten(c.x(0)).to(padded.scalar_type()).contiguous();
   const Dims none = pool.zeros();
-  const at::Tensor dx =
-      pool.rank() == 2
-          ? at::avg_pool2d_backward(dy, padded, pool.kernel, pool.strides, none, false, true, std::nullopt)
-          : at::avg_pool3d_backward(dy, padded, pool.kernel, pool.strides, none, false, true, std::nullopt);
+  const at::Tensor dx = pool.rank() == 2 ? at::avg_pool2d_backward(dy, padded, pool.kernel, pool.strides, none, false, true, std::nullopt)
+                                         : at::avg_pool3d_backward(dy, padded, pool.kernel, pool.strides, none, false, true, std::nullopt);
   c.result(pool.fromAten(padding.crop(dx)));
 }
 

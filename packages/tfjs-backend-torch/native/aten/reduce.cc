@@ -114,11 +114,13 @@ void scan(Call& c, at::Tensor (*run)(const at::Tensor&, int64_t), double neutral
 }
 
 void cumsum(Call& c) {
-  scan(c, [](const at::Tensor& x, int64_t axis) { return at::cumsum(x, axis, x.scalar_type()); }, 0);
+  scan(
+      c, [](const at::Tensor& x, int64_t axis) { return at::cumsum(x, axis, x.scalar_type()); }, 0);
 }
 
 void cumprod(Call& c) {
-  scan(c, [](const at::Tensor& x, int64_t axis) { return at::cumprod(x, axis, x.scalar_type()); }, 1);
+  scan(
+      c, [](const at::Tensor& x, int64_t axis) { return at::cumprod(x, axis, x.scalar_type()); }, 1);
 }
 
 void softmax(Call& c) {
@@ -167,11 +169,21 @@ void searchSorted(Call& c) {
 
 void addReductionOps(OpTable& ops) {
   const OpTable table = {
-      {"All", all},         {"Any", any},         {"ArgMax", argMax},
-      {"ArgMin", argMin},   {"Bincount", bincount}, {"Cumprod", cumprod},
-      {"Cumsum", cumsum},   {"LogSoftmax", logSoftmax}, {"Max", max},
-      {"Mean", mean},       {"Min", min},         {"Prod", prod},
-      {"SearchSorted", searchSorted}, {"Softmax", softmax}, {"Sum", sum},
+      {"All", all},
+      {"Any", any},
+      {"ArgMax", argMax},
+      {"ArgMin", argMin},
+      {"Bincount", bincount},
+      {"Cumprod", cumprod},
+      {"Cumsum", cumsum},
+      {"LogSoftmax", logSoftmax},
+      {"Max", max},
+      {"Mean", mean},
+      {"Min", min},
+      {"Prod", prod},
+      {"SearchSorted", searchSorted},
+      {"Softmax", softmax},
+      {"Sum", sum},
       {"TopK", topK},
   };
   ops.insert(ops.end(), table.begin(), table.end());

@@ -131,10 +131,22 @@ void rearrange(Call& c) {
 
 void addShapeOps(OpTable& ops) {
   const OpTable table = {
-      {"Concat", concat}, {"Reshape", reshape}, {"Diag", diagonal},   {"Fill", fill},
-      {"MirrorPad", mirrorPad}, {"Pack", pack},       {"PadV2", pad},       {"Range", range},
-      {"Rearrange", rearrange}, {"Reverse", reverse}, {"Slice", slice},     {"SplitV", split},
-      {"StridedSlice", stridedSlice}, {"Tile", tile}, {"Transpose", transpose}, {"Unpack", unpack},
+      {"Concat", concat},
+      {"Reshape", reshape},
+      {"Diag", diagonal},
+      {"Fill", fill},
+      {"MirrorPad", mirrorPad},
+      {"Pack", pack},
+      {"PadV2", pad},
+      {"Range", range},
+      {"Rearrange", rearrange},
+      {"Reverse", reverse},
+      {"Slice", slice},
+      {"SplitV", split},
+      {"StridedSlice", stridedSlice},
+      {"Tile", tile},
+      {"Transpose", transpose},
+      {"Unpack", unpack},
   };
   ops.insert(ops.end(), table.begin(), table.end());
 }

@@ -71,8 +71,7 @@ struct Spatial {
       const int64_t reach = (kernel[d] - 1) * dilations[d] + 1;
       const int64_t after = (out[d] - 1) * strides[d] + reach - size - before[d];
       p.outer.append({before[d], after});
-      alike = alike && before[d] >= 0 && size + 2 * before[d] >= reach &&
-              (size + 2 * before[d] - reach) / strides[d] + 1 == out[d];
+      alike = alike && before[d] >= 0 && size + 2 * before[d] >= reach && (size + 2 * before[d] - reach) / strides[d] + 1 == out[d];
     }
     if (alike) {
       std::fill(p.outer.begin(), p.outer.end(), 0);

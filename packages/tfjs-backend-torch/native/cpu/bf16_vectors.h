@@ -1,7 +1,7 @@
 #pragma once
 
-// Loops over bfloat16 rows by the vectors of a CPU that narrows float32 itself (AVX512-BF16), where compilers' own vectors spend most of their time
-// on widths; what they compute is as exact as bfloat16 shows.
+// Loops over bfloat16 rows by the vectors of a CPU that narrows float32 itself (AVX512-BF16), where compilers' own vectors spend most of
+// their time on widths; what they compute is as exact as bfloat16 shows.
 
 #include <c10/util/BFloat16.h>
 
@@ -96,11 +96,13 @@ VECTORS inline GeluGradient gatedGeluGradient(__m512 g, __m512 value, __m512 dy,
   const __m512 derivative = _mm512_fmadd_ps(_mm512_mul_ps(gelu, _mm512_sub_ps(one, s)), inner, s);
   return {_mm512_mul_ps(gelu, value), _mm512_mul_ps(_mm512_mul_ps(dy, value), derivative), _mm512_mul_ps(dy, gelu)};
 }
-ROWS inline void gatedGeluGradient(const Narrow* gate, const Narrow* value, const Narrow* dHidden, Narrow* hidden, Narrow* dGate, Narrow* dValue, int64_t n, float slope, float cubic) {
+ROWS inline void gatedGeluGradient(const Narrow* gate, const Narrow* value, const Narrow* dHidden, Narrow* hidden, Narrow* dGate,
+                                   Narrow* dValue, int64_t n, float slope, float cubic) {
   for (int64_t i = 0; i < n; i += 32) {
     const __mmask32 which = firstOf32(n - i);
     const Wide g = load(gate + i, which), v = load(value + i, which), dy = load(dHidden + i, which);
-    const GeluGradient low = gatedGeluGradient(g.low, v.low, dy.low, slope, cubic), high = gatedGeluGradient(g.high, v.high, dy.high, slope, cubic);
+    const GeluGradient low = gatedGeluGradient(g.low, v.low, dy.low, slope, cubic),
+                       high = gatedGeluGradient(g.high, v.high, dy.high, slope, cubic);
     store(hidden + i, which, {low.hidden, high.hidden});
     store(dGate + i, which, {low.dGate, high.dGate});
     store(dValue + i, which, {low.dValue, high.dValue});
@@ -125,7 +127,9 @@ ROWS inline void scaleExponentials(Narrow* x, int64_t n, float top, float scale)
   for (int64_t i = 0; i < n; i += 32) {
     const __mmask32 which = firstOf32(n - i);
     const Wide v = load(x + i, which);
-    store(x + i, which, {_mm512_mul_ps(times, exponential(_mm512_sub_ps(v.low, shift))), _mm512_mul_ps(times, exponential(_mm512_sub_ps(v.high, shift)))});
+    store(
+        x + i, which,
+        {_mm512_mul_ps(times, exponential(_mm512_sub_ps(v.low, shift))), _mm512_mul_ps(times, exponential(_mm512_sub_ps(v.high, shift)))});
   }
 }
 
@@ -159,7 +163,8 @@ ROWS inline void normRows(const float* x, const float* weight, Narrow* y, float*
 }
 
 // Its gradient, added to `known` where that is given: t5/rms_norm.cc has the formula. dx is 64 bytes aligned; dw [d] is added to.
-ROWS inline void normGradRows(const Narrow* dy, const float* x, const float* weight, const float* inverse, const float* known, float* dx, float* dw, int64_t rows, int64_t d) {
+ROWS inline void normGradRows(const Narrow* dy, const float* x, const float* weight, const float* inverse, const float* known, float* dx,
+                              float* dw, int64_t rows, int64_t d) {
   for (int64_t n = 0; n < rows; ++n, dy += d, x += d, dx += d) {
     const __m512 scale = _mm512_set1_ps(inverse[n]);
     __m512 sums[2] = {_mm512_setzero_ps(), _mm512_setzero_ps()};
@@ -201,7 +206,8 @@ ROWS inline void add(const float* x, const Narrow* y, float* out, int64_t n) {
 // Rows of float32 to bfloat16.
 ROWS inline void narrow(const float* from, Narrow* to, int64_t n) {
   for (int64_t i = 0; i < n; i += 32) {
-    store(to + i, firstOf32(n - i), {_mm512_maskz_loadu_ps(firstOf16(n - i), from + i), _mm512_maskz_loadu_ps(firstOf16(n - i - 16), from + i + 16)});
+    store(to + i, firstOf32(n - i),
+          {_mm512_maskz_loadu_ps(firstOf16(n - i), from + i), _mm512_maskz_loadu_ps(firstOf16(n - i - 16), from + i + 16)});
   }
 }
 

@@ -28,8 +28,7 @@ __attribute__((target("arch=x86-64-v3"))) void simdV3(const F& f) {
   f();
 }
 inline int simdLevel() {
-  static const int level = __builtin_cpu_supports("avx512vl") && __builtin_cpu_supports("avx512bw") &&
-                                   __builtin_cpu_supports("avx512dq")
+  static const int level = __builtin_cpu_supports("avx512vl") && __builtin_cpu_supports("avx512bw") && __builtin_cpu_supports("avx512dq")
                                ? 4
                            : __builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma") ? 3
                                                                                              : 1;
@@ -85,9 +84,7 @@ INLINE float sigmoid(float x) { return 1.0f / (1.0f + fastExp(-x)); }
 // body(begin, end) on ranges of [0, n), on all threads and with the CPU's own vectors.
 template <typename F>
 void parallelSimd(int64_t n, int64_t grain, const F& body) {
-  at::parallel_for(0, n, grain, [&](int64_t begin, int64_t end) {
-    simd([&]() INLINE_LAMBDA { body(begin, end); });
-  });
+  at::parallel_for(0, n, grain, [&](int64_t begin, int64_t end) { simd([&]() INLINE_LAMBDA { body(begin, end); }); });
 }
 
 // f(null pointer of the element type) for a float32 or bfloat16 tensor.
@@ -116,9 +113,7 @@ inline void convert(const at::Tensor& from, const at::Tensor& to) {
       using To = std::remove_pointer_t<decltype(target)>;
       const From* const in = from.const_data_ptr<From>();
       To* const out = to.mutable_data_ptr<To>();
-      parallelSimd(from.numel(), 1 << 15, [=](int64_t begin, int64_t end) INLINE_LAMBDA {
-        copyRow(in + begin, out + begin, end - begin);
-      });
+      parallelSimd(from.numel(), 1 << 15, [=](int64_t begin, int64_t end) INLINE_LAMBDA { copyRow(in + begin, out + begin, end - begin); });
     });
   });
 }

@@ -41,8 +41,10 @@ __device__ int64_t matrixAt(const AdafactorWork& work, int64_t at, int64_t Adafa
   int64_t low = 0, high = work.count;
   while (high - low > 1) {
     const int64_t middle = (low + high) / 2;
-    if (work.matrices[middle].*first <= at) low = middle;
-    else high = middle;
+    if (work.matrices[middle].*first <= at)
+      low = middle;
+    else
+      high = middle;
   }
   return low;
 }

@@ -21,8 +21,8 @@ __device__ inline float warpSum(float x) {
 }
 
 // One warp a token. Of equal probabilities the first expert is chosen, as argmax does.
-__global__ void softmaxKernel(const float* logits, const float* real, bool ignorePadding, bool narrow, int64_t tokens,
-                              int64_t experts, float* probs, int32_t* expert, float* gate, float* logZ) {
+__global__ void softmaxKernel(const float* logits, const float* real, bool ignorePadding, bool narrow, int64_t tokens, int64_t experts,
+                              float* probs, int32_t* expert, float* gate, float* logZ) {
   const int64_t n = (static_cast<int64_t>(blockIdx.x) * blockDim.x + threadIdx.x) / kWarp;
   const int lane = threadIdx.x % kWarp;
   if (n >= tokens) return;
@@ -61,8 +61,8 @@ __global__ void softmaxKernel(const float* logits, const float* real, bool ignor
 }
 
 // One warp a group walks its tokens 32 at a time: those of one expert find each other by a ballot.
-__global__ void placesKernel(const int32_t* expert, int64_t groups, int64_t ofGroup, int64_t experts, int64_t capacity,
-                             int32_t* slot, int32_t* occupied, int32_t* taken) {
+__global__ void placesKernel(const int32_t* expert, int64_t groups, int64_t ofGroup, int64_t experts, int64_t capacity, int32_t* slot,
+                             int32_t* occupied, int32_t* taken) {
   extern __shared__ int32_t counts[];
   const int64_t g = blockIdx.x;
   const int lane = threadIdx.x;
@@ -107,8 +107,8 @@ __global__ void combineKernel(const T* y, const int32_t* slot, const float* gate
 }
 
 template <typename T>
-__global__ void combineGradientKernel(const T* d, const T* y, const int32_t* slot, const float* gate, int64_t slots,
-                                      int64_t width, T* dY, float* dGate) {
+__global__ void combineGradientKernel(const T* d, const T* y, const int32_t* slot, const float* gate, int64_t slots, int64_t width, T* dY,
+                                      float* dGate) {
   const int64_t n = blockIdx.x, s = slot[n];
   __shared__ float parts[kThreads / kWarp];
   float along = 0;
@@ -131,16 +131,15 @@ __global__ void combineGradientKernel(const T* d, const T* y, const int32_t* slo
 
 }  // namespace
 
-void routerSoftmax(const float* logits, const float* real, bool ignorePadding, bool narrow, int64_t tokens, int64_t experts,
-                   float* probs, int32_t* expert, float* gate, float* logZ, cudaStream_t stream) {
+void routerSoftmax(const float* logits, const float* real, bool ignorePadding, bool narrow, int64_t tokens, int64_t experts, float* probs,
+                   int32_t* expert, float* gate, float* logZ, cudaStream_t stream) {
   const int64_t blocks = (tokens * kWarp + kThreads - 1) / kThreads;
   softmaxKernel<<<blocks, kThreads, 0, stream>>>(logits, real, ignorePadding, narrow, tokens, experts, probs, expert, gate, logZ);
 }
 
 void routerPlaces(const int32_t* expert, int64_t groups, int64_t ofGroup, int64_t experts, int64_t capacity, int32_t* slot,
                   int32_t* occupied, int32_t* taken, cudaStream_t stream) {
-  placesKernel<<<groups, kWarp, experts * sizeof(int32_t), stream>>>(expert, groups, ofGroup, experts, capacity, slot, occupied,
-                                                                     taken);
+  placesKernel<<<groups, kWarp, experts * sizeof(int32_t), stream>>>(expert, groups, ofGroup, experts, capacity, slot, occupied, taken);
 }
 
 void dispatchRows(const void* x, const int32_t* slot, bool narrow, int64_t tokens, int64_t slots, int64_t width, void* to,
@@ -154,8 +153,8 @@ void dispatchRows(const void* x, const int32_t* slot, bool narrow, int64_t token
   }
 }
 
-void combineRows(const void* y, const int32_t* slot, const float* gate, bool narrow, int64_t tokens, int64_t slots, int64_t width,
-                 void* to, cudaStream_t stream) {
+void combineRows(const void* y, const int32_t* slot, const float* gate, bool narrow, int64_t tokens, int64_t slots, int64_t width, void* to,
+                 cudaStream_t stream) {
   if (narrow) {
     combineKernel<<<tokens, kThreads, 0, stream>>>(static_cast<const __nv_bfloat16*>(y), slot, gate, slots, width,
                                                    static_cast<__nv_bfloat16*>(to));
@@ -164,16 +163,15 @@ void combineRows(const void* y, const int32_t* slot, const float* gate, bool nar
   }
 }
 
-void combineRowsGradient(const void* d, const void* y, const int32_t* slot, const float* gate, bool narrow, int64_t tokens,
-                         int64_t slots, int64_t width, void* dY, float* dGate, cudaStream_t stream) {
+void combineRowsGradient(const void* d, const void* y, const int32_t* slot, const float* gate, bool narrow, int64_t tokens, int64_t slots,
+                         int64_t width, void* dY, float* dGate, cudaStream_t stream) {
   cudaMemsetAsync(dY, 0, slots * width * (narrow ? 2 : 4), stream);
   if (narrow) {
-    combineGradientKernel<<<tokens, kThreads, 0, stream>>>(static_cast<const __nv_bfloat16*>(d),
-                                                           static_cast<const __nv_bfloat16*>(y), slot, gate, slots, width,
-                                                           static_cast<__nv_bfloat16*>(dY), dGate);
+    combineGradientKernel<<<tokens, kThreads, 0, stream>>>(static_cast<const __nv_bfloat16*>(d), static_cast<const __nv_bfloat16*>(y), slot,
+                                                           gate, slots, width, static_cast<__nv_bfloat16*>(dY), dGate);
   } else {
-    combineGradientKernel<<<tokens, kThreads, 0, stream>>>(static_cast<const float*>(d), static_cast<const float*>(y), slot, gate,
-                                                           slots, width, static_cast<float*>(dY), dGate);
+    combineGradientKernel<<<tokens, kThreads, 0, stream>>>(static_cast<const float*>(d), static_cast<const float*>(y), slot, gate, slots,
+                                                           width, static_cast<float*>(dY), dGate);
   }
 }
 

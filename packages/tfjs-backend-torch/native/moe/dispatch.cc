@@ -1,9 +1,9 @@
 // Tokens to the slots of experts and back, by index.
 #include <ATen/Parallel.h>
 
-#include "runtime/call.h"
-#include "moe/moe.h"
 #include "cpu/simd.h"
+#include "moe/moe.h"
+#include "runtime/call.h"
 #ifdef TFJS_TORCH_CUDA
 #include <c10/cuda/CUDAStream.h>
 
@@ -59,8 +59,10 @@ at::Tensor dispatch(const at::Tensor& x, const at::Tensor& slot, int64_t slots) 
   auto* target = static_cast<char*>(to.mutable_data_ptr());
   at::parallel_for(0, slots, kRowsOfATask, [&](int64_t begin, int64_t end) {
     for (int64_t s = begin; s < end; ++s) {
-      if (token[s] < 0) std::memset(target + s * bytes, 0, bytes);
-      else std::memcpy(target + s * bytes, source + token[s] * bytes, bytes);
+      if (token[s] < 0)
+        std::memset(target + s * bytes, 0, bytes);
+      else
+        std::memcpy(target + s * bytes, source + token[s] * bytes, bytes);
     }
   });
   return to;
@@ -90,22 +92,22 @@ at::Tensor combine(const at::Tensor& y, const at::Tensor& slot, const at::Tensor
   at::Tensor to = at::empty({tokens, width}, y.options());
   withType(y, [&](auto* type) {
     using T = std::remove_pointer_t<decltype(type)>;
-      const T* const source = from.const_data_ptr<T>();
-      T* const target = to.mutable_data_ptr<T>();
-      const int32_t* const at = index.const_data_ptr<int32_t>();
-      const float* const factors = factor.defined() ? factor.const_data_ptr<float>() : nullptr;
-      parallelSimd(tokens, kRowsOfATask, [=](int64_t begin, int64_t end) INLINE_LAMBDA {
-        for (int64_t n = begin; n < end; ++n) {
-          T* const out = target + n * width;
-          if (at[n] < 0 || at[n] >= slots) {
-            std::memset(static_cast<void*>(out), 0, width * sizeof(T));
-            continue;
-          }
-          const T* const in = source + at[n] * width;
-          const float f = factors ? factors[n] : 1.0f;
-#pragma omp simd
-          for (int64_t d = 0; d < width; ++d) narrow(f * widen(in[d]), out[d]);
+    const T* const source = from.const_data_ptr<T>();
+    T* const target = to.mutable_data_ptr<T>();
+    const int32_t* const at = index.const_data_ptr<int32_t>();
+    const float* const factors = factor.defined() ? factor.const_data_ptr<float>() : nullptr;
+    parallelSimd(tokens, kRowsOfATask, [=](int64_t begin, int64_t end) INLINE_LAMBDA {
+      for (int64_t n = begin; n < end; ++n) {
+        T* const out = target + n * width;
+        if (at[n] < 0 || at[n] >= slots) {
+          std::memset(static_cast<void*>(out), 0, width * sizeof(T));
+          continue;
         }
+        const T* const in = source + at[n] * width;
+        const float f = factors ? factors[n] : 1.0f;
+#pragma omp simd
+        for (int64_t d = 0; d < width; ++d) narrow(f * widen(in[d]), out[d]);
+      }
     });
   });
   return to;
@@ -137,32 +139,32 @@ std::pair<at::Tensor, at::Tensor> combineGradient(const at::Tensor& d, const at:
   const std::vector<int32_t> token = tokensOfSlots(slot.contiguous(), slots);
   withType(y, [&](auto* type) {
     using T = std::remove_pointer_t<decltype(type)>;
-      const T* const rows = from.const_data_ptr<T>();
-      const T* const dOut = dy.const_data_ptr<T>();
-      T* const target = dRows.mutable_data_ptr<T>();
-      const float* const factors = factor.const_data_ptr<float>();
-      float* const dFactors = dGate.mutable_data_ptr<float>();
-      const int32_t* const tokens = token.data();
-      parallelSimd(slots, kRowsOfATask, [=](int64_t begin, int64_t end) INLINE_LAMBDA {
-        for (int64_t s = begin; s < end; ++s) {
-          T* const out = target + s * width;
-          const int64_t n = tokens[s];
-          if (n < 0) {
-            std::memset(static_cast<void*>(out), 0, width * sizeof(T));
-            continue;
-          }
-          const T* const row = rows + s * width;
-          const T* const in = dOut + n * width;
-          const float f = factors[n];
-          float along = 0;
-#pragma omp simd reduction(+ : along)
-          for (int64_t i = 0; i < width; ++i) {
-            const float value = widen(in[i]);
-            along += value * widen(row[i]);
-            narrow(f * value, out[i]);
-          }
-          dFactors[n] = along;
+    const T* const rows = from.const_data_ptr<T>();
+    const T* const dOut = dy.const_data_ptr<T>();
+    T* const target = dRows.mutable_data_ptr<T>();
+    const float* const factors = factor.const_data_ptr<float>();
+    float* const dFactors = dGate.mutable_data_ptr<float>();
+    const int32_t* const tokens = token.data();
+    parallelSimd(slots, kRowsOfATask, [=](int64_t begin, int64_t end) INLINE_LAMBDA {
+      for (int64_t s = begin; s < end; ++s) {
+        T* const out = target + s * width;
+        const int64_t n = tokens[s];
+        if (n < 0) {
+          std::memset(static_cast<void*>(out), 0, width * sizeof(T));
+          continue;
         }
+        const T* const row = rows + s * width;
+        const T* const in = dOut + n * width;
+        const float f = factors[n];
+        float along = 0;
+#pragma omp simd reduction(+ : along)
+        for (int64_t i = 0; i < width; ++i) {
+          const float value = widen(in[i]);
+          along += value * widen(row[i]);
+          narrow(f * value, out[i]);
+        }
+        dFactors[n] = along;
+      }
     });
   });
   return {dRows, dGate};
@@ -185,8 +187,7 @@ void combineGradientOp(Call& c) {
 }  // namespace
 
 void addDispatchOps(OpTable& ops) {
-  const OpTable table = {
-      {"SwitchDispatch", dispatchOp}, {"SwitchCombine", combineOp}, {"SwitchCombineGrad", combineGradientOp}};
+  const OpTable table = {{"SwitchDispatch", dispatchOp}, {"SwitchCombine", combineOp}, {"SwitchCombineGrad", combineGradientOp}};
   ops.insert(ops.end(), table.begin(), table.end());
 }
 

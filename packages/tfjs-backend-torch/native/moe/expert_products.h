@@ -5,9 +5,9 @@
 #include <numeric>
 #include <utility>
 
-#include "moe/expert_rows.h"
-#include "cpu/gemm/skinny/skinny_gemm.h"
 #include "cpu/gemm/matmul.h"
+#include "cpu/gemm/skinny/skinny_gemm.h"
+#include "moe/expert_rows.h"
 #include "optim/square_sums.h"
 
 namespace tfjs_torch {
@@ -23,7 +23,8 @@ inline at::Tensor inWidth(const at::Tensor& weight, const at::Tensor& scratch) {
 // Matrix units narrow a weight when they pack it, and have nothing to wait for with few rows either.
 inline bool isPackedNarrow(const at::Tensor& x) { return x.scalar_type() == at::kBFloat16 && narrowProducts() == NarrowProducts::kAmx; }
 
-// Elsewhere few rows are multiplied in float32, in which the weights lie, whatever their own width: reading the weights is what takes the time.
+// Elsewhere few rows are multiplied in float32, in which the weights lie, whatever their own width: reading the weights is what takes the
+// time.
 inline bool isFew(const at::Tensor& x, const at::Tensor& weight) {
   return weight.scalar_type() == at::kFloat && hasFewRows(x.size(0), weight.size(0), weight.size(1));
 }
@@ -90,8 +91,7 @@ inline void weightGradient(const at::Tensor& gradient, int64_t e, const at::Tens
     return;
   }
   sums.total[e] = outerProduct(asFloat(a).const_data_ptr<float>(), asFloat(b).const_data_ptr<float>(), terms, rows, columns,
-                               {out.mutable_data_ptr(), out.scalar_type() == at::kBFloat16}, byRow,
-                               byColumn);
+                               {out.mutable_data_ptr(), out.scalar_type() == at::kBFloat16}, byRow, byColumn);
 }
 
 inline at::Tensor emptyGradient(const at::Tensor& weight, at::TensorOptions options) {

@@ -4,11 +4,11 @@
 
 #include <numeric>
 
-#include "t5/activation.h"
-#include "runtime/call.h"
+#include "cpu/tasks.h"
 #include "moe/expert_products.h"
 #include "moe/moe.h"
-#include "cpu/tasks.h"
+#include "runtime/call.h"
+#include "t5/activation.h"
 
 namespace tfjs_torch {
 
@@ -65,7 +65,10 @@ struct Sizes {
   int64_t experts, slots, width, hidden;
   at::ScalarType type;  // of the products
   Sizes(const at::Tensor& x, const Experts& w)
-      : experts(x.size(0)), slots(x.size(1)), width(x.size(2)), hidden(w.out.size(2)),
+      : experts(x.size(0)),
+        slots(x.size(1)),
+        width(x.size(2)),
+        hidden(w.out.size(2)),
         type(isNarrowFast(x) ? x.scalar_type() : at::kFloat) {}
 
   std::vector<Scratch> scratch(bool backward) const {
@@ -93,8 +96,7 @@ std::vector<at::Tensor> forwardByAten(const at::Tensor& x, const Experts& w) {
   return result;
 }
 
-std::vector<at::Tensor> gradientByAten(const at::Tensor& d, const at::Tensor& x, const Experts& w,
-                                       const std::vector<at::Tensor>& pre) {
+std::vector<at::Tensor> gradientByAten(const at::Tensor& d, const at::Tensor& x, const Experts& w, const std::vector<at::Tensor>& pre) {
   const auto type = x.scalar_type();
   const at::Tensor dHidden = at::bmm(d, w.out.to(type));
   std::vector<at::Tensor> dPre;

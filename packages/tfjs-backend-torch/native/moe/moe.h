@@ -48,8 +48,7 @@ at::Tensor dispatch(const at::Tensor& x, const at::Tensor& slot, int64_t slots);
 // gate·y[slot], [N, D]; 0 for a token without a slot. Without a gate (undefined) it is dispatch's gradient.
 at::Tensor combine(const at::Tensor& y, const at::Tensor& slot, const at::Tensor& gate);
 // dY [slots, D] and dGate [N] of combine.
-std::pair<at::Tensor, at::Tensor> combineGradient(const at::Tensor& d, const at::Tensor& y, const at::Tensor& slot,
-                                                  const at::Tensor& gate);
+std::pair<at::Tensor, at::Tensor> combineGradient(const at::Tensor& d, const at::Tensor& y, const at::Tensor& slot, const at::Tensor& gate);
 
 // Weights in: [E, F, D] each, one (ReLU) or two (gelu(first) ⊙ second). Weight out: [E, D, F].
 struct Experts {
@@ -70,8 +69,8 @@ struct CrossEntropy {
   at::Tensor dWeight;  // [V, D]
 };
 // Σ w·(−ln p(target)) / max(Σ w, 1) with its gradients. hidden [N, D], weight [V, D], target int32 [N], tokenWeight [N].
-CrossEntropy linearCrossEntropy(const at::Tensor& hidden, const at::Tensor& weight, const at::Tensor& target,
-                                const at::Tensor& tokenWeight, int64_t maxLogits);
+CrossEntropy linearCrossEntropy(const at::Tensor& hidden, const at::Tensor& weight, const at::Tensor& target, const at::Tensor& tokenWeight,
+                                int64_t maxLogits);
 // ln p(target), [N].
 at::Tensor linearLogProbs(const at::Tensor& hidden, const at::Tensor& weight, const at::Tensor& target, int64_t maxLogits);
 

@@ -1,9 +1,9 @@
 // Switch's top-1 router on its logits: softmax, choice, place, balance and what is reported, by index.
 #include <ATen/Parallel.h>
 
-#include "runtime/call.h"
-#include "moe/moe.h"
 #include "cpu/simd.h"
+#include "moe/moe.h"
+#include "runtime/call.h"
 #ifdef TFJS_TORCH_CUDA
 #include <c10/cuda/CUDAStream.h>
 
@@ -44,9 +44,18 @@ Routing routeOnCpu(const at::Tensor& logits, const at::Tensor& real, const Route
   const bool isNarrow = logits.scalar_type() == at::kBFloat16;
   const at::Tensor wide = logits.to(at::kFloat).contiguous(), mask = real.to(at::kFloat).contiguous();
   const auto f = at::TensorOptions().dtype(at::kFloat), i = at::TensorOptions().dtype(at::kInt);
-  Routing r{at::empty({tokens}, f), at::empty({}, f),        at::empty({}, f),           at::empty({tokens}, i),
-            at::empty({experts}, f), at::empty({}, f),       at::empty({}, f),           at::zeros({o.rows, experts}, f),
-            at::zeros({experts, o.groups}, i), at::empty({tokens, experts}, f), at::empty({tokens}, i), at::empty({tokens}, f),
+  Routing r{at::empty({tokens}, f),
+            at::empty({}, f),
+            at::empty({}, f),
+            at::empty({tokens}, i),
+            at::empty({experts}, f),
+            at::empty({}, f),
+            at::empty({}, f),
+            at::zeros({o.rows, experts}, f),
+            at::zeros({experts, o.groups}, i),
+            at::empty({tokens, experts}, f),
+            at::empty({tokens}, i),
+            at::empty({tokens}, f),
             at::zeros({o.groups, experts}, f)};
   const float* const in = wide.const_data_ptr<float>();
   const float* const isReal = mask.const_data_ptr<float>();
@@ -136,8 +145,8 @@ at::Tensor place(Routing& r, const at::Tensor& logits, const at::Tensor& realTok
   const auto stream = c10::cuda::getCurrentCUDAStream(wide.device().index());
   int32_t* const expert = r.expert.mutable_data_ptr<int32_t>();
   cuda::routerSoftmax(wide.const_data_ptr<float>(), real.const_data_ptr<float>(), o.ignorePadding, isNarrow, tokens, experts,
-                      r.probs.mutable_data_ptr<float>(), expert, r.gate.mutable_data_ptr<float>(),
-                      r.logZ.mutable_data_ptr<float>(), stream);
+                      r.probs.mutable_data_ptr<float>(), expert, r.gate.mutable_data_ptr<float>(), r.logZ.mutable_data_ptr<float>(),
+                      stream);
   cuda::routerPlaces(expert, o.groups, tokens / o.groups, experts, o.capacity, r.slot.mutable_data_ptr<int32_t>(),
                      r.occupied.mutable_data_ptr<int32_t>(), taken.mutable_data_ptr<int32_t>(), stream);
   return taken;
@@ -251,8 +260,7 @@ void router(Call& c) {
   const bool ignorePadding = c.flag();
   const Routing r = route(c.x(0), c.x(1), {groups, capacity, ignorePadding, c.integer()});
   c.result(at::cat({r.gate, r.balance.reshape({1}), r.z.reshape({1})}));
-  for (const at::Tensor& tensor :
-       {r.slot, r.occupied, r.load, r.dropped, r.confidence, r.counts, r.probs, r.expert, r.logZ, r.share}) {
+  for (const at::Tensor& tensor : {r.slot, r.occupied, r.load, r.dropped, r.confidence, r.counts, r.probs, r.expert, r.logZ, r.share}) {
     c.result(tensor);
   }
 }

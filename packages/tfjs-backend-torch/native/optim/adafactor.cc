@@ -6,12 +6,12 @@
 #include <atomic>
 #include <numeric>
 
+#include "cpu/simd.h"
+#include "moe/moe.h"
 #include "optim/adafactor_cpu.h"
+#include "optim/square_sums.h"
 #include "runtime/call.h"
 #include "runtime/graph.h"
-#include "moe/moe.h"
-#include "cpu/simd.h"
-#include "optim/square_sums.h"
 #ifdef TFJS_TORCH_CUDA
 #include <c10/cuda/CUDAStream.h>
 
@@ -40,8 +40,8 @@ void adafactorOnCuda(const std::vector<AdafactorParameter>& parameters, const at
       if (p.rows * p.columns == 0) continue;
       matrices.push_back({p.value.mutable_data_ptr<float>() + at, g + at * p.gradient.element_size(),
                           p.first.mutable_data_ptr<float>() + (factored ? s * p.rows : at),
-                          factored ? p.second.mutable_data_ptr<float>() + s * p.columns : nullptr, p.rows, p.columns, rows,
-                          tiles, isNarrow});
+                          factored ? p.second.mutable_data_ptr<float>() + s * p.columns : nullptr, p.rows, p.columns, rows, tiles,
+                          isNarrow});
       rows += p.rows;
       if (factored) tiles += (p.columns + 31) / 32;
     }
@@ -52,10 +52,9 @@ void adafactorOnCuda(const std::vector<AdafactorParameter>& parameters, const at
   const at::Tensor table = toDevice(at::from_blob(matrices.data(), {bytes}, at::kByte), rates.device());
   const at::Tensor values = at::empty({rows}, rates.options()), updates = at::empty({rows}, rates.options());
   const at::Tensor means = at::empty({count}, rates.options()), steps = at::empty({count}, rates.options());
-  cuda::adafactorStep({static_cast<const cuda::AdafactorMatrix*>(table.const_data_ptr()), count, rows, tiles,
-                       rates.const_data_ptr<float>(), guard.const_data_ptr<float>(), guard.numel(),
-                       values.mutable_data_ptr<float>(), updates.mutable_data_ptr<float>(), means.mutable_data_ptr<float>(),
-                       steps.mutable_data_ptr<float>()},
+  cuda::adafactorStep({static_cast<const cuda::AdafactorMatrix*>(table.const_data_ptr()), count, rows, tiles, rates.const_data_ptr<float>(),
+                       guard.const_data_ptr<float>(), guard.numel(), values.mutable_data_ptr<float>(), updates.mutable_data_ptr<float>(),
+                       means.mutable_data_ptr<float>(), steps.mutable_data_ptr<float>()},
                       c10::cuda::getCurrentCUDAStream(rates.device().index()));
 }
 #else
@@ -127,8 +126,10 @@ void adafactor(const std::vector<AdafactorParameter>& parameters, const at::Tens
                               &values.total[s],
                               isKnown ? known->rows.data() + s * p.rows : nullptr,
                               isKnown ? known->columns.data() + s * p.columns : nullptr};
-      if (p.stack == 1 && m.size() > kLargeMatrix && m.rows > kBlocksOfLarge) updateMatrix(m, rates, kBlocksOfLarge);
-      else if (m.size() > 0) small.push_back(m);
+      if (p.stack == 1 && m.size() > kLargeMatrix && m.rows > kBlocksOfLarge)
+        updateMatrix(m, rates, kBlocksOfLarge);
+      else if (m.size() > 0)
+        small.push_back(m);
     }
   }
   std::stable_sort(small.begin(), small.end(), [](const AdafactorMatrix& a, const AdafactorMatrix& b) { return a.size() > b.size(); });
@@ -156,8 +157,10 @@ at::Tensor sumOfSquares(const std::vector<at::Tensor>& tensors) {
   for (const at::Tensor& tensor : tensors) {
     const SquareSums* const sums = squareSums(tensor);
     const bool isKnown = sums != nullptr && std::all_of(sums->total.begin(), sums->total.end(), [](double x) { return x >= 0; });
-    if (isKnown) known += std::accumulate(sums->total.begin(), sums->total.end(), 0.0);
-    else whole.push_back(tensor.contiguous());
+    if (isKnown)
+      known += std::accumulate(sums->total.begin(), sums->total.end(), 0.0);
+    else
+      whole.push_back(tensor.contiguous());
   }
   std::vector<Block> blocks;
   for (const at::Tensor& x : whole) {
@@ -212,8 +215,7 @@ void adafactorOp(Call& c) {
     at += factored ? 4 : 3;
     const int64_t size = p.stack * p.rows * p.columns;
     TORCH_CHECK(p.value.numel() == size && p.gradient.numel() == size, "a parameter or gradient has not ", size, " entries");
-    TORCH_CHECK(p.first.numel() == (factored ? p.stack * p.rows : size) &&
-                    (!factored || p.second.numel() == p.stack * p.columns),
+    TORCH_CHECK(p.first.numel() == (factored ? p.stack * p.rows : size) && (!factored || p.second.numel() == p.stack * p.columns),
                 "moments of another shape");
     parameters.push_back(std::move(p));
   }

@@ -242,15 +242,16 @@ void updateMatrix(const AdafactorMatrix& m, const AdafactorRates& rates, int64_t
   });
   const double clip = std::max(rms(sum()) / kClippingThreshold, 1.0);
   const auto rate = static_cast<float>(std::max(rms(*m.squares), kEpsilonParameter) * rates.learningRate / clip);
-  forBlocks(m.rows, blocks, [&](int64_t b, int64_t begin, int64_t end) INLINE_LAMBDA {
-    parts[b] = step.apply(begin, end, row, column, rate);
-  });
+  forBlocks(m.rows, blocks,
+            [&](int64_t b, int64_t begin, int64_t end) INLINE_LAMBDA { parts[b] = step.apply(begin, end, row, column, rate); });
   *m.squares = sum();
 }
 
 inline void updateMatrix(const AdafactorMatrix& m, const AdafactorRates& rates, int64_t blocks) {
-  if (m.isNarrow) updateMatrix<c10::BFloat16>(m, rates, blocks);
-  else updateMatrix<float>(m, rates, blocks);
+  if (m.isNarrow)
+    updateMatrix<c10::BFloat16>(m, rates, blocks);
+  else
+    updateMatrix<float>(m, rates, blocks);
 }
 
 }  // namespace tfjs_torch

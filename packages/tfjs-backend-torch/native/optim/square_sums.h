@@ -17,9 +17,7 @@ struct SquareSums final : c10::BackendMeta {
 };
 
 // nullptr: unknown.
-inline SquareSums* squareSums(const at::Tensor& x) {
-  return dynamic_cast<SquareSums*>(x.unsafeGetTensorImpl()->get_backend_meta());
-}
+inline SquareSums* squareSums(const at::Tensor& x) { return dynamic_cast<SquareSums*>(x.unsafeGetTensorImpl()->get_backend_meta()); }
 
 inline void setSquareSums(const at::Tensor& x, c10::intrusive_ptr<SquareSums> sums) {
   x.unsafeGetTensorImpl()->set_backend_meta(std::move(sums));

@@ -6,11 +6,11 @@
 #include <napi.h>
 #include <torch/csrc/api/include/torch/version.h>
 
+#include "cpu/gemm/bf16_gemm.h"
+#include "optim/square_sums.h"
+#include "runtime/allocator.h"
 #include "runtime/call.h"
 #include "runtime/graph.h"
-#include "cpu/gemm/bf16_gemm.h"
-#include "runtime/allocator.h"
-#include "optim/square_sums.h"
 
 namespace tfjs_torch {
 namespace {
@@ -203,8 +203,7 @@ class TorchAddon : public Napi::Addon<TorchAddon> {
       Dims shape;
       for (uint32_t i = 0; i < sizes.Length(); ++i) shape.push_back(sizes.Get(i).As<Napi::Number>().Int64Value());
       at::Tensor tensor = at::empty(shape, type);
-      TORCH_CHECK(tensor.nbytes() == values.ByteLength(), "shape ", shape, " needs ", tensor.nbytes(), " bytes, got ",
-                  values.ByteLength());
+      TORCH_CHECK(tensor.nbytes() == values.ByteLength(), "shape ", shape, " needs ", tensor.nbytes(), " bytes, got ", values.ByteLength());
       const auto* from = static_cast<const uint8_t*>(values.ArrayBuffer().Data()) + values.ByteOffset();
       auto* to = static_cast<uint8_t*>(tensor.data_ptr());
       if (type == at::kBool) {  // any other byte than 0 and 1 would be undefined behaviour in C++

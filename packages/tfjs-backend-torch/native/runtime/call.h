@@ -82,9 +82,7 @@ void addAttentionOps(OpTable& ops);
 void addFeedForwardOps(OpTable& ops);
 
 // Floating tensors as they are, others as float32.
-inline at::Tensor floating(const at::Tensor& x) {
-  return x.is_floating_point() || x.is_complex() ? x : x.to(at::kFloat);
-}
+inline at::Tensor floating(const at::Tensor& x) { return x.is_floating_point() || x.is_complex() ? x : x.to(at::kFloat); }
 
 // Activations of TensorFlow.js's fused kernels; src/kernels/fused.ts has the same numbers.
 at::Tensor activate(const at::Tensor& x, int64_t activation, const at::Tensor& preluWeights, double leakyreluAlpha);

@@ -25,8 +25,8 @@ class TensorTable {
   }
 
   const at::Tensor& get(int64_t handle) const {
-    TORCH_CHECK(handle >= 0 && handle < static_cast<int64_t>(slots_.size()) && slots_[handle].defined(),
-                "tensor handle ", handle, " is not alive");
+    TORCH_CHECK(handle >= 0 && handle < static_cast<int64_t>(slots_.size()) && slots_[handle].defined(), "tensor handle ", handle,
+                " is not alive");
     return slots_[handle];
   }
 

@@ -1,8 +1,8 @@
 // T5's attention with a bias by relative position, forward and backward. Projections are one product over stacked weights; the heads
 // are t5/attention_heads.h's on the CPU, and ATen's operations on CUDA.
-#include "t5/attention_heads.h"
-#include "runtime/call.h"
 #include "cpu/gemm/matmul.h"
+#include "runtime/call.h"
+#include "t5/attention_heads.h"
 
 namespace tfjs_torch {
 namespace {
@@ -30,8 +30,8 @@ at::Tensor distanceIndex(const AttentionShape& s, const at::TensorOptions& optio
 
 at::Tensor biasAten(const AttentionBias& bias, const AttentionShape& s) {
   const auto options = bias.mask.options();
-  at::Tensor all = bias.position.index_select(1, distanceIndex(s, options)).reshape({1, s.H, s.T, s.S}) +
-                   bias.mask.reshape({s.B, 1, 1, s.S});
+  at::Tensor all =
+      bias.position.index_select(1, distanceIndex(s, options)).reshape({1, s.H, s.T, s.S}) + bias.mask.reshape({s.B, 1, 1, s.S});
   if (s.causal) all = all + at::full({s.T, s.S}, kMasked, options).triu(1);
   return all;
 }
@@ -50,8 +50,8 @@ struct HeadGrads {
   at::Tensor dq, dk, dv, dPosition;
 };
 
-HeadGrads attendGradAten(const AttentionShape& s, const at::Tensor& q, const at::Tensor& k, const at::Tensor& v,
-                         const at::Tensor& ctx, const at::Tensor& dctx, const AttentionBias& bias, const at::Tensor& stats) {
+HeadGrads attendGradAten(const AttentionShape& s, const at::Tensor& q, const at::Tensor& k, const at::Tensor& v, const at::Tensor& ctx,
+                         const at::Tensor& dctx, const AttentionBias& bias, const at::Tensor& stats) {
   const at::Tensor scores = at::matmul(q, k.transpose(-2, -1)).to(at::kFloat) + biasAten(bias, s);
   const at::Tensor probs = at::exp(scores - stats[0].unsqueeze(-1)) * stats[1].unsqueeze(-1);
   const at::Tensor dO = splitHeads(dctx, 0, s);
@@ -59,8 +59,7 @@ HeadGrads attendGradAten(const AttentionShape& s, const at::Tensor& q, const at:
   const at::Tensor dScores = probs * (at::matmul(dO, v.transpose(-2, -1)).to(at::kFloat) - along);
   const at::Tensor narrowed = dScores.to(q.scalar_type());
   const at::Tensor dPosition = at::zeros({s.H, s.distances()}, dScores.options())
-                                   .index_add(1, distanceIndex(s, dScores.options()),
-                                              at::sum(dScores, {0}).reshape({s.H, -1}));
+                                   .index_add(1, distanceIndex(s, dScores.options()), at::sum(dScores, {0}).reshape({s.H, -1}));
   return {joinHeads(at::matmul(narrowed, k)), joinHeads(at::matmul(narrowed.transpose(-2, -1), q)),
           joinHeads(at::matmul(probs.to(v.scalar_type()).transpose(-2, -1), dO)), dPosition};
 }
@@ -79,9 +78,7 @@ struct Operands {
     if (hasPosition) position = c.x(next++);
     if (hasReal) real = c.x(next++);
   }
-  AttentionShape shape(int64_t inner) const {
-    return {query.size(0), query.size(1), memory.size(1), heads, inner / heads, causal};
-  }
+  AttentionShape shape(int64_t inner) const { return {query.size(0), query.size(1), memory.size(1), heads, inner / heads, causal}; }
 };
 
 at::Tensor rowsOf(const at::Tensor& x) { return x.reshape({-1, x.size(-1)}); }
@@ -116,8 +113,8 @@ void attention(Call& c) {
     float* const most = stats.mutable_data_ptr<float>();
     withType(ctx, [&](auto* element) {
       using T = std::remove_pointer_t<decltype(element)>;
-      attendHeads<T>(s, heads<T>(ofQueries, 0, s.K), heads<T>(ofKeys, key, s.K), heads<T>(ofKeys, key + inner, s.K),
-                     heads<T>(ctx, 0, s.K), bias, most, most + s.B * s.H * s.T);
+      attendHeads<T>(s, heads<T>(ofQueries, 0, s.K), heads<T>(ofKeys, key, s.K), heads<T>(ofKeys, key + inner, s.K), heads<T>(ctx, 0, s.K),
+                     bias, most, most + s.B * s.H * s.T);
     });
     ctx = ctx.to(type);
   }
@@ -137,8 +134,7 @@ void attention(Call& c) {
 //   -> dquery, [dmemory], dq, dk, dv, do, [dposition]
 void attentionGrad(Call& c) {
   const Operands in(c, 1);
-  const at::Tensor &ctx = c.x(in.next), &stats = c.x(in.next + 1), &wo = c.x(in.next + 2), &q = c.x(in.next + 3),
-                   &wIn = c.x(in.next + 4);
+  const at::Tensor &ctx = c.x(in.next), &stats = c.x(in.next + 1), &wo = c.x(in.next + 2), &q = c.x(in.next + 3), &wIn = c.x(in.next + 4);
   const at::Tensor& kv = in.cross ? c.x(in.next + 5) : q;
   const at::Tensor& wMemory = in.cross ? c.x(in.next + 6) : wIn;
   const at::ScalarType type = q.scalar_type();
@@ -151,8 +147,8 @@ void attentionGrad(Call& c) {
   const at::Tensor dwo = product(dy.t(), rowsOf(ctx));
   at::Tensor dq, dkv, dPosition;
   if (q.is_cuda()) {
-    const HeadGrads d = attendGradAten(s, splitHeads(q, 0, s), splitHeads(kv, key, s), splitHeads(kv, key + inner, s), ctx,
-                                       dctx, bias, stats);
+    const HeadGrads d =
+        attendGradAten(s, splitHeads(q, 0, s), splitHeads(kv, key, s), splitHeads(kv, key + inner, s), ctx, dctx, bias, stats);
     dq = in.cross ? d.dq : at::cat({d.dq, d.dk, d.dv}, 2);
     dkv = in.cross ? at::cat({d.dk, d.dv}, 2) : dq;
     dPosition = d.dPosition;
@@ -166,9 +162,8 @@ void attentionGrad(Call& c) {
     withType(dq, [&](auto* element) {
       using T = std::remove_pointer_t<decltype(element)>;
       attendHeadsGrad<T>(s, heads<T>(ofQueries, 0, s.K), heads<T>(ofKeys, key, s.K), heads<T>(ofKeys, key + inner, s.K),
-                         heads<T>(result, 0, s.K), heads<T>(dResult, 0, s.K), bias, most, most + s.B * s.H * s.T,
-                         heads<T>(dq, 0, s.K), heads<T>(dkv, key, s.K), heads<T>(dkv, key + inner, s.K),
-                         partial.mutable_data_ptr<float>());
+                         heads<T>(result, 0, s.K), heads<T>(dResult, 0, s.K), bias, most, most + s.B * s.H * s.T, heads<T>(dq, 0, s.K),
+                         heads<T>(dkv, key, s.K), heads<T>(dkv, key + inner, s.K), partial.mutable_data_ptr<float>());
     });
     dPosition = at::sum(partial, {0});
     dq = dq.to(type);

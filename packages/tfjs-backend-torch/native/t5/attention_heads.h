@@ -6,10 +6,10 @@
 #include <memory>
 
 #include "cpu/gemm/amx/attention.h"
-#include "runtime/call.h"
 #include "cpu/gemm/small_gemm.h"
 #include "cpu/simd.h"
 #include "cpu/tasks.h"
+#include "runtime/call.h"
 
 namespace tfjs_torch {
 
@@ -108,8 +108,8 @@ std::vector<AttentionScratch<T>> attentionScratch(const AttentionShape& s, int64
 }
 
 template <typename T>
-void attendHeads(const AttentionShape& s, const HeadRows<T>& q, const HeadRows<T>& k, const HeadRows<T>& v,
-                 const HeadRows<T>& ctx, const AttentionBias& bias, float* most, float* inverse) {
+void attendHeads(const AttentionShape& s, const HeadRows<T>& q, const HeadRows<T>& k, const HeadRows<T>& v, const HeadRows<T>& ctx,
+                 const AttentionBias& bias, float* most, float* inverse) {
   if constexpr (!std::is_same_v<T, float>) {
     if (narrowProducts() == NarrowProducts::kAmx) return amx::attendHeads(s, {q, k, v, ctx}, bias, most, inverse);
   }
@@ -153,10 +153,9 @@ void attendHeads(const AttentionShape& s, const HeadRows<T>& q, const HeadRows<T
 
 // dScore = p (dp - Σ dO·O); dPosition [B, H, T+S-1], zeros at first, takes the sum over queries and keys of a distance.
 template <typename T>
-void attendHeadsGrad(const AttentionShape& s, const HeadRows<T>& q, const HeadRows<T>& k, const HeadRows<T>& v,
-                     const HeadRows<T>& ctx, const HeadRows<T>& dctx, const AttentionBias& bias, const float* most,
-                     const float* inverse, const HeadRows<T>& dq, const HeadRows<T>& dk, const HeadRows<T>& dv,
-                     float* dPosition) {
+void attendHeadsGrad(const AttentionShape& s, const HeadRows<T>& q, const HeadRows<T>& k, const HeadRows<T>& v, const HeadRows<T>& ctx,
+                     const HeadRows<T>& dctx, const AttentionBias& bias, const float* most, const float* inverse, const HeadRows<T>& dq,
+                     const HeadRows<T>& dk, const HeadRows<T>& dv, float* dPosition) {
   if constexpr (!std::is_same_v<T, float>) {
     if (narrowProducts() == NarrowProducts::kAmx) {
       return amx::attendHeadsGrad(s, {q, k, v, ctx}, dctx, bias, most, inverse, {dq, dk, dv}, dPosition);

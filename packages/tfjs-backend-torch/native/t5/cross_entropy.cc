@@ -2,10 +2,10 @@
 #include <ATen/Parallel.h>
 
 #include "cpu/bf16_vectors.h"
-#include "runtime/call.h"
-#include "moe/moe.h"
 #include "cpu/gemm/matmul.h"
 #include "cpu/simd.h"
+#include "moe/moe.h"
+#include "runtime/call.h"
 
 namespace tfjs_torch {
 namespace {
@@ -99,8 +99,8 @@ at::ScalarType productType(const at::Tensor& hidden) { return isNarrowFast(hidde
 
 }  // namespace
 
-CrossEntropy linearCrossEntropy(const at::Tensor& hidden, const at::Tensor& weight, const at::Tensor& target,
-                                const at::Tensor& tokenWeight, int64_t maxLogits) {
+CrossEntropy linearCrossEntropy(const at::Tensor& hidden, const at::Tensor& weight, const at::Tensor& target, const at::Tensor& tokenWeight,
+                                int64_t maxLogits) {
   check(hidden, weight, target);
   const int64_t vocab = weight.size(0);
   const auto type = productType(hidden);
@@ -127,8 +127,10 @@ CrossEntropy linearCrossEntropy(const at::Tensor& hidden, const at::Tensor& weig
     productOut(logits, rows, w.t());
     loss.sub_(at::dot(logProbs(logits, goal.narrow(0, begin, n), part), part));
     productOut(d, logits, w);
-    if (begin == 0) productOut(dWeight, logits.t(), rows);
-    else addProduct(dWeight, logits.t(), rows);
+    if (begin == 0)
+      productOut(dWeight, logits.t(), rows);
+    else
+      addProduct(dWeight, logits.t(), rows);
   }
   if (kept.defined()) dx = at::zeros(hidden.sizes(), dx.options()).index_copy_(0, kept, dx);
   return {loss, dx.to(hidden.scalar_type()), dWeight};
@@ -172,8 +174,7 @@ void scaled(Call& c) {
 }  // namespace
 
 void addCrossEntropyOps(OpTable& ops) {
-  const OpTable table = {
-      {"LinearCrossEntropy", crossEntropy}, {"LinearLogProbs", logProbsOp}, {"ScaleByScalar", scaled}};
+  const OpTable table = {{"LinearCrossEntropy", crossEntropy}, {"LinearLogProbs", logProbsOp}, {"ScaleByScalar", scaled}};
   ops.insert(ops.end(), table.begin(), table.end());
 }
 

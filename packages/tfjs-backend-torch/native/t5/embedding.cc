@@ -1,6 +1,6 @@
 // Rows of a table by id, their gradient, and the residual stream that starts with them.
-#include "runtime/call.h"
 #include "cpu/simd.h"
+#include "runtime/call.h"
 
 namespace tfjs_torch {
 namespace {

@@ -1,9 +1,9 @@
 // T5's feed-forward layer, ReLU or gated GELU, and the linear layer.
-#include "t5/activation.h"
-#include "runtime/call.h"
-#include "cpu/gemm/small_gemm.h"
 #include "cpu/gemm/matmul.h"
+#include "cpu/gemm/small_gemm.h"
 #include "cpu/simd.h"
+#include "runtime/call.h"
+#include "t5/activation.h"
 
 namespace tfjs_torch {
 namespace {
@@ -87,8 +87,8 @@ void feedForwardGrad(Call& c) {
     dh = at::empty_like(h);
     withType(h, [&](auto* element) {
       using T = std::remove_pointer_t<decltype(element)>;
-      gatedGeluGrad(dHidden.const_data_ptr<T>(), h.const_data_ptr<T>(), dh.mutable_data_ptr<T>(),
-                    hidden.mutable_data_ptr<T>(), h.size(0), f);
+      gatedGeluGrad(dHidden.const_data_ptr<T>(), h.const_data_ptr<T>(), dh.mutable_data_ptr<T>(), hidden.mutable_data_ptr<T>(), h.size(0),
+                    f);
     });
   }
   c.result(product(dh, wi).reshape(x.sizes()));

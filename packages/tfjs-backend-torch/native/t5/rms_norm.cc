@@ -1,6 +1,6 @@
 // T5's RMSNorm, forward and backward in one pass each.
-#include "runtime/call.h"
 #include "cpu/simd.h"
+#include "runtime/call.h"
 
 namespace tfjs_torch {
 namespace {
@@ -31,7 +31,8 @@ void normRows(const X* x, const float* weight, Y* y, float* inverse, int64_t row
   });
 }
 
-// dx = inverse (dy w - x̂ mean(dy w x̂)), and what is there already where `known` is given; dw = sum over rows of dy x̂, one partial sum a thread.
+// dx = inverse (dy w - x̂ mean(dy w x̂)), and what is there already where `known` is given; dw = sum over rows of dy x̂, one partial sum a
+// thread.
 template <typename X, typename Y>
 void normGradRows(const Y* dy, const X* x, const float* weight, const float* inverse, const X* known, X* dx, float* partial, int64_t rows,
                   int64_t d) {
@@ -91,8 +92,8 @@ void rmsNorm(Call& c) {
     withType(y, [&](auto* out) {
       using X = std::remove_pointer_t<decltype(in)>;
       using Y = std::remove_pointer_t<decltype(out)>;
-      normRows(x.const_data_ptr<X>(), weight.const_data_ptr<float>(), y.mutable_data_ptr<Y>(),
-               inverse.mutable_data_ptr<float>(), rows, d, epsilon);
+      normRows(x.const_data_ptr<X>(), weight.const_data_ptr<float>(), y.mutable_data_ptr<Y>(), inverse.mutable_data_ptr<float>(), rows, d,
+               epsilon);
     });
   });
   c.result(y);
@@ -125,8 +126,9 @@ void rmsNormGrad(Call& c) {
     withType(dy, [&](auto* out) {
       using X = std::remove_pointer_t<decltype(in)>;
       using Y = std::remove_pointer_t<decltype(out)>;
-      normGradRows(dy.const_data_ptr<Y>(), x.const_data_ptr<X>(), weight.const_data_ptr<float>(),
-                   inverse.const_data_ptr<float>(), known.defined() ? known.const_data_ptr<X>() : nullptr, dx.mutable_data_ptr<X>(), partial.mutable_data_ptr<float>(), rows, d);
+      normGradRows(dy.const_data_ptr<Y>(), x.const_data_ptr<X>(), weight.const_data_ptr<float>(), inverse.const_data_ptr<float>(),
+                   known.defined() ? known.const_data_ptr<X>() : nullptr, dx.mutable_data_ptr<X>(), partial.mutable_data_ptr<float>(), rows,
+                   d);
     });
   });
   c.result(dx);

@@ -44,8 +44,10 @@ float rounded(float x) { return __bfloat162float(__float2bfloat16(x)); }
 
 template <typename T>
 T as(float x) {
-  if constexpr (std::is_same_v<T, float>) return x;
-  else return __float2bfloat16(x);
+  if constexpr (std::is_same_v<T, float>)
+    return x;
+  else
+    return __float2bfloat16(x);
 }
 float wide(float x) { return x; }
 float wide(__nv_bfloat16 x) { return __bfloat162float(x); }
@@ -62,8 +64,8 @@ bool isClose(double actual, double expected, double tolerance) {
 }
 
 void checkRouter(int64_t groups, int64_t ofGroup, int64_t experts, int64_t capacity, bool ignorePadding, bool narrow) {
-  const std::string name = "router of " + std::to_string(groups) + "x" + std::to_string(ofGroup) + " tokens, " +
-                           std::to_string(experts) + " experts, capacity " + std::to_string(capacity) + (narrow ? ", narrow" : "");
+  const std::string name = "router of " + std::to_string(groups) + "x" + std::to_string(ofGroup) + " tokens, " + std::to_string(experts) +
+                           " experts, capacity " + std::to_string(capacity) + (narrow ? ", narrow" : "");
   const int64_t tokens = groups * ofGroup;
   Buffer<float> logits(tokens * experts), real(tokens, 1), probs(tokens * experts), gate(tokens), logZ(tokens);
   Buffer<int32_t> expert(tokens), slot(tokens), occupied(experts * groups, -7), taken(groups * experts, -7);
@@ -75,8 +77,8 @@ void checkRouter(int64_t groups, int64_t ofGroup, int64_t experts, int64_t capac
     if (n % 7 == 1) std::fill_n(logits.data() + n * experts, experts, 3.0f);
     if (n % 7 == 2) logits[n * experts] = -std::numeric_limits<float>::infinity();
   }
-  routerSoftmax(logits.data(), real.data(), ignorePadding, narrow, tokens, experts, probs.data(), expert.data(), gate.data(),
-                logZ.data(), nullptr);
+  routerSoftmax(logits.data(), real.data(), ignorePadding, narrow, tokens, experts, probs.data(), expert.data(), gate.data(), logZ.data(),
+                nullptr);
   routerPlaces(expert.data(), groups, ofGroup, experts, capacity, slot.data(), occupied.data(), taken.data(), nullptr);
   bool softmax = true, places = true;
   std::vector<int32_t> count(groups * experts, 0);
@@ -91,8 +93,7 @@ void checkRouter(int64_t groups, int64_t ofGroup, int64_t experts, int64_t capac
     }
     const bool routed = !ignorePadding || real[n] != 0;
     const auto best = static_cast<int32_t>(std::max_element(p, p + experts) - p);
-    softmax &= isClose(logZ[n], top + std::log(sum), 1e-6) && expert[n] == (routed ? best : -1) &&
-               gate[n] == (routed ? p[best] : 0.0f);
+    softmax &= isClose(logZ[n], top + std::log(sum), 1e-6) && expert[n] == (routed ? best : -1) && gate[n] == (routed ? p[best] : 0.0f);
     const int64_t g = n / ofGroup;
     int32_t expected = static_cast<int32_t>(experts * groups * capacity);
     if (routed) {
@@ -246,8 +247,8 @@ void checkAdafactor(float guardValue) {
   int64_t rows = 0, tiles = 0;
   for (Case& c : cases) {
     const void* gradient = c.narrow ? static_cast<const void*>(c.narrowGradient.data()) : c.gradient.data();
-    matrices.push_back({c.value.data(), gradient, c.first.data(), c.factored ? c.second.data() : nullptr, c.rows, c.columns, rows,
-                        tiles, c.narrow});
+    matrices.push_back(
+        {c.value.data(), gradient, c.first.data(), c.factored ? c.second.data() : nullptr, c.rows, c.columns, rows, tiles, c.narrow});
     rows += c.rows;
     if (c.factored) tiles += (c.columns + 31) / 32;
   }

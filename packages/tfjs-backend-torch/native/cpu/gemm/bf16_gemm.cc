@@ -40,10 +40,12 @@ void narrowProduct(const NarrowLines& a, NarrowPanels& aPanels, const NarrowLine
 }
 
 void narrowProduct(const at::Tensor& out, const at::Tensor& a, const at::Tensor& b, bool add, const ResultSquares* squares) {
-  const auto isMatrix = [](const at::Tensor& x) { return x.dim() == 2 && (x.scalar_type() == at::kBFloat16 || x.scalar_type() == at::kFloat); };
-  TORCH_CHECK(isMatrix(a) && isMatrix(b) && a.size(1) == b.size(0) && out.size(0) == a.size(0) && out.size(1) == b.size(1) &&
-                  out.stride(1) == 1,
-              "out [m, n] of a [m, k] and b [k, n] expected");
+  const auto isMatrix = [](const at::Tensor& x) {
+    return x.dim() == 2 && (x.scalar_type() == at::kBFloat16 || x.scalar_type() == at::kFloat);
+  };
+  TORCH_CHECK(
+      isMatrix(a) && isMatrix(b) && a.size(1) == b.size(0) && out.size(0) == a.size(0) && out.size(1) == b.size(1) && out.stride(1) == 1,
+      "out [m, n] of a [m, k] and b [k, n] expected");
   const auto withLines = [](const at::Tensor& x) { return x.stride(1) == 1 || x.stride(0) == 1 ? x : x.contiguous(); };
   const at::Tensor first = withLines(a), second = withLines(b);
   const NarrowResult whole{out.mutable_data_ptr(), out.stride(0), out.scalar_type() == at::kFloat, add};

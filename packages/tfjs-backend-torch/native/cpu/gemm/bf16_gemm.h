@@ -4,8 +4,9 @@
 
 namespace tfjs_torch {
 
-// Products of bfloat16 matrices where they are faster than the library's: by a CPU's matrix units (cpu/gemm/amx/amx_gemm.h), or in half precision's
-// arithmetic where it has no such units (cpu/gemm/fp16/fp16_gemm.h). TFJS_TORCH_NARROW_PRODUCTS=library turns them off; half or amx asks for one.
+// Products of bfloat16 matrices where they are faster than the library's: by a CPU's matrix units (cpu/gemm/amx/amx_gemm.h), or in half
+// precision's arithmetic where it has no such units (cpu/gemm/fp16/fp16_gemm.h). TFJS_TORCH_NARROW_PRODUCTS=library turns them off; half or
+// amx asks for one.
 enum class NarrowProducts { kLibrary, kHalf, kAmx };
 NarrowProducts narrowProducts();
 inline bool hasNarrowProducts() { return narrowProducts() != NarrowProducts::kLibrary; }
@@ -15,8 +16,8 @@ struct ResultSquares {
   float *rows, *columns;
 };
 
-// out [m, n] ← a [m, k]·b [k, n], or out + a·b. a and b are bfloat16, or float32 and narrowed on the way, and contiguous or transposed; out is
-// bfloat16 or float32 and its rows are contiguous. On all threads, or inside a parallel region on its own; their number changes no bit.
+// out [m, n] ← a [m, k]·b [k, n], or out + a·b. a and b are bfloat16, or float32 and narrowed on the way, and contiguous or transposed; out
+// is bfloat16 or float32 and its rows are contiguous. On all threads, or inside a parallel region on its own; their number changes no bit.
 // `squares` inside a parallel region and of a bfloat16 result alone, where hasResultSquares().
 void narrowProduct(const at::Tensor& out, const at::Tensor& a, const at::Tensor& b, bool add, const ResultSquares* squares = nullptr);
 inline bool hasResultSquares() { return narrowProducts() == NarrowProducts::kAmx; }
@@ -50,8 +51,8 @@ struct Columns {
   int64_t begin, end;
 };
 
-// Some columns of the same in the calling thread alone, to out's first ones; panels that are there are taken. By half precision's arithmetic:
-// with matrix units whoever needs these has code of its own (cpu/gemm/amx/attention.h).
+// Some columns of the same in the calling thread alone, to out's first ones; panels that are there are taken. By half precision's
+// arithmetic: with matrix units whoever needs these has code of its own (cpu/gemm/amx/attention.h).
 void narrowProduct(const NarrowLines& a, NarrowPanels& aPanels, const NarrowLines& b, NarrowPanels& bPanels, Columns which,
                    const NarrowResult& out);
 

@@ -13,8 +13,8 @@
 
 namespace tfjs_torch {
 
-// Whether bfloat16 matrices are multiplied faster than float32 ones where x lies: on a GPU, by matrix units, in half precision. Elsewhere the
-// library takes 1.6 times as long for them (AVX512-BF16) to 7 times (AVX2).
+// Whether bfloat16 matrices are multiplied faster than float32 ones where x lies: on a GPU, by matrix units, in half precision. Elsewhere
+// the library takes 1.6 times as long for them (AVX512-BF16) to 7 times (AVX2).
 inline bool isNarrowFast(const at::Tensor& x) {
   static const bool onCpu = cpuFeatures().matrixUnits || hasNarrowProducts();
   return !x.is_cpu() || onCpu;

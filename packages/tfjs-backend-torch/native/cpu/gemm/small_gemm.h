@@ -12,9 +12,8 @@ namespace tfjs_torch {
 #if defined(__linux__) && defined(__x86_64__)
 // libtorch's own BLAS. Weak: a libtorch built on another BLAS lacks the second, perhaps both.
 extern "C" {
-void sgemm_(const char* ta, const char* tb, const int* m, const int* n, const int* k, const float* alpha, const float* a,
-            const int* lda, const float* b, const int* ldb, const float* beta, float* c, const int* ldc)
-    __attribute__((weak));
+void sgemm_(const char* ta, const char* tb, const int* m, const int* n, const int* k, const float* alpha, const float* a, const int* lda,
+            const float* b, const int* ldb, const float* beta, float* c, const int* ldc) __attribute__((weak));
 void cblas_gemm_bf16bf16f32(int layout, int ta, int tb, int m, int n, int k, float alpha, const at::BFloat16* a, int lda,
                             const at::BFloat16* b, int ldb, float beta, float* c, int ldc) __attribute__((weak));
 }
@@ -104,8 +103,10 @@ inline at::Tensor stackWeights(at::TensorList weights, at::ScalarType type) {
   int64_t row = 0;
   for (const auto& weight : weights) {
     const at::Tensor part = all.narrow(0, row, weight.size(0));
-    if (all.is_cpu()) convert(weight.contiguous(), part);
-    else part.copy_(weight);
+    if (all.is_cpu())
+      convert(weight.contiguous(), part);
+    else
+      part.copy_(weight);
     row += weight.size(0);
   }
   return all;

@@ -4,9 +4,9 @@
 #include <numeric>
 #include <vector>
 
-#include "cpu/gemm/amx/tiles.h"
-#include "cpu/gemm/amx/epilogue.h"
 #include "cpu/cpu_features.h"
+#include "cpu/gemm/amx/epilogue.h"
+#include "cpu/gemm/amx/tiles.h"
 #include "cpu/tasks.h"
 
 #ifdef TFJS_TORCH_AMX
@@ -47,8 +47,10 @@ AMX void takeTiles(uint8_t* before) {
 }
 
 AMX void giveTilesBack(const uint8_t* before) {
-  if (before[0] == 0) _tile_release();
-  else _tile_loadconfig(before);
+  if (before[0] == 0)
+    _tile_release();
+  else
+    _tile_loadconfig(before);
 }
 
 // What is multiplied next is fetched to the second cache, so many lines for each 32 terms: loads of tiles do not make the CPU do it.
@@ -62,10 +64,11 @@ template <Loads leftLoads, Loads rightLoads>
 AMX inline void multiplyPanel(const Narrow* left, const Narrow* right, int64_t blocks, bool add, const Sums& sums, Writing& others,
                               Ahead& ahead) {
   const int64_t rowsEach = ceilDivide(kLines, std::max<int64_t>(blocks, 1));
-  multiplyTiles<leftLoads, rightLoads>(left, right, blocks, add, sums, [&]() AMX __attribute__((always_inline)) {
-    others.some(rowsEach);
-    for (int64_t line = 0; line < ahead.lines; ++line, ahead.at += kTerms) __builtin_prefetch(ahead.at, 0, 2);
-  });
+  multiplyTiles<leftLoads, rightLoads>(
+      left, right, blocks, add, sums, [&]() AMX __attribute__((always_inline)) {
+        others.some(rowsEach);
+        for (int64_t line = 0; line < ahead.lines; ++line, ahead.at += kTerms) __builtin_prefetch(ahead.at, 0, 2);
+      });
   others.some(kLines);
 }
 
@@ -93,8 +96,8 @@ AMX void multiplyRanges(const PanelRange& left, const PanelRange& right, const P
   Ahead ahead{nullptr, ceilDivide(kBlock / kTerms, often)};
   // Of the longer range the panel at hand stays in the first cache, if it fits; a few short ones all do.
   const bool allFit = (often + 1) * blocks <= kFirstCacheBlocks, oneFits = blocks <= kFirstCacheBlocks;
-  const auto multiplyOne = allFit       ? multiplyPanel<Loads::kKept, Loads::kKept>
-                           : !oneFits   ? multiplyPanel<Loads::kPast, Loads::kPast>
+  const auto multiplyOne = allFit      ? multiplyPanel<Loads::kKept, Loads::kKept>
+                           : !oneFits  ? multiplyPanel<Loads::kPast, Loads::kPast>
                            : rowsOften ? multiplyPanel<Loads::kPast, Loads::kKept>
                                        : multiplyPanel<Loads::kKept, Loads::kPast>;
   for (int64_t turn = 0; turn < all; ++turn) {

@@ -9,8 +9,8 @@ namespace tfjs_torch::amx {
 // Products of bfloat16 matrices by a CPU's matrix units (AMX): products of two bfloat16 are exact, their sums float32, subnormal numbers 0.
 bool isAvailable();
 
-// The tiles of this thread, set up while one of these lives; what the library had set stands again thereafter. Products have their own, which
-// costs nothing within another.
+// The tiles of this thread, set up while one of these lives; what the library had set stands again thereafter. Products have their own,
+// which costs nothing within another.
 class Tiles {
  public:
   Tiles();

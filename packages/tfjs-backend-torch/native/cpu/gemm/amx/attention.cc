@@ -14,15 +14,15 @@ namespace tfjs_torch::amx {
 
 namespace {
 
-// Queries whose gradients of keys and values are summed up by one product, and panels of keys whose scores are there at a time, in the core's
-// first cache.
+// Queries whose gradients of keys and values are summed up by one product, and panels of keys whose scores are there at a time, in the
+// core's first cache.
 constexpr int64_t kGradRows = 256, kKeyPanels = 4, kAlongRows = kGradRows / kTerms * kBlock;
 
 // Rows of float32 a power of two apart would meet in the same lines of the cache.
 int64_t apart(int64_t columns) { return columns + kLines; }
 
 AMX inline void multiply(const Narrow* left, const Narrow* right, int64_t blocks, bool add, float* sums, int64_t distance) {
-  multiplyTiles<Loads::kKept, Loads::kKept>(left, right, blocks, add, {sums, distance * 4}, []() AMX __attribute__((always_inline)) {});
+  multiplyTiles<Loads::kKept, Loads::kKept>(left, right, blocks, add, {sums, distance * 4}, []() AMX __attribute__((always_inline)){});
 }
 
 // All panels of a matrix, one behind the other.
@@ -48,7 +48,8 @@ AMX void writeRows(const float* sums, int64_t distance, const float* scales, int
     const __m512 scale = _mm512_set1_ps(scales == nullptr ? 1 : scales[r]);
     for (int64_t c = 0; c < width; c += kLines) {
       const float* const x = sums + r * distance + c;
-      const __m512bh narrow = _mm512_cvtne2ps_pbh(_mm512_mul_ps(_mm512_loadu_ps(x + kTile), scale), _mm512_mul_ps(_mm512_loadu_ps(x), scale));
+      const __m512bh narrow =
+          _mm512_cvtne2ps_pbh(_mm512_mul_ps(_mm512_loadu_ps(x + kTile), scale), _mm512_mul_ps(_mm512_loadu_ps(x), scale));
       _mm512_mask_storeu_epi16(to + r * stride + c, firstOf32(width - c), reinterpret_cast<__m512i>(narrow));
     }
   }
@@ -254,14 +255,15 @@ void attendHeads(const AttentionShape& s, const HeadOperands& x, const Attention
 
 void attendHeadsGrad(const AttentionShape& s, const HeadOperands& x, const HeadRows<c10::BFloat16>& dctx, const AttentionBias& bias,
                      const float* most, const float* inverse, const HeadGradients& gradients, float* dPosition) {
-  forHeads<GradRoom>(s, [&](int64_t unit, const GradRoom& room) {
-    attendHeadGrad(s, x, dctx, bias, unit, most, inverse, gradients, dPosition, room);
-  });
+  forHeads<GradRoom>(
+      s, [&](int64_t unit, const GradRoom& room) { attendHeadGrad(s, x, dctx, bias, unit, most, inverse, gradients, dPosition, room); });
 }
 
 #else
 
-void attendHeads(const AttentionShape&, const HeadOperands&, const AttentionBias&, float*, float*) { TORCH_CHECK(false, "not in this build"); }
+void attendHeads(const AttentionShape&, const HeadOperands&, const AttentionBias&, float*, float*) {
+  TORCH_CHECK(false, "not in this build");
+}
 void attendHeadsGrad(const AttentionShape&, const HeadOperands&, const HeadRows<c10::BFloat16>&, const AttentionBias&, const float*,
                      const float*, const HeadGradients&, float*) {
   TORCH_CHECK(false, "not in this build");

@@ -6,8 +6,8 @@
 #include <algorithm>
 #include <cstdint>
 
-#include "cpu/gemm/amx/amx_gemm.h"
 #include "cpu/bf16_vectors.h"
+#include "cpu/gemm/amx/amx_gemm.h"
 
 #ifdef TFJS_TORCH_BF16_VECTORS
 #define TFJS_TORCH_AMX
@@ -19,9 +19,9 @@ namespace tfjs_torch::amx {
 
 using Narrow = c10::BFloat16;
 
-inline constexpr int64_t kTile = 16;      // rows or columns of a tile
+inline constexpr int64_t kTile = 16;          // rows or columns of a tile
 inline constexpr int64_t kLines = 2 * kTile;  // of a panel
-inline constexpr int64_t kTerms = 32;     // of a tile
+inline constexpr int64_t kTerms = 32;         // of a tile
 inline constexpr int64_t kTileSize = kTile * kTerms;
 inline constexpr int64_t kBlock = 2 * kTileSize;  // values of a panel for 32 terms
 
@@ -90,8 +90,8 @@ AMX inline void packAlong(const T* from, int64_t distance, int64_t lines, int64_
   }
 }
 
-// Lines across the terms: 32 terms of 32 rows or columns to two tiles, rows of pairs of terms, or transposed, rows of rows. The 16 columns from
-// `half` on of two terms, one beside the other:
+// Lines across the terms: 32 terms of 32 rows or columns to two tiles, rows of pairs of terms, or transposed, rows of rows. The 16 columns
+// from `half` on of two terms, one beside the other:
 AMX inline __m512i pairs(__m512i even, __m512i odd, int half) {
   const __m512i first = _mm512_set_epi16(47, 15, 46, 14, 45, 13, 44, 12, 43, 11, 42, 10, 41, 9, 40, 8, 39, 7, 38, 6, 37, 5, 36, 4, 35, 3,
                                          34, 2, 33, 1, 32, 0);
@@ -153,12 +153,16 @@ AMX inline void pack(const T* data, const Operand& x, const Section& which, Narr
 }
 template <typename T>
 AMX inline void pack(const T* data, const Operand& x, bool isLeft, const Section& which, Narrow* to, int64_t distance) {
-  if (isLeft) pack<true>(data, x, which, to, distance);
-  else pack<false>(data, x, which, to, distance);
+  if (isLeft)
+    pack<true>(data, x, which, to, distance);
+  else
+    pack<false>(data, x, which, to, distance);
 }
 AMX inline void pack(const Operand& x, bool isLeft, const Section& which, Narrow* to, int64_t distance) {
-  if (x.isFloat) pack(static_cast<const float*>(x.data), x, isLeft, which, to, distance);
-  else pack(static_cast<const Narrow*>(x.data), x, isLeft, which, to, distance);
+  if (x.isFloat)
+    pack(static_cast<const float*>(x.data), x, isLeft, which, to, distance);
+  else
+    pack(static_cast<const Narrow*>(x.data), x, isLeft, which, to, distance);
 }
 
 }  // namespace tfjs_torch::amx

@@ -47,10 +47,11 @@ struct GradRow {
   int64_t seen;
 };
 
-// Where its gradients go: weights and their gradients as columns of right operands, the latter as rows of a left one too, and summed by distance.
+// Where its gradients go: weights and their gradients as columns of right operands, the latter as rows of a left one too, and summed by
+// distance.
 struct GradPanels {
   Narrow *weight, *dScore, *dScoreRow;
-  int64_t distance;  // between panels of the right operands
+  int64_t distance;   // between panels of the right operands
   float* byDistance;  // of the second query; the first one's lie one further
 };
 

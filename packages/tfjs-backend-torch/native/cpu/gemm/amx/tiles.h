@@ -11,10 +11,12 @@ namespace tfjs_torch::amx {
 // How an operand's tiles are loaded: kept in the first cache, or past it, where they would only push out what is read again.
 enum class Loads { kKept, kPast };
 
-#define LOAD_TILE(loads, tile, from) \
-  do { \
-    if constexpr (loads == Loads::kKept) _tile_loadd(tile, from, 64); \
-    else _tile_stream_loadd(tile, from, 64); \
+#define LOAD_TILE(loads, tile, from)      \
+  do {                                    \
+    if constexpr (loads == Loads::kKept)  \
+      _tile_loadd(tile, from, 64);        \
+    else                                  \
+      _tile_stream_loadd(tile, from, 64); \
   } while (false)
 
 // Sums [32, 32], their rows so many bytes apart.
@@ -25,8 +27,8 @@ struct Sums {
 
 // sums ← left·right over so many blocks of 32 terms, or sums + that; `meanwhile` is called once a block, between the units' instructions.
 template <Loads leftLoads, Loads rightLoads, typename Meanwhile>
-AMX __attribute__((always_inline)) inline void multiplyTiles(const Narrow* left, const Narrow* right, int64_t blocks, bool add, const Sums& sums,
-                                                            const Meanwhile& meanwhile) {
+AMX __attribute__((always_inline)) inline void multiplyTiles(const Narrow* left, const Narrow* right, int64_t blocks, bool add,
+                                                             const Sums& sums, const Meanwhile& meanwhile) {
   // The intrinsics do not tell GCC 12 that they read memory.
   asm volatile("" : : : "memory");
   float* const below = sums.data + kTile * sums.row / static_cast<int64_t>(sizeof(float));

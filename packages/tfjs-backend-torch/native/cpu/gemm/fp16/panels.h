@@ -1,6 +1,7 @@
 #pragma once
 
-// Operands of cpu/gemm/fp16/fp16_gemm.cc as its inner loop reads them: panels of 12 rows or 128 columns, term after term, in half precision.
+// Operands of cpu/gemm/fp16/fp16_gemm.cc as its inner loop reads them: panels of 12 rows or 128 columns, term after term, in half
+// precision.
 
 #include <algorithm>
 #include <bit>
@@ -38,7 +39,8 @@ struct Range {
   int64_t size() const { return end - begin; }
 };
 
-// A packed panel begins with a line for what its values are to be multiplied with at last, a power of two. It has room for whole blocks of terms.
+// A packed panel begins with a line for what its values are to be multiplied with at last, a power of two. It has room for whole blocks of
+// terms.
 inline constexpr int64_t kLine = 64, kTermBlock = 32;
 inline int64_t termRoom(int64_t terms) { return (terms + kTermBlock - 1) / kTermBlock * kTermBlock; }
 inline int64_t leftSize(int64_t terms) { return kLine / 4 + kRows * termRoom(terms); }
@@ -74,8 +76,8 @@ FP16 inline int offsetOf(const c10::BFloat16* x, int64_t lines, int64_t length, 
 // What undoes it in the result.
 inline float undoing(int offset) { return powerOfTwo(offset - kRebias + kDown); }
 
-// Values without their offset, as 16-bit integers at first: a bfloat16's bits are a half's but for three of the exponent's. The multiplication
-// rounds what becomes subnormal. Infinities and what is no number come through as such.
+// Values without their offset, as 16-bit integers at first: a bfloat16's bits are a half's but for three of the exponent's. The
+// multiplication rounds what becomes subnormal. Infinities and what is no number come through as such.
 FP16 inline __m512i toHalves(__m512i x, __m512i offset) {
   const __m512i magnitude = _mm512_and_si512(x, _mm512_set1_epi16(0x7fff));
   const __mmask32 finite = _mm512_cmplt_epu16_mask(magnitude, _mm512_set1_epi16(0x7f80));
@@ -114,8 +116,8 @@ FP16 inline void storeHalfLanes(__m512i x, void* to, void* second, int64_t step)
 // A tile's rows of one term.
 FP16 inline void storeTerm(uint32_t* to, __m512i x) { _mm256_mask_storeu_epi32(to, 0x3f, _mm512_castsi512_si256(x)); }
 
-// Panels of a: the first tile's rows term after term, then the second's, each value twice: a 32-bit load fills a vector with it, where 16 bits
-// would take a shuffle as well. These have rows that lie side by side, so all panels are filled together.
+// Panels of a: the first tile's rows term after term, then the second's, each value twice: a 32-bit load fills a vector with it, where 16
+// bits would take a shuffle as well. These have rows that lie side by side, so all panels are filled together.
 FP16 inline void packBesides(const NarrowLines& a, Range which, uint32_t* to) {
   const int64_t first = which.begin * kRows, rows = std::min(which.end * kRows, a.rows) - first, terms = a.columns;
   const int64_t panel = leftSize(terms), tile = kTileRows * termRoom(terms);
@@ -124,7 +126,8 @@ FP16 inline void packBesides(const NarrowLines& a, Range which, uint32_t* to) {
   const __m512i offsets = asVector(offset);
   __m512i rowsOf[4];  // of a tile, each twice
   UNROLL for (int i = 0; i < 4; ++i) {
-    const __m512i from = _mm512_add_epi32(_mm512_setr_epi32(0, 1, 2, 3, 4, 5, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0), _mm512_set1_epi32(i * kTileRows));
+    const __m512i from =
+        _mm512_add_epi32(_mm512_setr_epi32(0, 1, 2, 3, 4, 5, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0), _mm512_set1_epi32(i * kTileRows));
     rowsOf[i] = _mm512_or_si512(from, _mm512_slli_epi32(from, 16));
   }
   for (int64_t k = 0; k < terms; ++k) {

@@ -1,21 +1,21 @@
 import * as tf from "@tensorflow/tfjs-core";
 
 /** Work that was recorded on the device and runs again as a whole, on the tensors it was recorded with. */
-export interface RecordedWork {
+export interface CapturedGraph {
   replay(): void;
   dispose(): void;
 }
 
 /** What a backend offers that can record a training step: torch on CUDA, as a CUDA graph. */
-export interface StepRecorder {
+export interface GraphCapture {
   /** Records what `work` does without running it. Throws where something in it cannot be recorded. */
-  record(work: () => void): RecordedWork;
+  record(work: () => void): CapturedGraph;
   /** New values where the old ones lie: how recorded work is given its inputs. */
   overwrite(x: tf.Tensor, values: Float32Array | Int32Array): void;
 }
 
 /** The active backend's recorder; undefined where it has none. */
-export async function findStepRecorder(): Promise<StepRecorder | undefined> {
+export async function findGraphCapture(): Promise<GraphCapture | undefined> {
   if (!tf.getBackend().startsWith("torch")) return undefined;
   const { canRecord, record, overwrite } = await import("@mswitch/tfjs-backend-torch/graph");
   return canRecord() ? { record, overwrite } : undefined;

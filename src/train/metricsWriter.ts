@@ -6,13 +6,13 @@ import { formatMetrics, type LogLine, toMetricsLine } from "./metrics.js";
 import { createEventWriter } from "./tensorboard.js";
 
 /** Writes what a run measures to everywhere it is kept: the log, `metrics.jsonl`, `eval/` and TensorBoard. */
-export interface Recorder {
+export interface MetricsWriter {
   line(line: LogLine): Promise<void>;
   evaluation(point: EvalPoint): Promise<void>;
   close(): Promise<void>;
 }
 
-export interface RecorderOptions {
+export interface MetricsWriterOptions {
   paths: RunPaths;
   plan: TrainingPlan;
   /** Updates done before this process, and to be done in all. */
@@ -21,7 +21,13 @@ export interface RecorderOptions {
   log: Log;
 }
 
-export async function createRecorder({ paths, plan, startStep, steps, log }: RecorderOptions): Promise<Recorder> {
+export async function createMetricsWriter({
+  paths,
+  plan,
+  startStep,
+  steps,
+  log,
+}: MetricsWriterOptions): Promise<MetricsWriter> {
   const events = await createEventWriter(paths.tensorboard, startStep);
   return {
     async line(line) {
