@@ -27,7 +27,7 @@ export function wasmModule<Exports>(name: string, outOfMemory: string): () => Ex
   };
   return () => {
     if (!compiled) {
-      compiled = new WebAssembly.Module(readFileSync(builtUrl(`../wasm/${name}.wasm`, import.meta.url)));
+      compiled = new WebAssembly.Module(readFileSync(new URL(`dist/wasm/${name}.wasm`, packageRoot)));
     }
     return new WebAssembly.Instance(compiled, { env: { abort } }).exports as Exports;
   };
@@ -42,6 +42,9 @@ export function wasmModule<Exports>(name: string, outOfMemory: string): () => Ex
 export function workerUrl(name: string, base: string): URL {
   return builtUrl(`${name}.js`, base);
 }
+
+/** This package's folder, wherever the caller was compiled or bundled to. */
+export const packageRoot = new URL(import.meta.url.replace(/\/(?:src|dist)\/(?!.*\/(?:src|dist)\/).*$/, "/"));
 
 /** Where a built file lies: in `dist`, also for code that runs from `src` (under vitest). */
 function builtUrl(path: string, base: string): URL {

@@ -126,7 +126,7 @@ function parse<T>(schema: z.ZodType<T>, text: string, where: string): T {
   const [issue] = result.error.issues;
   throw usageError("this is not a file of a run", {
     where,
-    why: `${issue.path.join("../eval") || "the whole"}: ${issue.message}`,
+    why: `${issue.path.join(".") || "the whole"}: ${issue.message}`,
     hint: "it was written by another version or changed by hand; run mswitch evaluate to write evaluations anew",
   });
 }

@@ -6,7 +6,7 @@ export function globPattern(pattern: string): RegExp {
   const tokens = /\*|\?|\{[^{}]*\}|[^*?{]+|\{/g;
   const source = (pattern.match(tokens) ?? []).map((token) => {
     if (token === "*") return ".*";
-    if (token === "?") return "..";
+    if (token === "?") return ".";
     if (token.length > 1 && token.startsWith("{")) {
       const choices = token.slice(1, -1).split(",");
       return `(?:${choices.map((choice) => globPattern(choice).source.slice(1, -1)).join("|")})`;

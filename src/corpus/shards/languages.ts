@@ -1,5 +1,6 @@
 import { readFileSync } from "node:fs";
 import * as z from "zod";
+import { packageRoot } from "../../base/builtCode.js";
 import { usageError } from "../../base/errors.js";
 import { nearest } from "../../base/nearest.js";
 
@@ -36,7 +37,7 @@ let table: Map<string, Language> | undefined;
 /** mC4's tasks by code, by falling number of pages. Read on first use. */
 function languageTable(): Map<string, Language> {
   if (!table) {
-    const text = readFileSync(new URL("../../../data/languages.json", import.meta.url), "utf8");
+    const text = readFileSync(new URL("data/languages.json", packageRoot), "utf8");
     table = new Map(
       z
         .array(languageSchema)

@@ -93,7 +93,7 @@ export async function listRecords(out: string): Promise<string[]> {
 export async function listTokenFiles(out: string): Promise<string[]> {
   const files: string[] = [];
   for (const entry of await readdir(out, { withFileTypes: true })) {
-    if (!entry.isDirectory() || entry.name.startsWith("..")) continue;
+    if (!entry.isDirectory() || entry.name.startsWith(".")) continue;
     for (const name of await readdir(join(out, entry.name))) {
       if (name.endsWith(".arrow") && !isTemporaryName(name)) files.push(`${entry.name}/${name}`);
     }

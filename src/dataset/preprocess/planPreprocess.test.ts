@@ -35,7 +35,7 @@ describe("planPreprocess", () => {
     expect(plan).toMatchObject({ seconds: 6, workerSeconds: 15, textBytes: 450e6, inputSpeedPerNode: 20 });
     // The sample's vocabulary fits 16 bits.
     expect(plan.outputBytes / plan.tokens).toBeCloseTo(2, 1);
-    expect(printPlan(plan)).toMatch(/shards +5 \(all of known size\)[\s\S]*about 6 s[\s\S]*1\/2 +2 +60\.0 MB {2}4 s/);
+    expect(printPlan(plan)).toMatch(/shards +5 \(all of known size\)[\s\S]*about 6s[\s\S]*1\/2 +2 +60\.0 MB {2}4s/);
   });
 
   it("asks a server for a few sizes and takes the others for their mean", async () => {

@@ -20,7 +20,7 @@ export async function prepareOutput(out: string, vocabulary: Vocabulary, shards:
     if (error.code === "ENOENT") return [];
     throw usageError("the output folder cannot be used", { where: out, why: error.message, hint: "name another one" });
   });
-  if (names.some((name) => !name.startsWith("..")) && !names.includes(recordFolder)) {
+  if (names.some((name) => !name.startsWith(".")) && !names.includes(recordFolder)) {
     throw usageError("the output folder holds something else", {
       where: out,
       why: `it is not empty (${names.slice(0, 3).join(", ")}${names.length > 3 ? ", …" : ""}) and no dataset was begun in it`,

@@ -91,7 +91,7 @@ export async function readManifest(dir: string): Promise<DatasetManifest> {
     const [issue] = parsed.error.issues;
     throw new MswitchError("the dataset's manifest is damaged", {
       where: path,
-      why: `${issue.path.join("..") || "it"}: ${issue.message}`,
+      why: `${issue.path.join(".") || "it"}: ${issue.message}`,
       hint: mendHint,
     });
   }

@@ -126,7 +126,7 @@ export function fromHuggingFaceConfig(json: unknown, names: ReadonlySet<string>)
   const parsed = foreignSchema.safeParse(json);
   if (!parsed.success) {
     const { path, message } = parsed.error.issues[0];
-    throw new Error(`${path.join("..") || "the document"}: ${message}`);
+    throw new Error(`${path.join(".") || "the document"}: ${message}`);
   }
   const c = parsed.data;
   const isSwitch = c.model_type === "switch_transformers";

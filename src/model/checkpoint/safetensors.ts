@@ -140,7 +140,7 @@ async function readHeader(file: FileHandle, path: string) {
   const parsed = headerSchema.safeParse(json);
   if (!parsed.success) {
     const { path: at, message } = parsed.error.issues[0];
-    throw broken(path, `header entry "${at.join("..")}": ${message}`);
+    throw broken(path, `header entry "${at.join(".")}": ${message}`);
   }
   const { __metadata__: metadata = {}, ...entries } = parsed.data;
   const tensors = new Map<string, TensorEntry>();

@@ -1,5 +1,6 @@
 import { readFileSync } from "node:fs";
 import * as z from "zod";
+import { packageRoot } from "../../base/builtCode.js";
 import { allLanguages } from "../../corpus/shards/languages.js";
 
 const publishedSchema = z.object({
@@ -20,7 +21,7 @@ export interface Published extends z.infer<typeof publishedSchema> {
 
 /** The multilingual experiment of Switch Transformers, section 4.3. */
 export function readPublished(): Published {
-  const text = readFileSync(new URL("../../../eval/published/switch-multilingual.json", import.meta.url), "utf8");
+  const text = readFileSync(new URL("eval/published/switch-multilingual.json", packageRoot), "utf8");
   const figure7 = allLanguages().map(({ code, name, figure7 }) => ({
     code,
     name,

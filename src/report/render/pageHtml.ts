@@ -1,4 +1,5 @@
 import { readFileSync } from "node:fs";
+import { packageRoot } from "../../base/builtCode.js";
 import { MswitchError } from "../../base/errors.js";
 import { fontFamily } from "../charts/chartBase.js";
 import { cssVariables, darkPalette, lightPalette } from "../charts/palette.js";
@@ -66,7 +67,7 @@ ${asset("report-page.css")}`;
 
 /** A file that `npm run build` made of src/report/page. */
 function asset(name: string): string {
-  const url = new URL(`../../dist/${name}`, import.meta.url);
+  const url = new URL(`dist/${name}`, packageRoot);
   try {
     return readFileSync(url, "utf8");
   } catch (cause) {

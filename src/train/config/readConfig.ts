@@ -92,7 +92,7 @@ function isRecord(value: unknown): value is Record<string, unknown> {
 export function parseSet(text: string): ConfigOverride {
   const flag = `--set ${text}`;
   const equals = text.indexOf("=");
-  const path = text.slice(0, equals).split("..");
+  const path = text.slice(0, equals).split(".");
   if (equals < 1 || path.includes("")) {
     throw usageError("an override is written path=value", { where: flag, hint: "--set stream.batchSize=32" });
   }
@@ -109,7 +109,7 @@ function applyOverride(root: Record<string, unknown>, { flag, path, value }: Con
   for (const [depth, key] of path.slice(0, -1).entries()) {
     if (!Object.hasOwn(target, key) || target[key] === null) define(target, key, {});
     const next = target[key];
-    if (!isRecord(next)) return [{ where: flag, what: `${path.slice(0, depth + 1).join("..")} has no keys` }];
+    if (!isRecord(next)) return [{ where: flag, what: `${path.slice(0, depth + 1).join(".")} has no keys` }];
     target = next;
   }
   define(target, path[path.length - 1], value);
@@ -146,12 +146,12 @@ interface FaultContext {
 
 function faultsOf(issue: z.core.$ZodIssue, context: FaultContext): Fault[] {
   const path = issue.path;
-  const name = path.join("..") || "the configuration";
+  const name = path.join(".") || "the configuration";
   if (issue.code === "unrecognized_keys") {
     const known = knownKeys(context.known, path);
     return issue.keys.map((key) => ({
       where: context.place([...path, key]),
-      what: `unknown key ${[...path, key].join("..")}${suggestion(key, known)}`,
+      what: `unknown key ${[...path, key].join(".")}${suggestion(key, known)}`,
     }));
   }
   if (issue.code === "invalid_union" && issue.errors.length > 0) {

@@ -176,7 +176,7 @@ describe("createEncoder on models of other kinds", () => {
     "11",
     "क",
     "ि",
-    "..",
+    ".",
   ];
   const words = fc
     .array(
