@@ -341,6 +341,7 @@ describe("bad input", () => {
     expect(code).toBe(2);
     expect(JSON.parse(stdout)).toEqual({
       error: {
+        code: "flag-invalid",
         message: "--task: 3/3 is no task: it must be I/N with I from 0 to N - 1",
         what: "3/3 is no task",
         where: "--task",

@@ -86,7 +86,7 @@ it("interrupted, drops what is in hand, says how to go on, and goes on", async (
   expect(code).toBe(130);
   expect(stdout).toBe("");
   expect(stderr).toMatch(
-    /error: .*interrupted: \d+ of 28 shards are done\n {2}try: the same command goes on from there/,
+    /error: .*interrupted: \d+ of 28 shards are done \[interrupted\]\n {2}try: the same command goes on from there/,
   );
   expect(filesBelow(out).filter((name) => name.includes(".tmp-"))).toEqual([]);
   await preprocess(args(out, 2));

@@ -51,6 +51,7 @@ export async function loadBackend(name?: string): Promise<Backend> {
     if (!known) {
       const near = nearest(name, backendNames);
       throw usageError(`unknown backend "${name}"`, {
+        code: "unknown-backend",
         why: `there are ${backendNames.join(", ")}; and torch:cpu, torch:cuda, torch:cuda:0 to torch:cuda:7`,
         ...(near ? { hint: `--backend ${near}` } : {}),
       });
@@ -65,7 +66,7 @@ export async function loadBackend(name?: string): Promise<Backend> {
       failures.push(`${candidate}: ${messageOf(error)}`);
     }
   }
-  throw new MswitchError("no TensorFlow.js backend can be used", { why: failures.join("; ") });
+  throw new MswitchError("no TensorFlow.js backend can be used", { code: "no-backend", why: failures.join("; ") });
 }
 
 /** Every backend, best first, and whether it can be used here. The backend that was set stays set. */

@@ -18,10 +18,14 @@ export interface PackageBackend {
 export async function loadPackageBackend({ packageName, backend }: PackageBackend): Promise<string> {
   const found = findPackage(packageName);
   if (!found) {
-    throw new MswitchError(`${packageName} is not installed`, { hint: `npm install ${packageName}` });
+    throw new MswitchError(`${packageName} is not installed`, {
+      code: "backend-not-installed",
+      hint: `npm install ${packageName}`,
+    });
   }
   const why = (cause: unknown): MswitchError =>
     new MswitchError(`${packageName} is installed but does not load`, {
+      code: "backend-not-loadable",
       where: found.entry,
       why: firstLine(messageOf(cause)),
       hint: `npm rebuild ${packageName}, or another --backend`,

@@ -8,11 +8,16 @@ import { MswitchError, messageOf } from "../base/errors.js";
  */
 export async function loadTorch(device = "torch"): Promise<string> {
   const { torchStatus } = await import("@mswitch/tfjs-backend-torch").catch((cause: unknown) => {
-    throw new MswitchError("@mswitch/tfjs-backend-torch does not load", { why: messageOf(cause), cause });
+    throw new MswitchError("@mswitch/tfjs-backend-torch does not load", {
+      code: "backend-not-loadable",
+      why: messageOf(cause),
+      cause,
+    });
   });
   const status = torchStatus();
   if (!status.available) {
     throw new MswitchError("libtorch is not there", {
+      code: "libtorch-not-found",
       why: status.reason,
       hint: "pip install torch, then npm run build:native -w @mswitch/tfjs-backend-torch",
     });
@@ -21,6 +26,7 @@ export async function loadTorch(device = "torch"): Promise<string> {
   const cuda = cudaBuild ? `${cudaDevices} CUDA devices` : "no CUDA";
   if (!(await tf.setBackend(device))) {
     throw new MswitchError(`the backend ${device} did not start`, {
+      code: "backend-not-loadable",
       why: `libtorch ${torchVersion} here has ${cuda}`,
       hint: "--backend torch:cpu, or `mswitch doctor`",
     });

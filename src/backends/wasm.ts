@@ -23,7 +23,8 @@ export async function loadWasm(): Promise<string> {
       if (!before[i].has(listener)) emitter.off(event, listener as () => void);
     }
   });
-  if (!done) throw new MswitchError("the wasm backend did not start", { hint: "--backend cpu" });
+  if (!done)
+    throw new MswitchError("the wasm backend did not start", { code: "backend-not-loadable", hint: "--backend cpu" });
   const simd = (await tf.env().getAsync("WASM_HAS_SIMD_SUPPORT")) === true;
   return `@tensorflow/tfjs-backend-wasm ${version_wasm}: WebAssembly${simd ? " with SIMD" : " without SIMD"}, one thread`;
 }

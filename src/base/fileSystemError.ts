@@ -27,6 +27,7 @@ export function writeError(error: unknown, { what, full, where, hint }: FailedWr
   if (error instanceof MswitchError || !isFileSystemError(error)) return error;
   const noRoom = isDiskFull(error);
   return new MswitchError(noRoom ? (full ?? what) : what, {
+    code: noRoom ? "disk-full" : "write-failed",
     where,
     why: noRoom && full === undefined ? "the disk is full" : messageOf(error),
     hint: hint(noRoom),

@@ -1,4 +1,4 @@
-import { Command } from "@oclif/core";
+import { Command, Errors } from "@oclif/core";
 import { exitCode, MswitchError, messageOf } from "../base/errors.js";
 
 /**
@@ -18,7 +18,7 @@ export abstract class MswitchCommand extends Command {
     if (this.jsonEnabled()) {
       this.logJson(this.toErrorJson(error));
     } else if (error instanceof MswitchError) {
-      process.stderr.write(`error: ${error.message}\n${error.hint ? `  try: ${error.hint}\n` : ""}`);
+      process.stderr.write(`error: ${error.message} [${error.code}]\n${error.hint ? `  try: ${error.hint}\n` : ""}`);
     } else {
       throw error;
     }
@@ -26,8 +26,10 @@ export abstract class MswitchCommand extends Command {
   }
 
   protected override toErrorJson(error: unknown): unknown {
-    if (!(error instanceof MswitchError)) return { error: { message: messageOf(error) } };
-    const { what, where, why, hint, message } = error;
-    return { error: { message, what, where, why, hint } };
+    if (error instanceof MswitchError) {
+      const { code, what, where, why, hint, message } = error;
+      return { error: { code, message, what, where, why, hint } };
+    }
+    return { error: { code: error instanceof Errors.CLIError ? "wrong-use" : "internal", message: messageOf(error) } };
   }
 }

@@ -90,13 +90,20 @@ function runCommand(name: string, args: string[], threads: number, log: Log, sig
       signal.removeEventListener("abort", stop);
       if (code === exitCode.done) resolvePromise(stdout);
       else if (signal.aborted) reject(interrupted());
-      else reject(new MswitchError(`${name} failed with exit code ${code}`, { why: failureOf(stdout) }));
+      else
+        reject(
+          new MswitchError(`${name} failed with exit code ${code}`, {
+            code: "demo-step-failed",
+            why: failureOf(stdout),
+          }),
+        );
     });
   });
 }
 
 function interrupted(): MswitchError {
   return new MswitchError("interrupted", {
+    code: "interrupted",
     hint: "the same command goes on from here",
     exitCode: exitCode.interrupted,
   });

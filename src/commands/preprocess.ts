@@ -218,6 +218,7 @@ function parseSplits(list: string): Split[] {
     const split = name.trim();
     if (split !== "train" && split !== "validation") {
       throw usageError(`unknown split ${split}`, {
+        code: "flag-invalid",
         where: "--split",
         hint: "give train, validation or both: train,validation",
       });
@@ -228,7 +229,12 @@ function parseSplits(list: string): Split[] {
 
 function parseBytes(text: string, where: string): number {
   const match = /^(\d+(?:\.\d+)?)\s*([kMGT]?)(i?)B?$/i.exec(text.trim());
-  if (!match) throw usageError(`${text} is no size`, { where, hint: "give bytes, or such as 500MB, 32GB, 1TiB" });
+  if (!match)
+    throw usageError(`${text} is no size`, {
+      code: "flag-invalid",
+      where,
+      hint: "give bytes, or such as 500MB, 32GB, 1TiB",
+    });
   const power = ["", "k", "m", "g", "t"].indexOf(match[2].toLowerCase());
   return Number(match[1]) * (match[3] ? 1024 : 1000) ** power;
 }
@@ -236,7 +242,7 @@ function parseBytes(text: string, where: string): number {
 function parseSpeed(text: string): number {
   const speed = Number(text);
   if (speed > 0 && Number.isFinite(speed)) return speed;
-  throw usageError(`${text} is no speed`, { where: "--speed", hint: "give MB/s, such as 35" });
+  throw usageError(`${text} is no speed`, { code: "flag-invalid", where: "--speed", hint: "give MB/s, such as 35" });
 }
 
 function parseTask(text: string): { index: number; count: number } {
@@ -244,6 +250,7 @@ function parseTask(text: string): { index: number; count: number } {
   const [index, count] = [Number(match?.[1]), Number(match?.[2])];
   if (match === null || index >= count) {
     throw usageError(`${text} is no task`, {
+      code: "flag-invalid",
       where: "--task",
       why: "it must be I/N with I from 0 to N - 1",
       hint: "of four tasks: 0/4, 1/4, 2/4, 3/4",

@@ -44,7 +44,7 @@ export default class Report extends MswitchCommand {
     const { argv, flags } = await this.parse(Report);
     const [baselineDir, ...dirs] = argv as string[];
     const twice = dirs.find((dir, i) => dir === baselineDir || dirs.indexOf(dir) !== i);
-    if (twice) throw usageError("a run is named twice", { where: twice });
+    if (twice) throw usageError("a run is named twice", { code: "duplicate-run", where: twice });
     const { readRun } = await import("../run/readRun.js");
     const { writeReport } = await import("../report/render/writeReport.js");
     const { caveats, headline, verdict } = await import("../report/data/headline.js");
@@ -78,6 +78,7 @@ async function inspectDatasetOf(run: Run, dir: string): Promise<InspectReport> {
   const { datasetFingerprint } = await import("../dataset/format/manifest.js");
   if (datasetFingerprint(await readManifest(dir)) !== run.description.dataset) {
     throw usageError("the runs learned from another dataset", {
+      code: "dataset-run-mismatch",
       where: dir,
       why: `what it holds is not what ${run.dir} was trained on`,
       hint: "name the folder that stands under `dataset` in the run's config.yaml",

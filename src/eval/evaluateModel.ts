@@ -132,6 +132,7 @@ function languageQuality(
   const bad = logProbs.findIndex((value) => !Number.isFinite(value));
   if (bad >= 0) {
     throw new MswitchError(`the model's quality in ${language} is not a number`, {
+      code: "quality-not-finite",
       why: `the log probability of validation example ${bad} is ${logProbs[bad]} at step ${step}`,
       hint: "the run has diverged: lower its learning rate",
     });

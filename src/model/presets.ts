@@ -90,6 +90,7 @@ export function preset(name: string): ModelConfig {
   if (known) return structuredClone(presets[known]);
   const near = nearest(name, presetNames);
   throw usageError(`unknown model preset "${name}"`, {
+    code: "unknown-preset",
     why: `there are ${presetNames.join(", ")}`,
     ...(near ? { hint: near } : {}),
   });

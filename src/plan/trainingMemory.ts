@@ -62,6 +62,7 @@ export function requireMemory(need: number, backend: Backend["name"], batchSize:
   const limit = kind in limits ? limits[kind as BackendName] : Number.POSITIVE_INFINITY;
   if (need <= limit) return;
   throw usageError(`a batch of ${batchSize} examples does not fit`, {
+    code: "batch-too-large",
     why: `model and batch take at least ${formatBytes(need)}, the ${backend} backend has at most ${formatBytes(limit)} here`,
     hint: "Lower stream.batchSize or stream.inputLength, take a smaller model, or another backend.",
   });

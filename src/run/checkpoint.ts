@@ -112,7 +112,12 @@ async function writeJson(path: string, value: unknown): Promise<void> {
 export async function verifyCheckpoint({ step, directory }: Checkpoint): Promise<CheckpointState> {
   const hint = `Restore it, or remove ${directory} to go on from the checkpoint before it.`;
   const damaged = (file: string, why: string): MswitchError =>
-    new MswitchError("the checkpoint is damaged", { where: join(directory, file), why, hint });
+    new MswitchError("the checkpoint is damaged", {
+      code: "checkpoint-damaged",
+      where: join(directory, file),
+      why,
+      hint,
+    });
   const marker = await readJson(directory, markerName, markerSchema, damaged);
   for (const [file, expected] of Object.entries(marker.files)) {
     const path = join(directory, file);

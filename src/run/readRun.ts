@@ -34,6 +34,7 @@ export async function readRun(dir: string): Promise<Run> {
   const text = await readText(path);
   if (text === undefined) {
     throw usageError("this is no run directory", {
+      code: "not-a-run",
       where: dir,
       why: `it has no ${runFile.description}`,
       hint: "give the directory that mswitch pretrain wrote",
@@ -61,6 +62,7 @@ async function readEvalPoints(dir: string): Promise<EvalPoint[]> {
   const names = (await readdir(folder).catch(() => [])).filter((name) => /^step-\d+\.json$/.test(name));
   if (names.length === 0) {
     throw usageError("the run has not been evaluated yet", {
+      code: "run-not-evaluated",
       where: folder,
       why: "it holds no step-*.json",
       hint: "let mswitch pretrain reach its first evaluation, or run mswitch evaluate",
@@ -88,6 +90,7 @@ function checkSameExamples(points: EvalPoint[], folder: string): void {
       examples.set(code, first);
       if (first.tokens === tokens) continue;
       throw usageError(`${code} was evaluated on other examples at step ${step} than at step ${first.step}`, {
+        code: "run-evaluation-inconsistent",
         where: folder,
         hint: "delete the evaluations that do not belong to this run",
       });
@@ -97,10 +100,12 @@ function checkSameExamples(points: EvalPoint[], folder: string): void {
 
 function checkPoint({ languages }: EvalPoint, path: string): void {
   const entries = Object.entries(languages);
-  if (entries.length === 0) throw usageError("the evaluation holds no language", { where: path });
+  if (entries.length === 0)
+    throw usageError("the evaluation holds no language", { code: "run-evaluation-empty", where: path });
   for (const [code, { exampleLogProbs, exampleTokens }] of entries) {
     if (exampleLogProbs.length === 0 || exampleLogProbs.length !== exampleTokens.length) {
       throw usageError(`the examples of ${code} do not fit together`, {
+        code: "run-evaluation-inconsistent",
         where: path,
         why: `${exampleLogProbs.length} log probabilities, ${exampleTokens.length} token counts`,
       });
@@ -119,12 +124,13 @@ function parse<T>(schema: z.ZodType<T>, text: string, where: string): T {
   try {
     value = JSON.parse(text);
   } catch (error) {
-    throw usageError("this is not JSON", { where, why: messageOf(error), cause: error });
+    throw usageError("this is not JSON", { code: "run-file-invalid", where, why: messageOf(error), cause: error });
   }
   const result = schema.safeParse(value);
   if (result.success) return result.data;
   const [issue] = result.error.issues;
   throw usageError("this is not a file of a run", {
+    code: "run-file-invalid",
     where,
     why: `${issue.path.join(".") || "the whole"}: ${issue.message}`,
     hint: "it was written by another version or changed by hand; run mswitch evaluate to write evaluations anew",
@@ -134,6 +140,11 @@ function parse<T>(schema: z.ZodType<T>, text: string, where: string): T {
 async function readText(path: string): Promise<string | undefined> {
   return await readFile(path, "utf8").catch((error: NodeJS.ErrnoException) => {
     if (error.code === "ENOENT" || error.code === "ENOTDIR") return undefined;
-    throw usageError("the file cannot be read", { where: path, why: error.message, cause: error });
+    throw usageError("the file cannot be read", {
+      code: "run-file-unreadable",
+      where: path,
+      why: error.message,
+      cause: error,
+    });
   });
 }

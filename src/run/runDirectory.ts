@@ -54,7 +54,11 @@ export async function readDescription(path: string): Promise<RunDescription | un
   try {
     return runDescriptionSchema.parse(JSON.parse(await readFile(path, "utf8")));
   } catch (error) {
-    throw new MswitchError("the run's description cannot be read", { where: path, why: messageOf(error) });
+    throw new MswitchError("the run's description cannot be read", {
+      code: "run-file-unreadable",
+      where: path,
+      why: messageOf(error),
+    });
   }
 }
 
@@ -79,6 +83,7 @@ export async function lastCheckpoint(
   const state = await verifyCheckpoint(last);
   if (state.configuration !== configuration) {
     throw usageError("the checkpoint is of another run", {
+      code: "checkpoint-run-mismatch",
       where: last.directory,
       why: "the hash of configuration and data in its state.json is not this run's",
     });

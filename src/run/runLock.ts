@@ -41,6 +41,7 @@ export async function lockRun(directory: string, log: Log): Promise<() => Promis
       const owner = await readOwner(path);
       if (owner?.host === mine.host && isRunning(owner)) {
         throw new MswitchError("another process is training in this run directory", {
+          code: "run-locked",
           where: directory,
           why: `process ${owner.pid} holds ${lockName}`,
           hint: "Wait for it or end it, or give this run a directory of its own with --run.",

@@ -91,6 +91,7 @@ function chooseLanguages(dataset: TokenDataset, wanted: readonly string[] | unde
     if (known.includes(code)) continue;
     const near = nearest(code, known);
     throw usageError(`the dataset has no language "${code}"`, {
+      code: "language-not-in-dataset",
       where: dataset.dir,
       hint: `${near ? `Did you mean "${near}"? ` : ""}It has: ${known.join(", ")}.`,
     });
@@ -99,10 +100,15 @@ function chooseLanguages(dataset: TokenDataset, wanted: readonly string[] | unde
   const missing = (wanted ?? known).filter((code) => !usable.includes(code));
   const why = "a language needs at least two training tokens";
   if (wanted && missing.length > 0) {
-    throw usageError(`no training example can be made for ${missing.join(", ")}`, { where: dataset.dir, why });
+    throw usageError(`no training example can be made for ${missing.join(", ")}`, {
+      code: "language-without-text",
+      where: dataset.dir,
+      why,
+    });
   }
-  if (usable.length === 0) throw new MswitchError("the dataset has no training tokens", { where: dataset.dir });
-  if (wanted?.length === 0) throw usageError("the list of languages is empty");
+  if (usable.length === 0)
+    throw new MswitchError("the dataset has no training tokens", { code: "dataset-empty", where: dataset.dir });
+  if (wanted?.length === 0) throw usageError("the list of languages is empty", { code: "no-language" });
   if (missing.length > 0) log.warn(`${dataset.dir}: left out, ${why}: ${missing.join(", ")}`);
   // The dataset's order, whatever order they were asked for in: the same choice gives the same batches.
   return wanted ? usable.filter((code) => wanted.includes(code)) : usable;
@@ -110,11 +116,15 @@ function chooseLanguages(dataset: TokenDataset, wanted: readonly string[] | unde
 
 function requireBatchSize(batchSize: number, lengths: ExampleLengths): void {
   if (!Number.isSafeInteger(batchSize) || batchSize < 1) {
-    throw usageError(`a batch size of ${batchSize}`, { why: "it must be an integer of at least 1" });
+    throw usageError(`a batch size of ${batchSize}`, {
+      code: "batch-size-invalid",
+      why: "it must be an integer of at least 1",
+    });
   }
   const ids = batchSize * (lengths.inputs + lengths.targets);
   if (ids > mostIds) {
     throw usageError(`a batch of ${batchSize} examples of ${lengths.inputs} + ${lengths.targets} ids does not fit`, {
+      code: "batch-too-large",
       why: `${ids} ids are more than ${mostIds}`,
       hint: "Choose a smaller batch size or input length.",
     });
@@ -123,6 +133,6 @@ function requireBatchSize(batchSize: number, lengths: ExampleLengths): void {
 
 function requireStep(step: number, batchSize: number): void {
   if (!Number.isSafeInteger(step) || step < 0 || !Number.isSafeInteger((step + 1) * batchSize)) {
-    throw new MswitchError(`there is no step ${step}`, { why: "steps are counted from 0" });
+    throw new MswitchError(`there is no step ${step}`, { code: "step-invalid", why: "steps are counted from 0" });
   }
 }

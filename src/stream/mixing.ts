@@ -57,5 +57,5 @@ function unimaxTokens(sizes: readonly LanguageSize[], budgetTokens: number, maxE
 }
 
 function requireNumber(name: string, value: number, inRange: boolean, why: string): void {
-  if (!Number.isFinite(value) || !inRange) throw usageError(`${name} is ${value}`, { why });
+  if (!Number.isFinite(value) || !inRange) throw usageError(`${name} is ${value}`, { code: "mixing-invalid", why });
 }

@@ -34,6 +34,7 @@ export function validationExamples(
   const segments = segmentCount(run.tokens, lengths);
   if (segments === 0) {
     throw new MswitchError(`no validation example can be made for ${language}`, {
+      code: "language-without-text",
       where: dataset.dir,
       why: `it has ${run.tokens} validation tokens, an example needs two`,
     });

@@ -52,6 +52,7 @@ export async function evaluateRun(directory: string, options: EvaluateRunOptions
   const paths = runPaths(resolve(directory));
   if (!existsSync(paths.config)) {
     throw usageError("this is no run directory", {
+      code: "not-a-run",
       where: directory,
       why: "it has no config.yaml",
       hint: "give the directory that mswitch pretrain wrote",
@@ -95,6 +96,7 @@ async function findCheckpoint({ checkpoints }: RunPaths, wanted: string): Promis
   const complete = await listCheckpoints(checkpoints);
   if (complete.length === 0) {
     throw usageError("the run has no complete checkpoint", {
+      code: "checkpoint-not-found",
       where: checkpoints,
       hint: "let mswitch pretrain reach its first one",
     });
@@ -103,6 +105,7 @@ async function findCheckpoint({ checkpoints }: RunPaths, wanted: string): Promis
   const found = wanted === "latest" ? complete[complete.length - 1] : complete.find(({ step }) => `${step}` === wanted);
   if (found) return found;
   throw usageError(`the run has no checkpoint ${wanted}`, {
+    code: "checkpoint-not-found",
     where: checkpoints,
     why: `it has those of step ${steps.join(", ")}`,
     hint: `--checkpoint ${steps[steps.length - 1]} or --checkpoint latest`,
@@ -118,6 +121,7 @@ function examplesOf(
   const missing = languages?.find((code) => !usable.includes(code));
   if (missing !== undefined) {
     throw usageError(`the dataset has no validation text in ${missing}`, {
+      code: "language-not-in-dataset",
       where: dataset.dir,
       why: `it has some in ${usable.join(", ")}`,
     });
@@ -135,6 +139,7 @@ async function isOwnEvaluation(paths: RunPaths, dataset: TokenDataset, sets: Val
   const description = runDescriptionSchema.parse(JSON.parse(text));
   if (description.vocabulary !== dataset.manifest.vocabulary.fingerprint) {
     throw usageError("the dataset's vocabulary is not the one the run was trained with", {
+      code: "vocabulary-run-mismatch",
       where: join(dataset.dir, "dataset.json"),
       hint: "preprocess the corpus again with the run's vocabulary",
     });

@@ -60,7 +60,11 @@ export function createOptimizer(params: Parameters, minFactoredSize: number): Op
           const found = file.tensors.get(name)?.shape;
           if (found?.join() === value.shape.join()) continue;
           const why = found ? `${name} is [${found}], not [${value.shape}]` : `${name} is missing`;
-          throw new MswitchError("this is the optimizer state of another model", { where: path, why });
+          throw new MswitchError("this is the optimizer state of another model", {
+            code: "optimizer-state-mismatch",
+            where: path,
+            why,
+          });
         }
         for (const [name, value] of expected) {
           const values = await file.readFloat(name);

@@ -24,6 +24,7 @@ export async function requireSameRun(
     const foreign = names.find((name) => !isTemporaryName(name) && name !== lockName);
     if (foreign === undefined) return undefined;
     throw usageError("the run directory is not empty and holds no run", {
+      code: "run-directory-in-use",
       where: paths.directory,
       why: `it holds ${foreign} and no config.yaml`,
       hint: "Choose another directory with --run.",
@@ -36,7 +37,12 @@ export async function requireSameRun(
     .filter((key) => there.get(key) !== here.get(key))
     .map((key) => `${key} is ${there.get(key) ?? "not set"} there, ${here.get(key) ?? "not set"} here`);
   if (differing.length > 0) {
-    throw usageError("the run directory holds another run", { where: paths.config, why: differing.join("; "), hint });
+    throw usageError("the run directory holds another run", {
+      code: "run-mismatch",
+      where: paths.config,
+      why: differing.join("; "),
+      hint,
+    });
   }
   const known = await readDescription(paths.description);
   const changed = (["vocabulary", "dataset", "evalExamples"] as const).filter(
@@ -44,6 +50,7 @@ export async function requireSameRun(
   );
   if (changed.length > 0) {
     throw usageError("the dataset is not the one that the run began with", {
+      code: "dataset-run-mismatch",
       where: config.dataset,
       why: `by hash its ${changed.join(", ").replace("evalExamples", "validation examples")} changed since ${paths.description} was written`,
       hint: "Choose another run directory with --run, or give back the dataset it began with.",

@@ -141,6 +141,7 @@ async function enterDirectory(run: PreparedRun, backend: Backend, userLog: Log):
   const resumed = await lastCheckpoint(paths, configuration, userLog);
   if (resumed && resumed.step > config.steps) {
     throw usageError(`the run is at step ${resumed.step} already, beyond steps: ${config.steps}`, {
+      code: "run-beyond-steps",
       where: paths.directory,
     });
   }

@@ -137,6 +137,7 @@ async function requireFinite(guard: tf.Tensor, step: number, run: string): Promi
   const [loss, gradNorm] = await guard.data();
   if (Number.isFinite(loss) && Number.isFinite(gradNorm)) return gradNorm;
   throw new MswitchError(`step ${step + 1} has a loss of ${loss} and a gradient norm of ${gradNorm}`, {
+    code: "loss-not-finite",
     where: run,
     why: "training diverged; the weights were not touched",
     hint: "Lower optimizer.learningRate.base, or model.init.scale, in a run directory of its own; the last checkpoint is whole.",

@@ -57,6 +57,7 @@ export function sentinelIdsOf(model: SentencePieceModel): number[] {
     const id = byNumber.get(k);
     if (id === undefined) {
       throw new MswitchError("the vocabulary's sentinels have a gap", {
+        code: "vocabulary-sentinels-incomplete",
         where: model.path,
         why: `it holds ${byNumber.size} pieces <extra_id_…>, but no <extra_id_${k}>`,
       });
@@ -87,6 +88,7 @@ function controlId(model: SentencePieceModel, piece: string, role: string): numb
     if (model.types[id] === pieceType.control && pieceText(model, id) === piece) return id;
   }
   throw new MswitchError(`the vocabulary has no ${role} piece`, {
+    code: "vocabulary-piece-missing",
     where: model.path,
     why: `no control piece is called ${JSON.stringify(piece)}`,
     hint: "train it with pad_id 0, eos_id 1, unk_id 2, as `mswitch vocab train` does",

@@ -63,7 +63,11 @@ export async function* goldenCases(
   precision: ModelConfig["precision"] = "float32",
 ): AsyncGenerator<GoldenResult> {
   const entries = await readdir(directory, { withFileTypes: true }).catch((error: Error) => {
-    throw new MswitchError("no folder of golden cases", { where: directory, why: error.message });
+    throw new MswitchError("no folder of golden cases", {
+      code: "golden-unreadable",
+      where: directory,
+      why: error.message,
+    });
   });
   for (const entry of entries.sort((a, b) => (a.name < b.name ? -1 : 1))) {
     const path = join(directory, entry.name);
@@ -127,7 +131,9 @@ async function checkModel(directory: string, precision: ModelConfig["precision"]
 /** Padding is what the ids say here, and what a mask says there: a case must agree on it. */
 function maskedIds(inputIds: number[][], attentionMask: number[][]): number[][] {
   if (inputIds.some((row, i) => row.some((id, j) => (id !== 0) !== (attentionMask[i][j] === 1)))) {
-    throw new MswitchError("a case whose attention mask is not that of its padding cannot be checked");
+    throw new MswitchError("a case whose attention mask is not that of its padding cannot be checked", {
+      code: "golden-invalid",
+    });
   }
   return inputIds;
 }
@@ -201,7 +207,9 @@ class Largest {
   add(tensor: string, ours: ArrayLike<number>, theirs: ArrayLike<number>): void {
     const isAbsent = theirs.length === 1 && theirs[0] === 0;
     if (ours.length !== theirs.length && !isAbsent) {
-      throw new MswitchError(`${tensor} has ${ours.length} values, the golden case ${theirs.length}`);
+      throw new MswitchError(`${tensor} has ${ours.length} values, the golden case ${theirs.length}`, {
+        code: "golden-invalid",
+      });
     }
     let most = 0;
     let scale = 0;

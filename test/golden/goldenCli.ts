@@ -23,10 +23,13 @@ async function main(): Promise<number> {
   }
   const precision = modelConfigSchema.shape.precision.safeParse(values.precision);
   if (!precision.success) {
-    throw usageError(`unknown precision "${values.precision}"`, { hint: "--precision float32, selective or bfloat16" });
+    throw usageError(`unknown precision "${values.precision}"`, {
+      code: "flag-invalid",
+      hint: "--precision float32, selective or bfloat16",
+    });
   }
   if (positionals.length !== 1)
-    throw usageError("one folder of golden cases is needed", { hint: "npm run golden -- DIR" });
+    throw usageError("one folder of golden cases is needed", { code: "flag-invalid", hint: "npm run golden -- DIR" });
   const backend = await loadBackend(values.backend);
   process.stderr.write(`backend ${backend.name}: ${backend.description}\n`);
   let cases = 0;
@@ -40,7 +43,7 @@ async function main(): Promise<number> {
     );
     process.stdout.write(`${passed ? "pass" : "FAIL"}  ${name}: ${parts.join(", ")}\n`);
   }
-  if (cases === 0) throw new MswitchError("no golden case there", { where: positionals[0] });
+  if (cases === 0) throw new MswitchError("no golden case there", { code: "golden-unreadable", where: positionals[0] });
   process.stdout.write(`${cases - failed} of ${cases} cases pass\n`);
   return failed === 0 ? exitCode.done : exitCode.failed;
 }

@@ -100,6 +100,7 @@ function numberBetween(flag: string, text: string, low: number, high: number): n
   const value = fraction ? Number(fraction[1]) / Number(fraction[2]) : Number(text);
   if (text.trim() !== "" && value >= low && value <= high) return value;
   throw usageError(`--${flag} ${text} is not a number between ${low} and ${high}`, {
+    code: "flag-invalid",
     hint: `--${flag} 0.99, or --${flag} 1/3.3`,
   });
 }

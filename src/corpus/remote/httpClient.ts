@@ -150,6 +150,7 @@ export class HttpClient {
 
 function interrupted(host: string): MswitchError {
   return new MswitchError("interrupted", {
+    code: "interrupted",
     why: `${host} was being asked`,
     hint: "the same command goes on from there",
     exitCode: exitCode.interrupted,

@@ -37,7 +37,11 @@ export async function remoteShards(source: string, selection: Selection, client:
   if (source.includes("{")) return fromTemplate(source, selection);
   const url = URL.canParse(source) ? new URL(source) : undefined;
   if (!url)
-    throw usageError("the source is no address", { where: source, hint: "give http:// or https:// and a host" });
+    throw usageError("the source is no address", {
+      code: "source-not-an-address",
+      where: source,
+      hint: "give http:// or https:// and a host",
+    });
   refuseCredentials(url);
   const own = shardAt(url.href);
   if (own) return [own];
@@ -45,6 +49,7 @@ export async function remoteShards(source: string, selection: Selection, client:
   const shards = parseListing(text, url.href);
   if (shards.length === 0) {
     throw usageError("the listing names no shard", {
+      code: "listing-without-shards",
       where: source,
       hint: "it must link to files named c4-CODE[-validation].tfrecord-IIIII-of-NNNNN.json.gz, or give a template with {code}, {index} and {count}",
     });
@@ -58,6 +63,7 @@ function fromTemplate(template: string, { languages, splits = ["train", "validat
   const unknown = names.find((name) => !known.includes(name));
   if (unknown !== undefined) {
     throw usageError(`unknown placeholder {${unknown}}`, {
+      code: "template-invalid",
       where: template,
       hint: `known are {${known.join("}, {")}}`,
     });
@@ -70,6 +76,7 @@ function fromTemplate(template: string, { languages, splits = ["train", "validat
   ].flat();
   if (lacking.length > 0) {
     throw usageError(`the template lacks ${lacking.join(", ")}`, {
+      code: "template-invalid",
       where: template,
       why: "several shards would have one address",
       hint: "mC4's own names are {name}, or c4-{code}{suffix}.tfrecord-{index}-of-{count}.json.gz",
@@ -95,7 +102,8 @@ function fromTemplate(template: string, { languages, splits = ["train", "validat
         };
         const path = template.replace(/\{([^{}]*)\}/g, (_, placeholder: string) => values[placeholder]);
         if (shards.length === 0) {
-          if (!URL.canParse(path)) throw usageError("the template makes no address", { where: path });
+          if (!URL.canParse(path))
+            throw usageError("the template makes no address", { code: "template-invalid", where: path });
           refuseCredentials(new URL(path));
         }
         shards.push({ name, language: code, split, index, count, path });
@@ -107,13 +115,15 @@ function fromTemplate(template: string, { languages, splits = ["train", "validat
 
 function taskOf(code: string): ReturnType<typeof allLanguages>[number] {
   const task = findLanguage(code);
-  if (!task) throw usageError(`unknown language ${code}`, { hint: nearestLanguageHint(code) });
+  if (!task)
+    throw usageError(`unknown language ${code}`, { code: "unknown-language", hint: nearestLanguageHint(code) });
   return task;
 }
 
 function refuseCredentials(url: URL): void {
   if (!url.username && !url.password) return;
   throw usageError("the address holds a name or password", {
+    code: "source-with-credentials",
     where: url.host,
     why: "it would be written into the dataset's records",
     hint: "download the shards yourself, or use an address that needs none",
@@ -130,7 +140,11 @@ async function readListing(url: string, client: HttpClient): Promise<string> {
         chunks.push(chunk);
         length += chunk.length;
         if (length > maxListingBytes)
-          throw usageError("the listing is too long", { where: url, hint: "cut it in parts" });
+          throw usageError("the listing is too long", {
+            code: "listing-too-long",
+            where: url,
+            hint: "cut it in parts",
+          });
       }
       const { "content-length": size } = headers;
       if (size !== undefined && Number(size) !== length) throw new TransientFault(`${length} of ${size} bytes came`);
@@ -139,6 +153,7 @@ async function readListing(url: string, client: HttpClient): Promise<string> {
   } catch (error) {
     if (!(error instanceof DownloadFault)) throw error;
     throw usageError("the listing cannot be read", {
+      code: "listing-unreadable",
       where: url,
       why: error.message,
       hint: "name a listing, a shard, or a template with {code}, {index} and {count}",
@@ -159,6 +174,7 @@ export function parseListing(text: string, base: string): RemoteShard[] {
     const parsed = jsonListing.safeParse(parseJson(trimmed));
     if (!parsed.success) {
       throw usageError("the listing is no JSON list of addresses", {
+        code: "listing-invalid",
         where: base,
         hint: 'give ["https://…", …] or [{"url": "https://…", "bytes": 123}, …]',
       });

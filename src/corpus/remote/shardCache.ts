@@ -165,6 +165,7 @@ export async function openShardCache(directory: string, maxBytes: number, client
     await link(probe, `${probe}-link`);
   } catch (error) {
     throw usageError("the cache folder cannot be used", {
+      code: "cache-unusable",
       where: directory,
       why: messageOf(error),
       hint: "name another --cache-dir, on a disk of this machine",

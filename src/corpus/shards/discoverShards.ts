@@ -42,7 +42,8 @@ type Found = ShardIdentity & { path: string; bytes?: number };
  *   in two places, for shards of one language and split that disagree on their number, and where the selection takes nothing
  */
 export async function discoverShards(sources: readonly string[], options: DiscoverOptions = {}): Promise<Shard[]> {
-  if (sources.length === 0) throw usageError("no source is named", { hint: "name a directory of mC4 shards" });
+  if (sources.length === 0)
+    throw usageError("no source is named", { code: "no-source", hint: "name a directory of mC4 shards" });
   const byName = new Map<string, Found>();
   const place = (path: string): string => (isRemote(path) ? path : resolve(path));
   for (const source of sources) {
@@ -52,6 +53,7 @@ export async function discoverShards(sources: readonly string[], options: Discov
       const other = byName.get(key);
       if (other && place(other.path) !== place(shard.path)) {
         throw usageError(`two sources for the shard ${shard.name}`, {
+          code: "duplicate-shard",
           where: shard.path,
           why: `it is at ${other.path} too`,
           hint: "remove one, or name only one of the two",
@@ -67,6 +69,7 @@ export async function discoverShards(sources: readonly string[], options: Discov
   if (wanted.length === 0) {
     const there = [...new Set([...byName.values()].map(({ language, split }) => `${language} ${split}`))].sort();
     throw usageError("no shard is left of the languages and splits asked for", {
+      code: "no-matching-shards",
       where: sources.join(", "),
       why: `there are ${there.slice(0, 8).join(", ")}${there.length > 8 ? `, … (${there.length} in all)` : ""}`,
       hint: "choose others, or leave the choice out",
@@ -94,6 +97,7 @@ async function shardsOf(source: string, options: DiscoverOptions): Promise<Found
     }
     if (!findLanguage(shard.language)) {
       throw usageError(`unknown language ${shard.language}`, {
+        code: "unknown-language",
         where: path,
         why: "it is no task of mC4",
         hint: `${nearestLanguageHint(shard.language)} Rename the file or move it away`,
@@ -101,6 +105,7 @@ async function shardsOf(source: string, options: DiscoverOptions): Promise<Found
     }
     if (shard.index >= shard.count) {
       throw usageError(`shard ${shard.index} of ${shard.count}`, {
+        code: "shard-number-invalid",
         where: path,
         why: "shards are counted from 00000",
         hint: nameHint,
@@ -110,6 +115,7 @@ async function shardsOf(source: string, options: DiscoverOptions): Promise<Found
   }
   if (shards.length === 0) {
     throw usageError("the source holds no shard", {
+      code: "source-empty",
       where: source,
       why:
         passedOver > 0
@@ -127,6 +133,7 @@ async function filesOf(source: string, options: DiscoverOptions): Promise<(Found
   if (isRemote(source)) return remoteShards(source, options, options.client ?? new HttpClient());
   if (/^[a-z][a-z0-9+]+:\/\//i.test(source)) {
     throw usageError("the source is at no kind of address that can be read", {
+      code: "source-not-an-address",
       where: source,
       hint: "give http:// or https://, or a directory: mount or download what is elsewhere",
     });
@@ -145,6 +152,7 @@ async function localFiles(source: string): Promise<string[]> {
   if (entry.code !== "ENOENT" || !/[*?{]/.test(source)) throw absent(source, entry);
   if (/[*?{]/.test(directory)) {
     throw usageError("a pattern is understood in the file name only", {
+      code: "source-pattern-invalid",
       where: source,
       hint: "name each directory as a source of its own",
     });
@@ -163,6 +171,7 @@ async function list(directory: string): Promise<string[]> {
 function absent(path: string, cause: NodeJS.ErrnoException): Error {
   const why = cause.code === "ENOENT" ? "there is no such file or directory" : cause.message;
   return usageError("the source cannot be read", {
+    code: "source-unreadable",
     where: path,
     why,
     hint: "name a directory of mC4 shards, or a pattern such as 'corpus/c4-{af,am}*.json.gz'",
@@ -178,6 +187,7 @@ function refuseDisagreement(shards: Found[]): void {
     firsts.set(key, first);
     if (first.count !== shard.count) {
       throw usageError(`the ${shard.split} shards of ${shard.language} disagree on how many they are`, {
+        code: "shard-counts-differ",
         where: shard.path,
         why: `this one says ${shard.count}, ${first.path} says ${first.count}`,
         hint: "shards of two different splittings must not be mixed: keep one of them",

@@ -80,9 +80,11 @@ export function nearestLanguageHint(word: string): string {
 export function requireLanguages(list: string): string[] {
   if (list.trim() === "all") return [...languageTable().keys()];
   const codes = list.split(",").flatMap((code) => code.trim() || []);
-  if (codes.length === 0) throw usageError("no language is named", { hint: "give all, or codes such as af,am" });
+  if (codes.length === 0)
+    throw usageError("no language is named", { code: "no-language", hint: "give all, or codes such as af,am" });
   for (const code of codes) {
-    if (!findLanguage(code)) throw usageError(`unknown language ${code}`, { hint: nearestLanguageHint(code) });
+    if (!findLanguage(code))
+      throw usageError(`unknown language ${code}`, { code: "unknown-language", hint: nearestLanguageHint(code) });
   }
   return [...new Set(codes)];
 }

@@ -46,6 +46,7 @@ export async function inspectDataset(dir: string, options: InspectOptions = {}):
   const { fingerprint, size } = vocabularyOf(model);
   if (fingerprint !== manifest.vocabulary.fingerprint) {
     throw usageError("the dataset was made with another vocabulary", {
+      code: "vocabulary-dataset-mismatch",
       where: model.path,
       why: `it has ${fingerprint.slice(0, 12)}…, the dataset's is ${manifest.vocabulary.fingerprint.slice(0, 12)}…`,
       hint: `use the one that lies in the dataset (${join(dir, manifest.vocabulary.file)})`,
@@ -55,6 +56,7 @@ export async function inspectDataset(dir: string, options: InspectOptions = {}):
   const unknown = languages?.find((code) => !codes.includes(code));
   if (unknown !== undefined || codes.length === 0) {
     throw usageError(unknown ? `the dataset holds no ${unknown}` : "the dataset is empty", {
+      code: "language-not-in-dataset",
       where: dir,
       why: `its languages are ${Object.keys(manifest.languages).join(", ") || "none"}`,
     });

@@ -107,6 +107,7 @@ async function stateOfRecords(out: string): Promise<string> {
 /** @param other fingerprint of the one that the folder was made with */
 export function otherVocabulary(out: string, vocabulary: Vocabulary, other: string): Error {
   return usageError("the output folder holds a dataset of another vocabulary", {
+    code: "vocabulary-dataset-mismatch",
     where: out,
     why: `it was made with ${other.slice(0, 12)}…, ${vocabulary.path} is ${vocabulary.fingerprint.slice(0, 12)}…`,
     hint: `use the vocabulary that lies in it (${join(out, vocabularyFile)}), or name another output folder`,

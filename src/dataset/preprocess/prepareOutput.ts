@@ -18,10 +18,16 @@ import { listRecords, readRecords, recordFolder } from "../format/shardRecord.js
 export async function prepareOutput(out: string, vocabulary: Vocabulary, shards: Shard[]): Promise<void> {
   const names: string[] = await readdir(out).catch((error: NodeJS.ErrnoException) => {
     if (error.code === "ENOENT") return [];
-    throw usageError("the output folder cannot be used", { where: out, why: error.message, hint: "name another one" });
+    throw usageError("the output folder cannot be used", {
+      code: "output-unusable",
+      where: out,
+      why: error.message,
+      hint: "name another one",
+    });
   });
   if (names.some((name) => !name.startsWith(".")) && !names.includes(recordFolder)) {
     throw usageError("the output folder holds something else", {
+      code: "output-in-use",
       where: out,
       why: `it is not empty (${names.slice(0, 3).join(", ")}${names.length > 3 ? ", …" : ""}) and no dataset was begun in it`,
       hint: "name an empty or a new folder",
@@ -55,6 +61,7 @@ async function checkRecords(out: string, vocabulary: Vocabulary, shards: Shard[]
     const shard = counts.get(`${record.language} ${record.split}`);
     if (shard && shard.count !== record.count) {
       throw usageError(`the dataset holds ${record.language} ${record.split} cut into ${record.count} shards`, {
+        code: "shard-counts-differ",
         where: join(out, record.output.file),
         why: `the source has it in ${shard.count} (${shard.path}); both together would hold every document twice`,
         hint: "name another output folder",
@@ -79,6 +86,7 @@ async function copyVocabulary(vocabulary: Vocabulary, copy: string): Promise<voi
   const bytes = await readFile(vocabulary.path);
   if (sha256(bytes) !== vocabulary.fingerprint) {
     throw usageError("the vocabulary was changed while it was being read", {
+      code: "vocabulary-changed",
       where: vocabulary.path,
       hint: "try again",
     });

@@ -103,6 +103,7 @@ export async function preprocess(options: PreprocessOptions): Promise<Preprocess
     }
     if (signal?.aborted) {
       throw new MswitchError("interrupted", {
+        code: "interrupted",
         where: out,
         why: `${totals.total.shards} of ${mine.length} shards are done`,
         hint: "the same command goes on from there",

@@ -25,7 +25,7 @@ async function openEncoder(): Promise<Encoder> {
   if (options.image) return new UnigramEncoder(options.image);
   const { path, fingerprint } = options.vocabulary;
   if (openModelFile(path).fingerprint === fingerprint) return createLibraryEncoder(path);
-  throw new MswitchError("the vocabulary was changed while it was in use", { where: path });
+  throw new MswitchError("the vocabulary was changed while it was in use", { code: "vocabulary-changed", where: path });
 }
 
 function reply(message: ShardReply): void {
@@ -53,8 +53,7 @@ async function tokenize(shard: ShardRequest): Promise<ShardReply> {
     // The reader tells of its own faults by rejections: what the file system refuses here is the output.
     const refused = datasetWriteError(error, options.out);
     if (!(refused instanceof MswitchError)) return { kind: "failed", why: messageOf(error) };
-    const { what, where, why, hint } = refused;
-    return { kind: "refused", what, details: { where, why, hint } };
+    return { kind: "refused", what: refused.what, details: refused.details };
   }
 }
 

@@ -53,6 +53,7 @@ export async function readVocabulary(dir: string, manifest: DatasetManifest): Pr
   const vocabulary = await loadVocabulary(path);
   if (vocabulary.fingerprint !== manifest.vocabulary.fingerprint) {
     throw new MswitchError("the vocabulary is not the one the dataset was made with", {
+      code: "vocabulary-dataset-mismatch",
       where: path,
       why: `${manifestFile} says ${manifest.vocabulary.fingerprint.slice(0, 12)}…, the file has ${vocabulary.fingerprint.slice(0, 12)}…`,
       hint: mendHint,
@@ -66,6 +67,7 @@ export async function readManifest(dir: string): Promise<DatasetManifest> {
   const path = join(dir, manifestFile);
   const text = await readFile(path, "utf8").catch((error: NodeJS.ErrnoException) => {
     throw usageError("no tokenized dataset is here", {
+      code: "dataset-not-found",
       where: path,
       why: error.code === "ENOENT" ? "there is no such file" : error.message,
       hint: "make one with `mswitch preprocess`; one that was interrupted is finished by the same command",
@@ -76,11 +78,17 @@ export async function readManifest(dir: string): Promise<DatasetManifest> {
   try {
     json = JSON.parse(text);
   } catch (error) {
-    throw new MswitchError("the dataset's manifest is not JSON", { where: path, why: String(error), hint: mendHint });
+    throw new MswitchError("the dataset's manifest is not JSON", {
+      code: "dataset-damaged",
+      where: path,
+      why: String(error),
+      hint: mendHint,
+    });
   }
   const format = z.looseObject({ format: z.unknown() }).safeParse(json).data?.format;
   if (format !== datasetFormat) {
     throw new MswitchError(`unknown dataset format ${JSON.stringify(format)}`, {
+      code: "dataset-format-unknown",
       where: path,
       why: `this version reads format ${datasetFormat}`,
       hint: "preprocess again with this version into a new folder, or use the version that made the dataset",
@@ -90,6 +98,7 @@ export async function readManifest(dir: string): Promise<DatasetManifest> {
   if (!parsed.success) {
     const [issue] = parsed.error.issues;
     throw new MswitchError("the dataset's manifest is damaged", {
+      code: "dataset-damaged",
       where: path,
       why: `${issue.path.join(".") || "it"}: ${issue.message}`,
       hint: mendHint,
@@ -101,12 +110,14 @@ export async function readManifest(dir: string): Promise<DatasetManifest> {
 async function checkFile(dir: string, shard: ShardEntry): Promise<void> {
   const path = join(dir, shard.file);
   const fault = await tokenFileFault(path, shard, false);
-  if (fault) throw new MswitchError(`the dataset's file ${fault}`, { where: path, hint: mendHint });
+  if (fault)
+    throw new MswitchError(`the dataset's file ${fault}`, { code: "dataset-damaged", where: path, hint: mendHint });
 }
 
 function createRun(manifest: DatasetManifest, files: TokenFiles, language: string, split: Split): TokenRun {
   const totals = manifest.languages[language]?.[split];
-  if (!totals) throw new MswitchError(`the dataset holds no ${split} split of ${language}`);
+  if (!totals)
+    throw new MswitchError(`the dataset holds no ${split} split of ${language}`, { code: "language-not-in-dataset" });
   const shards = manifest.shards.filter((s) => s.language === language && s.split === split && s.tokens > 0);
   const starts = new Float64Array(shards.length + 1);
   for (const [i, shard] of shards.entries()) starts[i + 1] = starts[i] + shard.tokens;

@@ -29,7 +29,7 @@ export const redoHint = (record: string): string =>
 
 /** The error for a token file that does not hold what it should. */
 export function damagedTokenFile(path: string, why: string): MswitchError {
-  return new MswitchError("the token file is damaged", { where: path, why, hint: mendHint });
+  return new MswitchError("the token file is damaged", { code: "dataset-damaged", where: path, why, hint: mendHint });
 }
 
 /**

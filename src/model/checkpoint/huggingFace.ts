@@ -68,7 +68,12 @@ export async function loadModel(directory: string): Promise<{ config: ModelConfi
       config = fromHuggingFaceConfig(await readJson(configPath), new Set(fileOf.keys()));
     } catch (error) {
       if (error instanceof MswitchError) throw error;
-      throw new MswitchError("not a model configuration", { where: configPath, why: messageOf(error), cause: error });
+      throw new MswitchError("not a model configuration", {
+        code: "model-config-invalid",
+        where: configPath,
+        why: messageOf(error),
+        cause: error,
+      });
     }
     if (await hasSeparateEmbeddings(config, fileOf)) config = { ...config, separateInputEmbeddings: true };
     checkTensors(directory, config, fileOf);
@@ -195,7 +200,12 @@ async function readJson(path: string): Promise<unknown> {
       await file.close();
     }
   } catch (error) {
-    throw new MswitchError("cannot be read", { where: path, why: messageOf(error), cause: error });
+    throw new MswitchError("cannot be read", {
+      code: "model-unreadable",
+      where: path,
+      why: messageOf(error),
+      cause: error,
+    });
   }
 }
 
@@ -224,5 +234,5 @@ function some(names: string[]): string {
 }
 
 function mismatch(where: string, why: string): MswitchError {
-  return new MswitchError("the weights do not fit", { where, why });
+  return new MswitchError("the weights do not fit", { code: "weights-mismatch", where, why });
 }

@@ -59,7 +59,12 @@ const headerSchema = z.record(
 /** Opens a file and checks its whole header (length, offsets, overlaps, dtypes, shapes) before any tensor is read. */
 export async function openSafetensors(path: string): Promise<SafetensorsFile> {
   const file = await open(path, "r").catch((error: unknown) => {
-    throw new MswitchError("cannot be opened", { where: path, why: messageOf(error), cause: error });
+    throw new MswitchError("cannot be opened", {
+      code: "weights-unreadable",
+      where: path,
+      why: messageOf(error),
+      cause: error,
+    });
   });
   try {
     const { metadata, tensors } = await readHeader(file, path);
@@ -221,5 +226,5 @@ function halfToFloat(half: number): number {
 }
 
 function broken(path: string, why: string): MswitchError {
-  return new MswitchError("not a usable safetensors file", { where: path, why });
+  return new MswitchError("not a usable safetensors file", { code: "weights-invalid", where: path, why });
 }

@@ -86,7 +86,7 @@ export function reportData(baseline: Run, candidates: readonly Run[], options: R
     .map((table) => table.rows.map((row) => row.code))
     .reduce((common, next) => common.filter((code) => next.includes(code)));
   if (codes.length === 0) {
-    throw usageError("the runs have no language in common", { where: baseline.dir });
+    throw usageError("the runs have no language in common", { code: "runs-not-comparable", where: baseline.dir });
   }
   const main = mainTasks(codes, (code) => findLanguage(code)?.language ?? code);
   const mainCodes = codes.filter((code) => main.has(code));

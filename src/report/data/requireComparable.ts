@@ -18,6 +18,7 @@ export function requireComparable(baseline: Run, candidates: readonly Run[]): vo
     for (const [key, why] of mustAgree) {
       if (baseline.description[key] === candidate.description[key]) continue;
       throw usageError(`the runs ${baseline.dir} and ${candidate.dir} cannot be compared: ${key} differs`, {
+        code: "runs-not-comparable",
         where: candidate.dir,
         why,
         hint: "train both on one dataset with the same evaluation settings (stream.inputLength, evaluation.examplesPerLanguage)",
@@ -28,6 +29,7 @@ export function requireComparable(baseline: Run, candidates: readonly Run[]): vo
       throw usageError(
         `the runs ${baseline.dir} and ${candidate.dir} were evaluated on different examples of ${code}`,
         {
+          code: "runs-not-comparable",
           where: candidate.dir,
         },
       );

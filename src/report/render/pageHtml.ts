@@ -72,6 +72,7 @@ function asset(name: string): string {
     return readFileSync(url, "utf8");
   } catch (cause) {
     throw new MswitchError("the report's page has not been built", {
+      code: "report-page-not-built",
       where: url.pathname,
       hint: "npm run build",
       cause,

@@ -42,6 +42,7 @@ function encodedLengths(tokens: number): ExampleLengths {
 export function exampleLengths(inputLength: number): ExampleLengths {
   if (!Number.isSafeInteger(inputLength) || inputLength < 3) {
     throw usageError(`an input length of ${inputLength} holds no span-corruption example`, {
+      code: "input-length-invalid",
       why: "it must be an integer of at least 3: one token, one sentinel and the end of the sequence",
     });
   }
@@ -60,6 +61,7 @@ export function exampleLengths(inputLength: number): ExampleLengths {
 export function requireZeroPadding({ padId, path }: Pick<Vocabulary, "padId" | "path">): void {
   if (padId === 0) return;
   throw usageError(`the vocabulary's padding has id ${padId}`, {
+    code: "vocabulary-padding-invalid",
     where: path,
     why: "T5's examples and model take id 0 for padding",
     hint: "Train it with `mswitch vocab train`, or with SentencePiece's --pad_id=0 --eos_id=1 --unk_id=2 --bos_id=-1.",
@@ -75,6 +77,7 @@ export function requireSentinels(lengths: ExampleLengths, vocabulary: Pick<Vocab
   const sentinels = vocabulary.sentinelIds.length;
   if (spans <= sentinels) return;
   throw usageError(`an input length of ${lengths.inputs} needs ${spans} sentinels, the vocabulary has ${sentinels}`, {
+    code: "vocabulary-sentinels-too-few",
     where: vocabulary.path,
     why: `${lengths.tokens} raw tokens are masked in ${spans} spans, each with a sentinel of its own`,
     hint: "Choose a shorter input length (1024 needs 57 sentinels), or a vocabulary with more sentinels.",

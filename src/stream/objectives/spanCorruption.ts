@@ -83,6 +83,7 @@ export function uncorrupt(inputs: Int32Array, targets: Int32Array, { eosId, sent
     }
     if (id !== sentinelIds[span] || targets[target] !== id) {
       throw new MswitchError("inputs and targets are not of the same example", {
+        code: "example-inconsistent",
         why: `masked span ${span} has sentinel ${id} in the inputs and ${targets[target]} in the targets`,
       });
     }
@@ -94,6 +95,7 @@ export function uncorrupt(inputs: Int32Array, targets: Int32Array, { eosId, sent
   }
   if (targets[target] !== eosId) {
     throw new MswitchError("inputs and targets are not of the same example", {
+      code: "example-inconsistent",
       why: `the inputs have ${span} masked spans, the targets have more or no end`,
     });
   }
@@ -102,6 +104,6 @@ export function uncorrupt(inputs: Int32Array, targets: Int32Array, { eosId, sent
 
 function untilEos(row: Int32Array, eosId: number): Int32Array {
   const end = row.indexOf(eosId);
-  if (end < 0) throw new MswitchError("the inputs have no end-of-sequence");
+  if (end < 0) throw new MswitchError("the inputs have no end-of-sequence", { code: "example-inconsistent" });
   return row.subarray(0, end);
 }

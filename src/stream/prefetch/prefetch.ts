@@ -71,7 +71,9 @@ export function prefetch(
     else slot?.reject(fromPlainError(answer.error));
   });
   worker.on("error", end);
-  worker.on("exit", (code) => end(new MswitchError("the data worker ended", { why: `exit code ${code}` })));
+  worker.on("exit", (code) =>
+    end(new MswitchError("the data worker ended", { code: "data-worker-ended", why: `exit code ${code}` })),
+  );
   for (let slot = 0; slot < ahead; slot++) request();
 
   return {
@@ -88,7 +90,7 @@ export function prefetch(
       }
     },
     async close() {
-      end(new MswitchError("the data worker was closed"));
+      end(new MswitchError("the data worker was closed", { code: "data-worker-closed" }));
       await worker.terminate();
     },
   };

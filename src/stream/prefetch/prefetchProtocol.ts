@@ -20,8 +20,7 @@ export type PlainError = { what: string; details: ErrorDetails } | { bug: unknow
 /** Cloning keeps an Error's message and stack but not its class, so an MswitchError is sent as its parts. */
 export function toPlainError(error: unknown): PlainError {
   if (!(error instanceof MswitchError)) return { bug: error };
-  const { what, where, why, hint, exitCode } = error;
-  return { what, details: { where, why, hint, exitCode } };
+  return { what: error.what, details: error.details };
 }
 
 export function fromPlainError(error: PlainError): unknown {

@@ -60,10 +60,16 @@ async function readText(file: string): Promise<string> {
   try {
     bytes = await readFile(file);
   } catch (error) {
-    throw usageError("the configuration cannot be read", { where: file, why: messageOf(error), cause: error });
+    throw usageError("the configuration cannot be read", {
+      code: "config-unreadable",
+      where: file,
+      why: messageOf(error),
+      cause: error,
+    });
   }
   if (bytes.length > maxBytes) {
     throw usageError("this is no configuration", {
+      code: "config-invalid",
       where: file,
       why: `it has ${bytes.length} bytes, above ${maxBytes}`,
     });
@@ -76,10 +82,13 @@ function toPlain(document: Document, file: string): Record<string, unknown> {
   try {
     value = document.toJS({ maxAliasCount: 100 });
   } catch (error) {
-    throw usageError("the YAML cannot be expanded", { where: file, why: messageOf(error) });
+    throw usageError("the YAML cannot be expanded", { code: "config-invalid", where: file, why: messageOf(error) });
   }
   if (!isRecord(value)) {
-    throw usageError("the configuration is not a mapping of keys to values", { where: `${file}:1:1` });
+    throw usageError("the configuration is not a mapping of keys to values", {
+      code: "config-invalid",
+      where: `${file}:1:1`,
+    });
   }
   return value;
 }
@@ -94,12 +103,20 @@ export function parseSet(text: string): ConfigOverride {
   const equals = text.indexOf("=");
   const path = text.slice(0, equals).split(".");
   if (equals < 1 || path.includes("")) {
-    throw usageError("an override is written path=value", { where: flag, hint: "--set stream.batchSize=32" });
+    throw usageError("an override is written path=value", {
+      code: "override-invalid",
+      where: flag,
+      hint: "--set stream.batchSize=32",
+    });
   }
   try {
     return { flag, path, value: parse(text.slice(equals + 1)) };
   } catch (error) {
-    throw usageError("the value of an override is not YAML", { where: flag, why: messageOf(error) });
+    throw usageError("the value of an override is not YAML", {
+      code: "override-invalid",
+      where: flag,
+      why: messageOf(error),
+    });
   }
 }
 
@@ -211,10 +228,11 @@ function knownKeys(schema: JsonSchema, path: Path): string[] {
 /** Throws all faults as one error. */
 function refuse(faults: Fault[]): void {
   if (faults.length === 0) return;
-  if (faults.length === 1) throw usageError(faults[0].what, { where: faults[0].where });
+  if (faults.length === 1) throw usageError(faults[0].what, { code: "config-invalid", where: faults[0].where });
   throw usageError(
     [`${faults.length} faults in the configuration`, ...faults.map(({ where, what }) => `${where}: ${what}`)].join(
       "\n  ",
     ),
+    { code: "config-invalid" },
   );
 }

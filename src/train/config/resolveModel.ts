@@ -18,6 +18,7 @@ export function resolveModel(config: RunConfig, vocabulary: Vocabulary): ModelCo
   const model: ModelConfig = { ...base, ...given, vocabSize, precision: config.precision };
   if (vocabSize < vocabulary.embeddingRows) {
     throw usageError("the dataset's vocabulary does not fit the model", {
+      code: "vocabulary-model-mismatch",
       where: vocabulary.path,
       why: `it needs ${vocabulary.embeddingRows} rows, model.vocabSize is ${vocabSize}`,
       hint: "Leave model.vocabSize out, or preprocess the dataset with the vocabulary that the model was meant for.",
@@ -28,6 +29,7 @@ export function resolveModel(config: RunConfig, vocabulary: Vocabulary): ModelCo
     throw usageError(
       `with model.switch.every ${model.switch.every} no layer of ${layers} is sparse in one of the stacks`,
       {
+        code: "vocabulary-model-mismatch",
         hint: "Lower model.switch.every, or take model.switch: null for a dense model.",
       },
     );
@@ -41,7 +43,10 @@ function sparseBase(base: ModelConfig, sparse: RunConfig["model"]["switch"]): Mo
   if (base.switch) return { ...base, switch: { ...base.switch, ...sparse } };
   const { experts, ...rest } = sparse;
   if (experts === undefined) {
-    throw usageError("model.switch.experts is missing", { why: "the preset is dense and says no number of experts" });
+    throw usageError("model.switch.experts is missing", {
+      code: "config-invalid",
+      why: "the preset is dense and says no number of experts",
+    });
   }
   return switchTwin(base, { experts, ...rest });
 }

@@ -73,6 +73,7 @@ export function readModelFile(path: string): SentencePieceModel {
 export function parseModel({ path, bytes, fingerprint }: ModelFile): SentencePieceModel {
   const fault: ProtobufFault = (why, at) =>
     new MswitchError("not a whole SentencePiece model", {
+      code: "vocabulary-invalid",
       where: `${path} byte ${at}`,
       why,
       hint: "give a .model file as SentencePiece wrote it; fetch or copy it again if it was cut short",

@@ -43,7 +43,11 @@ export function normalizerTables(options: NormalizerOptions): NormalizerTables {
   const charsmap = readCharsmap(spec.precompiledCharsmap);
   const facts = typeof charsmap === "string" ? charsmap : inspectCharsmap(charsmap);
   if (typeof charsmap === "string" || typeof facts === "string") {
-    throw new MswitchError("not a whole SentencePiece model", { where: path, why: String(facts) });
+    throw new MswitchError("not a whole SentencePiece model", {
+      code: "vocabulary-invalid",
+      where: path,
+      why: String(facts),
+    });
   }
   const kinds = new Map<number, number>();
   for (const codePoint of facts.composingFirst) kinds.set(codePoint, copy.unlessMarkFollows);

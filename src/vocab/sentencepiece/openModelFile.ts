@@ -28,6 +28,7 @@ export function openModelFile(path: string): ModelFile {
     return modelFileOf(path, new Uint8Array(file.buffer, file.byteOffset, file.length));
   } catch (error) {
     throw new MswitchError("cannot read the vocabulary", {
+      code: "vocabulary-unreadable",
       where: path,
       why: messageOf(error),
       hint: "give the path of a SentencePiece .model file; `mswitch vocab train` makes one",

@@ -45,6 +45,7 @@ export async function findTrainer(python?: string): Promise<Trainer> {
     tried.push(missing ? `there is no ${command}` : `${command} has no package sentencepiece`);
   }
   throw usageError("SentencePiece's trainer was not found", {
+    code: "trainer-not-found",
     why: tried.join(", and "),
     hint: "apt-get install sentencepiece, or pip install sentencepiece, or name a Python that has it with --python",
   });
@@ -91,10 +92,12 @@ export async function runTrainer(
     const code = await new Promise<number | null>((resolve, reject) => {
       child.once("error", reject).once("close", resolve);
     });
-    if (signal.aborted) throw new MswitchError("interrupted while the vocabulary was trained", { exitCode: 130 });
+    if (signal.aborted)
+      throw new MswitchError("interrupted while the vocabulary was trained", { code: "interrupted", exitCode: 130 });
     if (code === 0) return;
     lines.push(rest);
     throw new MswitchError("SentencePiece's trainer failed", {
+      code: "trainer-failed",
       where: trainer.name,
       why: lastWords(lines),
       hint: hintFor(lines),

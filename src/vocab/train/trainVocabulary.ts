@@ -80,7 +80,11 @@ export async function trainVocabulary(options: TrainVocabularyOptions): Promise<
     const sentences = join(work, "sentences.txt");
     const { counts, quotas } = await sampleTo(sentences, shards, options);
     const { size: bytes } = await stat(sentences);
-    if (bytes === 0) throw usageError("the source holds no text to train on", { where: options.sources.join(", ") });
+    if (bytes === 0)
+      throw usageError("the source holds no text to train on", {
+        code: "source-empty",
+        where: options.sources.join(", "),
+      });
 
     log.info(`training ${size} pieces on ${(bytes / 1e6).toFixed(1)} MB of text`);
     // Names relative to the folder, because the model keeps them.
@@ -127,7 +131,8 @@ async function sampleTo(
     let done = 0;
     let said = Date.now();
     return (shard: Shard): void => {
-      if (signal.aborted) throw new MswitchError(`interrupted while ${what} sentences`, { exitCode: 130 });
+      if (signal.aborted)
+        throw new MswitchError(`interrupted while ${what} sentences`, { code: "interrupted", exitCode: 130 });
       done += shard.bytes;
       if (Date.now() - said < 5000) return;
       said = Date.now();
