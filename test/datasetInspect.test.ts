@@ -99,10 +99,15 @@ test("--shards reads the first of each language and says so", async () => {
 });
 
 test("a language that is not there and another vocabulary are wrong use", async () => {
-  await expect(inspectDataset(dataset, { languages: ["zu"] })).rejects.toThrow(/holds no zu: its languages are af, am/);
+  await expect(inspectDataset(dataset, { languages: ["zu"] })).rejects.toMatchObject({
+    code: "language-not-in-dataset",
+    why: expect.stringContaining("af, am"),
+  });
   await writeDiskDataset(join(folder, "other"), { af: { train: 3 } });
   const other = join(folder, "other/vocabulary.model");
-  await expect(inspectDataset(dataset, { vocab: other })).rejects.toThrow(/made with another vocabulary/);
+  await expect(inspectDataset(dataset, { vocab: other })).rejects.toMatchObject({
+    code: "vocabulary-dataset-mismatch",
+  });
   expect((await inspectDataset(dataset, { vocab: model })).total.documents).toBe(44);
 });
 

@@ -186,7 +186,8 @@ describe("run again", () => {
     await writeFile(other, Buffer.concat([await readFile(model), piece]));
     const { code, stderr } = await preprocess(["--source", corpus, "--vocab", other, "--out", out]);
     expect(code).toBe(2);
-    expect(stderr).toContain(`error: ${out}: the output folder holds a dataset of another vocabulary`);
+    expect(stderr).toContain(`error: ${out}: `);
+    expect(stderr).toContain("[vocabulary-dataset-mismatch]");
     expect(snapshot(out)).toEqual(snapshot(whole));
   });
 
@@ -291,23 +292,23 @@ describe("bad input", () => {
   });
 
   it.each<[string, () => Promise<string[]> | string[], RegExp]>([
-    ["an absent source", () => ["--source", join(dir, "nowhere")], /nowhere: the source cannot be read/],
+    ["an absent source", () => ["--source", join(dir, "nowhere")], /nowhere: .*\[source-unreadable\]/],
     [
       "an empty source",
       async () => {
         await mkdir(join(dir, "empty"), { recursive: true });
         return ["--source", join(dir, "empty")];
       },
-      /empty: the source holds no shard/,
+      /empty: .*\[source-empty\]/,
     ],
-    ["an unknown language", () => ["--languages", "af,he"], /unknown language he[\s\S]*did you mean iw/],
+    ["an unknown language", () => ["--languages", "af,he"], /\[unknown-language\][\s\S]*did you mean iw/],
     [
       "an unknown language of a shard",
       async () => {
         await writeShard(join(dir, "unknown"), ["xx", "train", 0, 1], [line("a")]);
         return ["--source", join(dir, "unknown")];
       },
-      /c4-xx\.tfrecord.*unknown language xx/,
+      /c4-xx\.tfrecord.*\[unknown-language\]/,
     ],
     [
       "two sources for one shard name",
@@ -315,16 +316,12 @@ describe("bad input", () => {
         await writeShard(join(dir, "twice"), ["af", "train", 0, 2], [line("a")]);
         return ["--source", join(dir, "twice"), "--source", corpus];
       },
-      /two sources for the shard c4-af\.tfrecord-00000-of-00002\.json\.gz/,
+      /c4-af\.tfrecord-00000-of-00002\.json\.gz.*\[duplicate-shard\]/,
     ],
-    ["an unknown split", () => ["--split", "test"], /unknown split test/],
-    ["a task that is none", () => ["--task", "3/3"], /3\/3 is no task/],
-    ["an output folder that is a file", () => ["--out", model], /sample\.model: the output folder cannot be used/],
-    [
-      "an output folder that holds something else",
-      () => ["--out", corpus],
-      /corpus: the output folder holds something else/,
-    ],
+    ["an unknown split", () => ["--split", "test"], /--split: .*\[flag-invalid\]/],
+    ["a task that is none", () => ["--task", "3/3"], /--task: .*\[flag-invalid\]/],
+    ["an output folder that is a file", () => ["--out", model], /sample\.model: .*\[output-unusable\]/],
+    ["an output folder that holds something else", () => ["--out", corpus], /corpus: .*\[output-in-use\]/],
   ])("refuses %s before any work, by name, with exit code 2", async (_, makeArgs, message) => {
     const own = await makeArgs();
     const standard = { "--source": corpus, "--vocab": model, "--out": out };
@@ -339,15 +336,9 @@ describe("bad input", () => {
   it("answers with one JSON document that holds the error where --json is given", async () => {
     const { code, stdout } = await preprocess([...wholeArgs(out), "--json", "--task", "3/3"]);
     expect(code).toBe(2);
+    const text = expect.any(String);
     expect(JSON.parse(stdout)).toEqual({
-      error: {
-        code: "flag-invalid",
-        message: "--task: 3/3 is no task: it must be I/N with I from 0 to N - 1",
-        what: "3/3 is no task",
-        where: "--task",
-        why: "it must be I/N with I from 0 to N - 1",
-        hint: "of four tasks: 0/4, 1/4, 2/4, 3/4",
-      },
+      error: { code: "flag-invalid", where: "--task", message: text, what: text, why: text, hint: text },
     });
   });
 

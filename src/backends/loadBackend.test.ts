@@ -48,8 +48,12 @@ describe("loadBackend", () => {
   });
 
   it("says which backends there are, and the nearest", async () => {
-    await expect(loadBackend("wasn")).rejects.toMatchObject({ exitCode: 2, hint: "--backend wasm" });
-    await expect(loadBackend("wasn")).rejects.toThrow(/tfjs-node-gpu, tfjs-node, wasm, cpu/);
+    await expect(loadBackend("wasn")).rejects.toMatchObject({
+      code: "unknown-backend",
+      exitCode: 2,
+      hint: "--backend wasm",
+      why: expect.stringContaining("tfjs-node-gpu, tfjs-node, wasm, cpu"),
+    });
   });
 
   it("takes a device of libtorch by name, and says where there is none", async () => {
@@ -59,7 +63,7 @@ describe("loadBackend", () => {
       expect([backend.name, backend.tf.getBackend()]).toEqual(["torch:cpu", "torch:cpu"]);
       expect(backend.description).toMatch(/^libtorch 2\.\S+ on CPU \(.+\), \d+ threads, /);
     } else {
-      await expect(loadBackend("torch:cpu")).rejects.toThrow("libtorch is not there");
+      await expect(loadBackend("torch:cpu")).rejects.toMatchObject({ code: "libtorch-not-found" });
     }
     await expect(loadBackend("torch:cuda:7")).rejects.toThrow(/torch/);
     await expect(loadBackend("torch:gpu")).rejects.toMatchObject({ exitCode: 2 });

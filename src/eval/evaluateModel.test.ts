@@ -90,7 +90,7 @@ describe("evaluateModel", () => {
   test("refuses a model that has diverged, and has nothing to say about no examples", async () => {
     const broken = initParameters(config, 1);
     for (const variable of broken.values()) variable.assign(tf.fill(variable.shape, Number.NaN));
-    await expect(evaluateModel(config, broken, sets, 5)).rejects.toThrow(/quality in af is not a number.*at step 5/);
+    await expect(evaluateModel(config, broken, sets, 5)).rejects.toMatchObject({ code: "quality-not-finite" });
     disposeParameters(broken);
     expect(await evaluateModel(config, params, [], 3)).toEqual({ step: 3, languages: {}, routing: [] });
   });

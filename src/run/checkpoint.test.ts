@@ -57,13 +57,20 @@ test("a flipped byte, a cut file and a missing file are named", async () => {
   const bytes = readFileSync(path);
   bytes[3] ^= 1;
   writeFileSync(path, bytes);
-  await expect(verifyCheckpoint(checkpoint)).rejects.toThrow(`${path}: the checkpoint is damaged: its bytes are not`);
+  await expect(verifyCheckpoint(checkpoint)).rejects.toMatchObject({ code: "checkpoint-damaged", where: path });
   writeFileSync(path, bytes.subarray(1));
-  await expect(verifyCheckpoint(checkpoint)).rejects.toThrow(/model\.safetensors: .*it has 11 bytes, 12 were written/);
+  await expect(verifyCheckpoint(checkpoint)).rejects.toMatchObject({
+    code: "checkpoint-damaged",
+    where: path,
+    why: expect.stringContaining("11 bytes"),
+  });
   rmSync(path);
-  await expect(verifyCheckpoint(checkpoint)).rejects.toThrow(/model\.safetensors: .*the file is missing/);
+  await expect(verifyCheckpoint(checkpoint)).rejects.toMatchObject({ code: "checkpoint-damaged", where: path });
   writeFileSync(join(checkpoint.directory, "complete.json"), "{");
-  await expect(verifyCheckpoint(checkpoint)).rejects.toThrow(/complete\.json: the checkpoint is damaged/);
+  await expect(verifyCheckpoint(checkpoint)).rejects.toMatchObject({
+    code: "checkpoint-damaged",
+    where: expect.stringContaining("complete.json"),
+  });
 });
 
 test("a full disk leaves the older checkpoints whole and nothing half-written", async () => {
@@ -73,7 +80,7 @@ test("a full disk leaves the older checkpoints whole and nothing half-written", 
     writeFileSync(join(directory, "model.safetensors"), "half");
     throw full;
   });
-  await expect(failing).rejects.toThrow(/the checkpoint of step 2 could not be written: the disk is full/);
+  await expect(failing).rejects.toMatchObject({ code: "disk-full" });
   expect(readdirSync(folder)).toEqual(["step-00000001"]);
   expect((await verifyCheckpoint(older)).step).toBe(1);
 });

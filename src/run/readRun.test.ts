@@ -48,7 +48,7 @@ describe("readRun", () => {
 
   test("refuses what is no run, and a run without an evaluation", async () => {
     await rm(join(dir, "eval"), { recursive: true });
-    await expect(readRun(dir)).rejects.toThrow(/has not been evaluated/);
+    await expect(readRun(dir)).rejects.toMatchObject({ code: "run-not-evaluated" });
     await expect(readRun(join(dir, "absent"))).rejects.toMatchObject({ exitCode: 2, why: "it has no run.json" });
   });
 });

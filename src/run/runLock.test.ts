@@ -15,7 +15,7 @@ afterEach(() => rmSync(folder, { recursive: true, force: true }));
 
 test("a running process keeps others out until it lets go", async () => {
   const release = await lockRun(folder, silentLog);
-  await expect(lockRun(folder, silentLog)).rejects.toThrow(/another process is training/);
+  await expect(lockRun(folder, silentLog)).rejects.toMatchObject({ code: "run-locked" });
   await release();
   expect(readdirSync(folder)).toEqual([]);
   await (await lockRun(folder, silentLog))();

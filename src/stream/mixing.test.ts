@@ -80,6 +80,6 @@ describe("mixingProbabilities", () => {
     { strategy: "unimax", budgetTokens: 0 } as const,
     { strategy: "unimax", budgetTokens: 10, maxEpochs: 0 } as const,
   ])("refuses %o", (mixing) => {
-    expect(() => mixingProbabilities(mixing, sizes)).toThrow(/mixing\./);
+    expect(() => mixingProbabilities(mixing, sizes)).toThrow(expect.objectContaining({ code: "mixing-invalid" }));
   });
 });

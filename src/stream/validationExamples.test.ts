@@ -41,7 +41,9 @@ describe("validationExamples", () => {
   });
 
   test("cannot be made of one token", () => {
-    expect(() => validationExamples(dataset, "zu", options)).toThrow(/zu/);
+    expect(() => validationExamples(dataset, "zu", options)).toThrow(
+      expect.objectContaining({ code: "language-without-text" }),
+    );
   });
 });
 

@@ -47,7 +47,10 @@ describe("golden cases", () => {
   });
 
   it("are asked for where they are not", async () => {
-    await expect(run(join(golden, "absent"))).rejects.toThrow(/absent: no folder of golden cases/);
+    await expect(run(join(golden, "absent"))).rejects.toMatchObject({
+      code: "golden-unreadable",
+      where: join(golden, "absent"),
+    });
   });
 });
 

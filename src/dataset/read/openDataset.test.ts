@@ -127,7 +127,7 @@ describe("openDataset", () => {
       tokens: all.length,
       bytes: 700_040,
     });
-    expect(() => dataset.run("am", "train")).toThrow(/no train split of am/);
+    expect(() => dataset.run("am", "train")).toThrow(expect.objectContaining({ code: "language-not-in-dataset" }));
   });
 
   const edit = async (change: (manifest: Record<string, unknown>) => void): Promise<void> => {

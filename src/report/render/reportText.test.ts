@@ -32,12 +32,14 @@ describe("reportData", () => {
       reportData(baseline, runs, { resamples: 2 }).languages.map(({ code }) => code);
     expect(codes([faster, fewer])).toEqual(["am", "zu"]);
     const other = syntheticRun({ ...common, name: "other", languages: ["xh"], speed: () => 2 });
-    expect(() => codes([other])).toThrow("no language in common");
+    expect(() => codes([other])).toThrow(expect.objectContaining({ code: "runs-not-comparable" }));
   });
 
   test.each(["vocabulary", "dataset", "evalExamples"] as const)("refuses runs whose %s differs", (key) => {
     const other = { ...faster, description: { ...faster.description, [key]: "f".repeat(64) } };
-    expect(() => reportData(baseline, [other])).toThrow(`cannot be compared: ${key} differs`);
+    expect(() => reportData(baseline, [other])).toThrow(
+      expect.objectContaining({ code: "runs-not-comparable", what: expect.stringContaining(key) }),
+    );
   });
 
   test("keeps routing as multiples of a balanced load", () => {

@@ -1,7 +1,6 @@
 import fc from "fast-check";
 import { describe, expect, test } from "vitest";
 import { memoryVocabulary } from "../../../test/memoryDataset.js";
-import { MswitchError } from "../../base/errors.js";
 import { exampleLengths, noiseCounts, requireSentinels, requireZeroPadding } from "./exampleLengths.js";
 
 describe("exampleLengths", () => {
@@ -28,7 +27,7 @@ describe("exampleLengths", () => {
   });
 
   test.each([2, 0, -5, 12.5, Number.NaN])("refuses %d", (inputLength) => {
-    expect(() => exampleLengths(inputLength)).toThrow(MswitchError);
+    expect(() => exampleLengths(inputLength)).toThrow(expect.objectContaining({ code: "input-length-invalid" }));
   });
 });
 
@@ -54,17 +53,26 @@ describe("noiseCounts", () => {
 test("a vocabulary whose padding is not 0 is refused by name", () => {
   const vocabulary = memoryVocabulary(1000, 100);
   const check = () => requireZeroPadding({ ...vocabulary, padId: 3 });
-  expect(check).toThrow(/memory\.model.*padding has id 3/);
-  expect(check).toThrow(expect.objectContaining({ exitCode: 2 }));
+  expect(check).toThrow(
+    expect.objectContaining({
+      code: "vocabulary-padding-invalid",
+      where: expect.stringContaining("memory.model"),
+      exitCode: 2,
+    }),
+  );
   requireZeroPadding(vocabulary);
 });
 
 describe("requireSentinels", () => {
   test("names the vocabulary and both numbers where spans outnumber sentinels", () => {
     const check = () => requireSentinels(exampleLengths(2048), memoryVocabulary(1000, 100));
-    expect(check).toThrow(/2048 needs 114 sentinels, the vocabulary has 100/);
-    expect(check).toThrow(/memory\.model/);
-    expect(check).toThrow(expect.objectContaining({ exitCode: 2 }));
+    expect(check).toThrow(
+      expect.objectContaining({
+        code: "vocabulary-sentinels-too-few",
+        where: expect.stringContaining("memory.model"),
+        exitCode: 2,
+      }),
+    );
   });
 
   test("is content where every span has one", () => {

@@ -80,10 +80,10 @@ describe("prefetch", () => {
   test("close() refuses what is still waited for and what comes after", async () => {
     const prefetcher = start(dir, config, { startStep: 0 });
     const waiting = prefetcher.next();
-    const refused = expect(waiting).rejects.toThrow(/closed/);
+    const refused = expect(waiting).rejects.toMatchObject({ code: "data-worker-closed" });
     await prefetcher.close();
     await refused;
-    await expect(prefetcher.next()).rejects.toThrow(/closed/);
+    await expect(prefetcher.next()).rejects.toMatchObject({ code: "data-worker-closed" });
     await prefetcher.close();
   });
 

@@ -106,6 +106,10 @@ test("a preset, its values and the vocabulary make the model", () => {
   });
   expect(resolved({ preset: "tiny-switch", switch: { jitter: 0 } }).switch).toMatchObject({ experts: 8, jitter: 0 });
   expect(resolved({ preset: "tiny-switch", switch: null }).switch).toBeNull();
-  expect(() => resolved({ preset: "tiny", switch: { jitter: 0 } })).toThrow("model.switch.experts is missing");
-  expect(() => resolved({ preset: "tiny", vocabSize: 100 })).toThrow(/needs 1152 rows, model\.vocabSize is 100/);
+  expect(() => resolved({ preset: "tiny", switch: { jitter: 0 } })).toThrow(
+    expect.objectContaining({ code: "config-invalid" }),
+  );
+  expect(() => resolved({ preset: "tiny", vocabSize: 100 })).toThrow(
+    expect.objectContaining({ code: "vocabulary-model-mismatch", message: expect.stringContaining("1152") }),
+  );
 });

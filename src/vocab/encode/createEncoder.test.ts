@@ -290,6 +290,6 @@ describe("createEncoder on models of other kinds", () => {
     writeFileSync(path, writeModel({ charsmap: damaged, pieces: t5Pieces(["\u2581", "a"], false) }));
     const failed = createEncoder(path);
     await expect(failed).rejects.toThrow(MswitchError);
-    await expect(failed).rejects.toThrow(`${path}: not a whole SentencePiece model: the precompiled_charsmap points`);
+    await expect(failed).rejects.toMatchObject({ code: "vocabulary-invalid", where: path });
   });
 });

@@ -35,8 +35,10 @@ describe("readModelFile", () => {
   });
 
   it("says so where there is no file, or a folder", () => {
-    expect(() => readModelFile("no/such.model")).toThrow(/no\/such\.model: cannot read the vocabulary/);
-    expect(() => readModelFile(tmpdir())).toThrow(/cannot read the vocabulary/);
+    expect(() => readModelFile("no/such.model")).toThrow(
+      expect.objectContaining({ code: "vocabulary-unreadable", where: "no/such.model" }),
+    );
+    expect(() => readModelFile(tmpdir())).toThrow(expect.objectContaining({ code: "vocabulary-unreadable" }));
   });
 
   it("reads from the disk what it parses from memory", () => {

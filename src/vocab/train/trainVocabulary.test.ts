@@ -96,7 +96,7 @@ describe("trainVocabulary", () => {
 
   it("takes no damaged model from the trainer", async () => {
     standIn(`head -c 5000 "${samplePath}" > vocabulary.model`);
-    await expect(train()).rejects.toThrow(/not a whole SentencePiece model/);
+    await expect(train()).rejects.toMatchObject({ code: "vocabulary-invalid" });
     expect(readdirSync(folder)).toEqual([]);
   });
 
