@@ -2,6 +2,7 @@
 #include <cuda_bf16.h>
 
 #include "cuda/kernels.h"
+#include "cuda/launch.h"
 
 namespace tfjs_torch::cuda {
 namespace {
@@ -163,12 +164,12 @@ __global__ void applyUpdates(AdafactorWork work) {
 }  // namespace
 
 void adafactorStep(const AdafactorWork& work, cudaStream_t stream) {
-  rowMoments<<<work.rows, kThreads, 0, stream>>>(work);
-  if (work.tiles > 0) columnMoments<<<work.tiles, kThreads, 0, stream>>>(work);
-  rowMeans<<<work.count, kThreads, 0, stream>>>(work);
-  updateSquares<<<work.rows, kThreads, 0, stream>>>(work);
-  stepSizes<<<work.count, kThreads, 0, stream>>>(work);
-  applyUpdates<<<work.rows, kThreads, 0, stream>>>(work);
+  launch("rowMoments", rowMoments, work.rows, kThreads, 0, stream, work);
+  launch("columnMoments", columnMoments, work.tiles, kThreads, 0, stream, work);
+  launch("rowMeans", rowMeans, work.count, kThreads, 0, stream, work);
+  launch("updateSquares", updateSquares, work.rows, kThreads, 0, stream, work);
+  launch("stepSizes", stepSizes, work.count, kThreads, 0, stream, work);
+  launch("applyUpdates", applyUpdates, work.rows, kThreads, 0, stream, work);
 }
 
 }  // namespace tfjs_torch::cuda

@@ -1,7 +1,10 @@
 // Routing by index and the way of rows to experts and back. No float is added by atomics: the same input gives the same bits.
 #include <cuda_bf16.h>
 
+#include <type_traits>
+
 #include "cuda/kernels.h"
+#include "cuda/launch.h"
 
 namespace tfjs_torch::cuda {
 namespace {
@@ -60,11 +63,13 @@ __global__ void softmaxKernel(const float* logits, const float* real, bool ignor
   logZ[n] = top + logf(sum);
 }
 
-// One warp a group walks its tokens 32 at a time: those of one expert find each other by a ballot.
-__global__ void placesKernel(const int32_t* expert, int64_t groups, int64_t ofGroup, int64_t experts, int64_t capacity, int32_t* slot,
+// One warp a group walks its tokens 32 at a time: those of one expert find each other by a ballot. Experts are counted in shared
+// memory where there is room for them (`isShared`), else where the counts are to be in the end.
+__global__ void placesKernel(bool isShared, const int32_t* expert, int64_t ofGroup, int64_t experts, int64_t capacity, int32_t* slot,
                              int32_t* occupied, int32_t* taken) {
-  extern __shared__ int32_t counts[];
-  const int64_t g = blockIdx.x;
+  extern __shared__ int32_t shared[];
+  const int64_t g = blockIdx.x, groups = gridDim.x;
+  int32_t* const counts = isShared ? shared : taken + g * experts;
   const int lane = threadIdx.x;
   for (int64_t e = lane; e < experts; e += kWarp) counts[e] = 0;
   __syncwarp();
@@ -134,45 +139,48 @@ __global__ void combineGradientKernel(const T* d, const T* y, const int32_t* slo
 void routerSoftmax(const float* logits, const float* real, bool ignorePadding, bool narrow, int64_t tokens, int64_t experts, float* probs,
                    int32_t* expert, float* gate, float* logZ, cudaStream_t stream) {
   const int64_t blocks = (tokens * kWarp + kThreads - 1) / kThreads;
-  softmaxKernel<<<blocks, kThreads, 0, stream>>>(logits, real, ignorePadding, narrow, tokens, experts, probs, expert, gate, logZ);
+  launch("routerSoftmax", softmaxKernel, blocks, kThreads, 0, stream, logits, real, ignorePadding, narrow, tokens, experts, probs, expert,
+         gate, logZ);
 }
 
 void routerPlaces(const int32_t* expert, int64_t groups, int64_t ofGroup, int64_t experts, int64_t capacity, int32_t* slot,
                   int32_t* occupied, int32_t* taken, cudaStream_t stream) {
-  placesKernel<<<groups, kWarp, experts * sizeof(int32_t), stream>>>(expert, groups, ofGroup, experts, capacity, slot, occupied, taken);
+  const int64_t bytes = experts * static_cast<int64_t>(sizeof(int32_t));
+  const bool isShared = bytes <= kDynamicSharedBytes;
+  launch("routerPlaces", placesKernel, groups, kWarp, isShared ? bytes : 0, stream, isShared, expert, ofGroup, experts, capacity, slot,
+         occupied, taken);
 }
 
 void dispatchRows(const void* x, const int32_t* slot, bool narrow, int64_t tokens, int64_t slots, int64_t width, void* to,
                   cudaStream_t stream) {
-  cudaMemsetAsync(to, 0, slots * width * (narrow ? 2 : 4), stream);
-  if (narrow) {
-    dispatchKernel<<<tokens, kThreads, 0, stream>>>(static_cast<const __nv_bfloat16*>(x), slot, slots, width,
-                                                    static_cast<__nv_bfloat16*>(to));
-  } else {
-    dispatchKernel<<<tokens, kThreads, 0, stream>>>(static_cast<const float*>(x), slot, slots, width, static_cast<float*>(to));
-  }
+  check(cudaMemsetAsync(to, 0, slots * width * (narrow ? 2 : 4), stream), "dispatchRows");
+  const auto run = [&](auto* type) {
+    using T = std::remove_pointer_t<decltype(type)>;
+    launch("dispatchRows", dispatchKernel<T>, tokens, kThreads, 0, stream, static_cast<const T*>(x), slot, slots, width,
+           static_cast<T*>(to));
+  };
+  narrow ? run(static_cast<__nv_bfloat16*>(nullptr)) : run(static_cast<float*>(nullptr));
 }
 
 void combineRows(const void* y, const int32_t* slot, const float* gate, bool narrow, int64_t tokens, int64_t slots, int64_t width, void* to,
                  cudaStream_t stream) {
-  if (narrow) {
-    combineKernel<<<tokens, kThreads, 0, stream>>>(static_cast<const __nv_bfloat16*>(y), slot, gate, slots, width,
-                                                   static_cast<__nv_bfloat16*>(to));
-  } else {
-    combineKernel<<<tokens, kThreads, 0, stream>>>(static_cast<const float*>(y), slot, gate, slots, width, static_cast<float*>(to));
-  }
+  const auto run = [&](auto* type) {
+    using T = std::remove_pointer_t<decltype(type)>;
+    launch("combineRows", combineKernel<T>, tokens, kThreads, 0, stream, static_cast<const T*>(y), slot, gate, slots, width,
+           static_cast<T*>(to));
+  };
+  narrow ? run(static_cast<__nv_bfloat16*>(nullptr)) : run(static_cast<float*>(nullptr));
 }
 
 void combineRowsGradient(const void* d, const void* y, const int32_t* slot, const float* gate, bool narrow, int64_t tokens, int64_t slots,
                          int64_t width, void* dY, float* dGate, cudaStream_t stream) {
-  cudaMemsetAsync(dY, 0, slots * width * (narrow ? 2 : 4), stream);
-  if (narrow) {
-    combineGradientKernel<<<tokens, kThreads, 0, stream>>>(static_cast<const __nv_bfloat16*>(d), static_cast<const __nv_bfloat16*>(y), slot,
-                                                           gate, slots, width, static_cast<__nv_bfloat16*>(dY), dGate);
-  } else {
-    combineGradientKernel<<<tokens, kThreads, 0, stream>>>(static_cast<const float*>(d), static_cast<const float*>(y), slot, gate, slots,
-                                                           width, static_cast<float*>(dY), dGate);
-  }
+  check(cudaMemsetAsync(dY, 0, slots * width * (narrow ? 2 : 4), stream), "combineRowsGradient");
+  const auto run = [&](auto* type) {
+    using T = std::remove_pointer_t<decltype(type)>;
+    launch("combineRowsGradient", combineGradientKernel<T>, tokens, kThreads, 0, stream, static_cast<const T*>(d), static_cast<const T*>(y),
+           slot, gate, slots, width, static_cast<T*>(dY), dGate);
+  };
+  narrow ? run(static_cast<__nv_bfloat16*>(nullptr)) : run(static_cast<float*>(nullptr));
 }
 
 }  // namespace tfjs_torch::cuda

@@ -293,7 +293,10 @@ int main() {
       checkRouter(3, 32, 8, 4, false, narrow);
       checkRouter(2, 50, 33, 2, true, narrow);
       checkRouter(1, 40, 128, 1, true, narrow);
+      checkRouter(2, 34, 12289, 1, true, narrow);  // more experts than a block has shared memory for
+      checkRouter(0, 0, 4, 1, true, narrow);
     }
+    checkRows<float>(0, 22, 24);
     for (const int64_t width : {1, 24, 300}) {
       checkRows<float>(30, 22, width);
       checkRows<__nv_bfloat16>(30, 22, width);

@@ -1,6 +1,6 @@
 // Enough of CUDA to run native/cuda/*.cu on one CPU thread, in place of the toolkit's header of this name. A block's threads are
 // fibers that change over only where they wait for each other; `order` chooses which warp runs ahead of the others, so that a
-// missing barrier shows. Blocks run one after another. kernels.test.ts rewrites the launches.
+// missing barrier shows. Blocks run one after another.
 #pragma once
 
 #include <ucontext.h>
@@ -27,9 +27,15 @@ using cudaStream_t = void*;
 struct Index {
   unsigned x;
 };
-inline Index threadIdx, blockIdx, blockDim;
+inline Index threadIdx, blockIdx, blockDim, gridDim;
 
-inline void cudaMemsetAsync(void* to, int value, size_t bytes, cudaStream_t) { std::memset(to, value, bytes); }
+enum cudaError_t { cudaSuccess, cudaErrorInvalidValue };
+inline cudaError_t cudaGetLastError() { return cudaSuccess; }
+inline const char* cudaGetErrorString(cudaError_t error) { return error == cudaSuccess ? "no error" : "invalid value"; }
+inline cudaError_t cudaMemsetAsync(void* to, int value, size_t bytes, cudaStream_t) {
+  std::memset(to, value, bytes);
+  return cudaSuccess;
+}
 inline float rsqrtf(float x) { return 1 / std::sqrt(x); }
 inline int __popc(unsigned x) { return __builtin_popcount(x); }
 
@@ -150,23 +156,28 @@ inline void runBlock(unsigned threads) {
   }
 }
 
-// kernel<<<grid, block, shared, stream>>> becomes launcher(kernel, grid, block, shared, stream).
-template <typename Kernel>
-auto launcher(Kernel kernel, int64_t grid, int64_t block, size_t shared, cudaStream_t) {
-  return [=](auto... args) {
-    // The device refuses an empty grid.
-    if (grid <= 0) fail("a launch of no block");
-    dynamicShared.assign(shared, '\x7f');
-    blockDim.x = static_cast<unsigned>(block);
-    body = [&] { kernel(args...); };
-    for (int64_t b = 0; b < grid; ++b) {
-      blockIdx.x = static_cast<unsigned>(b);
-      runBlock(blockDim.x);
-    }
-  };
-}
-
 }  // namespace emulated
+
+struct cudaLaunchConfig_t {
+  Index gridDim, blockDim;
+  size_t dynamicSmemBytes;
+  cudaStream_t stream;
+};
+
+template <typename... Parameters, typename... Arguments>
+cudaError_t cudaLaunchKernelEx(const cudaLaunchConfig_t* config, void (*kernel)(Parameters...), Arguments&&... arguments) {
+  // What a device refuses.
+  if (config->gridDim.x == 0 || config->blockDim.x > 1024 || config->dynamicSmemBytes > (48 << 10)) return cudaErrorInvalidValue;
+  emulated::dynamicShared.assign(config->dynamicSmemBytes, '\x7f');
+  gridDim = config->gridDim;
+  blockDim = config->blockDim;
+  emulated::body = [&] { kernel(arguments...); };
+  for (unsigned b = 0; b < gridDim.x; ++b) {
+    blockIdx.x = b;
+    emulated::runBlock(blockDim.x);
+  }
+  return cudaSuccess;
+}
 
 inline void __syncthreads() { emulated::waitForBlock(); }
 inline void __syncwarp() { emulated::waitForWarp(); }
