@@ -26,6 +26,10 @@ beforeAll(async () => {
     syntheticRun({ name: "short", languages, steps: steps.slice(0, 2), speed: () => 2, totalSteps: 400 }),
     join(dir, "short"),
   );
+  await writeRun(
+    syntheticRun({ name: "untrained", languages, steps: [0], speed: () => 25, totalSteps: 400 }),
+    join(dir, "untrained"),
+  );
   const other = syntheticRun({ name: "other", languages, steps, speed: () => 2 });
   other.description.evalExamples = "f".repeat(64);
   await writeRun(other, join(dir, "other"));
@@ -34,9 +38,11 @@ afterAll(() => rm(dir, { recursive: true, force: true }));
 
 test("prints headline and page, writes every format", async () => {
   const { stdout, stderr, status } = report("dense", "switch", "--out", "out");
-  expect([stderr, status]).toEqual(["", 0]);
+  expect(status).toBe(0);
+  expect(stderr.trimEnd()).toMatch(/^warning: There is one seed a side[^\n]*$/);
   const lines = stdout.trimEnd().split("\n");
-  expect(lines[0]).toMatch(/^switch: Mean step speed-up (1\.9\d|2\.00)× \(95\u202f% interval .*\) over 3 languages\.$/);
+  expect(lines[0]).toBe("switch learns faster than dense, in 3 of 3 languages.");
+  expect(lines[1]).toMatch(/^Mean step speed-up (1\.9\d|2\.00)× \(95\u202f% interval .*\) over 3 languages\.$/);
   expect(lines.at(-1)).toBe(join("out", "index.html"));
   expect((await readdir(join(dir, "out"))).sort()).toEqual([
     "figures",
@@ -70,7 +76,7 @@ test("--json is one document; an unfinished run is compared and said to be unfin
     ["short", false],
   ]);
   expect(candidates[0].languages.measures.step.mean.value).toBeCloseTo(2, 1);
-  expect(stderr).toContain("short is not finished: compared as it stands at step 200 of 400");
+  expect(stderr).toContain("short is not finished: it is at step 200 of 400");
 });
 
 test("--dataset shows what the runs learned from, and no other dataset", async () => {
@@ -108,9 +114,16 @@ test.each([
   [["dense", "absent"], /absent: .*\[not-a-run\]/],
   [["dense", "switch", "switch"], /switch: .*\[duplicate-run\]/],
   [["dense"], /Missing 1 required arg/],
+  [["dense", "untrained"], /untrained: there is no speed-up yet/],
 ])("refuses %s with exit code 2 and writes nothing", (args, message) => {
   const { stdout, stderr, status } = report(...args, "--out", "refused");
   expect([stdout, status]).toEqual(["", 2]);
   expect(stderr).toMatch(message);
   expect(existsSync(join(dir, "refused"))).toBe(false);
+});
+
+test("a run directory is no place for the report", () => {
+  const { stderr, status } = report("dense", "switch", "--out", "switch");
+  expect(status).toBe(2);
+  expect(stderr).toContain("run directory");
 });

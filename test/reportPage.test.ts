@@ -48,7 +48,7 @@ let browser: Browser | undefined;
 
 beforeAll(async () => {
   out = await mkdtemp(join(tmpdir(), "mswitch-report-"));
-  await writeReport(baseline, runs, out, { resamples: 100, dataset });
+  await writeReport([baseline, ...runs], out, { resamples: 100, dataset });
   if (!chromiumPath) return;
   browser = await chromium.launch({
     executablePath: chromiumPath,
@@ -105,16 +105,13 @@ describe("in Chromium, from a file", () => {
       expect(await page.$$eval(`#${id} svg path`, (paths) => paths.length), id).toBeGreaterThan(5);
     }
     for (const id of ["map", "layers"]) {
-      const colours = await page.$eval(`#${id} canvas`, (element) => {
-        const canvas = element as HTMLCanvasElement;
-        const { data } = canvas.getContext("2d")!.getImageData(0, 0, canvas.width, canvas.height);
-        return new Set(new Uint32Array(data.buffer)).size;
-      });
-      expect(colours, id).toBeGreaterThan(20);
+      const fills = await page.$$eval(`#${id} svg path`, (paths) => paths.map((path) => path.getAttribute("fill")));
+      const colours = new Set(fills).size;
+      expect(colours, id).toBeGreaterThan(5);
     }
     await page.click("#published summary");
     await page.waitForSelector("#published-histogram svg path", { state: "attached" });
-    expect(await page.title()).toBe("Switch-mT5, 4 experts against mT5");
+    expect(await page.title()).toContain("against dense");
     expect(await page.$$eval("img", (images) => images.length)).toBe(0);
     expect(faults).toEqual([]);
   });
@@ -196,7 +193,7 @@ describe("in Chromium, from a file", () => {
     await page.selectOption("#order", "gain");
     seen.push(await state());
     await page.selectOption("#candidate", "1");
-    expect(await page.textContent("h1")).toContain("16 experts");
+    expect(await page.textContent("h1")).toContain("second");
     expect(await page.textContent(".notes")).toContain("second is not finished");
     seen.push(await state());
     expect(new Set(seen).size).toBe(seen.length);
@@ -220,6 +217,17 @@ describe("in Chromium, from a file", () => {
     });
   }
 
+  withBrowser("paper has every map: nothing is left to a frame that never comes", async () => {
+    const { page } = await open({});
+    await page.emulateMedia({ media: "print" });
+    const marks = await page.evaluate(() => {
+      dispatchEvent(new Event("beforeprint"));
+      return ["map", "layers"].map((id) => document.querySelectorAll(`#${id} svg path`).length);
+    });
+    expect(marks[0]).toBeGreaterThanOrEqual(8 * 4);
+    expect(marks[1]).toBeGreaterThanOrEqual(2 * 4);
+  });
+
   withBrowser("a narrow screen scrolls down, not sideways", async () => {
     const { page } = await open({ viewport: { width: 360, height: 700 } });
     expect(await page.evaluate(() => document.documentElement.scrollWidth)).toBe(360);
@@ -229,7 +237,7 @@ describe("in Chromium, from a file", () => {
     const context = await browser!.newContext({ javaScriptEnabled: false });
     const page = await context.newPage();
     await page.goto(pathToFileURL(join(out, "index.html")).href);
-    expect(await page.textContent(".headline")).toContain("Mean step speed-up");
+    expect(await page.textContent(".headline")).toContain("learns faster than dense");
     expect(await page.locator("#rows tbody tr").count()).toBe(8);
   });
 });

@@ -1,8 +1,8 @@
 import { expect, test } from "vitest";
 import { randomStream } from "../base/random.js";
-import { interval95, quantile, resampleCurves } from "./bootstrap.js";
+import { drawRuns, interval95, quantile, resampleCurves } from "./bootstrap.js";
 
-const scores = (steps: number[], logProbs: number[]) => ({ steps, logProbs: Float64Array.from(logProbs) });
+const scores = (steps: number[], logProbs: number[]) => [{ steps, logProbs: Float64Array.from(logProbs) }];
 
 test("both runs and all evaluations see the same draw", () => {
   // The candidate is better by exactly 0.5 nat per token on each example: so it is on every resample.
@@ -59,4 +59,17 @@ test("a 95 % interval holds the true gain in about 95 of 100 experiments", () =>
   }
   expect(held / experiments).toBeGreaterThan(0.9);
   expect(held / experiments).toBeLessThan(0.985);
+});
+
+test("a side of several runs has their mean, and its spread enters the draws", () => {
+  const tokens = Float64Array.from([10, 10]);
+  const runs = [...scores([1], [-10, -10]), ...scores([1], [-30, -30])];
+  const options = { resamples: 400, seed: 0, key: "af" };
+  const still = resampleCurves(runs, runs, tokens, options);
+  expect(new Set(still.baseline)).toEqual(new Set([-2]));
+  const draws = drawRuns(2, 400, 0, "baseline");
+  const drawn = resampleCurves(runs, runs, tokens, { ...options, draws: { baseline: draws, candidate: draws } });
+  expect(new Set(drawn.baseline)).toEqual(new Set([-1, -2, -3]));
+  expect(drawn.candidate).toEqual(drawn.baseline);
+  expect(drawRuns(1, 3, 0, "x")).toEqual([1, 1, 1].map((once) => Int32Array.of(once)));
 });

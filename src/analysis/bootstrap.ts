@@ -13,6 +13,9 @@ export interface ExampleScores {
   logProbs: Float64Array;
 }
 
+/** How often each run of a side is drawn in each resample, [resamples][runs]; every run once where left out. */
+export type RunDraws = readonly Int32Array[];
+
 /** Quality at each evaluation, [resamples, evaluations] row-major. */
 export interface ResampledCurves {
   baseline: Float64Array;
@@ -20,24 +23,48 @@ export interface ResampledCurves {
 }
 
 /**
- * Learning curves of one language on resampled validation examples: examples are drawn with replacement, the same ones for both
- * runs and all evaluations (a paired bootstrap), and quality is the draw's summed log probability over its target tokens.
- * A pure function of its arguments: each language has a random stream of its own.
+ * Draws of a side's runs with replacement, one for each resample: the same ones in every language, since a run is lucky or not in all of
+ * them together. A single run is always drawn.
  *
+ * @param key distinguishes sides that are drawn independently
+ */
+export function drawRuns(runs: number, resamples: number, seed: number, key: string): RunDraws {
+  const random = randomStream(seed, "bootstrap-runs", key);
+  return Array.from({ length: resamples }, () => {
+    const draw = new Int32Array(runs);
+    for (let i = 0; i < runs; i++) draw[runs > 1 ? random.integer(runs) : 0]++;
+    return draw;
+  });
+}
+
+export interface ResampleOptions {
+  resamples: number;
+  seed: number;
+  /** Of the language. */
+  key: string;
+  draws?: { baseline: RunDraws; candidate: RunDraws };
+}
+
+/**
+ * Learning curves of one language on resampled validation examples: examples are drawn with replacement, the same ones for both
+ * sides and all evaluations (a paired bootstrap), and quality is the draw's summed log probability over its target tokens, the mean over
+ * a side's runs. A pure function of its arguments: each language has a random stream of its own.
+ *
+ * @param baseline scores of each run of the side, at the same steps
  * @param tokens target tokens of each example, [examples]
  */
 export function resampleCurves(
-  baseline: ExampleScores,
-  candidate: ExampleScores,
+  baseline: readonly ExampleScores[],
+  candidate: readonly ExampleScores[],
   tokens: Float64Array,
-  { resamples, seed, key }: { resamples: number; seed: number; key: string },
+  { resamples, seed, key, draws }: ResampleOptions,
 ): ResampledCurves {
   const random = randomStream(seed, "bootstrap", key);
   const examples = tokens.length;
   const weights = new Float64Array(examples);
   const curves = {
-    baseline: new Float64Array(resamples * baseline.steps.length),
-    candidate: new Float64Array(resamples * candidate.steps.length),
+    baseline: new Float64Array(resamples * baseline[0].steps.length),
+    candidate: new Float64Array(resamples * candidate[0].steps.length),
   };
   for (let r = 0; r < resamples; r++) {
     weights.fill(0);
@@ -47,24 +74,30 @@ export function resampleCurves(
       weights[example]++;
       drawn += tokens[example];
     }
-    weightedQuality(baseline, weights, drawn, curves.baseline, r);
-    weightedQuality(candidate, weights, drawn, curves.candidate, r);
+    weightedQuality(baseline, draws?.baseline[r], weights, drawn, curves.baseline, r);
+    weightedQuality(candidate, draws?.candidate[r], weights, drawn, curves.candidate, r);
   }
   return curves;
 }
 
 function weightedQuality(
-  { steps, logProbs }: ExampleScores,
+  runs: readonly ExampleScores[],
+  draw: Int32Array | undefined,
   weights: Float64Array,
-  tokens: number,
+  drawn: number,
   out: Float64Array,
   row: number,
 ): void {
   const examples = weights.length;
-  for (let p = 0; p < steps.length; p++) {
-    let sum = 0;
-    for (let i = 0, at = p * examples; i < examples; i++, at++) sum += weights[i] * logProbs[at];
-    out[row * steps.length + p] = sum / tokens;
+  const evaluations = runs[0].steps.length;
+  for (const [run, { logProbs }] of runs.entries()) {
+    const times = draw ? draw[run] : 1;
+    if (times === 0) continue;
+    for (let p = 0; p < evaluations; p++) {
+      let sum = 0;
+      for (let i = 0, at = p * examples; i < examples; i++, at++) sum += weights[i] * logProbs[at];
+      out[row * evaluations + p] += (times * sum) / (drawn * runs.length);
+    }
   }
 }
 

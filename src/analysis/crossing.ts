@@ -5,10 +5,10 @@
  * straight line lies under the curve and a crossing is dated late: a candidate's speed-up is never overstated by interpolation.
  *
  * A dip in a learning curve is noise of measurement, and a first crossing of a noisy curve comes too early. So curves are first
- * made to rise (`monotone.ts`), which leaves a curve without dips as it is.
+ * made to rise (`isotonicRegression.ts`), which leaves a curve without dips as it is.
  */
 
-import { monotone } from "./isotonicRegression.js";
+import { isotonicRegression } from "./isotonicRegression.js";
 
 /** One language's (or an average's) quality at each evaluation, by rising step. */
 export interface Curve {
@@ -54,6 +54,9 @@ export interface QualityMatch {
  * Matches a candidate to the baseline's final quality (Switch Transformers, footnote 9 and Figure 8), or the baseline to the
  * candidate's where that is the lower one: for each of them the first step at which it is that good. On curves that rise to
  * their end the run that sets the quality is there at its last step; a run against itself always gives a ratio of 1.
+ *
+ * In runs of one length a candidate that ends better is never slower, and one that ends worse never faster: where a flat end of a
+ * curve would say so, both are dated alike.
  */
 export function matchQuality(baseline: Curve, candidate: Curve): QualityMatch {
   const [risingBaseline, risingCandidate] = [rising(baseline), rising(candidate)];
@@ -64,13 +67,24 @@ export function matchQuality(baseline: Curve, candidate: Curve): QualityMatch {
     baseline: firstReach(risingBaseline, ends[of])!,
     candidate: firstReach(risingCandidate, ends[of])!,
   };
-  const bound =
-    reach.candidate.before === reach.baseline.before ? "none" : reach.candidate.before ? "atLeast" : "atMost";
-  return { of, quality: ends[of], baselineStep: reach.baseline.step, candidateStep: reach.candidate.step, bound };
+  const equal = ends.candidate === ends.baseline;
+  let [baselineStep, candidateStep] = [reach.baseline.step, reach.candidate.step];
+  if (last(baseline.steps) === last(candidate.steps)) {
+    if (of === "baseline") candidateStep = Math.min(candidateStep, baselineStep);
+    else baselineStep = Math.min(baselineStep, candidateStep);
+  }
+  const bound = equal && reach.candidate.before === reach.baseline.before ? "none" : boundOf(of, reach);
+  return { of, quality: ends[of], baselineStep, candidateStep, bound };
 }
 
-function rising({ steps, quality }: Curve): Curve {
-  return { steps, quality: monotone(quality) };
+function boundOf(of: QualityMatch["of"], reach: Record<"baseline" | "candidate", Reach>): QualityMatch["bound"] {
+  if (of === "baseline") return reach.candidate.before ? "atLeast" : "none";
+  return reach.baseline.before ? "atMost" : "none";
+}
+
+/** A curve made to rise, as speed-ups are read off it and as charts draw it. */
+export function rising({ steps, quality }: Curve): Curve {
+  return { steps, quality: isotonicRegression(quality) };
 }
 
 function last(values: ArrayLike<number>): number {

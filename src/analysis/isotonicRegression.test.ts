@@ -1,22 +1,22 @@
 import * as fc from "fast-check";
 import { expect, test } from "vitest";
-import { monotone } from "./isotonicRegression.js";
+import { isotonicRegression } from "./isotonicRegression.js";
 
 const values = fc.array(fc.double({ min: -10, max: 10, noNaN: true }), { minLength: 1, maxLength: 30 });
 
 test("a rising curve comes back as it is", () => {
-  expect([...monotone([-3, -2, -2, -1])]).toEqual([-3, -2, -2, -1]);
+  expect([...isotonicRegression([-3, -2, -2, -1])]).toEqual([-3, -2, -2, -1]);
 });
 
 test("a dip is pooled with what it falls below", () => {
-  expect([...monotone([1, 3, 2, 4])]).toEqual([1, 2.5, 2.5, 4]);
-  expect([...monotone([3, 2, 1])]).toEqual([2, 2, 2]);
+  expect([...isotonicRegression([1, 3, 2, 4])]).toEqual([1, 2.5, 2.5, 4]);
+  expect([...isotonicRegression([3, 2, 1])]).toEqual([2, 2, 2]);
 });
 
 test("it never falls, keeps the mean, and no other rising curve tried is nearer", () => {
   fc.assert(
     fc.property(values, values, (measured, other) => {
-      const fit = monotone(measured);
+      const fit = isotonicRegression(measured);
       const sum = (xs: ArrayLike<number>) => Array.from(xs).reduce((total, x) => total + x, 0);
       for (let i = 1; i < fit.length; i++) expect(fit[i]).toBeGreaterThanOrEqual(fit[i - 1]);
       expect(sum(fit)).toBeCloseTo(sum(measured), 6);

@@ -5,7 +5,7 @@
  * @param values at equally trusted points, in order
  * @returns as many, none below the one before it
  */
-export function monotone(values: ArrayLike<number>): Float64Array {
+export function isotonicRegression(values: ArrayLike<number>): Float64Array {
   const means = new Float64Array(values.length);
   const sizes = new Int32Array(values.length);
   let blocks = 0;

@@ -16,7 +16,7 @@ const candidate = syntheticRun({
   flopsPerStep: 1.1e9,
   secondsPerStep: 0.75,
 });
-const table = speedupTable(baseline, candidate, { resamples: 200 });
+const table = speedupTable([baseline], [candidate], { resamples: 200 });
 const row = (code: string) => table.rows.find((r) => r.code === code)!;
 
 describe("speedupTable", () => {
@@ -45,14 +45,14 @@ describe("speedupTable", () => {
   });
 
   test("without logged times there is no time speed-up", () => {
-    const untimed = speedupTable(baseline, { ...candidate, metrics: [] }, { resamples: 10 });
+    const untimed = speedupTable([baseline], [{ ...candidate, metrics: [] }], { resamples: 10 });
     expect(untimed.rows[0].time).toBeNull();
     expect(summarize(untimed, () => true).measures.time).toBeNull();
   });
 
   test("a language of one run alone is left out and named", () => {
     const more = syntheticRun({ name: "more", languages: [...languages, "zu"], steps, speed: () => 2 });
-    expect(speedupTable(baseline, more, { resamples: 0 }).leftOut).toEqual(["zu"]);
+    expect(speedupTable([baseline], [more], { resamples: 0 }).leftOut).toEqual(["zu"]);
   });
 
   test("a run against itself is as fast as itself, however noisy its curves", () => {
@@ -64,14 +64,14 @@ describe("speedupTable", () => {
         quality.exampleLogProbs = quality.exampleLogProbs.map((p, e) => p + noise * quality.exampleTokens[e]);
       }
     }
-    for (const { step, gain } of speedupTable(noisy, noisy, { resamples: 20 }).rows) {
+    for (const { step, gain } of speedupTable([noisy], [noisy], { resamples: 20 }).rows) {
       expect(step).toEqual({ value: 1, interval: [1, 1] });
       expect(gain).toEqual({ value: 0, interval: [0, 0] });
     }
   });
 
   test("the mean curve has a speed-up of its own", () => {
-    const { step, match } = macroSpeedup(baseline, candidate, ["af"]);
+    const { step, match } = macroSpeedup([baseline], [candidate], ["af"]);
     expect(step).toEqual({ value: row("af").step.value, interval: null });
     expect(match).toEqual(row("af").match);
   });

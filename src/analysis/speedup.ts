@@ -1,6 +1,14 @@
-import type { Run } from "../run/readRun.js";
-import { type Estimate, type ExampleScores, interval95, type ResampledCurves, resampleCurves } from "./bootstrap.js";
-import { type Curve, matchQuality, type QualityMatch } from "./crossing.js";
+import type { EvalPoint } from "../run/runFiles.js";
+import {
+  drawRuns,
+  type Estimate,
+  type ExampleScores,
+  interval95,
+  type ResampledCurves,
+  resampleCurves,
+} from "./bootstrap.js";
+import { type Curve, matchQuality, type QualityMatch, rising } from "./crossing.js";
+import { arePaired, meanPoints, type Side } from "./sides.js";
 import { trainClock } from "./trainClock.js";
 
 /** What a speed-up counts: optimizer steps, training seconds, or floating-point operations. */
@@ -50,29 +58,35 @@ export interface SpeedupOptions {
 /**
  * Step, time and FLOP speed-up of a candidate over a baseline, language by language: the baseline's step over the first
  * candidate step at which the candidate is as good as the finished baseline (Switch Transformers, footnote 9 and Figure 8; see
- * `matchQuality`), with 95 % intervals over validation examples. A run ends at its last evaluation; runs may differ in length.
+ * `matchQuality`), with 95 % intervals over validation examples and, where a side has several runs, over these. Final quality is that
+ * of the curve that was made to rise. Sides are compared as they are: `cutToCommonEnd` before.
  */
 export function speedupTable(
-  baseline: Run,
-  candidate: Run,
+  baseline: Side,
+  candidate: Side,
   { resamples = 1000, seed = 0 }: SpeedupOptions = {},
 ): SpeedupTable {
   const cost = costs(baseline, candidate);
-  const codes = commonLanguages(baseline, candidate);
+  const means = { baseline: meanPoints(baseline), candidate: meanPoints(candidate) };
+  const codes = commonLanguages(means.baseline, means.candidate);
+  const draws = {
+    baseline: drawRuns(baseline.length, resamples, seed, "baseline"),
+    candidate: drawRuns(candidate.length, resamples, seed, arePaired(baseline, candidate) ? "baseline" : "candidate"),
+  };
   const table: SpeedupTable = { rows: [], resamples: [], leftOut: codes.leftOut };
   for (const code of codes.common) {
-    const tokens = Float64Array.from(baseline.points[0].languages[code].exampleTokens);
-    const scores = { baseline: scoresOf(baseline, code), candidate: scoresOf(candidate, code) };
-    const curves = { baseline: curveOf(baseline, code), candidate: curveOf(candidate, code) };
-    const drawn = resampleCurves(scores.baseline, scores.candidate, tokens, {
+    const tokens = Float64Array.from(means.baseline[0].languages[code].exampleTokens);
+    const curves = { baseline: curveOf(means.baseline, code), candidate: curveOf(means.candidate, code) };
+    const drawn = resampleCurves(scoresOf(baseline, code), scoresOf(candidate, code), tokens, {
       resamples: tokens.length > 1 ? resamples : 0,
       seed,
       key: code,
+      draws,
     });
     const drawnValues = resampleSpeedups(drawn, curves.baseline.steps, curves.candidate.steps, cost);
     const match = matchQuality(curves.baseline, curves.candidate);
-    const baselineFinal = last(curves.baseline.quality);
-    const candidateFinal = last(curves.candidate.quality);
+    const baselineFinal = last(rising(curves.baseline).quality);
+    const candidateFinal = last(rising(curves.candidate).quality);
     table.resamples.push(drawnValues);
     table.rows.push({
       code,
@@ -87,17 +101,22 @@ export function speedupTable(
   return table;
 }
 
-/** What the steps of both runs cost. */
+/** What the steps of both sides cost. */
 interface Costs {
   baseline: { seconds: ((step: number) => number) | undefined; flops: number };
   candidate: { seconds: ((step: number) => number) | undefined; flops: number };
 }
 
-function costs(baseline: Run, candidate: Run): Costs {
-  const of = (run: Run): Costs["baseline"] => ({
-    seconds: trainClock(run.metrics),
-    flops: run.description.flopsPerStep,
-  });
+function costs(baseline: Side, candidate: Side): Costs {
+  const of = (side: Side): Costs["baseline"] => {
+    const clocks = side.map(({ metrics }) => trainClock(metrics));
+    return {
+      seconds: clocks.every((clock) => clock !== undefined)
+        ? (step) => clocks.reduce((sum, clock) => sum + clock(step), 0) / clocks.length
+        : undefined,
+      flops: side[0].description.flopsPerStep,
+    };
+  };
   return { baseline: of(baseline), candidate: of(candidate) };
 }
 
@@ -144,53 +163,57 @@ function resampleSpeedups(
     );
     const ratio = ratios(match, cost);
     for (const measure of measures) values[measure][r] = ratio[measure];
-    values.gain[r] = last(candidate) - last(baseline);
+    const end = (quality: Float64Array, steps: ArrayLike<number>): number => last(rising({ steps, quality }).quality);
+    values.gain[r] = end(candidate, candidateSteps) - end(baseline, baselineSteps);
   }
   return values;
 }
 
-/** A language's quality at every evaluation of a run. */
-export function curveOf(run: Run, code: string): Curve {
+/** A language's quality at every evaluation. */
+export function curveOf(points: readonly EvalPoint[], code: string): Curve {
   return {
-    steps: run.points.map((point) => point.step),
-    quality: run.points.map((point) => point.languages[code].negLogPerplexity),
+    steps: points.map((point) => point.step),
+    quality: points.map((point) => point.languages[code].negLogPerplexity),
   };
 }
 
 /** The speed-up of the mean curve: every language counts the same. No interval. */
-export function macroSpeedup(baseline: Run, candidate: Run, codes: readonly string[]): Speedup {
-  const match = matchQuality(macroCurve(baseline, codes), macroCurve(candidate, codes));
+export function macroSpeedup(baseline: Side, candidate: Side, codes: readonly string[]): Speedup {
+  const match = matchQuality(macroCurve(meanPoints(baseline), codes), macroCurve(meanPoints(candidate), codes));
   const none = new Float64Array(0);
   const cost = costs(baseline, candidate);
   return { match, ...estimates(match, { gain: none, step: none, time: none, flops: none }, cost) };
 }
 
-/** The unweighted mean over languages at every evaluation of a run. */
-export function macroCurve(run: Run, codes: readonly string[]): Curve {
+/** The unweighted mean over languages at every evaluation. */
+export function macroCurve(points: readonly EvalPoint[], codes: readonly string[]): Curve {
   return {
-    steps: run.points.map((point) => point.step),
-    quality: run.points.map(
+    steps: points.map((point) => point.step),
+    quality: points.map(
       ({ languages }) => codes.reduce((sum, code) => sum + languages[code].negLogPerplexity, 0) / codes.length,
     ),
   };
 }
 
-function scoresOf(run: Run, code: string): ExampleScores {
-  return {
-    steps: run.points.map((point) => point.step),
-    logProbs: Float64Array.from(run.points.flatMap((point) => point.languages[code].exampleLogProbs)),
-  };
+function scoresOf(side: Side, code: string): ExampleScores[] {
+  return side.map(({ points }) => ({
+    steps: points.map((point) => point.step),
+    logProbs: Float64Array.from(points.flatMap((point) => point.languages[code].exampleLogProbs)),
+  }));
 }
 
-function commonLanguages(baseline: Run, candidate: Run): { common: string[]; leftOut: string[] } {
-  const everywhere = (run: Run): Set<string> =>
+function commonLanguages(
+  baseline: readonly EvalPoint[],
+  candidate: readonly EvalPoint[],
+): { common: string[]; leftOut: string[] } {
+  const everywhere = (points: readonly EvalPoint[]): Set<string> =>
     new Set(
-      Object.keys(run.points[0].languages).filter((code) =>
-        run.points.every(({ languages }) => Object.hasOwn(languages, code)),
+      Object.keys(points[0].languages).filter((code) =>
+        points.every(({ languages }) => Object.hasOwn(languages, code)),
       ),
     );
   const [mine, theirs] = [everywhere(baseline), everywhere(candidate)];
-  const all = new Set([baseline, candidate].flatMap((run) => run.points.flatMap((p) => Object.keys(p.languages))));
+  const all = new Set([...baseline, ...candidate].flatMap(({ languages }) => Object.keys(languages)));
   const common = [...mine].filter((code) => theirs.has(code)).sort();
   return { common, leftOut: [...all].filter((code) => !common.includes(code)).sort() };
 }

@@ -7,8 +7,8 @@ const languages = ["af", "am", "ja", "ja-Latn"];
 const steps = Array.from({ length: 100 }, (_, i) => (i + 1) * 10);
 const speeds: Record<string, number> = { af: 2, am: 5, ja: 0.5, "ja-Latn": 8 };
 const table = speedupTable(
-  syntheticRun({ name: "dense", languages, steps, speed: () => 1, noise: 0.01 }),
-  syntheticRun({ name: "switch", languages, steps, speed: (code) => speeds[code], noise: 0.01 }),
+  [syntheticRun({ name: "dense", languages, steps, speed: () => 1, noise: 0.01 })],
+  [syntheticRun({ name: "switch", languages, steps, speed: (code) => speeds[code], noise: 0.01 })],
   { resamples: 300 },
 );
 

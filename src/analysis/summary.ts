@@ -17,8 +17,13 @@ export interface Summary {
   count: number;
   /** null where it was measured for no language. */
   measures: Record<Measure, MeasureSummary | null>;
+  /** Languages whose step speed-up is above 1. */
+  faster: number;
   /** Share of the languages whose final quality is better than the baseline's. */
   improved: Estimate;
+  /** Languages whose gain's interval lies above 0, and below. */
+  clearlyBetter: number;
+  clearlyWorse: number;
   /** Mean final quality (macro averages: every language counts the same) and its gain. */
   baselineFinal: number;
   candidateFinal: number;
@@ -68,7 +73,10 @@ export function summarize({ rows, resamples }: SpeedupTable, include: (code: str
   return {
     count: mine.length,
     measures: Object.fromEntries(measures.map((m) => [m, summaryOf(m)])) as Summary["measures"],
+    faster: countWhere(({ step }) => step.value > 1),
     improved: estimate(gains, drawnGains, (v) => share(v, (x) => x > 0)),
+    clearlyBetter: countWhere(({ gain }) => gain.interval !== null && gain.interval[0] > 0),
+    clearlyWorse: countWhere(({ gain }) => gain.interval !== null && gain.interval[1] < 0),
     baselineFinal: mean(mine.map((row) => row.baselineFinal)),
     candidateFinal: mean(mine.map((row) => row.candidateFinal)),
     gain: estimate(gains, drawnGains, mean),

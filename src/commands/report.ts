@@ -9,13 +9,20 @@ import type { Run } from "../run/readRun.js";
 interface ReportResult {
   page: string;
   baseline: string;
-  candidates: { name: string; finished: boolean; headline: string; tasks: Summary; languages: Summary }[];
+  candidates: {
+    name: string;
+    finished: boolean;
+    finding: string;
+    headline: string;
+    tasks: Summary;
+    languages: Summary;
+  }[];
 }
 
 export default class Report extends MswitchCommand {
   static override summary = "Compare runs with a baseline: how much sooner are they as good, language by language?";
   static override description =
-    "Writes index.html (one self-contained page), report.md with figures/*.svg, speedups.csv and speedups.json. Runs must share vocabulary, dataset and validation examples. Unfinished runs are compared as they stand, and the report says so.";
+    "Writes index.html (one self-contained page), report.md with figures/*.svg, speedups.csv and speedups.json. Runs must share vocabulary, dataset and validation examples. They are compared over the steps that all of them have. Runs that differ in their seed only are averaged, and their spread enters the intervals.";
   static override examples = [
     "<%= config.bin %> <%= command.id %> runs/dense runs/switch8 --out report",
     "<%= config.bin %> <%= command.id %> runs/dense runs/switch8 runs/switch32 --out report --json",
@@ -47,14 +54,16 @@ export default class Report extends MswitchCommand {
     if (twice) throw usageError("a run is named twice", { code: "duplicate-run", where: twice });
     const { readRun } = await import("../run/readRun.js");
     const { writeReport } = await import("../report/render/writeReport.js");
-    const { caveats, headline, verdict } = await import("../report/data/headline.js");
-    const [baseline, ...candidates] = await Promise.all([baselineDir, ...dirs].map(readRun));
-    const { data, page } = await writeReport(baseline, candidates, flags.out, {
+    const { caveats, finding, headline, verdict } = await import("../report/data/headline.js");
+    const runs = await Promise.all([baselineDir, ...dirs].map(readRun));
+    await refuseRunDirectory(flags.out);
+    const { data, page } = await writeReport(runs, flags.out, {
       resamples: flags.resamples,
-      dataset: flags.dataset === undefined ? undefined : await inspectDatasetOf(baseline, flags.dataset),
+      dataset: flags.dataset === undefined ? undefined : await inspectDatasetOf(runs[0], flags.dataset),
     });
     for (const candidate of data.candidates) {
-      this.log(`${candidate.name}: ${headline(candidate, "languages")}.`);
+      this.log(`${finding(data, candidate, "languages")}.`);
+      this.log(`${headline(data, candidate, "languages")}.`);
       this.log(verdict(data, candidate, "languages"));
       for (const caveat of caveats(data, candidate, "languages")) stderrLog.warn(caveat);
     }
@@ -65,11 +74,26 @@ export default class Report extends MswitchCommand {
       candidates: data.candidates.map((candidate) => ({
         name: candidate.name,
         finished: candidate.finished,
-        headline: headline(candidate, "languages"),
+        finding: finding(data, candidate, "languages"),
+        headline: headline(data, candidate, "languages"),
         ...candidate.summaries,
       })),
     };
   }
+}
+
+/** @throws usageError where the report would be written into a run's directory */
+async function refuseRunDirectory(out: string): Promise<void> {
+  const { existsSync } = await import("node:fs");
+  const { join } = await import("node:path");
+  const { runFile } = await import("../run/runFiles.js");
+  if (!existsSync(join(out, runFile.description))) return;
+  throw usageError("the report would be written into a run directory", {
+    code: "output-not-usable",
+    where: out,
+    why: `it holds ${runFile.description}`,
+    hint: "name a folder of its own with --out",
+  });
 }
 
 /** @throws usageError where the run learned from another dataset */

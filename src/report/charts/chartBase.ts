@@ -7,6 +7,8 @@ export interface ChartContext {
   /** Pixels. */
   width: number;
   animate: boolean;
+  /** For paper, where nothing scrolls. */
+  printed?: boolean;
 }
 
 export const fontFamily =

@@ -38,8 +38,22 @@ test("a mark of the histogram stands where its value is, to the pixel", () => {
 
 test("the gap between two curves spans the two steps", () => {
   const curves = [
-    { name: "dense", steps: [0, 500, 1000], quality: [-3, -2, -1], colour: "#111111", baseline: true },
-    { name: "switch", steps: [0, 500, 1000], quality: [-3, -1, -0.5], colour: "#222222", baseline: false },
+    {
+      name: "dense",
+      steps: [0, 500, 1000],
+      quality: [-3, -2, -1],
+      measured: [-3, -2, -1],
+      colour: "#111111",
+      baseline: true,
+    },
+    {
+      name: "switch",
+      steps: [0, 500, 1000],
+      quality: [-3, -1, -0.5],
+      measured: [-3, -1, -0.5],
+      colour: "#222222",
+      baseline: false,
+    },
   ];
   const match = { of: "baseline", quality: -1, baselineStep: 1000, candidateStep: 500, bound: "none" } as const;
   const draw = (logarithmic: boolean): string =>

@@ -11,10 +11,12 @@ export interface HeatInput {
 }
 
 const rowHeight = 14;
+/** So that a hundred rows fit one sheet of paper. */
+const printedRowHeight = 8.4;
 
 /** Height in pixels that a heat map of so many rows wants. */
-export function heatChartHeight(rows: number): number {
-  return 84 + rows * rowHeight;
+export function heatChartHeight(rows: number, printed = false): number {
+  return 84 + rows * (printed && rows > 40 ? printedRowHeight : rowHeight);
 }
 
 /** Load of every expert in every row (languages or layers) as colour. */
@@ -61,7 +63,13 @@ export function heatChart({ rows, values }: HeatInput, context: ChartContext): E
       inverse: true,
       data: rows.map(({ label }) => label),
       axisTick: { show: false },
-      axisLabel: { color: palette.ink, fontSize: 10.5, interval: 0, width: 110, overflow: "truncate" },
+      axisLabel: {
+        color: palette.ink,
+        fontSize: context.printed && rows.length > 40 ? 7.5 : 10.5,
+        interval: 0,
+        width: 110,
+        overflow: "truncate",
+      },
       splitLine: { show: false },
     },
     series: [

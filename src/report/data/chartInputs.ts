@@ -137,6 +137,7 @@ export function curveInput(
       name: run.name,
       steps: run.steps,
       quality: code === "" ? run.macro : run.curves[code],
+      measured: code === "" ? run.measuredMacro : run.measured[code],
       colour: i === 0 ? palette.baseline : candidateColour(palette, i - 1),
       baseline: i === 0,
     })),

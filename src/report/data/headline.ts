@@ -1,7 +1,7 @@
 import type { Measure } from "../../analysis/speedup.js";
 import { bigSpeedup, type MeasureSummary, type Summary } from "../../analysis/summary.js";
 import { percent, plural, times } from "../../base/format.js";
-import { interval } from "../format.js";
+import { interval, markedTimes } from "../format.js";
 import type { CandidateFacts, ReportData } from "./reportData.js";
 
 /** Over which unit the averages run: mC4's tasks (107) or its languages (101). */
@@ -18,25 +18,56 @@ export function hasVariants({ languages }: ReportData): boolean {
   return languages.some(({ main }) => !main);
 }
 
-/** Mean step speed-up in one line: `Mean step speed-up 4.95× (95 % interval 4.81–5.10) over 101 languages`. */
-export function headline(candidate: CandidateFacts, level: Level): string {
+/** What an interval covers: the choice of validation examples, and the seeds where a side has several. */
+export function coverage({ baseline }: ReportData, candidate: CandidateFacts): string {
+  const seeds = [baseline, candidate].map((side) => side.seeds.length);
+  if (Math.max(...seeds) === 1) return "over validation examples; one seed a side";
+  return `over validation examples and seeds (${seeds.join(" and ")})`;
+}
+
+/** The result in words, before any number: faster, slower, or not to be told from 1×. */
+export function finding({ baseline }: ReportData, candidate: CandidateFacts, level: Level): string {
+  const { measures, count, faster } = candidate.summaries[level];
+  const ends = measures.step!.mean.interval;
+  const among = `in ${faster} of ${plural(count, noun(level))}`;
+  const names = `${candidate.name} and ${baseline.name}`;
+  if (!ends) return `${names}: no interval, so no statement; ${candidate.name} is faster ${among}`;
+  if (ends[0] > 1) return `${candidate.name} learns faster than ${baseline.name}, ${among}`;
+  if (ends[1] < 1) return `${candidate.name} learns more slowly than ${baseline.name}; it is faster ${among}`;
+  return `No difference shown: the speed-up of ${candidate.name} over ${baseline.name} cannot be told from 1×; it is faster ${among}`;
+}
+
+/** Mean step speed-up in one line: `Mean step speed-up 4.95× (95 % interval 4.81–5.10 over validation examples; one seed a side) over 101 languages`. */
+export function headline(data: ReportData, candidate: CandidateFacts, level: Level): string {
   const summary = candidate.summaries[level];
   const { mean } = summary.measures.step!;
   const ends = interval(mean);
   const bound = boundSign(summary);
-  return `Mean step speed-up ${bound}${times(mean.value)}${ends ? ` (95\u202f% interval ${ends})` : ""} over ${plural(summary.count, noun(level))}`;
+  const label = ends ? ` (95\u202f% interval ${ends}, ${coverage(data, candidate)})` : "";
+  return `Mean step speed-up ${bound}${times(mean.value)}${label} over ${plural(summary.count, noun(level))}`;
 }
 
-/** What the headline means, in a sentence or two, whatever that honestly is. */
+/** What the headline means, in a few sentences. */
 export function verdict(data: ReportData, candidate: CandidateFacts, level: Level): string {
+  const { baseline } = data;
   const summary = candidate.summaries[level];
   const { median, big } = summary.measures.step!;
   const better = Math.round(summary.improved.value * summary.count);
   const pace =
     median.value >= 1
-      ? `In the median ${noun(level)} it is as good as the finished ${data.baseline.model} after ${percent(1 / median.value)} of the steps`
+      ? `In the median ${noun(level)} it is as good as ${baseline.name} at step ${candidate.endStep.toLocaleString("en-US")} after ${percent(1 / median.value)} of the steps`
       : `In the median ${noun(level)} it needs ${times(1 / median.value)} as many steps for the same quality`;
-  return `${candidate.model} ends better than ${data.baseline.model} in ${better} of ${plural(summary.count, noun(level))} (${percent(summary.improved.value)}). ${pace}; ${percent(big.value)} of the ${noun(level)}s have a speed-up of ${bigSpeedup}× or more.`;
+  const { match, step } = candidate.macroSpeedup;
+  const sentences = [
+    `At the end it is better in ${better} of ${plural(summary.count, noun(level))} (${percent(summary.improved.value)}), beyond the interval in ${summary.clearlyBetter}, and worse beyond it in ${summary.clearlyWorse}`,
+    pace,
+    `${percent(big.value)} of the ${noun(level)}s have a speed-up of ${bigSpeedup}× or more`,
+    `The curve of the mean over languages has a speed-up of ${markedTimes(step.value, match)}`,
+    ...(candidate.bySeed.length > 1
+      ? [`By seed the mean is ${candidate.bySeed.map(({ seed, speedup }) => `${times(speedup)} (${seed})`).join(", ")}`]
+      : []),
+  ];
+  return `${sentences.join(". ")}.`;
 }
 
 /** `≥ ` where the values behind a mean hold lower bounds and no upper ones: so the mean is one too. */
@@ -47,21 +78,12 @@ export function boundSign(summary: Summary): string {
 
 /** What a reader must know before believing the figures. */
 export function caveats(data: ReportData, candidate: CandidateFacts, level: Level): string[] {
-  const { baseline } = data;
   const summary = candidate.summaries[level];
   const of = (amount: number): string => plural(amount, noun(level));
   const fewest = Math.min(...candidate.rows.map((row) => row.examples));
-  const unfinished = [baseline, candidate].filter((run) => !run.finished);
   return [
-    ...unfinished.map(
-      (run) =>
-        `${run.name} is not finished: compared as it stands at step ${run.lastStep.toLocaleString("en-US")} of ${run.totalSteps.toLocaleString("en-US")}.`,
-    ),
-    ...(baseline.lastStep !== candidate.lastStep
-      ? [
-          `The runs differ in length: ${baseline.lastStep.toLocaleString("en-US")} and ${candidate.lastStep.toLocaleString("en-US")} steps.`,
-        ]
-      : []),
+    ...lengthCaveats(data, candidate),
+    ...fairnessCaveats(data, candidate),
     ...(summary.reversed > 0
       ? [
           `In ${of(summary.reversed)} the candidate never reaches the baseline's final quality; there (†) it is the baseline's steps to the candidate's final quality over the candidate's.`,
@@ -77,11 +99,49 @@ export function caveats(data: ReportData, candidate: CandidateFacts, level: Leve
           `In ${of(summary.atMost)} the baseline was there before its first evaluation: those values are upper bounds (≤).`,
         ]
       : []),
-    ...(baseline.backend !== candidate.backend
-      ? [`The runs used different backends (${baseline.backend}, ${candidate.backend}): their times do not compare.`]
-      : []),
     ...(fewest < 8
       ? [`Some languages have only ${plural(fewest, "validation example")}: their intervals mean little.`]
+      : []),
+  ];
+}
+
+function lengthCaveats({ baseline }: ReportData, candidate: CandidateFacts): string[] {
+  const steps = (value: number): string => value.toLocaleString("en-US");
+  const { endStep } = candidate;
+  return [
+    ...[baseline, candidate]
+      .filter(({ finished }) => !finished)
+      .map(
+        ({ name, lastStep, totalSteps }) =>
+          `${name} is not finished: it is at step ${steps(lastStep)} of ${steps(totalSteps)}.`,
+      ),
+    ...(Math.max(baseline.lastStep, candidate.lastStep) > endStep
+      ? [`The runs are compared over the first ${steps(endStep)} steps, which both have.`]
+      : []),
+  ];
+}
+
+/** Whatever makes the two sides differ besides their experts. */
+function fairnessCaveats({ baseline }: ReportData, candidate: CandidateFacts): string[] {
+  const flops = candidate.flopsPerStep / baseline.flopsPerStep;
+  const seeds = [baseline, candidate].map((side) => side.seeds.join(", "));
+  const single = baseline.seeds.length === 1 && candidate.seeds.length === 1;
+  return [
+    ...(candidate.differences.length > 0
+      ? [`Besides the experts the configurations differ (baseline, candidate) in: ${candidate.differences.join("; ")}.`]
+      : []),
+    ...(baseline.tokensPerStep !== candidate.tokensPerStep
+      ? [
+          `The runs differ in tokens a step (${baseline.tokensPerStep.toLocaleString("en-US")} and ${candidate.tokensPerStep.toLocaleString("en-US")}): steps do not compare.`,
+        ]
+      : []),
+    ...(Math.abs(flops - 1) > 0.05
+      ? [`A step of the candidate costs ${times(flops)} the FLOPs of the baseline's: look at the speed-up in FLOPs.`]
+      : []),
+    ...(seeds[0] !== seeds[1] ? [`The sides have different seeds (${seeds.join("; ")}).`] : []),
+    ...(single ? ["There is one seed a side: another seed may move the result beyond its interval."] : []),
+    ...(baseline.backend !== candidate.backend
+      ? [`The runs used different backends (${baseline.backend}, ${candidate.backend}): their times do not compare.`]
       : []),
   ];
 }

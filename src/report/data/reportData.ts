@@ -1,3 +1,5 @@
+import { rising } from "../../analysis/crossing.js";
+import { cutToCommonEnd, cutToSharedSteps, meanPoints, type Side, sideName } from "../../analysis/sides.js";
 import {
   curveOf,
   type LanguageSpeedup,
@@ -13,6 +15,7 @@ import { isFinished, type Run } from "../../run/readRun.js";
 import { type Published, readPublished } from "./published.js";
 import { requireComparable } from "./requireComparable.js";
 import { type RoutingFacts, routingFacts } from "./routingFacts.js";
+import { configDifferences, groupSeeds } from "./runConfigs.js";
 
 /** All that a report shows, as plain data: `speedups.json` and the page's own data. */
 export interface ReportData {
@@ -32,8 +35,10 @@ export interface LanguageFacts {
   trainTokens: number | null;
 }
 
+/** One side of the comparison: a run, or several that differ in their seed. */
 export interface RunFacts {
-  dir: string;
+  dirs: string[];
+  /** The user's name of it; unlike every other side's. */
   name: string;
   model: string;
   experts: number;
@@ -41,29 +46,38 @@ export interface RunFacts {
   flopsPerStep: number;
   tokensPerStep: number;
   totalSteps: number;
-  /** Step of the last evaluation. */
+  /** Step of the last evaluation of its shortest run. */
   lastStep: number;
   finished: boolean;
   backend: string;
-  seed: number;
-  /** Mean over the run; null where nothing was logged. */
+  seeds: number[];
+  /** Mean over the runs; null where nothing was logged. */
   tokensPerSecond: number | null;
   trainSeconds: number | null;
   epochs: Record<string, number>;
   steps: number[];
-  /** Quality at `steps`, by language code. */
+  /** Quality at `steps` by language code, made to rise: what speed-ups are read off. */
   curves: Record<string, number[]>;
-  /** Mean over the languages (main tasks) at `steps`. */
+  /** The same as it was measured. */
+  measured: Record<string, number[]>;
+  /** Mean over the languages (main tasks) at `steps`, made to rise, and as it was measured. */
   macro: number[];
+  measuredMacro: number[];
 }
 
 export interface CandidateFacts extends RunFacts {
+  /** The last step at which it and the baseline were evaluated: where their comparison ends. */
+  endStep: number;
   /** Same order as the report's languages. */
   rows: LanguageSpeedup[];
   /** Over all tasks, and over languages: the same where no language has two tasks. */
   summaries: { tasks: Summary; languages: Summary };
   /** Of the mean curve. */
   macroSpeedup: Speedup;
+  /** Mean step speed-up over languages of each pair of runs, where both sides have the same seeds; else empty. */
+  bySeed: { seed: number; speedup: number }[];
+  /** Keys by which its configuration differs from the baseline's besides the experts. */
+  differences: string[];
   /** null for a dense model. */
   routing: RoutingFacts | null;
 }
@@ -75,56 +89,111 @@ export interface ReportOptions {
 }
 
 /**
- * Compares every candidate with the baseline on the languages that all runs evaluated.
+ * Compares the first run with each of the others on the languages that all runs evaluated, over the steps that both have. Runs that differ in
+ * their seed only are one side.
  *
+ * @param runs the baseline first; its other seeds anywhere
  * @throws usageError where the runs cannot be compared
  */
-export function reportData(baseline: Run, candidates: readonly Run[], options: ReportOptions = {}): ReportData {
-  requireComparable(baseline, candidates);
-  const tables = candidates.map((run) => speedupTable(baseline, run, options));
-  const codes = tables
-    .map((table) => table.rows.map((row) => row.code))
+export function reportData(runs: readonly Run[], options: ReportOptions = {}): ReportData {
+  const [first, ...others] = groupSeeds(runs);
+  if (others.length === 0) {
+    throw usageError("there is nothing to compare", {
+      code: "runs-not-comparable",
+      where: first.map(({ dir }) => dir).join(", "),
+      why: "these runs differ in their seed only",
+      hint: "name the runs of another model too",
+    });
+  }
+  requireComparable(runs[0], runs.slice(1));
+  const pairs = others.map((side) => {
+    const [baseline, candidate] = cutToCommonEnd([first, side]);
+    return { baseline, candidate, table: speedupTable(baseline, candidate, options) };
+  });
+  const codes = pairs
+    .map(({ table }) => table.rows.map((row) => row.code))
     .reduce((common, next) => common.filter((code) => next.includes(code)));
   if (codes.length === 0) {
-    throw usageError("the runs have no language in common", { code: "runs-not-comparable", where: baseline.dir });
+    throw usageError("the runs have no language in common", { code: "runs-not-comparable", where: first[0].dir });
   }
   const main = mainTasks(codes, (code) => findLanguage(code)?.language ?? code);
   const mainCodes = codes.filter((code) => main.has(code));
+  const [baselineName, ...names] = distinctNames([first, ...others]);
   return {
-    baseline: runFacts(baseline, codes, mainCodes),
-    candidates: candidates.map((run, i) => ({
-      ...runFacts(run, codes, mainCodes),
-      rows: tables[i].rows.filter((row) => codes.includes(row.code)),
+    baseline: runFacts(first, baselineName, codes, mainCodes),
+    candidates: pairs.map(({ baseline, candidate, table }, i) => ({
+      ...runFacts(others[i], names[i], codes, mainCodes),
+      endStep: Math.min(...[baseline, candidate].flat().map(lastStepOf)),
+      rows: table.rows.filter((row) => codes.includes(row.code)),
       summaries: {
-        tasks: summarize(tables[i], (code) => codes.includes(code)),
-        languages: summarize(tables[i], (code) => main.has(code)),
+        tasks: summarize(table, (code) => codes.includes(code)),
+        languages: summarize(table, (code) => main.has(code)),
       },
-      macroSpeedup: macroSpeedup(baseline, run, mainCodes),
-      routing: routingFacts(run.points, codes),
+      macroSpeedup: macroSpeedup(baseline, candidate, mainCodes),
+      bySeed: speedupsBySeed(baseline, candidate, main),
+      differences: configDifferences(first, others[i]),
+      routing: routingFacts(others[i][0].points, codes),
     })),
     languages: codes.map((code) => ({
       code,
       name: findLanguage(code)?.name ?? code,
       main: main.has(code),
-      trainTokens: baseline.description.trainTokens[code] ?? null,
+      trainTokens: first[0].description.trainTokens[code] ?? null,
     })),
     published: readPublished(),
   };
 }
 
-function runFacts(run: Run, codes: string[], mainCodes: string[]): RunFacts {
-  const { vocabulary: _v, dataset: _d, evalExamples: _e, trainTokens: _t, ...description } = run.description;
-  const lastLine = run.metrics.at(-1);
-  const macro = macroCurve(run, mainCodes);
+const lastStepOf = ({ points }: Run): number => points[points.length - 1].step;
+
+/** The users' names; with the directory where two sides have the same. */
+function distinctNames(sides: readonly Side[]): string[] {
+  const names = sides.map(sideName);
+  return names.map((name, i) =>
+    names.some((other, at) => at !== i && other === name) ? `${name} [${sides[i][0].dir}]` : name,
+  );
+}
+
+function speedupsBySeed(baseline: Side, candidate: Side, main: ReadonlySet<string>): CandidateFacts["bySeed"] {
+  if (baseline.length < 2) return [];
+  return baseline.flatMap((run) => {
+    const { seed } = run.description;
+    const twin = candidate.find(({ description }) => description.seed === seed);
+    if (!twin) return [];
+    const { rows } = speedupTable([run], [twin], { resamples: 0 });
+    const speedups = rows.filter(({ code }) => main.has(code)).map(({ step }) => step.value);
+    return [{ seed, speedup: speedups.reduce((sum, value) => sum + value, 0) / speedups.length }];
+  });
+}
+
+function runFacts(side: Side, name: string, codes: string[], mainCodes: string[]): RunFacts {
+  const { description } = side[0];
+  const points = meanPoints(cutToSharedSteps(side));
+  const macro = macroCurve(points, mainCodes);
+  const measured = codes.map((code) => [code, curveOf(points, code)] as const);
+  const lastLines = side.flatMap(({ metrics }) => metrics.slice(-1));
+  const mean = (values: number[]): number | null =>
+    lastLines.length < side.length ? null : values.reduce((sum, value) => sum + value, 0) / values.length;
   return {
-    ...description,
-    dir: run.dir,
-    lastStep: run.points[run.points.length - 1].step,
-    finished: isFinished(run),
-    tokensPerSecond: lastLine ? (lastLine.step * description.tokensPerStep) / lastLine.trainSeconds : null,
-    trainSeconds: lastLine?.trainSeconds ?? null,
-    steps: Array.from(macro.steps),
-    curves: Object.fromEntries(codes.map((code) => [code, Array.from(curveOf(run, code).quality)])),
-    macro: Array.from(macro.quality),
+    dirs: side.map(({ dir }) => dir),
+    name,
+    model: description.model,
+    experts: description.experts,
+    parameters: description.parameters,
+    flopsPerStep: description.flopsPerStep,
+    tokensPerStep: description.tokensPerStep,
+    totalSteps: description.totalSteps,
+    backend: description.backend,
+    epochs: description.epochs,
+    seeds: side.map((run) => run.description.seed),
+    lastStep: Math.min(...side.map(lastStepOf)),
+    finished: side.every(isFinished),
+    tokensPerSecond: mean(lastLines.map((line) => (line.step * description.tokensPerStep) / line.trainSeconds)),
+    trainSeconds: mean(lastLines.map(({ trainSeconds }) => trainSeconds)),
+    steps: points.map(({ step }) => step),
+    curves: Object.fromEntries(measured.map(([code, curve]) => [code, Array.from(rising(curve).quality)])),
+    measured: Object.fromEntries(measured.map(([code, curve]) => [code, Array.from(curve.quality)])),
+    macro: Array.from(rising(macro).quality),
+    measuredMacro: Array.from(macro.quality),
   };
 }

@@ -34,7 +34,7 @@ export function chartHost(id: string, source: ChartSource): ChartHost {
     element.style.minWidth = source.minWidth && !isPrinting() ? `${source.minWidth()}px` : "";
     const width = element.clientWidth;
     if (width === 0) return;
-    const option = source.option({ palette: currentPalette(), width, animate });
+    const option = source.option({ palette: currentPalette(), width, animate, printed: isPrinting() });
     element.hidden = option === null;
     if (option === null) return;
     if (!chart) {

@@ -24,7 +24,7 @@ import { languageTable, type TableState, tableLines } from "../parts/languageTab
 import { summaryTiles } from "../parts/summaryTiles.js";
 import { type ChartHost, chartHost } from "./chartHost.js";
 import { wireTable } from "./sortableTable.js";
-import { currentPalette, wireTheme } from "./theme.js";
+import { currentPalette, isPrinting, wireTheme } from "./theme.js";
 
 const data = JSON.parse(byId("data").textContent ?? "") as ReportData;
 
@@ -44,6 +44,10 @@ const state = {
 const picked = (): CandidateFacts => data.candidates[state.candidate];
 const pairWidth = (languages: number): number => languages * 9.6 + 66;
 
+/** Canvases come out blank on paper; only maps of very many cells are drawn as pixels. */
+const mostCells = data.languages.length * Math.max(0, ...data.candidates.map(({ routing }) => routing?.experts ?? 0));
+const mapRenderer = mostCells > 30_000 ? "canvas" : "svg";
+
 const charts: Record<string, ChartHost> = {
   histogram: chartHost("histogram", {
     option: (context) =>
@@ -55,6 +59,7 @@ const charts: Record<string, ChartHost> = {
     minWidth: () => pairWidth(data.languages.length),
   }),
   curve: chartHost("curve", {
+    height: () => 500,
     option: (context) =>
       curveChart(curveInput(data, state.candidate, state.language, state.logarithmic, context.palette), context),
   }),
@@ -63,8 +68,8 @@ const charts: Record<string, ChartHost> = {
       const layer = picked().routing?.layers[state.layer];
       return layer ? heatChart(languageHeatInput(data, layer, state.mapOrder), context) : null;
     },
-    height: () => heatChartHeight(data.languages.length),
-    renderer: "canvas",
+    height: () => heatChartHeight(data.languages.length, isPrinting()),
+    renderer: mapRenderer,
   }),
   layers: chartHost("layers", {
     option: (context) => {
@@ -72,7 +77,7 @@ const charts: Record<string, ChartHost> = {
       return routing && heatChart(layerHeatInput(routing.layers), context);
     },
     height: () => heatChartHeight(picked().routing?.layers.length ?? 0),
-    renderer: "canvas",
+    renderer: mapRenderer,
   }),
   balance: chartHost("balance", {
     option: (context) => {
@@ -102,7 +107,7 @@ function drawAll(): void {
 }
 
 function drawTiles(): void {
-  byId("model").textContent = picked().model;
+  byId("model").textContent = picked().name;
   byId("tiles").innerHTML = summaryTiles(data, picked(), state.level).text;
 }
 

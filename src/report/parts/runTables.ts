@@ -27,7 +27,7 @@ export const costRows: Row[] = [
   ],
   ["Compute", "FLOPs a step times steps", (run) => formatFlops(run.flopsPerStep * run.lastStep)],
   ["Backend", "", ({ backend }) => backend],
-  ["Seed", "", ({ seed }) => String(seed)],
+  ["Seeds", "", ({ seeds }) => seeds.join(", ")],
 ];
 
 function stepsOf({ lastStep, totalSteps, finished }: RunFacts): string {

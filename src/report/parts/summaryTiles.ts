@@ -1,8 +1,18 @@
 import { bigSpeedup } from "../../analysis/summary.js";
 import { percent, plural, signed, times } from "../../base/format.js";
-import { boundSign, caveats, headline, type Level, measured, measureNames, noun, verdict } from "../data/headline.js";
+import {
+  boundSign,
+  caveats,
+  finding,
+  headline,
+  type Level,
+  measured,
+  measureNames,
+  noun,
+  verdict,
+} from "../data/headline.js";
 import type { CandidateFacts, ReportData } from "../data/reportData.js";
-import { interval, percentInterval } from "../format.js";
+import { interval, markedTimes, percentInterval } from "../format.js";
 import { type Html, html } from "../render/html.js";
 
 /** Headline, verdict, figures and caveats of one candidate. */
@@ -13,10 +23,12 @@ export function summaryTiles(data: ReportData, candidate: CandidateFacts, level:
   const step = summary.measures.step!;
   const sign = boundSign(summary);
   return html`
-    <p class="headline">${headline(candidate, level)}.</p>
+    <p class="headline">${finding(data, candidate, level)}.</p>
+    <p class="verdict"><strong>${headline(data, candidate, level)}.</strong></p>
     <p class="verdict">${verdict(data, candidate, level)}</p>
     <dl class="tiles">
-      ${means.map(([measure, { mean }]) => tile(`Mean speed-up in ${measureNames[measure]}`, sign + times(mean.value), interval(mean)))}
+      ${means.map(([measure, { mean }]) => tile(`Mean of the ${noun(level)}s' speed-ups, in ${measureNames[measure]}`, sign + times(mean.value), interval(mean)))}
+      ${tile("Speed-up of the mean curve, in steps", markedTimes(candidate.macroSpeedup.step.value, candidate.macroSpeedup.match), "")}
       ${tile("Median speed-up in steps", times(step.median.value), interval(step.median))}
       ${tile(`${noun(level)}s better at the end`, percent(summary.improved.value), percentInterval(summary.improved))}
       ${tile(`${noun(level)}s at ${bigSpeedup}× or more, in steps`, percent(step.big.value), percentInterval(step.big))}

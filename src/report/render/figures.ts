@@ -54,7 +54,7 @@ export function figuresOf(data: ReportData, index: number): Figure[] {
     "Learning curves, mean over languages",
     renderSvg((context) => curveChart(curveInput(data, index, "", false, palette), context), {
       width: 960,
-      height: 400,
+      height: 500,
     }),
   );
   if (!routing || routing.experts > widestMap) return figures;

@@ -18,7 +18,7 @@ import { pageHtml } from "./pageHtml.js";
  */
 export function reportHtml(data: ReportData, runs: readonly Run[], dataset?: InspectReport): string {
   const [first] = data.candidates;
-  const title = `${first.model} against ${data.baseline.model}`;
+  const title = `${first.name} against ${data.baseline.name}`;
   return pageHtml({
     title,
     brand: "mswitch report",
@@ -38,7 +38,7 @@ function sections(data: ReportData, runs: readonly Run[], dataset: InspectReport
   const [first] = data.candidates;
   const several = data.candidates.length > 1;
   return html`
-<h1><span id="model">${first.model}</span> <span class="against">against ${data.baseline.model}</span></h1>
+<h1><span id="model">${first.name}</span> <span class="against">against ${data.baseline.name}</span></h1>
 <section id="summary" style="margin-top:0" aria-label="Summary">
   <div class="controls">
     ${

@@ -3,6 +3,7 @@ import { count, figures as digits, percent, signed, times } from "../../base/for
 import {
   boundSign,
   caveats,
+  finding,
   hasVariants,
   headline,
   type Level,
@@ -20,10 +21,10 @@ import type { Figure } from "./figures.js";
 /** The report as Markdown, with its figures as SVG files beside it. */
 export function reportMarkdown(data: ReportData, figures: readonly Figure[][]): string {
   const blocks = [
-    `# ${text(data.candidates.map(({ model }) => model).join(" and "))} against ${text(data.baseline.model)}`,
+    `# ${text(data.candidates.map(({ name }) => name).join(" and "))} against ${text(data.baseline.name)}`,
     ...data.candidates.flatMap((candidate, i) => [
       ...(data.candidates.length > 1 ? [`## ${text(candidate.name)}`] : []),
-      `**${text(headline(candidate, "languages"))}.** ${text(verdict(data, candidate, "languages"))}`,
+      `**${text(finding(data, candidate, "languages"))}.** ${text(headline(data, candidate, "languages"))}. ${text(verdict(data, candidate, "languages"))}`,
       caveats(data, candidate, "languages")
         .map((caveat) => `- ${text(caveat)}`)
         .join("\n"),
@@ -45,10 +46,25 @@ function summaryTable(data: ReportData, candidate: CandidateFacts): string {
     const over = `${summary.count} ${noun(level)}s`;
     return [
       ...measured(summary).flatMap(([measure, { mean, median, big }]) => [
-        [`Mean speed-up in ${measureNames[measure]}`, over, boundSign(summary) + times(mean.value), interval(mean)],
+        [
+          `Mean of the speed-ups in ${measureNames[measure]}`,
+          over,
+          boundSign(summary) + times(mean.value),
+          interval(mean),
+        ],
         [`Median speed-up in ${measureNames[measure]}`, over, times(median.value), interval(median)],
         [`${bigSpeedup}× or more in ${measureNames[measure]}`, over, percent(big.value), percentInterval(big)],
       ]),
+      ...(level === "languages"
+        ? [
+            [
+              "Speed-up of the mean curve in steps",
+              over,
+              markedTimes(candidate.macroSpeedup.step.value, candidate.macroSpeedup.match),
+              "",
+            ],
+          ]
+        : []),
       ["Better at the end", over, percent(summary.improved.value), percentInterval(summary.improved)],
       ["Mean gain at the end, nats a token", over, signed(summary.gain.value), interval(summary.gain)],
     ];

@@ -1,6 +1,6 @@
 import { describe, expect, test } from "vitest";
 import { syntheticRun } from "../../../test/reportRuns.js";
-import { caveats, headline, verdict } from "../data/headline.js";
+import { caveats, finding, headline, verdict } from "../data/headline.js";
 import { reportData } from "../data/reportData.js";
 import { escapeHtml, Html, html } from "./html.js";
 import { reportCsv } from "./reportCsv.js";
@@ -12,7 +12,7 @@ const common = { languages, steps, noise: 0.01 };
 const baseline = syntheticRun({ ...common, name: "dense", speed: () => 1 });
 const faster = syntheticRun({ ...common, name: "switch", speed: () => 3, experts: 4 });
 const slower = syntheticRun({ ...common, name: "bad|run <b>", speed: () => 0.6, experts: 4, totalSteps: 1000 });
-const data = reportData(baseline, [faster, slower], { resamples: 100 });
+const data = reportData([baseline, faster, slower], { resamples: 100 });
 const [good, bad] = data.candidates;
 
 describe("reportData", () => {
@@ -23,13 +23,13 @@ describe("reportData", () => {
   });
 
   test("is a pure function of the runs", () => {
-    expect(reportData(baseline, [faster, slower], { resamples: 100 })).toEqual(data);
+    expect(reportData([baseline, faster, slower], { resamples: 100 })).toEqual(data);
   });
 
   test("compares what all runs have and nothing else", () => {
     const fewer = syntheticRun({ ...common, name: "fewer", languages: ["am", "zu"], speed: () => 2 });
     const codes = (runs: (typeof faster)[]): string[] =>
-      reportData(baseline, runs, { resamples: 2 }).languages.map(({ code }) => code);
+      reportData([baseline, ...runs], { resamples: 2 }).languages.map(({ code }) => code);
     expect(codes([faster, fewer])).toEqual(["am", "zu"]);
     const other = syntheticRun({ ...common, name: "other", languages: ["xh"], speed: () => 2 });
     expect(() => codes([other])).toThrow(expect.objectContaining({ code: "runs-not-comparable" }));
@@ -37,7 +37,7 @@ describe("reportData", () => {
 
   test.each(["vocabulary", "dataset", "evalExamples"] as const)("refuses runs whose %s differs", (key) => {
     const other = { ...faster, description: { ...faster.description, [key]: "f".repeat(64) } };
-    expect(() => reportData(baseline, [other])).toThrow(
+    expect(() => reportData([baseline, other])).toThrow(
       expect.objectContaining({ code: "runs-not-comparable", what: expect.stringContaining(key) }),
     );
   });
@@ -51,28 +51,38 @@ describe("reportData", () => {
   });
 });
 
-describe("the words are what the figures honestly are", () => {
+describe("the words follow from the figures", () => {
   test("a faster candidate", () => {
-    expect(headline(good, "languages")).toMatch(
+    expect(finding(data, good, "languages")).toBe("switch learns faster than dense, in 4 of 4 languages");
+    expect(headline(data, good, "languages")).toMatch(
       /^Mean step speed-up 2\.[89]\d× \(95\u202f% interval .+\) over 4 languages$/,
     );
-    expect(verdict(data, good, "languages")).toContain("ends better than mT5 in 4 of 4 languages (100\u202f%)");
-    expect(verdict(data, good, "languages")).toMatch(/as good as the finished mT5 after 3\d\u202f% of the steps/);
+    expect(verdict(data, good, "languages")).toContain(
+      "At the end it is better in 4 of 4 languages (100\u202f%), beyond the interval in 4, and worse beyond it in 0",
+    );
+    expect(verdict(data, good, "languages")).toMatch(/as good as dense at step 800 after 3\d\u202f% of the steps/);
   });
 
   test("a slower one", () => {
-    expect(headline(bad, "tasks")).toMatch(/^Mean step speed-up 0\.[56]\d+× .* over 5 tasks$/);
-    expect(verdict(data, bad, "languages")).toContain("ends better than mT5 in 0 of 4 languages");
+    expect(finding(data, bad, "languages")).toContain("learns more slowly than dense");
+    expect(headline(data, bad, "tasks")).toMatch(/^Mean step speed-up 0\.[56]\d+× .* over 5 tasks$/);
+    expect(verdict(data, bad, "languages")).toContain("better in 0 of 4 languages");
     expect(verdict(data, bad, "languages")).toMatch(/needs 1\.\d\d× as many steps for the same quality/);
     expect(caveats(data, bad, "languages").join("\n")).toMatch(
-      /not finished: compared as it stands at step 800 of 1,000.*In 4 languages the candidate never reaches/s,
+      /not finished: it is at step 800 of 1,000.*In 4 languages the candidate never reaches/s,
     );
+  });
+
+  test("runs that learn alike are not told apart", () => {
+    const same = syntheticRun({ ...common, name: "same", speed: () => 1, noise: 0.02 });
+    const alike = reportData([baseline, same], { resamples: 100 });
+    expect(finding(alike, alike.candidates[0], "languages")).toMatch(/^No difference shown/);
   });
 
   test("lower bounds make the mean one", () => {
     const early = syntheticRun({ ...common, name: "early", speed: () => 50 });
-    const bounded = reportData(baseline, [early], { resamples: 10 });
-    expect(headline(bounded.candidates[0], "languages")).toContain("speed-up ≥\u202f8.00×");
+    const bounded = reportData([baseline, early], { resamples: 10 });
+    expect(headline(bounded, bounded.candidates[0], "languages")).toContain("speed-up ≥\u202f8.00×");
     expect(caveats(bounded, bounded.candidates[0], "languages").join()).toContain("lower bounds");
   });
 });
@@ -98,7 +108,7 @@ describe("text from files is shown, never run", () => {
 
   test("in CSV, where a spreadsheet would run a formula", () => {
     const evil = { ...faster, description: { ...faster.description, name: `=HYPERLINK("x"),1` } };
-    const lines = reportCsv(reportData(baseline, [evil], { resamples: 2 })).split("\r\n");
+    const lines = reportCsv(reportData([baseline, evil], { resamples: 2 })).split("\r\n");
     expect(lines).toHaveLength(7);
     expect(lines[1]).toMatch(/^"'=HYPERLINK\(""x""\),1",af,Afrikaans,main,16,-/);
   });

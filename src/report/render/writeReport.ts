@@ -9,26 +9,25 @@ import { reportHtml } from "./reportHtml.js";
 import { reportMarkdown } from "./reportMarkdown.js";
 
 /**
- * Compares candidates with a baseline and writes the report into `out`: `index.html`, `report.md` with `figures/*.svg`,
+ * Compares the first run with the others and writes the report into `out`: `index.html`, `report.md` with `figures/*.svg`,
  * `speedups.csv`, `speedups.json`. A pure function of the runs' files and of `dataset`. The page is written last.
  *
  * @throws usageError where the runs cannot be compared; nothing is written then
  */
 export async function writeReport(
-  baseline: Run,
-  candidates: readonly Run[],
+  runs: readonly Run[],
   out: string,
   { dataset, ...options }: ReportOptions & { dataset?: InspectReport } = {},
 ): Promise<{ data: ReportData; page: string }> {
-  const data = reportData(baseline, candidates, options);
-  const figures = candidates.map((_, i) => figuresOf(data, i));
+  const data = reportData(runs, options);
+  const figures = data.candidates.map((_, i) => figuresOf(data, i));
   const page = join(out, "index.html");
   const files: [string, string][] = [
     ...figures.flat().map(({ file, svg }): [string, string] => [join(out, file), svg]),
     [join(out, "speedups.csv"), reportCsv(data)],
     [join(out, "speedups.json"), `${JSON.stringify(data, null, 1)}\n`],
     [join(out, "report.md"), reportMarkdown(data, figures)],
-    [page, reportHtml(data, [baseline, ...candidates], dataset)],
+    [page, reportHtml(data, runs, dataset)],
   ];
   for (const [path, text] of files) await writeFileAtomic(path, text);
   return { data, page };
