@@ -36,7 +36,7 @@ describe("createProgress without a terminal", () => {
     }
     const lines = text().trimEnd().split("\n");
     expect(lines).toHaveLength(8);
-    expect(lines[0]).toBe("total   6%   2.00 MB/s   0.50 Mtok/s  1 min 15 s left");
+    expect(lines[0]).toBe("total   6%   2.00 MB/s   0.50 Mtok/s  1m15s left");
     progress.stop();
     expect(text().trimEnd().split("\n").at(-1)).toBe("total  50%   2.00 MB/s   0.50 Mtok/s  40 s left");
     expect(text()).not.toContain("\u001b");
@@ -48,7 +48,7 @@ describe("createProgress without a terminal", () => {
     vi.advanceTimersByTime(4000);
     progress.advance("train", 2, [8e6]);
     progress.stop();
-    expect(text()).toBe("train 100%   2.00 MB/s  in 4 s\n");
+    expect(text()).toBe("train 100%   2.00 MB/s  in 4s\n");
   });
 });
 
