@@ -38,7 +38,7 @@ describe("createProgress without a terminal", () => {
     expect(lines).toHaveLength(8);
     expect(lines[0]).toBe("total   6%   2.00 MB/s   0.50 Mtok/s  1m15s left");
     progress.stop();
-    expect(text().trimEnd().split("\n").at(-1)).toBe("total  50%   2.00 MB/s   0.50 Mtok/s  40 s left");
+    expect(text().trimEnd().split("\n").at(-1)).toBe("total  50%   2.00 MB/s   0.50 Mtok/s  40s left");
     expect(text()).not.toContain("\u001b");
   });
 
