@@ -1,8 +1,10 @@
-import { spawnSync } from "node:child_process";
+import { spawn, spawnSync } from "node:child_process";
+import { once } from "node:events";
 import { existsSync } from "node:fs";
 import { mkdtemp, readdir, readFile, rm } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
+import { setTimeout as delay } from "node:timers/promises";
 import { fileURLToPath } from "node:url";
 import { afterAll, beforeAll, expect, test } from "vitest";
 import { datasetFingerprint } from "../src/dataset/format/manifest.js";
@@ -126,4 +128,27 @@ test("a run directory is no place for the report", () => {
   const { stderr, status } = report("dense", "switch", "--out", "switch");
   expect(status).toBe(2);
   expect(stderr).toContain("run directory");
+});
+
+test("--watch serves the page on loopback and follows the runs", { timeout: 60_000 }, async () => {
+  const live = join(dir, "live");
+  await writeRun(syntheticRun({ name: "live", languages, steps: [0], speed: () => 2, totalSteps: 400 }), live);
+  const child = spawn(process.execPath, [bin, "report", "dense", "live", "--out", "watched", "--watch"], { cwd: dir });
+  try {
+    const address = await new Promise<string>((resolve) => {
+      child.stderr.setEncoding("utf8").on("data", (text: string) => {
+        const found = /http:\/\/127\.0\.0\.1:\d+\//.exec(text);
+        if (found) resolve(found[0]);
+      });
+    });
+    expect(await (await fetch(address)).text()).toContain("no speed-up yet");
+    const before = await (await fetch(`${address}version`)).text();
+    await writeRun(syntheticRun({ name: "live", languages, steps, speed: () => 2, totalSteps: 400 }), live);
+    while ((await (await fetch(`${address}version`)).text()) === before) await delay(100);
+    expect(await (await fetch(address)).text()).toContain("learns faster than dense");
+    expect((await fetch(`${address}../etc/passwd`)).status).toBe(404);
+  } finally {
+    child.kill("SIGTERM");
+    await once(child, "close");
+  }
 });

@@ -67,7 +67,10 @@ interface Opened {
 }
 
 /** Opens the page from its file; a context of its own, so that no storage is shared. */
-async function open(options: Parameters<Browser["newContext"]>[0] = {}): Promise<Opened> {
+async function open({
+  hash = "",
+  ...options
+}: Parameters<Browser["newContext"]>[0] & { hash?: string } = {}): Promise<Opened> {
   const context: BrowserContext = await browser!.newContext({ viewport: { width: 1280, height: 900 }, ...options });
   context.setDefaultTimeout(15_000);
   const page = await context.newPage();
@@ -75,9 +78,9 @@ async function open(options: Parameters<Browser["newContext"]>[0] = {}): Promise
   page.on("console", (message) => faults.push(`console ${message.type()}: ${message.text()}`));
   page.on("pageerror", (error) => faults.push(`error: ${error.message}`));
   page.on("request", (request) => {
-    if (!/^(file|data):/.test(request.url())) faults.push(`request: ${request.url()}`);
+    if (!/^(file|data|blob):/.test(request.url())) faults.push(`request: ${request.url()}`);
   });
-  await page.goto(pathToFileURL(join(out, "index.html")).href);
+  await page.goto(pathToFileURL(join(out, "index.html")).href + hash);
   await page.waitForSelector("#curve svg path", { state: "attached" });
   return { page, faults };
 }
@@ -216,6 +219,39 @@ describe("in Chromium, from a file", () => {
       expect(await page.$eval("body", (body) => getComputedStyle(body).backgroundColor)).not.toBe(background);
     });
   }
+
+  withBrowser("a link leads to a language of a candidate, and each figure can be taken along", async () => {
+    const { page, faults } = await open({ hash: "#candidate=1&language=ja" });
+    expect(await page.textContent("h1")).toContain("second");
+    expect(await page.$eval("#language", (select) => (select as HTMLSelectElement).value)).toBe("ja");
+    expect(await page.getAttribute("#curve", "aria-label")).toMatch(/Japanese: dense ends at .* a speed-up of/);
+    for (const [selector, name, content] of [
+      ["[data-csv=curve]", "curve.csv", /^run,step,nlp_measured,nlp_rising\r\ndense,/],
+      ["[data-image=curve]", "curve.svg", /^<svg /],
+      ["[data-file='speedups.csv']", "speedups.csv", /^candidate,code,name/],
+    ] as const) {
+      const [file] = await Promise.all([page.waitForEvent("download"), page.click(selector)]);
+      expect(file.suggestedFilename()).toBe(name);
+      expect(await readFile(await file.path(), "utf8")).toMatch(content);
+    }
+    expect(faults).toEqual([]);
+  });
+
+  withBrowser("a language is found by its own name; arrow keys move through the table, Tab passes it", async () => {
+    const { page } = await open();
+    await page.fill("#search", "日本");
+    // Japanese in its own script and in Latin letters.
+    expect(await page.locator("#rows tbody tr").count()).toBe(2);
+    await page.fill("#search", "");
+    expect(
+      await page.$$eval("#rows tbody .pick", (all) => all.filter((one) => (one as HTMLElement).tabIndex === 0).length),
+    ).toBe(1);
+    await page.focus("#rows tbody .pick");
+    await page.keyboard.press("ArrowDown");
+    expect(await page.$$eval("#rows tbody .pick", (all) => (all as Element[]).indexOf(document.activeElement!))).toBe(
+      1,
+    );
+  });
 
   withBrowser("paper has every map: nothing is left to a frame that never comes", async () => {
     const { page } = await open({});

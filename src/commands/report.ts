@@ -26,8 +26,10 @@ export default class Report extends MswitchCommand {
   static override examples = [
     "<%= config.bin %> <%= command.id %> runs/dense runs/switch8 --out report",
     "<%= config.bin %> <%= command.id %> runs/dense runs/switch8 runs/switch32 --out report --json",
+    "<%= config.bin %> <%= command.id %> runs/dense runs/switch8 --out report --watch",
   ];
-  static override usage = "<%= command.id %> BASELINE RUN... --out DIR [--dataset DIR] [--json] [--resamples N]";
+  static override usage =
+    "<%= command.id %> BASELINE RUN... --out DIR [--dataset DIR] [--watch] [--json] [--resamples N]";
   static override strict = false;
   static override args = {
     baseline: Args.string({ required: true, description: "run directory of the baseline" }),
@@ -39,6 +41,15 @@ export default class Report extends MswitchCommand {
       helpValue: "DIR",
       description: "also show the tokenized dataset that the runs learned from: token statistics of every language",
     }),
+    watch: Flags.boolean({
+      description: "serve the page on this machine while the runs train, and make it anew after each evaluation",
+    }),
+    port: Flags.integer({
+      default: 0,
+      min: 0,
+      max: 65_535,
+      description: "of --watch, on 127.0.0.1; 0 takes a free one",
+    }),
     resamples: Flags.integer({
       default: 1000,
       min: 100,
@@ -47,7 +58,7 @@ export default class Report extends MswitchCommand {
     }),
   };
 
-  async run(): Promise<ReportResult> {
+  async run(): Promise<ReportResult | undefined> {
     const { argv, flags } = await this.parse(Report);
     const [baselineDir, ...dirs] = argv as string[];
     const twice = dirs.find((dir, i) => dir === baselineDir || dirs.indexOf(dir) !== i);
@@ -55,8 +66,9 @@ export default class Report extends MswitchCommand {
     const { readRun } = await import("../run/readRun.js");
     const { writeReport } = await import("../report/render/writeReport.js");
     const { caveats, finding, headline, verdict } = await import("../report/data/headline.js");
-    const runs = await Promise.all([baselineDir, ...dirs].map(readRun));
     await refuseRunDirectory(flags.out);
+    if (flags.watch) return this.watch([baselineDir, ...dirs], flags);
+    const runs = await Promise.all([baselineDir, ...dirs].map(readRun));
     const { data, page } = await writeReport(runs, flags.out, {
       resamples: flags.resamples,
       dataset: flags.dataset === undefined ? undefined : await inspectDatasetOf(runs[0], flags.dataset),
@@ -79,6 +91,23 @@ export default class Report extends MswitchCommand {
         ...candidate.summaries,
       })),
     };
+  }
+
+  /** Serves the page until Ctrl-C. */
+  private async watch(dirs: string[], flags: { out: string; port: number; resamples: number }): Promise<undefined> {
+    const { readRun } = await import("../run/readRun.js");
+    const { writeReport } = await import("../report/render/writeReport.js");
+    const { withInterrupt } = await import("../cli/interrupt.js");
+    const { watchReport } = await import("../cli/watchReport.js");
+    const { readFile } = await import("node:fs/promises");
+    const render = async (): Promise<string> => {
+      const runs = await Promise.all(dirs.map(readRun));
+      const { page } = await writeReport(runs, flags.out, { resamples: flags.resamples });
+      return readFile(page, "utf8");
+    };
+    await withInterrupt((signal) =>
+      watchReport({ runs: dirs, render, port: flags.port, interval: 1000, log: stderrLog, signal }),
+    );
   }
 }
 

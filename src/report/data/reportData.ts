@@ -29,6 +29,8 @@ export interface ReportData {
 export interface LanguageFacts {
   code: string;
   name: string;
+  /** What the language calls itself, where that is known and another name. */
+  ownName: string | null;
   /** Whether the task stands for its language: a Latin-script variant beside its main task does not. */
   main: boolean;
   /** Training tokens in the dataset; null where the run does not say. */
@@ -137,11 +139,22 @@ export function reportData(runs: readonly Run[], options: ReportOptions = {}): R
     languages: codes.map((code) => ({
       code,
       name: findLanguage(code)?.name ?? code,
+      ownName: ownName(code),
       main: main.has(code),
       trainTokens: first[0].description.trainTokens[code] ?? null,
     })),
     published: readPublished(),
   };
+}
+
+/** By Unicode's names (CLDR), as Node has them. */
+function ownName(code: string): string | null {
+  try {
+    const name = new Intl.DisplayNames([code], { type: "language", fallback: "none" }).of(code);
+    return name === undefined || name === findLanguage(code)?.name ? null : name;
+  } catch {
+    return null;
+  }
 }
 
 const lastStepOf = ({ points }: Run): number => points[points.length - 1].step;

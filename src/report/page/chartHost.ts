@@ -9,6 +9,8 @@ import { currentPalette, isPrinting } from "./theme.js";
 export interface ChartHost {
   draw(): void;
   on(listener: (params: { name?: string; value?: unknown }) => void): void;
+  /** The figure as it stands: an SVG document, or a PNG as a data URL where it is drawn as pixels; undefined before it was drawn. */
+  image(): { svg: string } | { png: string } | undefined;
 }
 
 export interface ChartSource {
@@ -19,6 +21,8 @@ export interface ChartSource {
   minWidth?: () => number;
   /** Many small cells are drawn faster as pixels. */
   renderer?: "svg" | "canvas";
+  /** What it shows, in words. */
+  text?: () => string;
 }
 
 const still = matchMedia("(prefers-reduced-motion: reduce)");
@@ -26,7 +30,7 @@ const still = matchMedia("(prefers-reduced-motion: reduce)");
 /** Takes hold of the element `id`; null where the page has none. A hidden chart is drawn when it comes into being. */
 export function chartHost(id: string, source: ChartSource): ChartHost {
   const element = document.getElementById(id);
-  if (!element) return { draw: () => undefined, on: () => undefined };
+  if (!element) return { draw: () => undefined, on: () => undefined, image: () => undefined };
   let chart: ECharts | undefined;
   let listener: Parameters<ChartHost["on"]>[0] | undefined;
   const draw = (animate = !still.matches): void => {
@@ -42,7 +46,9 @@ export function chartHost(id: string, source: ChartSource): ChartHost {
       chart.on("click", (params) => listener?.(params as { name?: string; value?: unknown }));
     }
     chart.resize({ animation: { duration: 0 } });
-    chart.setOption(option, { notMerge: true });
+    const description = source.text?.();
+    const aria = description ? { enabled: true, label: { description } } : option.aria;
+    chart.setOption({ ...option, aria }, { notMerge: true });
   };
   let width = 0;
   new ResizeObserver(() => {
@@ -54,6 +60,11 @@ export function chartHost(id: string, source: ChartSource): ChartHost {
     draw: () => draw(),
     on: (next) => {
       listener = next;
+    },
+    image: () => {
+      if (!chart) return undefined;
+      if (source.renderer !== "canvas") return { svg: chart.renderToSVGString() };
+      return { png: chart.getDataURL({ type: "png", pixelRatio: 2, backgroundColor: currentPalette().page }) };
     },
   };
 }

@@ -18,11 +18,16 @@ import {
   publishedHistogramInput,
   publishedLanguageInput,
 } from "../data/chartInputs.js";
+import { balanceCsv, curveCsv, histogramCsv, loadCsv, pairsCsv } from "../data/figureCsv.js";
+import { balanceText, curveText, histogramText, layersText, mapText, pairsText } from "../data/figureText.js";
 import type { Level } from "../data/headline.js";
 import type { CandidateFacts, ReportData } from "../data/reportData.js";
 import { languageTable, type TableState, tableLines } from "../parts/languageTable.js";
 import { summaryTiles } from "../parts/summaryTiles.js";
+import { reportCsv } from "../render/reportCsv.js";
 import { type ChartHost, chartHost } from "./chartHost.js";
+import { download } from "./download.js";
+import { wireRovingFocus } from "./rovingFocus.js";
 import { wireTable } from "./sortableTable.js";
 import { currentPalette, isPrinting, wireTheme } from "./theme.js";
 
@@ -42,6 +47,7 @@ const state = {
 };
 
 const picked = (): CandidateFacts => data.candidates[state.candidate];
+const refreshFocus = wireRovingFocus(byId("rows"), "tbody .pick");
 const pairWidth = (languages: number): number => languages * 9.6 + 66;
 
 /** Canvases come out blank on paper; only maps of very many cells are drawn as pixels. */
@@ -50,20 +56,24 @@ const mapRenderer = mostCells > 30_000 ? "canvas" : "svg";
 
 const charts: Record<string, ChartHost> = {
   histogram: chartHost("histogram", {
+    text: () => histogramText(data, picked(), state.level, state.measure),
     option: (context) =>
       histogramChart(histogramInput(data, state.candidate, state.level, state.measure, context.palette), context),
   }),
   pairs: chartHost("pairs", {
+    text: () => pairsText(data, picked()),
     option: (context) =>
       languageChart(languageChartInput(data, state.candidate, state.order, context.palette), context),
     minWidth: () => pairWidth(data.languages.length),
   }),
   curve: chartHost("curve", {
+    text: () => curveText(data, picked(), state.language),
     height: () => 500,
     option: (context) =>
       curveChart(curveInput(data, state.candidate, state.language, state.logarithmic, context.palette), context),
   }),
   map: chartHost("map", {
+    text: () => mapText(data, picked(), state.layer),
     option: (context) => {
       const layer = picked().routing?.layers[state.layer];
       return layer ? heatChart(languageHeatInput(data, layer, state.mapOrder), context) : null;
@@ -72,6 +82,7 @@ const charts: Record<string, ChartHost> = {
     renderer: mapRenderer,
   }),
   layers: chartHost("layers", {
+    text: () => layersText(picked()),
     option: (context) => {
       const { routing } = picked();
       return routing && heatChart(layerHeatInput(routing.layers), context);
@@ -80,6 +91,7 @@ const charts: Record<string, ChartHost> = {
     renderer: mapRenderer,
   }),
   balance: chartHost("balance", {
+    text: () => balanceText(picked(), state.layer),
     option: (context) => {
       const { routing } = picked();
       const colour = candidateColour(context.palette, state.candidate);
@@ -94,6 +106,19 @@ const charts: Record<string, ChartHost> = {
     option: (context) => languageChart(publishedLanguageInput(data, context.palette), context),
     minWidth: () => pairWidth(data.published.figure7.length),
   }),
+};
+
+/** The numbers of each figure as it stands. */
+const tables: Record<string, () => string> = {
+  histogram: () => histogramCsv(data, picked(), state.level, state.measure),
+  pairs: () => pairsCsv(data, picked()),
+  curve: () => curveCsv(data, state.language),
+  map: () => {
+    const loads = picked().routing?.layers[state.layer]?.byLanguage ?? [];
+    return loadCsv(loads.map((load, i) => ({ label: data.languages[i].code, load })));
+  },
+  layers: () => loadCsv((picked().routing?.layers ?? []).map(({ layer, load }) => ({ label: layer, load }))),
+  balance: () => balanceCsv(picked()),
 };
 
 /** Everything anew: another candidate, another theme. */
@@ -113,6 +138,7 @@ function drawTiles(): void {
 
 function drawTable(): void {
   byId("rows").innerHTML = languageTable(data, picked(), state.table).text;
+  refreshFocus();
   const found = tableLines(data, picked(), state.table).length;
   byId("found").textContent =
     found === data.languages.length ? `${found} in all` : `${found} of ${data.languages.length}`;
@@ -127,8 +153,29 @@ function fillLayers(): void {
   select.replaceChildren(...layers.map(({ layer }, i) => new Option(layer, String(i), false, i === state.layer)));
 }
 
+/** The address leads back to what is looked at. */
+function rememberPlace(): void {
+  const place = new URLSearchParams({ candidate: String(state.candidate), language: state.language });
+  history.replaceState(null, "", `#${place}`);
+}
+
+/** Goes where the address leads: `#candidate=1&language=am`. @returns whether it names a language */
+function followAddress(): boolean {
+  const place = new URLSearchParams(location.hash.slice(1));
+  const candidate = Number(place.get("candidate") ?? 0);
+  if (data.candidates[candidate]) state.candidate = candidate;
+  const select = document.getElementById("candidate") as HTMLSelectElement | null;
+  if (select) select.value = String(state.candidate);
+  const code = place.get("language") ?? "";
+  if (!data.languages.some((language) => language.code === code)) return false;
+  state.language = code;
+  byId<HTMLSelectElement>("language").value = code;
+  return true;
+}
+
 function pickLanguage(code: string, scroll: boolean): void {
   state.language = code;
+  rememberPlace();
   byId<HTMLSelectElement>("language").value = code;
   charts.curve.draw();
   if (scroll) byId("curves").scrollIntoView();
@@ -152,6 +199,7 @@ function sortTable(key: string): void {
 function wire(): void {
   onChange("candidate", (value) => {
     state.candidate = Number(value);
+    rememberPlace();
     drawAll();
   });
   onChange("level", (value) => {
@@ -196,6 +244,21 @@ function wire(): void {
   const dataset = document.querySelector<HTMLTableElement>(".dataset table");
   if (dataset) wireTable(dataset);
   wireTheme(byId<HTMLSelectElement>("theme"), drawAll);
+  document.addEventListener("click", ({ target }) => {
+    const { image, csv, file } = (target as HTMLElement).dataset;
+    if (image) downloadImage(image);
+    if (csv) download(`${csv}.csv`, { text: tables[csv](), type: "text/csv" });
+    if (file === "speedups.csv") download(file, { text: reportCsv(data), type: "text/csv" });
+    if (file === "speedups.json")
+      download(file, { text: `${JSON.stringify(data, null, 1)}\n`, type: "application/json" });
+  });
+}
+
+function downloadImage(id: string): void {
+  const image = charts[id].image();
+  if (!image) return;
+  if ("svg" in image) download(`${id}.svg`, { text: image.svg, type: "image/svg+xml" });
+  else download(`${id}.png`, { dataUrl: image.png });
 }
 
 function onChange(id: string, listener: (value: string) => void): void {
@@ -211,4 +274,6 @@ function byId<T extends HTMLElement>(id: string): T {
 }
 
 wire();
+const linked = followAddress();
 drawAll();
+if (linked) byId("curves").scrollIntoView();

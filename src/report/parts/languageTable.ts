@@ -52,7 +52,8 @@ export function tableColumns(data: ReportData, candidate: CandidateFacts): Colum
       sort: ({ language }) => language.name,
       cell: ({ language }) =>
         html`<th scope="row"><button type="button" class="pick" data-language="${language.code}"
-          title="Show this language's learning curves">${language.name}</button> <code>${language.code}</code></th>`,
+          title="Show this language's learning curves">${language.name}</button>
+          ${language.ownName && html`<span lang="${language.code}" dir="auto" class="own">${language.ownName}</span>`} <code>${language.code}</code></th>`,
     },
     {
       key: "curve",
@@ -128,7 +129,9 @@ export function tableLines(
   const words = query.trim().toLowerCase();
   const lines = data.languages
     .map((language, i): TableLine => ({ language, row: candidate.rows[i] }))
-    .filter(({ language }) => `${language.name} ${language.code}`.toLowerCase().includes(words));
+    .filter(({ language: { name, code: own, ownName } }) =>
+      `${name} ${own} ${ownName ?? ""}`.toLowerCase().includes(words),
+    );
   const sort = column?.sort;
   if (!sort) return lines;
   const sign = descending ? -1 : 1;

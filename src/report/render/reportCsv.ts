@@ -1,4 +1,5 @@
 import type { Estimate } from "../../analysis/bootstrap.js";
+import { csv } from "../data/figureCsv.js";
 import type { ReportData } from "../data/reportData.js";
 
 const header = [
@@ -55,17 +56,9 @@ export function reportCsv({ baseline, candidates, languages }: ReportData): stri
       ];
     }),
   );
-  return [header, ...lines].map((cells) => `${cells.map(cell).join(",")}\r\n`).join("");
+  return csv([header, ...lines]);
 }
 
 function estimate(value: Estimate | null): (number | null)[] {
   return value ? [value.value, ...(value.interval ?? [null, null])] : [null, null, null];
-}
-
-function cell(value: string | number | boolean | null | undefined): string {
-  if (value === null || value === undefined) return "";
-  if (typeof value !== "string") return String(value);
-  // A spreadsheet would run a text that starts so as a formula.
-  const text = /^[=+\-@\t\r]/.test(value) ? `'${value}` : value;
-  return /[",\r\n]/.test(text) ? `"${text.replaceAll('"', '""')}"` : text;
 }

@@ -27,8 +27,9 @@ export function reportHtml(data: ReportData, runs: readonly Run[], dataset?: Ins
     <a href="#table">Table</a> ${data.candidates.some(({ routing }) => routing) && html`<a href="#experts">Experts</a>`}
     <a href="#costs">Costs</a> ${dataset && html`<a href="#dataset">Data</a>`} <a href="#method">Method</a>`,
     main: sections(data, runs, dataset),
-    footer: html`Made by <code>mswitch report</code>. The same figures: <a href="speedups.csv">speedups.csv</a>,
-  <a href="speedups.json">speedups.json</a>, <a href="report.md">report.md</a>.`,
+    footer: html`Made by <code>mswitch report</code>. This page holds its data and can be sent as one file:
+  <button type="button" class="link" data-file="speedups.csv">speedups.csv</button>,
+  <button type="button" class="link" data-file="speedups.json">speedups.json</button>.`,
     data: new Html(jsonForScript(data)),
     script: "report-page.js",
   });
@@ -151,8 +152,10 @@ function byName({ languages }: ReportData): [string, string][] {
 
 function figure(id: string, label: string, caption: string, wide = false): Html {
   const chart = html`<div class="chart" id="${id}" role="img" aria-label="${label}"></div>`;
+  const exports = html`<span class="exports"><button type="button" data-image="${id}">image</button>
+    <button type="button" data-csv="${id}">CSV</button></span>`;
   return html`<figure>${wide ? html`<div class="wide" tabindex="0" role="region" aria-label="${label}, scrolls sideways">${chart}</div>` : chart}
-    ${caption && html`<figcaption>${caption}</figcaption>`}</figure>`;
+    <figcaption>${caption} ${!id.startsWith("published") && exports}</figcaption></figure>`;
 }
 
 function picker(id: string, label: string, options: readonly (readonly [string, string])[]): Html {

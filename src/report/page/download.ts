@@ -1,0 +1,15 @@
+/// <reference lib="dom" />
+
+/** Offers text, or the bytes of a data URL, as a file. */
+export function download(name: string, content: { text: string; type: string } | { dataUrl: string }): void {
+  const link = document.createElement("a");
+  link.download = name;
+  if ("dataUrl" in content) {
+    link.href = content.dataUrl;
+    link.click();
+    return;
+  }
+  link.href = URL.createObjectURL(new Blob([content.text], { type: content.type }));
+  link.click();
+  URL.revokeObjectURL(link.href);
+}
