@@ -7,7 +7,7 @@ import { parse, stringify } from "yaml";
 import { MswitchError } from "../src/base/errors.js";
 import { silentLog } from "../src/base/log.js";
 import { randomStream } from "../src/base/random.js";
-import { metricsLineSchema } from "../src/run/runFiles.js";
+import { parseMetrics } from "../src/run/runFiles.js";
 import { type PretrainResult, pretrain } from "../src/train/pretrain.js";
 import { writeDiskDataset } from "./diskDataset.js";
 import { resultHashes, startPretrain, writeTinyPipeline } from "./pretrainRun.js";
@@ -63,10 +63,10 @@ describe("interrupted runs", { timeout: 300_000 }, () => {
     );
     expect(leftovers, context).toEqual([]);
 
-    const lines = readFileSync(join(run, "metrics.jsonl"), "utf8").trim().split("\n");
-    const metrics = lines.map((line) => metricsLineSchema.parse(JSON.parse(line)));
+    const { lines: metrics, damaged } = parseMetrics(readFileSync(join(run, "metrics.jsonl"), "utf8"));
+    expect(damaged).toEqual([]);
     expect(metrics.map(({ step }) => step)).toEqual(Array.from({ length: 30 }, (_, i) => i + 1));
-    for (let i = 1; i < 30; i++) expect(metrics[i].trainSeconds).toBeGreaterThan(metrics[i - 1].trainSeconds);
+    for (let i = 1; i < 30; i++) expect(metrics[i].trainSeconds).toBeGreaterThan(metrics[i - 1].trainSeconds!);
   });
 
   test.each(["SIGINT", "SIGTERM"] as const)(
@@ -126,10 +126,10 @@ describe("bad input", () => {
 
   test("a batch that cannot fit is refused before anything is allocated", async () => {
     const error = await failure(run("stream.batchSize=300000"));
-    expect(error).toMatchObject({ code: "batch-too-large", message: expect.stringContaining("GiB") });
+    expect(error).toMatchObject({ code: "batch-too-large", message: expect.stringContaining("GB") });
     expect((await failure(run("stream.batchSize=1000000000"))).exitCode).toBe(2);
     const experts = await failure(run("model.switch.experts=65536", "model.dFf=100000", "model.dModel=4096"));
-    expect(experts).toMatchObject({ code: "batch-too-large", message: expect.stringContaining("PiB") });
+    expect(experts).toMatchObject({ code: "batch-too-large", message: expect.stringContaining("PB") });
     expect(existsSync(join(folder, "run"))).toBe(false);
   });
 

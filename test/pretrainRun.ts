@@ -72,13 +72,14 @@ export function startPretrain(args: string[]): PretrainProcess {
   };
 }
 
-/** Hash of every checkpoint and evaluation file of a run, by its path in it: all that must not depend on what was interrupted. */
+/** Hash of every checkpoint and evaluation file of a run, by its path in it, but for the training seconds: all that must not depend on what was interrupted. */
 export function resultHashes(run: string): Record<string, string> {
   const hashes: Record<string, string> = {};
   for (const part of ["checkpoints", "eval"]) {
     for (const entry of readdirSync(join(run, part), { recursive: true, withFileTypes: true })) {
       const path = join(entry.parentPath, entry.name);
-      if (entry.isFile()) hashes[path.slice(run.length + 1)] = sha256(readFileSync(path));
+      if (entry.isFile() && entry.name !== "clock.json")
+        hashes[path.slice(run.length + 1)] = sha256(readFileSync(path));
     }
   }
   return hashes;

@@ -1,5 +1,6 @@
 import { mkdir, writeFile } from "node:fs/promises";
 import { dirname, join } from "node:path";
+import { formatCheckedLine } from "../src/base/checkedLine.js";
 import { randomStream } from "../src/base/random.js";
 import type { Run } from "../src/run/readRun.js";
 import { type EvalPoint, type LayerRouting, type MetricsLine, runFile } from "../src/run/runFiles.js";
@@ -30,8 +31,10 @@ export function syntheticRun(options: SyntheticOptions): Run {
   const { name, languages, steps, experts = 0, flopsPerStep = 1e9, secondsPerStep = 0.5 } = options;
   const totalSteps = options.totalSteps ?? steps[steps.length - 1];
   const points = steps.map((step) => evalPoint(options, step));
-  const metrics = Array.from({ length: 20 }, (_, i): MetricsLine => {
-    const step = Math.max(1, Math.round(((i + 1) / 20) * steps[steps.length - 1]));
+  // Every evaluated step has a line, as training writes it.
+  const spread = Array.from({ length: 20 }, (_, i) => Math.round(((i + 1) / 20) * steps[steps.length - 1]));
+  const logged = [...new Set([...spread, ...steps])].filter((step) => step > 0).sort((a, b) => a - b);
+  const metrics = logged.map((step): MetricsLine => {
     return {
       step,
       trainSeconds: step * secondsPerStep,
@@ -64,6 +67,7 @@ export function syntheticRun(options: SyntheticOptions): Run {
       trainTokens: Object.fromEntries(languages.map((code, i) => [code, 20_000 * (1 + (i % 11))])),
     },
     metrics,
+    damagedMetrics: [],
     points,
     config: `name: ${name}\nseed: 1\n`,
     environment: JSON.stringify({ node: "v20.0.0" }, null, 2),
@@ -115,7 +119,7 @@ function routing(
 export async function writeRun(run: Run, dir: string): Promise<void> {
   const files: Record<string, string> = {
     [runFile.description]: JSON.stringify(run.description),
-    [runFile.metrics]: run.metrics.map((line) => `${JSON.stringify(line)}\n`).join(""),
+    [runFile.metrics]: run.metrics.map(formatCheckedLine).join(""),
     [runFile.config]: run.config,
     [runFile.environment]: run.environment,
   };

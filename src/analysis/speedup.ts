@@ -19,7 +19,7 @@ export type Measure = (typeof measures)[number];
 export interface Speedup {
   match: QualityMatch;
   step: Estimate;
-  /** null where a run logged no times. */
+  /** null where a time that it takes is not known. */
   time: Estimate | null;
   flops: Estimate;
 }
@@ -109,7 +109,12 @@ interface Costs {
 
 function costs(baseline: Side, candidate: Side): Costs {
   const of = (side: Side): Costs["baseline"] => {
-    const clocks = side.map(({ metrics }) => trainClock(metrics));
+    const clocks = side.map(({ metrics, points }) =>
+      trainClock(
+        metrics,
+        points.map(({ step }) => step),
+      ),
+    );
     return {
       seconds: clocks.every((clock) => clock !== undefined)
         ? (step) => clocks.reduce((sum, clock) => sum + clock(step), 0) / clocks.length
@@ -134,9 +139,10 @@ function ratios(
 
 function estimates(match: QualityMatch, drawn: LanguageResamples, cost: Costs): Omit<Speedup, "match"> {
   const value = ratios(match, cost);
+  const isKnown = [value.time, ...drawn.time].every(Number.isFinite);
   return {
     step: { value: value.step, interval: interval95(drawn.step) },
-    time: Number.isFinite(value.time) ? { value: value.time, interval: interval95(drawn.time) } : null,
+    time: isKnown ? { value: value.time, interval: interval95(drawn.time) } : null,
     flops: { value: value.flops, interval: interval95(drawn.flops) },
   };
 }

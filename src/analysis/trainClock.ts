@@ -1,27 +1,29 @@
 import type { MetricsLine } from "../run/runFiles.js";
 
 /**
- * Training seconds (evaluation and checkpoints not counted) as a function of the step: linear between logged lines, from 0 at
- * step 0, and at the run's mean pace after the last line.
+ * Training seconds (evaluation and checkpoints not counted) as a function of the step: linear between evaluations, which have a line
+ * of their own step each, from 0 at step 0. Lines between them are not asked, so that one that is lost changes nothing.
  *
- * @returns undefined where nothing was logged
+ * @param evaluated steps of the run's evaluations, rising
+ * @returns undefined where no evaluated step has a time; the function is NaN where the step lies beside an evaluation whose time is lost,
+ *   and everywhere where the times do not rise
  */
-export function trainClock(lines: readonly MetricsLine[]): ((step: number) => number) | undefined {
+export function trainClock(
+  lines: readonly MetricsLine[],
+  evaluated: readonly number[],
+): ((step: number) => number) | undefined {
   // A run that went on from a checkpoint may have logged a step twice: the later line is the one that counts.
-  const seconds = new Map(lines.filter((line) => line.step > 0).map((line) => [line.step, line.trainSeconds]));
-  if (seconds.size === 0) return undefined;
-  const steps = [0, ...[...seconds.keys()].sort((a, b) => a - b)];
-  const times = [0, ...steps.slice(1).map((step) => seconds.get(step)!)];
-  const last = steps.length - 1;
+  const seconds = new Map(lines.map((line) => [line.step, line.trainSeconds]));
+  const steps = [0, ...evaluated.filter((step) => step > 0)];
+  const times = steps.map((step) => (step === 0 ? 0 : (seconds.get(step) ?? Number.NaN)));
+  const known = times.filter((time) => !Number.isNaN(time));
+  if (known.length < 2) return undefined;
+  if (known.some((time, i) => i > 0 && time <= known[i - 1])) return () => Number.NaN;
   return (step) => {
-    if (step >= steps[last]) return (times[last] * step) / steps[last];
-    let low = 0;
-    let high = last;
-    while (high - low > 1) {
-      const middle = (low + high) >> 1;
-      if (steps[middle] <= step) low = middle;
-      else high = middle;
-    }
-    return times[low] + ((times[high] - times[low]) * (step - steps[low])) / (steps[high] - steps[low]);
+    const high = steps.findIndex((at) => at >= step);
+    if (high < 0) return Number.NaN;
+    if (steps[high] === step) return times[high];
+    const share = (step - steps[high - 1]) / (steps[high] - steps[high - 1]);
+    return times[high - 1] + share * (times[high] - times[high - 1]);
   };
 }

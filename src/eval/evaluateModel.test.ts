@@ -28,8 +28,8 @@ function examplesOf(language: string, batchSize: number): ValidationExamples {
   return { language, batchSize, lengths, inputs: fill(lengths.inputs), targets: fill(lengths.targets) };
 }
 
-// A batch holds 64 rows: 70 are one full batch and one that is filled up.
-const sets = [examplesOf("af", 40), examplesOf("am", 10), examplesOf("ja", 20)];
+// A batch holds at most 64 rows of one language.
+const sets = [examplesOf("af", 70), examplesOf("am", 10), examplesOf("ja", 20)];
 let params: Parameters;
 
 beforeAll(async () => {
@@ -44,7 +44,7 @@ describe("evaluateModel", () => {
     const progress: number[] = [];
     const point = await evaluateModel(config, params, sets, 7, { onProgress: (done) => progress.push(done) });
     expect(tf.memory().numTensors).toBe(tensors);
-    expect(progress).toEqual([64, 70]);
+    expect(progress).toEqual([64, 70, 80, 100]);
     expect(point.step).toBe(7);
     expect(Object.keys(point.languages)).toEqual(["af", "am", "ja"]);
     for (const { language, batchSize, inputs, targets } of sets) {
@@ -64,17 +64,54 @@ describe("evaluateModel", () => {
     }
   });
 
+  test("gives a language the same figures alone as with others", async () => {
+    const all = await evaluateModel(config, params, sets, 0);
+    for (const set of sets) {
+      const alone = await evaluateModel(config, params, [set], 0);
+      expect(alone.languages[set.language]).toEqual(all.languages[set.language]);
+      expect(alone.routing.map(({ expertShare }) => expertShare[set.language])).toEqual(
+        all.routing.map(({ expertShare }) => expertShare[set.language]),
+      );
+    }
+  });
+
+  test("is given up between two batches when the signal says so", async () => {
+    const tensors = tf.memory().numTensors;
+    const controller = new AbortController();
+    const progress: number[] = [];
+    const onProgress = (done: number): void => {
+      progress.push(done);
+      // What a signal's handler does: it is heard when the event loop turns.
+      if (done === 70) setTimeout(() => controller.abort("SIGTERM"), 0);
+    };
+    const options = { onProgress, signal: controller.signal };
+    await expect(evaluateModel(config, params, sets, 0, options)).rejects.toBe("SIGTERM");
+    expect(progress.length).toBeLessThan(4);
+    expect(tf.memory().numTensors).toBe(tensors);
+  });
+
   test("counts each language's real tokens at every expert of every Switch layer", async () => {
     const { routing } = await evaluateModel(config, params, sets, 0);
     expect(routing.map(({ layer }) => layer)).toEqual(["encoder.1", "decoder.1"]);
     for (const { expertShare, fractionDropped } of routing) {
-      expect(fractionDropped).toBeGreaterThanOrEqual(0);
-      expect(fractionDropped).toBeLessThan(1);
+      expect(fractionDropped).toBe(0);
       expect(Object.keys(expertShare)).toEqual(["af", "am", "ja"]);
       for (const share of Object.values(expertShare)) {
         expect(share).toHaveLength(4);
         expect(share.reduce((a, b) => a + b)).toBeCloseTo(1, 5);
       }
+    }
+  });
+
+  test("counts dropped tokens where the model has a capacity in evaluation", async () => {
+    const tight: ModelConfig = {
+      ...config,
+      switch: { ...config.switch!, group: "batch", capacity: { train: 1, evaluation: 0.5 } },
+    };
+    const { routing } = await evaluateModel(tight, params, sets, 0);
+    for (const { fractionDropped } of routing) {
+      expect(fractionDropped).toBeGreaterThan(0.1);
+      expect(fractionDropped).toBeLessThan(1);
     }
   });
 

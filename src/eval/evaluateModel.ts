@@ -1,3 +1,4 @@
+import { setImmediate as turnEventLoop } from "node:timers/promises";
 import * as tf from "@tensorflow/tfjs-core";
 import { MswitchError } from "../base/errors.js";
 import type { ModelConfig } from "../model/config.js";
@@ -13,107 +14,85 @@ const mostRows = 64;
 export interface EvaluateOptions {
   /** Called after every batch. */
   onProgress?: (done: number, total: number) => void;
-}
-
-/** A row of an evaluation: example `index` of set `set`. */
-interface Row {
-  set: number;
-  index: number;
+  /** Looked at between batches, after the event loop has turned: the evaluation is then given up. */
+  signal?: AbortSignal;
 }
 
 /**
  * The model's quality on every language's fixed validation examples, and which experts its tokens were routed to.
  *
- * Batches have one fixed shape and mix languages as training does, so that a routing group is not filled by one language; the
- * rows that fill up the last batch repeat its last example and are left out of every figure. A pure function of its arguments.
+ * A batch holds rows of one language only, and no others to fill it up: what a language's figure is does not depend on which other
+ * languages are measured. A pure function of its arguments.
  *
- * @throws MswitchError where a log probability is not a finite number
+ * @throws MswitchError where a log probability is not a finite number; the signal's reason where it was aborted on the way
  */
 export async function evaluateModel(
   config: ModelConfig,
   params: Parameters,
   sets: readonly ValidationExamples[],
   step: number,
-  { onProgress }: EvaluateOptions = {},
+  { onProgress, signal }: EvaluateOptions = {},
 ): Promise<EvalPoint> {
-  const rows = interleave(sets);
-  if (rows.length === 0) return { step, languages: {}, routing: [] };
-  const { inputs: inputLength } = sets[0].lengths;
-  const size = Math.min(Math.max(Math.floor(batchPositions / inputLength), 1), mostRows, rows.length);
-  const quality = sets.map(({ batchSize }) => ({
-    logProbs: new Float64Array(batchSize),
-    tokens: new Int32Array(batchSize),
-  }));
-  const routing = createRoutingTally(sets.length);
-  for (let start = 0; start < rows.length; start += size) {
-    const real = rows.slice(start, start + size);
-    const batch = await evaluateBatch(config, params, sets, real, size);
-    for (const [i, { set, index }] of real.entries()) {
-      quality[set].logProbs[index] = batch.logProbs[i];
-      quality[set].tokens[index] = batch.tokens[i];
+  const total = sets.reduce((sum, { batchSize }) => sum + batchSize, 0);
+  const languages: Record<string, LanguageQuality> = {};
+  const routing = createRoutingTally();
+  let done = 0;
+  for (const set of sets) {
+    const size = Math.min(Math.max(Math.floor(batchPositions / set.lengths.inputs), 1), mostRows);
+    const logProbs: number[] = [];
+    const tokens: number[] = [];
+    for (let start = 0; start < set.batchSize; start += size) {
+      const rows = Math.min(size, set.batchSize - start);
+      const batch = await evaluateBatch(config, params, set, start, rows);
+      logProbs.push(...batch.logProbs);
+      tokens.push(...batch.tokens);
+      for (const layer of batch.layers) routing.add(layer, set.language);
+      done += rows;
+      onProgress?.(done, total);
+      // Signals are only heard when the event loop turns.
+      await turnEventLoop();
+      if (signal?.aborted) throw signal.reason;
     }
-    for (const layer of batch.layers) routing.add(layer, real);
-    onProgress?.(start + real.length, rows.length);
+    languages[set.language] = languageQuality(logProbs, tokens, set.language, step);
   }
-  const languages = sets.map(({ language }, i) => [language, languageQuality(quality[i], language, step)] as const);
-  return {
-    step,
-    languages: Object.fromEntries(languages),
-    routing: routing.layers(sets.map(({ language }) => language)),
-  };
-}
-
-/** All languages' first examples, then all second ones, … */
-function interleave(sets: readonly ValidationExamples[]): Row[] {
-  const rows: Row[] = [];
-  const most = Math.max(0, ...sets.map(({ batchSize }) => batchSize));
-  for (let index = 0; index < most; index++) {
-    for (const [set, { batchSize }] of sets.entries()) if (index < batchSize) rows.push({ set, index });
-  }
-  return rows;
+  return { step, languages, routing: routing.layers() };
 }
 
 interface LayerCounts {
   layer: string;
-  experts: number;
-  /** Routed tokens of each row that chose each expert, [size, experts]. */
-  counts: ArrayLike<number>;
+  /** Routed tokens that chose each expert, [experts]. */
+  counts: number[];
   fractionDropped: number;
 }
 
 interface BatchResult {
-  logProbs: ArrayLike<number>;
-  tokens: ArrayLike<number>;
+  logProbs: ArrayLike<number> & Iterable<number>;
+  tokens: ArrayLike<number> & Iterable<number>;
   layers: LayerCounts[];
 }
 
+/** Examples [start, start + rows) of a set. */
 async function evaluateBatch(
   config: ModelConfig,
   params: Parameters,
-  sets: readonly ValidationExamples[],
-  real: readonly Row[],
-  size: number,
+  set: ValidationExamples,
+  start: number,
+  rows: number,
 ): Promise<BatchResult> {
-  const gather = (key: "inputs" | "targets"): tf.Tensor2D => {
-    const length = sets[0].lengths[key];
-    const ids = new Int32Array(size * length);
-    for (let i = 0; i < size; i++) {
-      const { set, index } = real[Math.min(i, real.length - 1)];
-      ids.set(sets[set][key].subarray(index * length, (index + 1) * length), i * length);
-    }
-    return tf.tensor2d(ids, [size, length], "int32");
+  const rowsOf = (key: "inputs" | "targets"): tf.Tensor2D => {
+    const length = set.lengths[key];
+    return tf.tensor2d(set[key].slice(start * length, (start + rows) * length), [rows, length], "int32");
   };
-  const batch = { inputs: gather("inputs"), targets: gather("targets") };
+  const batch = { inputs: rowsOf("inputs"), targets: rowsOf("targets") };
   const result = exampleLogProbs(config, params, batch);
   try {
     return {
-      logProbs: await result.logProbs.data(),
-      tokens: await result.tokens.data(),
+      logProbs: await result.logProbs.data<"float32">(),
+      tokens: await result.tokens.data<"float32">(),
       layers: await Promise.all(
         result.routing.map(async ({ layer, expertCounts, fractionDropped }) => ({
           layer,
-          experts: expertCounts.shape[1],
-          counts: await expertCounts.data(),
+          counts: sumRows(await expertCounts.data<"float32">(), expertCounts.shape[1]),
           fractionDropped: (await fractionDropped.data())[0],
         })),
       ),
@@ -124,11 +103,14 @@ async function evaluateBatch(
   }
 }
 
-function languageQuality(
-  { logProbs, tokens }: { logProbs: Float64Array; tokens: Int32Array },
-  language: string,
-  step: number,
-): LanguageQuality {
+/** Sums of the columns of a matrix of `columns` columns. */
+function sumRows(values: Float32Array, columns: number): number[] {
+  const sums = new Array<number>(columns).fill(0);
+  for (const [i, value] of values.entries()) sums[i % columns] += value;
+  return sums;
+}
+
+function languageQuality(logProbs: number[], exampleTokens: number[], language: string, step: number): LanguageQuality {
   const bad = logProbs.findIndex((value) => !Number.isFinite(value));
   if (bad >= 0) {
     throw new MswitchError(`the model's quality in ${language} is not a number`, {
@@ -138,45 +120,41 @@ function languageQuality(
     });
   }
   // A ten-thousandth of a nat over an example is far below float32's own error, and keeps the file small.
-  const exampleLogProbs = Array.from(logProbs, (value) => Math.round(value * 1e4) / 1e4);
-  const exampleTokens = Array.from(tokens);
+  const exampleLogProbs = logProbs.map((value) => Math.round(value * 1e4) / 1e4);
   const sum = (values: number[]): number => values.reduce((total, value) => total + value, 0);
   return { negLogPerplexity: sum(exampleLogProbs) / sum(exampleTokens), exampleLogProbs, exampleTokens };
 }
 
 /** Adds up routed tokens by layer, language and expert. */
-function createRoutingTally(languages: number) {
-  const tallies = new Map<string, { counts: Float64Array; dropped: number; routed: number }>();
+function createRoutingTally() {
+  const tallies = new Map<string, { counts: Map<string, number[]>; dropped: number; routed: number }>();
   return {
-    add({ layer, experts, counts, fractionDropped }: LayerCounts, real: readonly Row[]): void {
-      const tally = tallies.get(layer) ?? { counts: new Float64Array(languages * experts), dropped: 0, routed: 0 };
+    add({ layer, counts, fractionDropped }: LayerCounts, language: string): void {
+      const tally = tallies.get(layer) ?? { counts: new Map<string, number[]>(), dropped: 0, routed: 0 };
       tallies.set(layer, tally);
-      let routed = 0;
-      for (const [i, { set }] of real.entries()) {
-        for (let e = 0; e < experts; e++) {
-          tally.counts[set * experts + e] += counts[i * experts + e];
-          routed += counts[i * experts + e];
-        }
-      }
+      const before = tally.counts.get(language);
+      tally.counts.set(
+        language,
+        counts.map((count, expert) => count + (before?.[expert] ?? 0)),
+      );
+      const routed = counts.reduce((sum, count) => sum + count, 0);
       tally.dropped += fractionDropped * routed;
       tally.routed += routed;
     },
-    layers(codes: readonly string[]): LayerRouting[] {
+    layers(): LayerRouting[] {
       return [...tallies].map(([layer, { counts, dropped, routed }]) => ({
         layer,
-        expertShare: Object.fromEntries(codes.map((code, i) => [code, shares(counts, i, codes.length)])),
+        expertShare: Object.fromEntries([...counts].map(([language, values]) => [language, shares(values)])),
         fractionDropped: round(dropped / routed),
       }));
     },
   };
 }
 
-/** Language `index`'s part of a tally as shares that sum to 1. */
-function shares(counts: Float64Array, index: number, languages: number): number[] {
-  const experts = counts.length / languages;
-  const mine = counts.subarray(index * experts, (index + 1) * experts);
-  const total = mine.reduce((sum, count) => sum + count, 0);
-  return Array.from(mine, (count) => round(count / total));
+/** Counts as shares that sum to 1. */
+function shares(counts: number[]): number[] {
+  const total = counts.reduce((sum, count) => sum + count, 0);
+  return counts.map((count) => round(count / total));
 }
 
 const round = (share: number): number => Math.round(share * 1e6) / 1e6;

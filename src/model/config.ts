@@ -11,9 +11,15 @@ export const switchConfigSchema = z.strictObject({
   experts: count.max(maxExperts),
   /** Every how many feed-forward layers one is sparse; 2 makes layers 1, 3, 5, … sparse (layer mod every = every − 1). */
   every: count,
-  /** Factors of the balanced load that an expert takes; or an absolute capacity per group (Hugging Face's `expert_capacity`). */
+  /**
+   * Factors of the balanced load that an expert takes, in evaluation also `none`: every token finds a place; or an absolute capacity
+   * per group (Hugging Face's `expert_capacity`).
+   */
   capacity: z.union([
-    z.strictObject({ train: z.number().positive(), evaluation: z.number().positive() }),
+    z.strictObject({
+      train: z.number().positive(),
+      evaluation: z.union([z.number().positive(), z.literal("none")]),
+    }),
     z.strictObject({ absolute: count }),
   ]),
   /** Of which tokens a capacity is counted: one sequence (Hugging Face), a fixed number of tokens (T5X), or the whole batch. */

@@ -18,10 +18,13 @@ const t5: Omit<
   switch: null,
 };
 
-/** Switch's own settings where the paper or its code gives them: α §2.2, jitter Table 11, capacity factors of Mesh and T5X. */
+/**
+ * Switch's own settings where the paper or its code gives them: α §2.2, jitter Table 11, capacity factor in training of Mesh and T5X.
+ * In evaluation those have 2; here no token is dropped (decision 24).
+ */
 const switchDefaults: Omit<SwitchConfig, "experts"> = {
   every: 2,
-  capacity: { train: 1.25, evaluation: 2 },
+  capacity: { train: 1.25, evaluation: "none" },
   group: { tokens: 4096 },
   jitter: 0.01,
   auxLossWeight: 0.01,
@@ -75,7 +78,7 @@ const presets = {
   // Table 9 prints 64 experts and 395B parameters, which only 128 experts (its released configuration) give.
   "switch-xxl": switchTwin(english(4096, 10240, 64, 24), { experts: 128 }),
   "switch-c": {
-    ...switchTwin(english(2080, 6144, 32, 15), { experts: 2048, every: 1, capacity: { train: 1, evaluation: 2 } }),
+    ...switchTwin(english(2080, 6144, 32, 15), { experts: 2048, every: 1, capacity: { train: 1, evaluation: "none" } }),
     feedForward: "relu",
   },
 } satisfies Record<string, ModelConfig>;

@@ -109,6 +109,18 @@ describe.each(testBackends)("switchFeedForward on %s", (backend) => {
     },
   );
 
+  it.each(["batch", "sequence"] as const)("drops no token in evaluation without capacity, groups %s", (group) => {
+    const all = inputs();
+    // Every token to one expert: any capacity but all of them would drop some.
+    all.router = tf.concat([tf.fill([1, width], 9), tf.zeros([experts - 1, width])]);
+    all.x = tf.abs(all.x);
+    const config: SwitchConfig = { ...base, group, capacity: { train: 1, evaluation: "none" }, ignorePadding: true };
+    const real = someReal();
+    const { y_BTD, report } = switchFeedForward(all.x, layerOf(all), real, config, false, noNoise);
+    expectClose(y_BTD.dataSync(), meshSwitch(all, 1, batch * length, real).dataSync());
+    expect(report.fractionDropped.dataSync()[0]).toBe(0);
+  });
+
   it("has the right gradients, dropped tokens and all", () => {
     const { x, router, wi0, wi1, wo } = inputs();
     const config: SwitchConfig = { ...base, capacity: { absolute: 4 } };

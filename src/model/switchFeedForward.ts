@@ -1,5 +1,6 @@
 import * as tf from "@tensorflow/tfjs-core";
 import type { FeedForwardWeights } from "../ops/feedForward.js";
+import { compactSlots } from "../ops/moe/compactSlots.js";
 import { combine, dispatch } from "../ops/moe/dispatch.js";
 import { expertFeedForward } from "../ops/moe/expertFeedForward.js";
 import { expertCapacity, router } from "../ops/moe/router.js";
@@ -48,13 +49,10 @@ export function switchFeedForward(
   noise: SwitchNoise,
 ): SwitchOutput {
   const [batch, length, width] = x_BTD.shape;
-  const { experts, capacity } = config;
-  const groups = routingGroups(config.group, batch, length);
-  const groupTokens = (batch * length) / groups;
-  const places =
-    "absolute" in capacity
-      ? Math.min(capacity.absolute, groupTokens)
-      : expertCapacity(groupTokens, experts, training ? capacity.train : capacity.evaluation);
+  const { experts } = config;
+  const dropless = !training && "train" in config.capacity && config.capacity.evaluation === "none";
+  const groups = dropless ? 1 : routingGroups(config.group, batch, length);
+  const places = placesOf(config, (batch * length) / groups, training);
 
   const x_ND = tf.reshape(x_BTD, [-1, width]) as tf.Tensor2D;
   const real_N = tf.reshape(real_BT, [-1]) as tf.Tensor1D;
@@ -69,9 +67,10 @@ export function switchFeedForward(
     width: layer.routerDtype,
   });
 
-  const slots_ECD = tf.reshape(dispatch(x_ND, routing.slot_N, routing.slots), [experts, -1, width]) as tf.Tensor3D;
+  const { slot_N, slots } = dropless ? compactSlots(routing.slot_N, experts, places) : routing;
+  const slots_ECD = tf.reshape(dispatch(x_ND, slot_N, slots), [experts, -1, width]) as tf.Tensor3D;
   const done_ECD = expertFeedForward(slots_ECD, layer.experts, noise.expertDropout, routing.occupied_EG);
-  const y_ND = combine(tf.reshape(done_ECD, [-1, width]), routing.slot_N, routing.gate_N);
+  const y_ND = combine(tf.reshape(done_ECD, [-1, width]), slot_N, routing.gate_N);
   const report: RouterReport = {
     layer: layer.name,
     load: routing.load_E,
@@ -80,6 +79,13 @@ export function switchFeedForward(
     expertCounts: routing.expertCounts_BE,
   };
   return { y_BTD: tf.reshape(y_ND, [batch, length, width]), balance: routing.balance, z: routing.z, report };
+}
+
+/** Slots of each expert in a group of `tokens`. */
+function placesOf({ capacity, experts }: SwitchConfig, tokens: number, training: boolean): number {
+  if ("absolute" in capacity) return Math.min(capacity.absolute, tokens);
+  const factor = training ? capacity.train : capacity.evaluation;
+  return factor === "none" ? tokens : expertCapacity(tokens, experts, factor);
 }
 
 /** How many groups a batch's tokens fall into: for a number of tokens, the fewest equal groups that are no larger (T5X). */

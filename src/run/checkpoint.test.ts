@@ -6,6 +6,7 @@ import { writeFileAtomic } from "../base/atomicFile.js";
 import {
   listCheckpoints,
   pruneCheckpoints,
+  readTrainSeconds,
   removeUnfinished,
   verifyCheckpoint,
   writeCheckpoint,
@@ -18,7 +19,7 @@ beforeEach(() => {
 afterEach(() => rmSync(folder, { recursive: true, force: true }));
 
 const save = (step: number) =>
-  writeCheckpoint(folder, { step, seed: 7, configuration: "c" }, async (directory) => {
+  writeCheckpoint(folder, { step, seed: 7, configuration: "c" }, undefined, async (directory) => {
     await writeFileAtomic(join(directory, "model.safetensors"), `weights of ${step}`);
   });
 
@@ -38,6 +39,28 @@ test("the same state gives the same bytes", async () => {
   rmSync(join(folder, "step-00000001"), { recursive: true });
   await save(1);
   expect(bytes()).toEqual(first);
+});
+
+test("training seconds are kept beside what is hashed; damaged, they are unknown", async () => {
+  await save(1);
+  const marker = readFileSync(join(folder, "step-00000001", "complete.json"));
+  rmSync(join(folder, "step-00000001"), { recursive: true });
+  const checkpoint = await writeCheckpoint(
+    folder,
+    { step: 1, seed: 7, configuration: "c" },
+    12.5,
+    async (directory) => {
+      await writeFileAtomic(join(directory, "model.safetensors"), "weights of 1");
+    },
+  );
+  expect(readFileSync(join(checkpoint.directory, "complete.json"))).toEqual(marker);
+  expect(await readTrainSeconds(checkpoint)).toBe(12.5);
+  const path = join(checkpoint.directory, "clock.json");
+  writeFileSync(path, readFileSync(path, "utf8").replace("12.5", "92.5"));
+  expect(await readTrainSeconds(checkpoint)).toBeUndefined();
+  expect((await verifyCheckpoint(checkpoint)).step).toBe(1);
+  rmSync(path);
+  expect(await readTrainSeconds(checkpoint)).toBeUndefined();
 });
 
 test("a folder without its marker, or under a temporary name, is no checkpoint", async () => {
@@ -76,7 +99,7 @@ test("a flipped byte, a cut file and a missing file are named", async () => {
 test("a full disk leaves the older checkpoints whole and nothing half-written", async () => {
   const older = await save(1);
   const full = Object.assign(new Error("ENOSPC: no space left on device, write"), { code: "ENOSPC" });
-  const failing = writeCheckpoint(folder, { step: 2, seed: 7, configuration: "c" }, async (directory) => {
+  const failing = writeCheckpoint(folder, { step: 2, seed: 7, configuration: "c" }, 1, async (directory) => {
     writeFileSync(join(directory, "model.safetensors"), "half");
     throw full;
   });

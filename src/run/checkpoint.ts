@@ -3,6 +3,7 @@ import { mkdir, readdir, readFile, rename, rm, stat } from "node:fs/promises";
 import { join } from "node:path";
 import * as z from "zod";
 import { isTemporaryName, syncDirectory, writeFileAtomic } from "../base/atomicFile.js";
+import { formatCheckedLine, parseCheckedLine } from "../base/checkedLine.js";
 import { MswitchError, messageOf } from "../base/errors.js";
 import { runWriteError } from "../base/fileSystemError.js";
 import { sha256File } from "../base/hash.js";
@@ -10,6 +11,11 @@ import { sha256File } from "../base/hash.js";
 /** Written last: without it a folder is no checkpoint. */
 const markerName = "complete.json";
 const stateName = "state.json";
+/**
+ * Training seconds up to the checkpoint: the one thing in it that differs between two machines. It is left out of the marker, so that
+ * all other files of two runs are the same bytes, and has a checksum of its own.
+ */
+const clockName = "clock.json";
 /** The optimizer's moments, beside the model's own files. */
 export const optimizerName = "optimizer.safetensors";
 
@@ -63,7 +69,7 @@ async function exists(path: string): Promise<boolean> {
 
 /**
  * Writes a checkpoint: `write` puts the model's and the optimizer's files into a temporary folder, each durably; the state follows,
- * then the marker with the hash of every file, and the folder is renamed into place. Whatever happens on the way, `folder` holds a whole
+ * then the training seconds, then the marker with the hash of every other file, and the folder is renamed into place. Whatever happens on the way, `folder` holds a whole
  * checkpoint of that step or none.
  *
  * @throws MswitchError where the disk is full or fails; older checkpoints are not touched
@@ -71,6 +77,7 @@ async function exists(path: string): Promise<boolean> {
 export async function writeCheckpoint(
   folder: string,
   state: Omit<CheckpointState, "format">,
+  trainSeconds: number | undefined,
   write: (directory: string) => Promise<void>,
 ): Promise<Checkpoint> {
   const temporary = temporaryPath(folder, state.step);
@@ -83,6 +90,9 @@ export async function writeCheckpoint(
     for (const file of (await readdir(temporary)).sort()) {
       const path = join(temporary, file);
       files[file] = { bytes: (await stat(path)).size, sha256: await sha256File(path) };
+    }
+    if (trainSeconds !== undefined) {
+      await writeFileAtomic(join(temporary, clockName), formatCheckedLine({ trainSeconds }));
     }
     await writeJson(join(temporary, markerName), { format: 1, files });
     // A folder of that name is an incomplete one (its marker is gone): complete ones are gone on from, never written again.
@@ -131,6 +141,13 @@ export async function verifyCheckpoint({ step, directory }: Checkpoint): Promise
   const state = await readJson(directory, stateName, stateSchema, damaged);
   if (state.step !== step) throw damaged(stateName, `it is of step ${state.step}`);
   return state;
+}
+
+/** Training seconds up to a checkpoint; undefined where they were not known or the file is damaged. */
+export async function readTrainSeconds({ directory }: Checkpoint): Promise<number | undefined> {
+  const text = await readFile(join(directory, clockName), "utf8").catch(() => "");
+  const clock = z.object({ trainSeconds: z.number().nonnegative() }).safeParse(parseCheckedLine(text.trimEnd()));
+  return clock.data?.trainSeconds;
 }
 
 async function readJson<T>(

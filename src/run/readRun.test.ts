@@ -1,4 +1,4 @@
-import { appendFile, mkdtemp, rm, writeFile } from "node:fs/promises";
+import { appendFile, mkdtemp, readFile, rm, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterEach, beforeEach, describe, expect, test } from "vitest";
@@ -26,8 +26,18 @@ describe("readRun", () => {
     expect((await readRun(dir)).metrics).toEqual(run.metrics);
   });
 
+  test("leaves out damaged lines of the metrics and says which, the good ones after them stay", async () => {
+    const path = join(dir, "metrics.jsonl");
+    const lines = (await readFile(path, "utf8")).split("\n");
+    lines[0] = lines[0].replace(/"trainSeconds":\d/, '"trainSeconds":9');
+    lines[2] = "garbage";
+    await writeFile(path, lines.join("\n"));
+    const { metrics, damagedMetrics } = await readRun(dir);
+    expect(damagedMetrics).toEqual([1, 3]);
+    expect(metrics).toEqual(run.metrics.filter((_, i) => i !== 0 && i !== 2));
+  });
+
   test.each([
-    ["metrics.jsonl", '{"step": -1}\n', /metrics\.jsonl:1.*step/],
     ["run.json", "{", /run\.json.*not JSON/],
     ["run.json", "{}", /run\.json.*name/],
     ["eval/step-00000020.json", '{"step":20,"routing":[],"languages":{}}', /holds no language/],

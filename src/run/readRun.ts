@@ -6,7 +6,7 @@ import {
   type EvalPoint,
   evalPointSchema,
   type MetricsLine,
-  metricsLineSchema,
+  parseMetrics,
   type RunDescription,
   runDescriptionSchema,
   runFile,
@@ -17,6 +17,8 @@ export interface Run {
   dir: string;
   description: RunDescription;
   metrics: MetricsLine[];
+  /** Numbers, from 1, of the lines of `metrics.jsonl` that are damaged and left out. */
+  damagedMetrics: number[];
   /** By rising step; at least one. */
   points: EvalPoint[];
   /** Text of `config.yaml` and `environment.json`, empty where the run has none. */
@@ -42,10 +44,12 @@ export async function readRun(dir: string): Promise<Run> {
   }
   const description = parse(runDescriptionSchema, text, path);
   const points = await readEvalPoints(dir);
+  const { lines, damaged } = parseMetrics((await readText(join(dir, runFile.metrics))) ?? "");
   return {
     dir,
     description,
-    metrics: parseMetrics((await readText(join(dir, runFile.metrics))) ?? "", join(dir, runFile.metrics)),
+    metrics: lines,
+    damagedMetrics: damaged,
     points,
     config: (await readText(join(dir, runFile.config))) ?? "",
     environment: (await readText(join(dir, runFile.environment))) ?? "",
@@ -111,12 +115,6 @@ function checkPoint({ languages }: EvalPoint, path: string): void {
       });
     }
   }
-}
-
-function parseMetrics(text: string, path: string): MetricsLine[] {
-  // A killed run may leave its last line half-written: what has no line end is not taken.
-  const lines = text.split("\n").slice(0, -1);
-  return lines.flatMap((line, i) => (line === "" ? [] : parse(metricsLineSchema, line, `${path}:${i + 1}`)));
 }
 
 function parse<T>(schema: z.ZodType<T>, text: string, where: string): T {

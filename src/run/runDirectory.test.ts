@@ -1,7 +1,8 @@
 import { existsSync, mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
-import { afterEach, beforeEach, expect, test } from "vitest";
+import { afterEach, beforeEach, expect, test, vi } from "vitest";
+import { silentLog } from "../base/log.js";
 import { appendMetrics, clearLeftovers, cutBack, type RunPaths, recordEnvironment, runPaths } from "./runDirectory.js";
 import type { MetricsLine } from "./runFiles.js";
 
@@ -27,17 +28,23 @@ test("records are cut back to a step, half-written lines and later evaluations l
   writeFileSync(paths.metrics, `${readFileSync(paths.metrics, "utf8")}{"step":5,"trainSec`);
   mkdirSync(paths.evaluations);
   for (const step of [0, 2, 4]) writeFileSync(join(paths.evaluations, `step-0000000${step}.json`), "{}");
-  expect(await cutBack(paths, 3)).toBe(6);
+  expect(await cutBack(paths, 3, silentLog)).toBe(6);
   expect(steps()).toEqual([1, 2, 3]);
   expect(readdirSync(paths.evaluations).sort()).toEqual(["step-00000000.json", "step-00000002.json"]);
-  expect(await cutBack(paths, 0)).toBe(0);
+  expect(await cutBack(paths, 0, silentLog)).toBeUndefined();
   expect(steps()).toEqual([]);
 });
 
-test("a line torn in the middle of the file ends what is believed", async () => {
-  writeFileSync(paths.metrics, `${JSON.stringify(line(1))}\n{"step":\n${JSON.stringify(line(3))}\n`);
-  expect(await cutBack(paths, 9)).toBe(2);
-  expect(steps()).toEqual([1]);
+test("a damaged line costs no other, and is warned of", async () => {
+  const warn = vi.fn();
+  for (const step of [1, 2, 3]) await appendMetrics(paths, line(step));
+  const text = readFileSync(paths.metrics, "utf8");
+  // A digit of a time, which is still a line of JSON.
+  writeFileSync(paths.metrics, `{"step":\n${text.replace('"trainSeconds":4', '"trainSeconds":5')}`);
+  expect(await cutBack(paths, 3, { info: () => undefined, warn })).toBe(6);
+  expect(warn.mock.calls[0][0]).toContain("2 damaged lines left out (1, 3)");
+  expect(steps()).toEqual([1, 3]);
+  expect(await cutBack(paths, 2, silentLog)).toBeUndefined();
 });
 
 test("leftovers of killed writers go, everything else stays", async () => {

@@ -4,6 +4,7 @@ import { arch, cpus, platform, release, totalmem } from "node:os";
 import { join } from "node:path";
 import { stringify } from "yaml";
 import { isTemporaryName, writeFileAtomic } from "../base/atomicFile.js";
+import { formatCheckedLine } from "../base/checkedLine.js";
 import { MswitchError, messageOf, usageError } from "../base/errors.js";
 import type { Log } from "../base/log.js";
 import { type Checkpoint, listCheckpoints, removeUnfinished, verifyCheckpoint } from "./checkpoint.js";
@@ -11,7 +12,7 @@ import {
   type EvalPoint,
   evalPointSchema,
   type MetricsLine,
-  metricsLineSchema,
+  parseMetrics,
   type RunDescription,
   runDescriptionSchema,
   runFile,
@@ -98,31 +99,23 @@ export async function clearLeftovers(paths: RunPaths): Promise<void> {
 
 /**
  * Brings the run's records back to a checkpoint: lines and evaluations of later steps belong to a process that was killed, and
- * are done again.
+ * are done again. Damaged lines are left out with a warning.
  *
- * @returns training time up to there, seconds
+ * @returns training seconds up to there by the line of that step; undefined where there is none
  */
-export async function cutBack(paths: RunPaths, step: number): Promise<number> {
-  const kept = (await readMetrics(paths.metrics)).filter((line) => line.step <= step);
-  await writeFileAtomic(paths.metrics, kept.map((line) => `${JSON.stringify(line)}\n`).join(""));
+export async function cutBack(paths: RunPaths, step: number, log: Log): Promise<number | undefined> {
+  const text = existsSync(paths.metrics) ? await readFile(paths.metrics, "utf8") : "";
+  const { lines, damaged } = parseMetrics(text);
+  if (damaged.length > 0) {
+    const which = damaged.length > 5 ? `${damaged.slice(0, 5).join(", ")}, …` : damaged.join(", ");
+    log.warn(`${paths.metrics}: ${damaged.length} damaged lines left out (${which}); times between them are unknown`);
+  }
+  const kept = lines.filter((line) => line.step <= step);
+  await writeFileAtomic(paths.metrics, kept.map(formatCheckedLine).join(""));
   for (const name of await readdir(paths.evaluations).catch(() => [])) {
     if (Number(/^step-(\d+)\.json$/.exec(name)?.[1] ?? -1) > step) await rm(join(paths.evaluations, name));
   }
-  return kept.at(-1)?.trainSeconds ?? 0;
-}
-
-/** The whole lines of a metrics file; what a killed process left of a line ends it. */
-async function readMetrics(path: string): Promise<MetricsLine[]> {
-  const text = existsSync(path) ? await readFile(path, "utf8") : "";
-  const lines: MetricsLine[] = [];
-  for (const line of text.split("\n").slice(0, -1)) {
-    try {
-      lines.push(metricsLineSchema.parse(JSON.parse(line)));
-    } catch {
-      break;
-    }
-  }
-  return lines;
+  return kept.findLast((line) => line.step === step)?.trainSeconds;
 }
 
 /** Writes what describes the run, before its first step. */
@@ -170,11 +163,12 @@ export function teeLog(paths: RunPaths, log: Log): Log {
   };
 }
 
-/** Adds a line to `metrics.jsonl`. */
+/** Adds a line to `metrics.jsonl`, and waits for the disk: times that are lost cannot be measured again. */
 export async function appendMetrics(paths: RunPaths, line: MetricsLine): Promise<void> {
   const file = await open(paths.metrics, "a");
   try {
-    await file.appendFile(`${JSON.stringify(line)}\n`);
+    await file.appendFile(formatCheckedLine(line));
+    await file.datasync();
   } finally {
     await file.close();
   }

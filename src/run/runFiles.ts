@@ -1,4 +1,5 @@
 import * as z from "zod";
+import { parseCheckedLine } from "../base/checkedLine.js";
 
 /**
  * The files of a run directory that outlive it as plain data. `train` writes them, `report` reads them; nothing else is shared.
@@ -59,8 +60,11 @@ export type EvalPoint = z.infer<typeof evalPointSchema>;
 /** A line of `metrics.jsonl`. Unknown numbers are absent, never 0. */
 export const metricsLineSchema = z.object({
   step: z.int().nonnegative(),
-  /** Training time since the start of the run, evaluation and checkpoints not counted, over all its processes. Seconds. */
-  trainSeconds: z.number(),
+  /**
+   * Training time since the start of the run, evaluation and checkpoints not counted, over all its processes. Seconds. Absent where a
+   * process went on from a checkpoint whose time is lost.
+   */
+  trainSeconds: z.number().optional(),
   /** Total loss (cross-entropy and weighted auxiliary losses). */
   loss: z.number(),
   negLogPerplexity: z.number(),
@@ -82,6 +86,28 @@ export const metricsLineSchema = z.object({
   memoryBytes: z.number(),
 });
 export type MetricsLine = z.infer<typeof metricsLineSchema>;
+
+/** What is left of a metrics file. */
+export interface MetricsFile {
+  /** Whole lines, in the file's order. */
+  lines: MetricsLine[];
+  /** Numbers, from 1, of those that are damaged and left out. */
+  damaged: number[];
+}
+
+/**
+ * Reads the text of `metrics.jsonl`, lines of `formatCheckedLine`. A damaged line costs no other. What has no line end at the end of
+ * the file is what a killed process had begun to write: it is not there, and no damage.
+ */
+export function parseMetrics(text: string): MetricsFile {
+  const file: MetricsFile = { lines: [], damaged: [] };
+  for (const [i, line] of text.split("\n").slice(0, -1).entries()) {
+    const parsed = metricsLineSchema.safeParse(parseCheckedLine(line));
+    if (parsed.success) file.lines.push(parsed.data);
+    else file.damaged.push(i + 1);
+  }
+  return file;
+}
 
 /** `run.json`: what the report needs to know of a run besides its measurements. */
 export const runDescriptionSchema = z.strictObject({

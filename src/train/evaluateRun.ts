@@ -126,6 +126,13 @@ function examplesOf(
       why: `it has some in ${usable.join(", ")}`,
     });
   }
+  if (usable.length === 0) {
+    throw usageError("the dataset has no validation text", {
+      code: "no-validation-text",
+      where: dataset.dir,
+      hint: "preprocess shards of the validation split too (--splits train,validation)",
+    });
+  }
   const chosen = languages ?? stream.languages;
   return usable
     .filter((code) => chosen?.includes(code) ?? true)

@@ -122,7 +122,7 @@ test("the loss falls, time adds up, and no tensor is left behind", async () => {
   expect(mean(losses.slice(-5))).toBeLessThan(mean(losses.slice(0, 5)) - 0.05);
   expect(new Set(watched.tensors).size).toBe(1);
   for (const [i, line] of watched.lines.entries()) {
-    expect(line.trainSeconds).toBeGreaterThan(i === 0 ? 100 : watched.lines[i - 1].trainSeconds);
+    expect(line.trainSeconds).toBeGreaterThan(i === 0 ? 100 : watched.lines[i - 1].trainSeconds!);
     expect(line.expertLoadMin! + line.expertLoadMax!).toBeGreaterThan(0);
     expect(line.expertLoadEntropy!).toBeLessThanOrEqual(Math.log(2) + 1e-6);
     expect(line.gradNorm).toBeGreaterThan(0);

@@ -15,17 +15,18 @@ export interface Training {
   trainStep: TrainStep;
   /** Batches from `startStep` on. */
   batches: Prefetcher;
-  /** Updates done before this process, and the seconds they took. */
+  /** Updates done before this process, and the seconds they took; undefined where that is not known. */
   startStep: number;
-  startSeconds: number;
+  startSeconds: number | undefined;
+  /** Rejects with the signal's reason where that is aborted on the way. */
   evaluate(step: number): Promise<EvalPoint>;
   /** Whether the evaluation of a step is in the run directory. */
   isEvaluated(step: number): boolean;
   metricsWriter: MetricsWriter;
   /** Called after each update. */
   onStep(): void;
-  writeCheckpoint(step: number): Promise<void>;
-  /** Aborted by SIGINT or SIGTERM: the step in hand is finished and a checkpoint written. */
+  writeCheckpoint(step: number, trainSeconds: number | undefined): Promise<void>;
+  /** Aborted by a signal: the step in hand is finished, or an evaluation given up, and a checkpoint written. */
   signal: AbortSignal;
 }
 
@@ -60,15 +61,20 @@ export async function train(training: Training): Promise<number> {
       await training.metricsWriter.line({ step, ...metrics, gradNorm, learningRate, trainSeconds, ...clock.stretch() });
     }
     await evaluateIfDue(training, step);
-    if (isCheckpointed(config, step) || signal.aborted) await training.writeCheckpoint(step);
+    if (isCheckpointed(config, step) || signal.aborted) await training.writeCheckpoint(step, clock.trainSeconds);
   }
   return step;
 }
 
 /** An evaluation that a kill or a signal left out is made up for where the run goes on. */
 async function evaluateIfDue(training: Training, step: number): Promise<void> {
-  if (!isEvaluationDue(training.config, step) || training.isEvaluated(step) || training.signal.aborted) return;
-  await training.metricsWriter.evaluation(await training.evaluate(step));
+  const { config, signal } = training;
+  if (!isEvaluationDue(config, step) || training.isEvaluated(step) || signal.aborted) return;
+  try {
+    await training.metricsWriter.evaluation(await training.evaluate(step));
+  } catch (error) {
+    if (!signal.aborted || error !== signal.reason) throw error;
+  }
 }
 
 /** Evaluated are the fresh model, the one at the end, and those between as the configuration says. */

@@ -22,7 +22,8 @@ export interface StepMetrics
 /** What the loop knows of a logged step; rates follow from the stretch since the line before. */
 export interface LogLine extends StepMetrics, Stretch {
   step: number;
-  trainSeconds: number;
+  /** undefined where the time of the processes before is lost. */
+  trainSeconds: number | undefined;
   gradNorm: number;
   learningRate: number;
 }

@@ -71,6 +71,7 @@ export interface EvaluationSummary {
   worst: string;
 }
 
+/** @param point of at least one language */
 export function summarizeEvaluation({ step, languages }: EvalPoint): EvaluationSummary {
   const sorted = Object.entries(languages).sort(([, a], [, b]) => b.negLogPerplexity - a.negLogPerplexity);
   const mean = sorted.reduce((sum, [, quality]) => sum + quality.negLogPerplexity, 0) / sorted.length;

@@ -58,7 +58,7 @@ async function trainOn(run: PreparedRun, options: PretrainOptions): Promise<Pret
       ...session,
       signal: options.signal,
       isEvaluated,
-      evaluate: (at) => evaluateModel(model, session.params, examples, at),
+      evaluate: (at) => evaluateModel(model, session.params, examples, at, { signal: options.signal }),
     });
     const point = await lastEvaluation(paths);
     return {

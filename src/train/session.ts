@@ -10,7 +10,13 @@ import { disposeParameters, initParameters, type Parameters } from "../model/par
 import { precisionNotice } from "../model/precision.js";
 import { describePlan } from "../plan/planTraining.js";
 import { leastMemory, requireMemory } from "../plan/trainingMemory.js";
-import { type Checkpoint, optimizerName, pruneCheckpoints, writeCheckpoint } from "../run/checkpoint.js";
+import {
+  type Checkpoint,
+  optimizerName,
+  pruneCheckpoints,
+  readTrainSeconds,
+  writeCheckpoint,
+} from "../run/checkpoint.js";
 import {
   clearLeftovers,
   cutBack,
@@ -41,15 +47,15 @@ export interface Session extends PreparedRun {
   trainStep: TrainStep;
   batches: Prefetcher;
   metricsWriter: MetricsWriter;
-  /** Updates done before this process, and the training seconds they took. */
+  /** Updates done before this process, and the training seconds they took; undefined where that is not known. */
   startStep: number;
-  startSeconds: number;
+  startSeconds: number | undefined;
   log: Log;
   /** Counts an update on the progress bar. */
   onStep(): void;
   /** Folder of the last complete checkpoint. */
   readonly checkpoint: string | null;
-  writeCheckpoint(step: number): Promise<void>;
+  writeCheckpoint(step: number, trainSeconds: number | undefined): Promise<void>;
   /** Frees everything and unlocks the directory. */
   close(): Promise<void>;
 }
@@ -105,9 +111,9 @@ export async function openSession(run: PreparedRun, options: SessionOptions): Pr
       get checkpoint() {
         return checkpoint;
       },
-      async writeCheckpoint(step) {
+      async writeCheckpoint(step, trainSeconds) {
         const state = { step, seed: config.seed, configuration };
-        const written = await writeCheckpoint(paths.checkpoints, state, async (directory) => {
+        const written = await writeCheckpoint(paths.checkpoints, state, trainSeconds, async (directory) => {
           await saveModel(directory, model, params);
           await optimizer.save(join(directory, optimizerName));
         });
@@ -124,7 +130,7 @@ export async function openSession(run: PreparedRun, options: SessionOptions): Pr
 
 interface EnteredDirectory {
   resumed: Checkpoint | undefined;
-  startSeconds: number;
+  startSeconds: number | undefined;
   /** `identityHash` of the run. */
   configuration: string;
   /** Also writes to the run's `log.txt`. */
@@ -149,7 +155,13 @@ async function enterDirectory(run: PreparedRun, backend: Backend, userLog: Log):
   await writeDescription(paths, config, description);
   const log = teeLog(paths, userLog);
   const startStep = resumed?.step ?? 0;
-  const startSeconds = await cutBack(paths, startStep);
+  const loggedSeconds = await cutBack(paths, startStep, log);
+  const startSeconds = resumed ? ((await readTrainSeconds(resumed)) ?? loggedSeconds) : 0;
+  if (startSeconds === undefined) {
+    log.warn(
+      `${paths.directory}: the training time up to step ${startStep} is lost; speed-ups in time will be unknown`,
+    );
+  }
   await recordEnvironment(paths, { backend: `${backend.name}: ${backend.description}`, fromStep: startStep });
 
   log.info(`run ${config.name} in ${paths.directory}`);

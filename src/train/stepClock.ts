@@ -9,8 +9,8 @@ export interface Stretch {
 
 /** Counts training time, leaving out whatever runs between `pause` and the next step. */
 export interface StepClock {
-  /** Training seconds since the start of the run, over all its processes. */
-  readonly trainSeconds: number;
+  /** Training seconds since the start of the run, over all its processes; undefined where those before are not known. */
+  readonly trainSeconds: number | undefined;
   /** Begins a step. */
   begin(): void;
   /** Waits for the step's data. */
@@ -22,7 +22,7 @@ export interface StepClock {
 }
 
 /** @param before training seconds of the processes before; @param now milliseconds, for tests */
-export function createStepClock(before: number, now: () => number = () => performance.now()): StepClock {
+export function createStepClock(before: number | undefined, now: () => number = () => performance.now()): StepClock {
   let total = before;
   let begun = 0;
   let current = { steps: 0, seconds: 0, waited: 0 };
@@ -43,7 +43,7 @@ export function createStepClock(before: number, now: () => number = () => perfor
     },
     end() {
       const seconds = (now() - begun) / 1000;
-      total += seconds;
+      if (total !== undefined) total += seconds;
       current.seconds += seconds;
       current.steps++;
     },

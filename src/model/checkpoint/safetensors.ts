@@ -56,7 +56,7 @@ const headerSchema = z.record(
   ]),
 );
 
-/** Opens a file and checks its whole header (length, offsets, overlaps, dtypes, shapes) before any tensor is read. */
+/** Opens a file and checks its whole header (length, keys, offsets, overlaps, holes, dtypes, shapes) before any tensor is read. */
 export async function openSafetensors(path: string): Promise<SafetensorsFile> {
   const file = await open(path, "r").catch((error: unknown) => {
     throw new MswitchError("cannot be opened", {
@@ -136,12 +136,14 @@ async function readHeader(file: FileHandle, path: string) {
       `header length ${headerLength} goes beyond the file's ${size} bytes or the limit of ${maxHeaderBytes}`,
     );
   }
+  const text = (await readRange(file, path, 8, 8 + headerLength)).toString("utf8");
   let json: unknown;
   try {
-    json = JSON.parse((await readRange(file, path, 8, 8 + headerLength)).toString("utf8"));
+    json = JSON.parse(text);
   } catch (error) {
     throw broken(path, `the header is not JSON: ${messageOf(error)}`);
   }
+  if (keysWritten(text) !== keysRead(json)) throw broken(path, "the header gives a key twice");
   const parsed = headerSchema.safeParse(json);
   if (!parsed.success) {
     const { path: at, message } = parsed.error.issues[0];
@@ -151,7 +153,7 @@ async function readHeader(file: FileHandle, path: string) {
   const tensors = new Map<string, TensorEntry>();
   for (const [name, entry] of Object.entries(entries))
     tensors.set(name, checkEntry(path, name, entry, headerLength, size));
-  checkOverlaps(path, tensors);
+  checkLayout(path, tensors, 8 + headerLength, size);
   return { metadata: metadata as Record<string, string>, tensors };
 }
 
@@ -189,12 +191,28 @@ function checkEntry(
   return { dtype: dtype as SafetensorsDtype, shape, begin, end };
 }
 
-function checkOverlaps(path: string, tensors: Map<string, TensorEntry>): void {
+/** Keys of a JSON text: each has a colon behind it, outside of all strings. */
+function keysWritten(json: string): number {
+  return json.replace(/"(?:[^"\\]|\\.)*"/g, "").split(":").length - 1;
+}
+
+/** Keys of a value that `JSON.parse` made, which keeps the last of several that are equal. */
+function keysRead(value: unknown): number {
+  if (typeof value !== "object" || value === null) return 0;
+  const own = Array.isArray(value) ? 0 : Object.keys(value).length;
+  return Object.values(value).reduce((sum: number, inner: unknown) => sum + keysRead(inner), own);
+}
+
+/** The tensors must fill the file from the header to the end, without overlap or hole, as the format asks. */
+function checkLayout(path: string, tensors: Map<string, TensorEntry>, dataBegin: number, fileSize: number): void {
   const inOrder = [...tensors].sort(([, a], [, b]) => a.begin - b.begin || a.end - b.end);
-  for (let i = 1; i < inOrder.length; i++) {
-    const [[before, { end }], [name, { begin }]] = [inOrder[i - 1], inOrder[i]];
-    if (begin < end) throw broken(path, `tensors "${before}" and "${name}" overlap`);
+  let [before, at] = ["the header", dataBegin];
+  for (const [name, { begin, end }] of inOrder) {
+    if (begin < at) throw broken(path, `tensors "${before}" and "${name}" overlap`);
+    if (begin > at) throw broken(path, `bytes ${at} to ${begin}, before tensor "${name}", belong to no tensor`);
+    [before, at] = [name, end];
   }
+  if (at < fileSize) throw broken(path, `bytes ${at} to ${fileSize}, after the last tensor, belong to no tensor`);
 }
 
 /** Bytes [begin, end), in memory of their own, aligned for any typed array. */

@@ -12,6 +12,7 @@ import { mainTasks, type Summary, summarize } from "../../analysis/summary.js";
 import { usageError } from "../../base/errors.js";
 import { findLanguage } from "../../corpus/shards/languages.js";
 import { isFinished, type Run } from "../../run/readRun.js";
+import type { MetricsLine } from "../../run/runFiles.js";
 import { type Published, readPublished } from "./published.js";
 import { requireComparable } from "./requireComparable.js";
 import { type RoutingFacts, routingFacts } from "./routingFacts.js";
@@ -167,6 +168,11 @@ function distinctNames(sides: readonly Side[]): string[] {
   );
 }
 
+/** A line's step and time, where it has one. */
+function timedLine({ step, trainSeconds }: MetricsLine): { step: number; trainSeconds: number }[] {
+  return trainSeconds === undefined ? [] : [{ step, trainSeconds }];
+}
+
 function speedupsBySeed(baseline: Side, candidate: Side, main: ReadonlySet<string>): CandidateFacts["bySeed"] {
   if (baseline.length < 2) return [];
   return baseline.flatMap((run) => {
@@ -184,7 +190,7 @@ function runFacts(side: Side, name: string, codes: string[], mainCodes: string[]
   const points = meanPoints(cutToSharedSteps(side));
   const macro = macroCurve(points, mainCodes);
   const measured = codes.map((code) => [code, curveOf(points, code)] as const);
-  const lastLines = side.flatMap(({ metrics }) => metrics.slice(-1));
+  const lastLines = side.flatMap(({ metrics }) => metrics.flatMap(timedLine).slice(-1));
   const mean = (values: number[]): number | null =>
     lastLines.length < side.length ? null : values.reduce((sum, value) => sum + value, 0) / values.length;
   return {

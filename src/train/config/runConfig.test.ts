@@ -102,7 +102,7 @@ test("a preset, its values and the vocabulary make the model", () => {
   expect(resolved({ preset: "tiny", switch: { experts: 4 }, dFf: 8 })).toMatchObject({
     dFf: 8,
     init: { scheme: "truncated-normal", scale: 0.1 },
-    switch: { experts: 4, every: 2, capacity: { train: 1.25, evaluation: 2 } },
+    switch: { experts: 4, every: 2, capacity: { train: 1.25, evaluation: "none" } },
   });
   expect(resolved({ preset: "tiny-switch", switch: { jitter: 0 } }).switch).toMatchObject({ experts: 8, jitter: 0 });
   expect(resolved({ preset: "tiny-switch", switch: null }).switch).toBeNull();
