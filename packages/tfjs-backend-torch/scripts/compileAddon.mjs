@@ -52,9 +52,14 @@ function cxxFlags({ source, torch, cudaHome, defines, includes }) {
     ...defines.map((one) => `-D${one}`),
     ...[...includes, source].map((folder) => `-I${folder}`),
     // System headers: their warnings are not ours.
-    ...[dirname(require.resolve("node-addon-api/package.json")), nodeHeaders(), join(torch.root, "include")].flatMap(
-      (folder) => ["-isystem", folder],
-    ),
+    ...[
+      dirname(require.resolve("node-addon-api/package.json")),
+      nodeHeaders(),
+      join(torch.root, "include"),
+      join(torch.root, "include", "torch", "csrc", "api", "include"),
+    ].flatMap((folder) => ["-isystem", folder]),
+    // Searched last: where Gloo's own headers are, they are taken.
+    ...["-idirafter", join(source, "distributed", "gloo_stubs")],
     ...(cudaHome ? ["-DTFJS_TORCH_CUDA", "-isystem", join(cudaHome, "include")] : []),
   ];
 }

@@ -56,6 +56,23 @@ interface Addon {
   graphAbort(): void;
   graphReplay(graph: number): void;
   graphRelease(graph: number): void;
+  groupsAvailable: boolean;
+  groupOpen(options: GroupAddress): Promise<number>;
+  groupSplit(ranks: readonly number[]): Promise<number>;
+  groupAllReduce(group: number, handles: readonly number[], largest: boolean, factor: number): Promise<number>;
+  groupCollective(kind: string, group: number, ...rest: (number | readonly number[])[]): Promise<number>;
+  groupClose(): void;
+}
+
+/** native/distributed/binding.cc reads these. */
+export interface GroupAddress {
+  host: string;
+  port: number;
+  listens: boolean;
+  rank: number;
+  size: number;
+  prefix: string;
+  timeoutMs: number;
 }
 
 interface Loaded {

@@ -147,6 +147,13 @@ export class TorchBackend extends KernelBackend {
     nativeAddon().overwrite(this.storage.get(dataId).handle, values);
   }
 
+  /** The handle under which the addon knows a tensor's data. */
+  handleOf({ dataId }: TensorInfo): number {
+    const { handle } = this.storage.get(dataId);
+    if (handle < 0) throw new Error("string tensors are not supported");
+    return handle;
+  }
+
   override numDataIds(): number {
     return this.ids;
   }

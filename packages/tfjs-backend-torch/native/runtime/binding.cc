@@ -7,6 +7,7 @@
 #include <torch/csrc/api/include/torch/version.h>
 
 #include "cpu/gemm/bf16_gemm.h"
+#include "distributed/binding.h"
 #include "optim/square_sums.h"
 #include "runtime/allocator.h"
 #include "runtime/call.h"
@@ -65,6 +66,7 @@ class TorchAddon : public Napi::Addon<TorchAddon> {
                              InstanceMethod("graphReplay", &TorchAddon::graphReplay),
                              InstanceMethod("graphRelease", &TorchAddon::graphRelease),
                          });
+    distributed_.define(env, exports);
     // The two hot calls go past node-addon-api's wrappers.
     exports.Set("run", Napi::Value(env, function(env, "run", &TorchAddon::run)));
     exports.Set("release", Napi::Value(env, function(env, "release", &TorchAddon::release)));
@@ -312,6 +314,7 @@ class TorchAddon : public Napi::Addon<TorchAddon> {
   }
 
   TensorTable table_;
+  DistributedBinding distributed_{table_};
   Graphs graphs_;
   std::vector<at::Tensor> pending_;
   Napi::ObjectReference argsHold_, resultsHold_;

@@ -1,0 +1,61 @@
+#pragma once
+
+#include <ATen/core/Tensor.h>
+
+#include <chrono>
+#include <cstdint>
+#include <memory>
+#include <string>
+#include <vector>
+
+namespace tfjs_torch {
+
+// A collective that was started: wait() blocks until it is done, on any thread, and throws what went wrong.
+class Collective {
+ public:
+  virtual ~Collective() = default;
+  virtual void wait() = 0;
+};
+
+struct GroupOptions {
+  std::string host;  // where rank 0 listens
+  int port;
+  bool listens;  // whether this process is the one that listens
+  int rank, size;
+  std::string prefix;  // of the keys in the store, another one for each new group of the same processes
+  std::chrono::milliseconds timeout;
+};
+
+// Processes that talk by libtorch's c10d (Gloo on the CPU). Every rank must start the same collectives in the same order. Group 0 is all
+// processes; others are parts of it.
+class ProcessGroups {
+ public:
+  ProcessGroups();
+  ~ProcessGroups();
+
+  // Whether this build can: on Linux, with a libtorch that has Gloo.
+  static bool available();
+  // Connects to the other processes; blocks until all have come or the timeout is over.
+  void open(const GroupOptions& options);
+  bool isOpen() const;
+  // A group of some of the processes, which all of them must call alike, in the same order. -1 for a rank that is not in it.
+  int32_t split(const std::vector<int>& ranks);
+  // Sums or the largest, in place. float32, int32 or bfloat16; contiguous.
+  std::unique_ptr<Collective> allReduce(int32_t group, at::Tensor& x, bool largest);
+  // out [n/size, …] is this rank's part of the sum of x [n, …].
+  std::unique_ptr<Collective> reduceScatter(int32_t group, at::Tensor& out, at::Tensor& x);
+  // out [size·n, …] is all ranks' x [n, …] in order.
+  std::unique_ptr<Collective> allGather(int32_t group, at::Tensor& out, at::Tensor& x);
+  // Rows of x go to ranks in order, `send` to each, and `receive` come from each into out. Empty lists: as many to and from everyone.
+  std::unique_ptr<Collective> allToAll(int32_t group, at::Tensor& out, at::Tensor& x, std::vector<int64_t> receive,
+                                       std::vector<int64_t> send);
+  std::unique_ptr<Collective> broadcast(int32_t group, at::Tensor& x, int root);
+  std::unique_ptr<Collective> barrier(int32_t group);
+  void close();
+
+ private:
+  struct State;
+  std::unique_ptr<State> state_;
+};
+
+}  // namespace tfjs_torch

@@ -1,0 +1,179 @@
+// Processes that train together: libtorch's c10d (Gloo) on TensorFlow.js tensors of the torch backend on the CPU.
+import { engine, type Tensor, util } from "@tensorflow/tfjs-core";
+import { nativeAddon } from "./native.js";
+import { TorchBackend } from "./torchBackend.js";
+
+/** Where a process stands among those that work together. */
+export interface ProcessGroupOptions {
+  /** From 0. */
+  rank: number;
+  worldSize: number;
+  /** Where rank 0, or the launcher on its behalf, listens. */
+  host: string;
+  port: number;
+  /** Whether this process listens at `host`; rank 0 where left out. A launcher such as torchrun may listen itself. */
+  listens?: boolean;
+  /** Distinguishes groups that meet at the same address one after the other, as when a launcher starts all ranks anew. */
+  attempt?: string;
+  /** Seconds that a rank waits for the others, at the start and in each collective. 300 where left out. */
+  timeoutSeconds?: number;
+}
+
+function torchBackend(): TorchBackend {
+  const { backend } = engine();
+  if (!(backend instanceof TorchBackend)) throw new Error("the active backend is not torch");
+  return backend;
+}
+
+/** Whether this build of the addon has process groups: on Linux, with a libtorch that has Gloo. */
+export function hasProcessGroups(): boolean {
+  return nativeAddon().groupsAvailable;
+}
+
+/**
+ * Joins the other processes; settles when all have come. A process is in one such group at a time.
+ *
+ * @throws Error where one of them does not come within the timeout, or the address cannot be reached
+ */
+export async function joinProcessGroup(options: ProcessGroupOptions): Promise<ProcessGroup> {
+  const { rank, worldSize: size, host, port, listens = rank === 0, attempt = "0", timeoutSeconds = 300 } = options;
+  await nativeAddon()
+    .groupOpen({ host, port, listens, rank, size, prefix: `tfjs-torch/${attempt}`, timeoutMs: 1000 * timeoutSeconds })
+    .catch((error: Error) => {
+      throw new Error(`rank ${rank} of ${size} did not meet the others at ${host}:${port}: ${error.message}`, {
+        cause: error,
+      });
+    });
+  return new ProcessGroup(
+    0,
+    Array.from({ length: size }, (_, i) => i),
+    rank,
+  );
+}
+
+/**
+ * Some processes that call the same collectives in the same order. Each method starts its collective at once and settles when it is done; a
+ * rank that dies or does not come within the timeout is an error that names operation, ranks and seconds, after which the process should end.
+ */
+export class ProcessGroup {
+  /** @param ranks of the group's processes among all; @param rank this process's among all */
+  constructor(
+    private readonly id: number,
+    readonly ranks: readonly number[],
+    private readonly globalRank: number,
+  ) {}
+
+  /** Processes in the group. */
+  get size(): number {
+    return this.ranks.length;
+  }
+
+  /** This process's place in the group. */
+  get rank(): number {
+    return this.ranks.indexOf(this.globalRank);
+  }
+
+  /**
+   * A group of some of the processes. Every process must call this with the same ranks and in the same order, also those that are not in it.
+   *
+   * @returns undefined where this process is not in it
+   */
+  async subgroup(ranks: readonly number[]): Promise<ProcessGroup | undefined> {
+    const id = await this.run("forming a group", nativeAddon().groupSplit(ranks));
+    return id < 0 ? undefined : new ProcessGroup(id, ranks, this.globalRank);
+  }
+
+  /**
+   * Sums tensors over the processes, in place and times `factor`; or takes the largest. Float tensors; they are summed in float32 whatever
+   * their dtype in memory, in buckets of 32 MiB.
+   */
+  async allReduce(tensors: readonly Tensor[], { op = "sum", factor = 1 }: AllReduceOptions = {}): Promise<void> {
+    const handles = tensors.map((tensor) => torchBackend().handleOf(tensor));
+    await this.run("all-reduce", nativeAddon().groupAllReduce(this.id, handles, op === "max", factor));
+  }
+
+  /** `out` [n/size, …] becomes this process's part of the sum of `x` [n, …]. */
+  async reduceScatter(out: Tensor, x: Tensor): Promise<void> {
+    requireSizes("reduce-scatter", out.size * this.size, x.size);
+    await this.collective("reduce-scatter", out, x);
+  }
+
+  /** `out` [size·n, …] becomes every process's `x` [n, …], in order of rank. */
+  async allGather(out: Tensor, x: Tensor): Promise<void> {
+    requireSizes("all-gather", out.size, x.size * this.size);
+    await this.collective("all-gather", out, x);
+  }
+
+  /**
+   * Rows of `x` go to the processes in order of rank, and rows from each arrive in `out`, in order too.
+   *
+   * @param counts rows from and to each process; as many for everyone where left out
+   */
+  async allToAll(
+    out: Tensor,
+    x: Tensor,
+    counts?: { receive: readonly number[]; send: readonly number[] },
+  ): Promise<void> {
+    for (const [name, tensor, rows] of [
+      ["receives", out, counts?.receive],
+      ["sends", x, counts?.send],
+    ] as const) {
+      const all = rows?.reduce((sum, one) => sum + one, 0);
+      if (rows && (rows.length !== this.size || all !== tensor.shape[0])) {
+        throw new Error(
+          `all-to-all: it ${name} [${rows}] rows of ${this.size} processes, the tensor has ${tensor.shape[0]}`,
+        );
+      }
+    }
+    await this.collective("all-to-all", out, x, counts?.receive ?? [], counts?.send ?? []);
+  }
+
+  /** Every process's `x` becomes that of `root`, a rank of this group. */
+  async broadcast(x: Tensor, root = 0): Promise<void> {
+    await this.collective("broadcast", x, x, root);
+  }
+
+  /** Settles when all processes have called it. */
+  async barrier(): Promise<void> {
+    await this.run("barrier", nativeAddon().groupCollective("barrier", this.id));
+  }
+
+  /** Leaves all groups. The others notice at their next collective. */
+  close(): void {
+    nativeAddon().groupClose();
+  }
+
+  private async collective(
+    kind: string,
+    out: Tensor,
+    x: Tensor,
+    ...rest: (number | readonly number[])[]
+  ): Promise<void> {
+    const [to, from] = [out, x].map((tensor) => torchBackend().handleOf(tensor));
+    await this.run(kind, nativeAddon().groupCollective(kind, this.id, to, from, ...rest));
+  }
+
+  private async run<T>(what: string, work: Promise<T>): Promise<T> {
+    const start = util.now();
+    try {
+      return await work;
+    } catch (error) {
+      const seconds = ((util.now() - start) / 1000).toFixed(1);
+      const message = error instanceof Error ? error.message : String(error);
+      throw new Error(
+        `${what} of ranks ${this.ranks.join(", ")} failed in rank ${this.globalRank} after ${seconds} s: ${message}`,
+        { cause: error },
+      );
+    }
+  }
+}
+
+export interface AllReduceOptions {
+  op?: "sum" | "max";
+  /** Multiplies the result: 1/size makes sums means. */
+  factor?: number;
+}
+
+function requireSizes(what: string, whole: number, given: number): void {
+  if (whole !== given) throw new Error(`${what}: the tensors' sizes do not fit together (${whole} and ${given})`);
+}
