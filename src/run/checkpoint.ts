@@ -16,6 +16,8 @@ const stateName = "state.json";
  * all other files of two runs are the same bytes, and has a checksum of its own.
  */
 const clockName = "clock.json";
+/** The model card. It is left out of the marker too: an evaluation that is made later is added to it. */
+export const cardName = "README.md";
 /** The optimizer's moments, beside the model's own files. */
 export const optimizerName = "optimizer.safetensors";
 
@@ -69,7 +71,7 @@ async function exists(path: string): Promise<boolean> {
 
 /**
  * Writes a checkpoint: `write` puts the model's and the optimizer's files into a temporary folder, each durably; the state follows,
- * then the training seconds, then the marker with the hash of every other file, and the folder is renamed into place. Whatever happens on the way, `folder` holds a whole
+ * then the training seconds, then the marker with the hash of every file but these and the model card, and the folder is renamed into place. Whatever happens on the way, `folder` holds a whole
  * checkpoint of that step or none.
  *
  * @throws MswitchError where the disk is full or fails; older checkpoints are not touched
@@ -88,6 +90,7 @@ export async function writeCheckpoint(
     await writeJson(join(temporary, stateName), { format: 1, ...state } satisfies CheckpointState);
     const files: z.infer<typeof markerSchema>["files"] = {};
     for (const file of (await readdir(temporary)).sort()) {
+      if (file === cardName) continue;
       const path = join(temporary, file);
       files[file] = { bytes: (await stat(path)).size, sha256: await sha256File(path) };
     }

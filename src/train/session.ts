@@ -5,18 +5,12 @@ import { type Backend, loadBackend } from "../backends/loadBackend.js";
 import { usageError } from "../base/errors.js";
 import type { Log } from "../base/log.js";
 import type { Progress, ProgressOptions } from "../base/progress.js";
-import { loadModel, saveModel } from "../model/checkpoint/huggingFace.js";
+import { loadModel } from "../model/checkpoint/huggingFace.js";
 import { disposeParameters, initParameters, type Parameters } from "../model/parameters.js";
 import { precisionNotice } from "../model/precision.js";
 import { describePlan } from "../plan/planTraining.js";
 import { leastMemory, requireMemory } from "../plan/trainingMemory.js";
-import {
-  type Checkpoint,
-  optimizerName,
-  pruneCheckpoints,
-  readTrainSeconds,
-  writeCheckpoint,
-} from "../run/checkpoint.js";
+import { type Checkpoint, optimizerName, readTrainSeconds } from "../run/checkpoint.js";
 import {
   clearLeftovers,
   cutBack,
@@ -27,6 +21,7 @@ import {
 } from "../run/runDirectory.js";
 import { lockRun } from "../run/runLock.js";
 import { type Prefetcher, prefetch } from "../stream/prefetch/prefetch.js";
+import { createCheckpointWriter } from "./checkpoint/checkpointWriter.js";
 import { identityHash } from "./config/runConfig.js";
 import { createMetricsWriter, type MetricsWriter } from "./metricsWriter.js";
 import { createOptimizer, type Optimizer } from "./optimizer.js";
@@ -103,23 +98,25 @@ export async function openSession(run: PreparedRun, options: SessionOptions): Pr
       capture: config.recordSteps ? await findGraphCapture() : undefined,
       onEager: (why) => stepLog.info(`steps are not recorded as a graph: ${why}`),
     });
+    const description = describeRun(run, backend.name);
+    const checkpoints = createCheckpointWriter({ run, description, params, optimizer, configuration, log: stepLog });
     let checkpoint = resumed?.directory ?? null;
     return {
       ...run,
-      ...{ params, optimizer, trainStep, batches, metricsWriter, startStep, startSeconds, log: stepLog, close },
+      ...{ params, optimizer, trainStep, batches, startStep, startSeconds, log: stepLog, close },
+      metricsWriter: {
+        ...metricsWriter,
+        async evaluation(point) {
+          await metricsWriter.evaluation(point);
+          await checkpoints.describe(point);
+        },
+      },
       onStep: () => bar?.advance("steps", 1, [plan.tokensPerStep]),
       get checkpoint() {
         return checkpoint;
       },
       async writeCheckpoint(step, trainSeconds) {
-        const state = { step, seed: config.seed, configuration };
-        const written = await writeCheckpoint(paths.checkpoints, state, trainSeconds, async (directory) => {
-          await saveModel(directory, model, params);
-          await optimizer.save(join(directory, optimizerName));
-        });
-        checkpoint = written.directory;
-        await pruneCheckpoints(paths.checkpoints, config.checkpoints);
-        stepLog.info(`checkpoint ${checkpoint}`);
+        checkpoint = await checkpoints.write(step, trainSeconds);
       },
     };
   } catch (error) {

@@ -27,6 +27,13 @@ const configs: Record<string, ModelConfig> = {
   "tied ReLU Switch": switchTwin({ ...relu, tieEmbeddings: true }, options),
   "ReLU Switch with unequal stacks": switchTwin({ ...relu, encoderLayers: 3 }, options),
   "ReLU Switch with every layer sparse": switchTwin(relu, { ...options, every: 1 }),
+  // These have no class in Transformers: their directories bring one.
+  "gated Switch": switchTwin(dense, { experts: 3, zLossWeight: 0.001 }),
+  "tied gated Switch": switchTwin({ ...dense, tieEmbeddings: true }, { experts: 4 }),
+  "ReLU Switch with every third layer sparse": switchTwin(
+    { ...relu, encoderLayers: 3, decoderLayers: 3 },
+    { experts: 4, every: 3 },
+  ),
 };
 
 const inputs = [
@@ -61,38 +68,59 @@ function wideParameters(config: ModelConfig): Parameters {
   return params;
 }
 
-async function logitsOf(config: ModelConfig, params: Parameters): Promise<number[]> {
-  const batch = { inputs: tf.tensor2d(inputs, undefined, "int32"), targets: tf.tensor2d(targets, undefined, "int32") };
+async function logitsOf(config: ModelConfig, params: Parameters, given = targets): Promise<number[]> {
+  const batch = { inputs: tf.tensor2d(inputs, undefined, "int32"), targets: tf.tensor2d(given, undefined, "int32") };
   const out = logits(config, params, batch);
   const values = [...(await out.data())];
   tf.dispose([out, batch.inputs, batch.targets]);
   return values;
 }
 
+/** Of the real targets. */
+async function realLogitsOf(config: ModelConfig, params: Parameters): Promise<number[]> {
+  const real = targets.flat().map((id) => id !== 0);
+  return (await logitsOf(config, params)).filter((_, i) => real[Math.floor(i / config.vocabSize)]);
+}
+
+/** The likeliest id after each prefix, up to the end-of-sequence id, padded with 0. */
+async function greedy(config: ModelConfig, params: Parameters, steps: number): Promise<number[][]> {
+  const rows: number[][] = inputs.map(() => []);
+  for (let t = 0; t < steps && !rows.every((row) => row.includes(1)); t++) {
+    // What stands last is to be found; it must not be padding, which is not routed.
+    const values = await logitsOf(
+      config,
+      params,
+      rows.map((row) => [...row, 2]),
+    );
+    for (const [b, row] of rows.entries()) {
+      const begin = (b * (t + 1) + t) * config.vocabSize;
+      const scores = values.slice(begin, begin + config.vocabSize);
+      row.push(row.includes(1) ? 0 : scores.indexOf(Math.max(...scores)));
+    }
+  }
+  return rows;
+}
+
 describe("model directories", () => {
-  const gatedSwitch = switchTwin(dense, { experts: 3, zLossWeight: 0.001 });
-  it.each([...Object.entries(configs), ["gated Switch", gatedSwitch] as const])(
-    "%s comes back as it was",
-    async (_, config) => {
-      const before = tf.memory().numTensors;
-      const params = wideParameters(config);
-      const path = makeDirectory();
-      await saveModel(path, config, params);
-      const loaded = await loadModel(path);
-      expect(loaded.config).toEqual(config);
-      expect([...loaded.params.keys()].sort()).toEqual([...params.keys()].sort());
-      for (const [name, variable] of params) {
-        expect(loaded.params.get(name)?.shape).toEqual(variable.shape);
-        expect(await loaded.params.get(name)?.data()).toEqual(await variable.data());
-      }
-      disposeParameters(params);
-      disposeParameters(loaded.params);
-      expect(tf.memory().numTensors).toBe(before);
-    },
-  );
+  it.each(Object.entries(configs))("%s comes back as it was", async (_, config) => {
+    const before = tf.memory().numTensors;
+    const params = wideParameters(config);
+    const path = makeDirectory();
+    await saveModel(path, config, params);
+    const loaded = await loadModel(path);
+    expect(loaded.config).toEqual(config);
+    expect([...loaded.params.keys()].sort()).toEqual([...params.keys()].sort());
+    for (const [name, variable] of params) {
+      expect(loaded.params.get(name)?.shape).toEqual(variable.shape);
+      expect(await loaded.params.get(name)?.data()).toEqual(await variable.data());
+    }
+    disposeParameters(params);
+    disposeParameters(loaded.params);
+    expect(tf.memory().numTensors).toBe(before);
+  });
 
   it("names what Transformers has no class for its own way", () => {
-    expect(modelTypeOf(gatedSwitch)).toBe("mswitch");
+    expect(modelTypeOf(configs["gated Switch"])).toBe("mswitch");
     expect(modelTypeOf(switchTwin({ ...relu, encoderLayers: 8, decoderLayers: 8 }, { experts: 2, every: 4 }))).toBe(
       "mswitch",
     );
@@ -182,36 +210,48 @@ inputs, targets = torch.tensor(job["inputs"]), torch.tensor(job["targets"])
 shifted = torch.cat([torch.zeros(len(targets), 1, dtype=torch.long), targets[:, :-1]], 1)
 out = []
 for directory in job["directories"]:
-    model, info = AutoModelForSeq2SeqLM.from_pretrained(directory, output_loading_info=True)
+    model, info = AutoModelForSeq2SeqLM.from_pretrained(directory, output_loading_info=True, trust_remote_code=True)
     model.eval()
     with torch.no_grad():
         logits = model(input_ids=inputs, attention_mask=(inputs != 0).long(), decoder_input_ids=shifted).logits
     keys = {kind: sorted(map(str, info[kind])) for kind in ("missing_keys", "unexpected_keys", "mismatched_keys")}
-    out.append({"class": type(model).__name__, **keys, "logits": logits.flatten().tolist()})
+    generated = model.generate(input_ids=inputs, attention_mask=(inputs != 0).long(), max_new_tokens=6, do_sample=False)
+    out.append({
+        "class": type(model).__name__,
+        **keys,
+        "logits": logits[targets != 0].flatten().tolist(),
+        "generated": generated[:, 1:].tolist(),
+    })
 json.dump(out, open(sys.argv[2], "w"))
 `;
 
 describe("Transformers", () => {
-  it("loads every architecture it has a class for and gives the same logits", async (ctx) => {
+  it("loads every architecture, gives the same logits and generates the same ids", async (ctx) => {
     const python = process.env.MSWITCH_PYTHON;
     if (!python) return ctx.skip("MSWITCH_PYTHON does not name a Python with transformers and torch");
     const path = makeDirectory();
     const directories: string[] = [];
     const ours: number[][] = [];
+    const continued: number[][][] = [];
     for (const config of Object.values(configs)) {
       const params = wideParameters(config);
       const target = makeDirectory();
       await saveModel(target, config, params);
       directories.push(target);
-      ours.push(await logitsOf(config, params));
+      ours.push(await realLogitsOf(config, params));
+      continued.push(await greedy(config, params, 6));
       disposeParameters(params);
     }
     writeFileSync(join(path, "check.py"), script);
     writeFileSync(join(path, "job.json"), JSON.stringify({ inputs, targets, directories }));
-    execFileSync(python, [join(path, "check.py"), join(path, "job.json"), join(path, "out.json")], { stdio: "pipe" });
+    const env = { ...process.env, HF_MODULES_CACHE: join(path, "modules") };
+    execFileSync(python, [join(path, "check.py"), join(path, "job.json"), join(path, "out.json")], {
+      stdio: "pipe",
+      env,
+    });
     const theirs = JSON.parse(readFileSync(join(path, "out.json"), "utf8"));
     for (const [i, name] of Object.keys(configs).entries()) {
-      const { class: className, missing_keys, unexpected_keys, mismatched_keys, logits: values } = theirs[i];
+      const { class: className, missing_keys, unexpected_keys, mismatched_keys, logits: values, generated } = theirs[i];
       expect({ name, missing_keys, unexpected_keys, mismatched_keys }).toEqual({
         name,
         missing_keys: [],
@@ -221,6 +261,7 @@ describe("Transformers", () => {
       const scale = Math.max(...values.map(Math.abs));
       const difference = Math.max(...values.map((value: number, j: number) => Math.abs(value - ours[i][j])));
       expect(difference / scale, `${name} as ${className}`).toBeLessThan(1e-4);
+      expect(generated, `${name} as ${className}`).toEqual(continued[i]);
     }
   }, 300_000);
 

@@ -3,11 +3,12 @@ import { join } from "node:path";
 import * as tf from "@tensorflow/tfjs-core";
 import * as z from "zod";
 import { writeFileAtomic } from "../../base/atomicFile.js";
+import { packageRoot } from "../../base/builtCode.js";
 import { MswitchError, messageOf } from "../../base/errors.js";
 import type { ModelConfig } from "../config.js";
 import { type Parameters, parameterShapes } from "../parameters.js";
 import { checkpointTensors } from "./checkpointTensors.js";
-import { fromHuggingFaceConfig, toHuggingFaceConfig } from "./huggingFaceConfig.js";
+import { fromHuggingFaceConfig, modelTypeOf, toHuggingFaceConfig } from "./huggingFaceConfig.js";
 import { openSafetensors, type SafetensorsFile, type TensorSource, writeSafetensors } from "./safetensors.js";
 
 export interface SaveModelOptions {
@@ -24,9 +25,16 @@ const maxJsonBytes = 64 * 2 ** 20;
 /** May stand in a checkpoint beside what a configuration needs: repetitions that some versions of Transformers write. */
 const repetitions = new Set(["encoder.embed_tokens.weight", "decoder.embed_tokens.weight", "lm_head.weight"]);
 
+/** What `generate` starts from and stops at; T5's ids. */
+const generationConfig = `${JSON.stringify(
+  { decoder_start_token_id: 0, eos_token_id: 1, pad_token_id: 0, max_new_tokens: 64 },
+  null,
+  2,
+)}\n`;
+
 /**
- * Writes `config.json` and `model.safetensors` (float32; split with an index above `maxShardBytes`) into an existing directory,
- * each durably. Complete only when this has returned: markers are the caller's.
+ * Writes `config.json`, `generation_config.json` and `model.safetensors` (float32; split with an index above `maxShardBytes`) into an
+ * existing directory, each durably; for a model that Transformers has no class for also the Python code of one. Complete only when this has returned: markers are the caller's.
  */
 export async function saveModel(
   directory: string,
@@ -56,6 +64,11 @@ export async function saveModel(
     await writeFileAtomic(join(directory, indexName), `${JSON.stringify(index, null, 2)}\n`);
   }
   await writeFileAtomic(join(directory, configName), toHuggingFaceConfig(config));
+  await writeFileAtomic(join(directory, "generation_config.json"), generationConfig);
+  if (modelTypeOf(config) !== "mswitch") return;
+  for (const file of ["configuration_mswitch.py", "modeling_mswitch.py"]) {
+    await writeFileAtomic(join(directory, file), await readFile(new URL(`python/${file}`, packageRoot)));
+  }
 }
 
 /** Reads a model directory, one of ours or of Transformers'. Names, shapes and dtypes are checked before anything is allocated. */

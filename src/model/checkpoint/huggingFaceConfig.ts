@@ -17,7 +17,7 @@ const unlimitedCapacity = 2 ** 16;
 /**
  * Which of Transformers' classes holds a configuration. Dense and untied: MT5. Dense and tied: T5, since recent versions of MT5 do not
  * scale the states of a tied output layer. Switch with ReLU: SwitchTransformers, if its rule for which layers are sparse
- * (layer mod step = 1) can say the same. Switch with a gate has no class there: natural names under a model type of our own.
+ * (layer mod step = 1) can say the same. Switch with a gate has no class there: natural names under a model type of our own, whose classes lie in the directory.
  */
 export function modelTypeOf(config: ModelConfig): ModelType {
   if (!config.switch) return config.tieEmbeddings ? "t5" : "mt5";
@@ -28,6 +28,12 @@ export function modelTypeOf(config: ModelConfig): ModelType {
   });
   return config.feedForward === "relu" && expressible ? "switch_transformers" : "mswitch";
 }
+
+/** Where Transformers finds the classes of `mswitch`: in the directory itself. */
+const autoMap = {
+  AutoConfig: "configuration_mswitch.MSwitchConfig",
+  AutoModelForSeq2SeqLM: "modeling_mswitch.MSwitchForConditionalGeneration",
+};
 
 /** Keys that Transformers 5 refuses as integers, in which JavaScript writes a whole number. */
 const floatKeys =
@@ -45,7 +51,7 @@ function configKeys(config: ModelConfig): Record<string, unknown> {
   return {
     architectures: [architectures[type]],
     model_type: type,
-    ...(type === "mswitch" ? { note: "Transformers has no class for this architecture; load it with mswitch" } : {}),
+    ...(type === "mswitch" ? { auto_map: autoMap } : {}),
     vocab_size: config.vocabSize,
     d_model: config.dModel,
     d_kv: config.dKv,
@@ -53,7 +59,8 @@ function configKeys(config: ModelConfig): Record<string, unknown> {
     num_heads: config.heads,
     num_layers: config.encoderLayers,
     num_decoder_layers: config.decoderLayers,
-    ...(config.switch ? switchKeys(config, config.switch) : { feed_forward_proj: gated ? "gated-gelu" : "relu" }),
+    ...(config.switch ? switchKeys(config, config.switch) : {}),
+    ...(type === "switch_transformers" ? {} : { feed_forward_proj: gated ? "gated-gelu" : "relu" }),
     is_gated_act: gated,
     dense_act_fn: gated ? "gelu_new" : "relu",
     relative_attention_num_buckets: config.relativeBuckets,
