@@ -2,8 +2,8 @@ import { defineConfig } from "vitest/config";
 
 const products = "test/narrowProducts.test.ts";
 
-/** Products of bfloat16 by each way that this CPU has: `native/narrow_products.h`. What it lacks, it takes another way. */
-const ways = ["library", "half", "amx"].map((way) => ({
+/** Products of bfloat16 by each way that this CPU has: `native/cpu/gemm/bf16_gemm.h`. What it lacks, it takes another way. */
+const ways = ["library", "float32", "half", "amx"].map((way) => ({
   extends: true as const,
   test: { name: way, include: [products], env: { TFJS_TORCH_NARROW_PRODUCTS: way } },
 }));

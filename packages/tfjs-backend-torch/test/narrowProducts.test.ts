@@ -146,12 +146,15 @@ test("zeros give zeros, and what is not finite stays in its row and column", () 
 });
 
 // The library's products may add up in another order with another number of threads.
-test.skipIf(process.env.TFJS_TORCH_NARROW_PRODUCTS === "library")("the number of threads changes no bit", () => {
-  const a = normal(300, 1500, 10);
-  const b = normal(1500, 400, 11);
-  setTorchThreads(1);
-  const one = narrowProduct(a, b).dataSync();
-  setTorchThreads(2);
-  expect(narrowProduct(a, b).dataSync()).toEqual(one);
-  setTorchThreads(1);
-});
+test.skipIf(["library", "float32"].includes(process.env.TFJS_TORCH_NARROW_PRODUCTS ?? ""))(
+  "the number of threads changes no bit",
+  () => {
+    const a = normal(300, 1500, 10);
+    const b = normal(1500, 400, 11);
+    setTorchThreads(1);
+    const one = narrowProduct(a, b).dataSync();
+    setTorchThreads(2);
+    expect(narrowProduct(a, b).dataSync()).toEqual(one);
+    setTorchThreads(1);
+  },
+);

@@ -12,12 +12,15 @@ struct CpuFeatures {
   bool fp16 = false;         // AVX512-FP16
   bool bf16 = false;         // AVX512-BF16
   bool matrixUnits = false;  // AMX-BF16
+  bool isAmd = false;
 };
 
 inline CpuFeatures cpuFeatures() {
   CpuFeatures features;
 #if defined(__x86_64__)
   unsigned a = 0, b = 0, c = 0, d = 0;
+  constexpr unsigned kAuth = 0x68747541;  // of "AuthenticAMD"
+  if (__get_cpuid(0, &a, &b, &c, &d) != 0) features.isAmd = b == kAuth;
   if (__get_cpuid_count(7, 0, &a, &b, &c, &d) != 0) {
     features.matrixUnits = (d & (1u << 22)) != 0;
     features.fp16 = (d & (1u << 23)) != 0;

@@ -69,7 +69,9 @@ struct Sizes {
         slots(x.size(1)),
         width(x.size(2)),
         hidden(w.out.size(2)),
-        type(isNarrowFast(x) ? x.scalar_type() : at::kFloat) {}
+        // One call of the library an expert would cost more than it multiplies: it takes bfloat16 operands apart and keeps a plan for each
+        // number of rows.
+        type(hasNarrowProducts() ? x.scalar_type() : at::kFloat) {}
 
   std::vector<Scratch> scratch(bool backward) const {
     std::vector<Scratch> all(workersFor(experts));

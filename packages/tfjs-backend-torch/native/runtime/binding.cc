@@ -259,7 +259,8 @@ class TorchAddon : public Napi::Addon<TorchAddon> {
     result.Set("cudaDevices", cuda ? static_cast<double>(at::detail::getCUDAHooks().getNumGPUs()) : 0.0);
     result.Set("cudaBuild", at::detail::getCUDAHooks().hasCUDA() || cuda);
     result.Set("threads", static_cast<double>(at::get_num_threads()));
-    const char* const by[] = {"", ", bfloat16 products in FP16", ", bfloat16 products by AMX"};
+    const char* const by[] = {", bfloat16 products by the library", ", bfloat16 products in FP16", ", bfloat16 products by AMX",
+                              ", bfloat16 products in float32"};
     result.Set("cpu", at::get_cpu_capability() + by[static_cast<int>(narrowProducts())]);
     result.Set("graphs", Graphs::available());
     return result;

@@ -6,10 +6,10 @@ namespace tfjs_torch {
 
 // Products of bfloat16 matrices where they are faster than the library's: by a CPU's matrix units (cpu/gemm/amx/amx_gemm.h), or in half
 // precision's arithmetic where it has no such units (cpu/gemm/fp16/fp16_gemm.h). TFJS_TORCH_NARROW_PRODUCTS=library turns them off; half or
-// amx asks for one.
-enum class NarrowProducts { kLibrary, kHalf, kAmx };
+// amx asks for one; float32 multiplies float32 copies by the library, as CPUs do whose library has no fast bfloat16 products.
+enum class NarrowProducts { kLibrary, kHalf, kAmx, kFloat32 };
 NarrowProducts narrowProducts();
-inline bool hasNarrowProducts() { return narrowProducts() != NarrowProducts::kLibrary; }
+inline bool hasNarrowProducts() { return narrowProducts() == NarrowProducts::kHalf || narrowProducts() == NarrowProducts::kAmx; }
 
 // Where Σ of squares of a result go, of the values before they are narrowed: by row and by column.
 struct ResultSquares {

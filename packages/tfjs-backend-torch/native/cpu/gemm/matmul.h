@@ -7,18 +7,13 @@
 
 #include <vector>
 
-#include "cpu/cpu_features.h"
 #include "cpu/gemm/bf16_gemm.h"
 #include "cpu/tasks.h"
 
 namespace tfjs_torch {
 
-// Whether bfloat16 matrices are multiplied faster than float32 ones where x lies: on a GPU, by matrix units, in half precision. Elsewhere
-// the library takes 1.6 times as long for them (AVX512-BF16) to 7 times (AVX2).
-inline bool isNarrowFast(const at::Tensor& x) {
-  static const bool onCpu = cpuFeatures().matrixUnits || hasNarrowProducts();
-  return !x.is_cpu() || onCpu;
-}
+// Whether bfloat16 matrices are multiplied as they are where x lies, which is faster there than float32 copies.
+inline bool isNarrowFast(const at::Tensor& x) { return !x.is_cpu() || narrowProducts() != NarrowProducts::kFloat32; }
 
 inline bool isSlow(const at::Tensor& x) { return x.scalar_type() == at::kBFloat16 && !isNarrowFast(x); }
 
