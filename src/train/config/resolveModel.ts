@@ -10,7 +10,7 @@ import type { RunConfig } from "./runConfig.js";
  *
  * @throws usageError where the values do not fit together or the vocabulary does not fit in
  */
-export function resolveModel(config: RunConfig, vocabulary: Vocabulary): ModelConfig {
+export function resolveModel(config: RunConfig, vocabulary: Pick<Vocabulary, "embeddingRows" | "path">): ModelConfig {
   const { preset: name, switch: sparse, ...values } = config.model;
   const base = sparseBase(preset(name), sparse);
   const given = Object.fromEntries(Object.entries(values).filter(([, value]) => value !== undefined));

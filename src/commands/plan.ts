@@ -1,0 +1,99 @@
+import { Args, Flags } from "@oclif/core";
+import { usageError } from "../base/errors.js";
+import { MswitchCommand } from "../cli/mswitchCommand.js";
+import type { ClusterPlan, ClusterRun } from "../plan/cluster/planCluster.js";
+import type { RunConfig } from "../train/config/runConfig.js";
+
+export default class Plan extends MswitchCommand {
+  static override summary = "Plan a training run on described hardware: memory, traffic, time a step, days.";
+  static override description =
+    `Nothing is trained and no device is needed. The mesh says how ranks share the run: the batch is split over data × expert ranks,
+each layer's experts over expert ranks, feed-forward layers, heads and vocabulary over model ranks. Without --mesh the fastest mesh that fits into
+memory is taken. docs/scale.md says how the figures are made and how far they can be trusted.`;
+  static override examples = [
+    "<%= config.bin %> <%= command.id %> pipelines/mswitch-base.yaml --hardware h100 --nodes 4",
+    "<%= config.bin %> <%= command.id %> pipelines/mswitch-base.yaml --hardware tpu-v3 --nodes 4 --mesh expert=32",
+    "<%= config.bin %> <%= command.id %> pipelines/mt5-base.yaml --hardware my-cluster.yaml --json",
+  ];
+  static override args = {
+    run: Args.string({ required: true, description: "the run's YAML file" }),
+  };
+  static override flags = {
+    hardware: Flags.string({
+      default: "h100",
+      helpValue: "NAME|FILE",
+      description: "h100, h200, a100, tpu-v3, or a YAML file like those in data/hardware",
+    }),
+    nodes: Flags.integer({ default: 1, min: 1, max: 100_000, description: "nodes of that hardware" }),
+    mesh: Flags.string({ helpValue: "data=D,expert=E,model=M", description: "ranks on each axis" }),
+    set: Flags.string({ multiple: true, helpValue: "PATH=VALUE", description: "a key of the file with another value" }),
+  };
+
+  async run(): Promise<ClusterPlan> {
+    const { args, flags } = await this.parse(Plan);
+    const { readRunConfig } = await import("../train/config/runConfig.js");
+    const { readHardware } = await import("../plan/cluster/hardware.js");
+    const { bestMesh, planCluster } = await import("../plan/cluster/planCluster.js");
+    const { fittingMeshes, meshFaults, meshSize, meshText, parseMesh } = await import("../plan/cluster/mesh.js");
+    const { describeCluster } = await import("../plan/cluster/describeCluster.js");
+    const hardware = readHardware(flags.hardware);
+    const config = await readRunConfig(args.run, { sets: flags.set });
+    const run = await clusterRun(config);
+    const devices = flags.nodes * hardware.devicesPerNode;
+    if (flags.mesh === undefined) {
+      const plan = bestMesh(run, devices, hardware);
+      if (!plan) {
+        throw usageError(`the run does not fit on ${devices} × ${hardware.name}`, {
+          code: "plan-does-not-fit",
+          why:
+            fittingMeshes(devices, run.model, run.batchSize).length === 0
+              ? "no mesh of so many ranks divides batch, experts, heads and vocabulary"
+              : "every mesh that divides the model needs more memory than a device has",
+          hint: "more --nodes, another --hardware, a smaller stream.batchSize",
+        });
+      }
+      this.log(describeCluster(plan).join("\n"));
+      return plan;
+    }
+    const mesh = parseMesh(flags.mesh);
+    const faults = meshFaults(mesh, run.model, run.batchSize);
+    if (faults.length > 0) {
+      const fit = fittingMeshes(meshSize(mesh), run.model, run.batchSize).slice(0, 3).map(meshText);
+      throw usageError("the mesh does not fit the run", {
+        code: "mesh-not-fitting",
+        where: `--mesh ${flags.mesh}`,
+        why: faults.join("; "),
+        ...(fit.length > 0 ? { hint: `of so many ranks these fit: ${fit.join(" or ")}` } : {}),
+      });
+    }
+    const plan = planCluster(run, mesh, hardware);
+    this.log(describeCluster(plan).join("\n"));
+    if (!plan.fits) {
+      const better = bestMesh(run, meshSize(mesh), hardware);
+      const instead = better ? `${meshText(better.mesh)} would fit` : "no mesh of so many ranks would";
+      process.stderr.write(`warning: a rank needs more memory than ${hardware.name} has; ${instead}\n`);
+    }
+    return plan;
+  }
+}
+
+/** What of a run decides its cost; the vocabulary is its dataset's, or the preset's own where there is no dataset yet. */
+async function clusterRun(config: RunConfig): Promise<ClusterRun> {
+  const { existsSync } = await import("node:fs");
+  const { join } = await import("node:path");
+  const { resolveModel } = await import("../train/config/resolveModel.js");
+  const { preset } = await import("../model/presets.js");
+  const { exampleLengths } = await import("../stream/objectives/exampleLengths.js");
+  const { readManifest } = await import("../dataset/read/openDataset.js");
+  const { loadVocabulary } = await import("../vocab/loadVocabulary.js");
+  const vocabulary = existsSync(join(config.dataset, "dataset.json"))
+    ? await loadVocabulary(join(config.dataset, (await readManifest(config.dataset)).vocabulary.file))
+    : { embeddingRows: preset(config.model.preset).vocabSize, path: config.dataset };
+  return {
+    model: resolveModel(config, vocabulary),
+    batchSize: config.stream.batchSize,
+    lengths: exampleLengths(config.stream.inputLength),
+    steps: config.steps,
+    optimizer: config.optimizer,
+  };
+}
