@@ -1,16 +1,22 @@
-// After the compiler: modules at which a thread or a command's work starts, each as one file with the parts of its dependencies it
-// uses, in the place of the compiled one. Loading their hundreds of files one by one takes most of a short run.
+// Modules at which a thread or a command's work starts, each as one file with the parts of its dependencies it uses, in the place of
+// the compiled one. Loading their hundreds of files one by one takes most of a short run.
+import { relative } from "node:path";
 import { fileURLToPath } from "node:url";
 import { build } from "rolldown";
 
-const path = (name) => fileURLToPath(new URL(`../${name}`, import.meta.url));
-for (const module of [
+const root = fileURLToPath(new URL("..", import.meta.url));
+
+export const bundledModules = [
   "dataset/preprocess/preprocess",
   "dataset/preprocess/shardWorker",
   "stream/prefetch/prefetchWorker",
-]) {
-  await build({
-    input: path(`src/${module}.ts`),
+];
+
+/** @param module path below src without extension @returns the sources it was made of, and what was written */
+export async function bundle(module) {
+  const file = `dist/${module}.js`;
+  const { output } = await build({
+    input: `${root}src/${module}.ts`,
     platform: "node",
     // Loaded only where a model needs it.
     external: ["sentencepiece-js"],
@@ -23,11 +29,12 @@ for (const module of [
       },
     ],
     output: {
-      file: path(`dist/${module}.js`),
+      file: `${root}${file}`,
       format: "es",
-      sourcemap: true,
       banner: "// Holds parts of this package's dependencies. Their licences: node_modules/*/LICENSE*.",
     },
     logLevel: "warn",
   });
+  const inputs = output[0].moduleIds.filter((id) => id.startsWith(`${root}src/`)).map((id) => relative(root, id));
+  return { inputs, outputs: [file] };
 }
