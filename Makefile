@@ -1,6 +1,6 @@
 # Every target starts from a fresh clone and does its own set-up; all are safe to run again.
 
-.PHONY: demo test build compile native libtorch oracles lint bench golden clean
+.PHONY: demo test build compile native libtorch oracles lint bench conformance golden clean
 
 demo: libtorch build   ## the whole job on the shipped sample: ends with the path of a report
 	node bin/run.js demo
@@ -29,6 +29,9 @@ lint: compile          ## formatting, lint rules and types (those of the workspa
 
 bench: build           ## every benchmark, each against a named peer in the same run
 	npm run --silent bench
+
+conformance: build     ## TensorFlow.js's own tests of every operation, on the torch backend
+	npm run --silent conformance
 
 golden: build          ## the model against reference cases computed by Transformers
 	npm run --silent golden -- eval/golden

@@ -4,6 +4,7 @@ export default defineConfig({
   test: {
     include: ["src/**/*.test.ts", "test/**/*.test.ts", "data/**/*.test.ts"],
     globalSetup: "test/globalSetup.ts",
+    setupFiles: "test/fixedSeeds.ts",
     // A worker and a WebAssembly module are no imports of their tests.
     watchTriggerPatterns: [
       { pattern: /src\/stream\/.*Worker\.ts$/, testsToRun: () => ["src/stream/prefetch/prefetch.test.ts"] },

@@ -11,11 +11,11 @@ import { formatShardName } from "../src/corpus/shards/shardName.js";
 import { type Mutant, mutantLineLimit, mutateShard, type SoundShard } from "./mutateShard.js";
 import { line, model, preprocess, text, writeShard } from "./preprocessRuns.js";
 
-/** `npm run soak:mutants` asks for more. */
+/** `npm run soak` asks for more. */
 const count = Number(process.env.MSWITCH_MUTANTS ?? 100);
 /** Sound shards among them. */
 const neighbours = 10;
-const seed = Date.now();
+const seed = Number(process.env.MSWITCH_SEED ?? 1);
 
 let dir: string;
 beforeAll(async () => {

@@ -7,7 +7,7 @@ import { randomStream } from "../src/base/random.js";
 import { finishedFiles } from "./finishedFiles.js";
 import { filesBelow, line, model, preprocess, snapshot, text, writeCorpus, writeShard } from "./preprocessRuns.js";
 
-/** `npm run soak:kill` asks for more. */
+/** `npm run soak` asks for more. */
 const kills = Number(process.env.MSWITCH_KILLS ?? 5);
 
 let dir: string;

@@ -10,6 +10,8 @@ const ways = ["library", "float32", "half", "amx"].map((way) => ({
 
 export default defineConfig({
   test: {
+    globalSetup: "../../test/globalSetup.ts",
+    setupFiles: "../../test/fixedSeeds.ts",
     maxWorkers: 1,
     testTimeout: 60_000,
     projects: [
