@@ -35,11 +35,11 @@ function makeBatch(step: number): { inputs: tf.Tensor2D; targets: tf.Tensor2D } 
 /** Cross-entropy of every step. */
 function train(config: ModelConfig): number[] {
   const params = initParameters(config, 1);
-  const optimizer = createOptimizer(params, 32);
+  const optimizer = createOptimizer(params, { algorithm: "adafactor", minFactoredSize: 32 });
   const losses = Array.from({ length: steps }, (_, step) => {
     const batch = makeBatch(step);
     const result = lossAndGradients(config, params, batch, { seed: 1, step });
-    optimizer.update(result.gradients, { learningRate: 0.003, step });
+    optimizer.update(result.gradients, { learningRate: 0.003, step, gradNorm: 1 });
     const loss = result.crossEntropy.dataSync()[0];
     disposeStep(result);
     tf.dispose([batch.inputs, batch.targets]);

@@ -39,7 +39,7 @@ function initialise() {
 }
 
 const params = initialise();
-const optimizer = createOptimizer(params, 128);
+const optimizer = createOptimizer(params, { algorithm: "adafactor", minFactoredSize: 128 });
 const ids = (length) =>
   tf.tidy(() => tf.cast(tf.randomUniform([options.batch, length], 3, config.vocabSize, "float32", 1), "int32"));
 const batch = { inputs: ids(lengths.inputs), targets: ids(lengths.targets) };
@@ -50,7 +50,7 @@ async function step() {
   const started = performance.now();
   const result = lossAndGradients(config, params, batch, { seed: 1, step: steps });
   const differentiated = performance.now();
-  optimizer.update(result.gradients, { learningRate: 1e-3, step: steps });
+  optimizer.update(result.gradients, { learningRate: 1e-3, step: steps, gradNorm: 1 });
   const [loss] = await result.loss.data();
   const ended = performance.now();
   disposeStep(result);

@@ -65,7 +65,7 @@ beforeAll(async () => {
 });
 beforeEach(() => {
   params = initParameters(model, 0);
-  optimizer = createOptimizer(params, 128);
+  optimizer = createOptimizer(params, { algorithm: "adafactor", minFactoredSize: 128 });
 });
 afterEach(() => {
   optimizer.dispose();
@@ -150,7 +150,7 @@ test("a run that goes on does the same steps as one that never stopped", async (
   optimizer.dispose();
   disposeParameters(params);
   params = initParameters(model, 0);
-  optimizer = createOptimizer(params, 128);
+  optimizer = createOptimizer(params, { algorithm: "adafactor", minFactoredSize: 128 });
   const controller = new AbortController();
   const watched = nothing();
   const stopAt3 = training(pipelineOf({}), watched, { signal: controller.signal });

@@ -31,38 +31,42 @@ const values = (params: Map<string, tf.Variable>): number[][] =>
 test("moments that were saved and restored go on as if they had stayed", async () => {
   const path = join(folder, "optimizer.safetensors");
   const params = newParams();
-  const optimizer = createOptimizer(params, 4);
+  const optimizer = createOptimizer(params, { algorithm: "adafactor", minFactoredSize: 4 });
   const before = tf.memory().numTensors;
   const first = gradients(1);
-  optimizer.update(first, { learningRate: 0.01, step: 0 });
+  optimizer.update(first, { learningRate: 0.01, step: 0, gradNorm: 1 });
   tf.dispose([...first.values()]);
   expect(tf.memory().numTensors).toBe(before);
   await optimizer.save(path);
 
   const copies = newParams();
   for (const [name, copy] of copies) copy.assign(params.get(name)!);
-  const restored = createOptimizer(copies, 4);
+  const restored = createOptimizer(copies, { algorithm: "adafactor", minFactoredSize: 4 });
   await restored.restore(path);
   const second = gradients(10);
-  optimizer.update(second, { learningRate: 0.01, step: 1 });
-  restored.update(second, { learningRate: 0.01, step: 1 });
+  optimizer.update(second, { learningRate: 0.01, step: 1, gradNorm: 1 });
+  restored.update(second, { learningRate: 0.01, step: 1, gradNorm: 1 });
   expect(values(copies)).toEqual(values(params));
 
-  const fresh = createOptimizer(copies, 4);
-  fresh.update(second, { learningRate: 0.01, step: 1 });
+  const fresh = createOptimizer(copies, { algorithm: "adafactor", minFactoredSize: 4 });
+  fresh.update(second, { learningRate: 0.01, step: 1, gradNorm: 1 });
   expect(values(copies)).not.toEqual(values(params));
   tf.dispose([...second.values()]);
 });
 
 test("the state of another model is refused", async () => {
   const path = join(folder, "other.safetensors");
-  await createOptimizer(newParams({ matrix: [4, 7] }), 4).save(path);
-  await expect(createOptimizer(newParams({ matrix: [4, 6] }), 4).restore(path)).rejects.toMatchObject({
+  await createOptimizer(newParams({ matrix: [4, 7] }), { algorithm: "adafactor", minFactoredSize: 4 }).save(path);
+  await expect(
+    createOptimizer(newParams({ matrix: [4, 6] }), { algorithm: "adafactor", minFactoredSize: 4 }).restore(path),
+  ).rejects.toMatchObject({
     code: "optimizer-state-mismatch",
     where: path,
     why: expect.stringContaining("[7], not [6]"),
   });
-  await expect(createOptimizer(newParams(), 4).restore(path)).rejects.toMatchObject({
+  await expect(
+    createOptimizer(newParams(), { algorithm: "adafactor", minFactoredSize: 4 }).restore(path),
+  ).rejects.toMatchObject({
     code: "optimizer-state-mismatch",
   });
 });

@@ -1,51 +1,114 @@
 import * as tf from "@tensorflow/tfjs-core";
 import { MswitchError } from "../base/errors.js";
 import { openSafetensors, type TensorSource, writeSafetensors } from "../model/checkpoint/safetensors.js";
+import { type ParameterKind, parameterKind } from "../model/parameterKind.js";
 import type { Parameters } from "../model/parameters.js";
 import { fastKernel } from "../ops/fastPath.js";
-import {
-  type AdafactorParameter,
-  type AdafactorState,
-  adafactor,
-  adafactorGuarded,
-  adafactorStateShapes,
-} from "../ops/optimizers/adafactor.js";
+import { adafactor } from "../ops/optimizers/adafactor.js";
+import { adamw } from "../ops/optimizers/adamw.js";
+import type { Moments, OptimizedParameter, OptimizerAlgorithm } from "../ops/optimizers/algorithm.js";
+import { muon } from "../ops/optimizers/muon.js";
+import type { OptimizerConfig } from "./config/runConfig.js";
 
-/** Adafactor over all parameters of a model; its moments are variables beside the weights. */
+/** What one update knows beside its gradients. */
+export interface UpdateOptions {
+  learningRate: number;
+  /** From 0. */
+  step: number;
+}
+
+/** An optimizer over all parameters of a model; its moments are variables beside the weights. */
 export interface Optimizer {
-  /** One update of every parameter. `step` counts from 0. Leaves no tensor behind. */
-  update(gradients: ReadonlyMap<string, tf.Tensor>, options: { learningRate: number; step: number }): void;
-  /** The same with what changes from step to step in tensors: see `adafactorGuarded`. */
-  updateGuarded(gradients: ReadonlyMap<string, tf.Tensor>, rates_2: tf.Tensor1D, guard: tf.Tensor): void;
+  /**
+   * One update of every parameter. Leaves no tensor behind.
+   *
+   * @param gradNorm of all gradients together: what clipping goes by
+   */
+  update(gradients: ReadonlyMap<string, tf.Tensor>, options: UpdateOptions & { gradNorm: number }): void;
+  /** What changes from step to step, as `updateGuarded` reads it. */
+  rates(options: UpdateOptions): Float32Array;
+  /**
+   * The same with what changes from step to step in tensors, so that the step can be recorded.
+   *
+   * @param rates see `rates`
+   * @param guard_2 loss and norm of all gradients; nothing changes where one is not finite
+   */
+  updateGuarded(gradients: ReadonlyMap<string, tf.Tensor>, rates: tf.Tensor1D, guard_2: tf.Tensor1D): void;
   /** Writes the moments to a safetensors file, `parameter/slot` each. */
   save(path: string): Promise<void>;
-  /** Takes the moments from a file that `save` wrote; refuses one of another model. */
+  /** Takes the moments from a file that `save` wrote; refuses one of another model or another algorithm. */
   restore(path: string): Promise<void>;
   dispose(): void;
 }
 
-/** Fresh moments, all 0, for `params`. Expert stacks are factored, clipped and scaled expert by expert (papers: T5X). */
-export function createOptimizer(params: Parameters, minFactoredSize: number): Optimizer {
-  const states = new Map<string, AdafactorState>();
-  for (const [name, param] of params) {
-    const slots = [...adafactorStateShapes(param.shape, minFactoredSize)];
-    states.set(name, new Map(slots.map(([slot, shape]) => [slot, tf.tidy(() => tf.variable(tf.zeros(shape), false))])));
+/** Parameters that are updated together: by one algorithm, at one factor of the learning rate. */
+interface ParameterGroup {
+  algorithm: OptimizerAlgorithm;
+  learningRateFactor: number;
+  names: string[];
+}
+
+/** How a run's file describes an optimizer, without its schedule. */
+export type OptimizerOptions = OptimizerConfig extends infer Config
+  ? Config extends unknown
+    ? Omit<Config, "learningRate">
+    : never
+  : never;
+
+/** Fresh moments, all 0, for `params`. Experts are each a matrix of their own in every algorithm. */
+export function createOptimizer(params: Parameters, options: OptimizerOptions): Optimizer {
+  const groups = parameterGroups(params, options);
+  const { clipNorm } = options;
+  const states = new Map<string, Moments>();
+  for (const { algorithm, names } of groups) {
+    for (const name of names) {
+      const slots = [...algorithm.stateShapes(params.get(name)!.shape)];
+      const fresh = slots.map(([slot, shape]): [string, tf.Variable] => [
+        slot,
+        tf.tidy(() => tf.variable(tf.zeros(shape), false)),
+      ]);
+      states.set(name, new Map(fresh));
+    }
   }
   const entries = (): [string, tf.Variable][] =>
     [...states].flatMap(([name, slots]) =>
       [...slots].map(([slot, value]): [string, tf.Variable] => [`${name}/${slot}`, value]),
     );
 
-  const withGradients = (gradients: ReadonlyMap<string, tf.Tensor>): AdafactorParameter[] =>
-    [...params].map(([name, param]) => {
+  const parametersOf = (names: readonly string[], gradients: ReadonlyMap<string, tf.Tensor>): OptimizedParameter[] =>
+    names.map((name) => {
       const gradient = gradients.get(name);
       if (gradient === undefined) throw new Error(`internal: no gradient of ${name}`);
-      return { param, gradient, state: states.get(name)! };
+      return { param: params.get(name)!, gradient, state: states.get(name)! };
     });
+  const ratesOf = ({ algorithm, learningRateFactor }: ParameterGroup, { learningRate, step }: UpdateOptions) =>
+    algorithm.rates({ learningRate: learningRate * learningRateFactor, step });
 
   return {
-    update: (gradients, options) => adafactor(withGradients(gradients), options),
-    updateGuarded: (gradients, rates_2, guard) => adafactorGuarded(withGradients(gradients), rates_2, guard),
+    update(gradients, { learningRate, step, gradNorm }) {
+      const gradientScale = clipNorm === undefined ? 1 : Math.min(1, clipNorm / (gradNorm + epsilonNorm));
+      for (const { algorithm, learningRateFactor, names } of groups) {
+        const place = { learningRate: learningRate * learningRateFactor, step, gradientScale };
+        algorithm.update(parametersOf(names, gradients), place);
+      }
+    },
+    rates: (place) => Float32Array.from(groups.flatMap((group) => [...ratesOf(group, place)])),
+    updateGuarded(gradients, rates, guard_2) {
+      tf.tidy(() => {
+        const norm_1 = tf.slice1d(guard_2, 1, 1);
+        const scale_1 =
+          clipNorm === undefined ? undefined : tf.minimum(tf.div(clipNorm, tf.add(norm_1, epsilonNorm)), 1);
+        let at = 0;
+        for (const group of groups) {
+          const size = ratesOf(group, { learningRate: 0, step: 0 }).length;
+          const own = tf.slice1d(rates, at, size);
+          // The gradients' scale comes last.
+          const scaled = scale_1 ? tf.concat1d([tf.slice1d(own, 0, size - 1), scale_1 as tf.Tensor1D]) : own;
+          group.algorithm.updateGuarded(parametersOf(group.names, gradients), scaled, guard_2);
+          at += size;
+        }
+      });
+    },
     async save(path) {
       const sources = entries().map(([name, value]): TensorSource => {
         return { name, shape: value.shape, dtype: "F32", values: () => value.data<"float32">() };
@@ -78,6 +141,40 @@ export function createOptimizer(params: Parameters, minFactoredSize: number): Op
       for (const [, value] of entries()) value.dispose();
     },
   };
+}
+
+/** Added to a norm that is divided by (PyTorch's `clip_grad_norm_`). */
+const epsilonNorm = 1e-6;
+
+/** Parameters by what updates them; those of one group in the model's order. */
+function parameterGroups(params: Parameters, options: OptimizerOptions): ParameterGroup[] {
+  const groups = new Map<string, ParameterGroup>();
+  for (const [name, param] of params) {
+    const kind = parameterKind(name);
+    const learningRateFactor = options.learningRateFactors?.[kind] ?? 1;
+    const rule = updateRule(kind, param.rank, options);
+    const key = `${rule} ${learningRateFactor}`;
+    const group = groups.get(key) ?? { algorithm: algorithmOf(rule, options), learningRateFactor, names: [] };
+    groups.set(key, group);
+    group.names.push(name);
+  }
+  return [...groups.values()];
+}
+
+type UpdateRule = "adafactor" | "muon" | "adamw" | "adamw without decay";
+
+/** Weight decay is for matrices and tables; a norm's weights keep their size. */
+function updateRule(kind: ParameterKind, rank: number, { algorithm }: OptimizerOptions): UpdateRule {
+  if (algorithm === "adafactor") return algorithm;
+  const isHidden = kind === "attention" || kind === "feedForward" || kind === "experts";
+  if (algorithm === "muon" && isHidden && rank > 1) return "muon";
+  return rank > 1 ? "adamw" : "adamw without decay";
+}
+
+function algorithmOf(rule: UpdateRule, options: OptimizerOptions): OptimizerAlgorithm {
+  if (options.algorithm === "adafactor") return adafactor(options);
+  if (rule === "muon" && options.algorithm === "muon") return muon(options);
+  return adamw(rule === "adamw" ? options : { ...options, weightDecay: 0 });
 }
 
 /** √ of the sum of squares over all gradients, as a scalar of the backend. Not finite where any gradient is not. */

@@ -78,7 +78,7 @@ export async function openSession(run: PreparedRun, options: SessionOptions): Pr
 
     const params = resumed ? (await loadModel(resumed.directory)).params : initParameters(model, config.seed);
     cleanUp.push(() => disposeParameters(params));
-    const optimizer = createOptimizer(params, config.optimizer.minFactoredSize);
+    const optimizer = createOptimizer(params, config.optimizer);
     cleanUp.push(() => optimizer.dispose());
     if (resumed) await optimizer.restore(join(resumed.directory, optimizerName));
 

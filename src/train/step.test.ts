@@ -43,7 +43,7 @@ interface Run {
 
 function start(config: ModelConfig, rest: { capture?: GraphCapture; onEager?: (why: string) => void } = {}): Run {
   const params = initParameters(config, 0);
-  const optimizer = createOptimizer(params, 4);
+  const optimizer = createOptimizer(params, { algorithm: "adafactor", minFactoredSize: 4 });
   return { params, optimizer, step: createTrainStep({ model: config, params, optimizer, seed: 0, run: "r", ...rest }) };
 }
 

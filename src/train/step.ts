@@ -4,7 +4,6 @@ import { MswitchError, messageOf } from "../base/errors.js";
 import type { ModelConfig } from "../model/config.js";
 import { disposeStep, lossAndGradients, type ModelBatch, type StepResult } from "../model/lossAndGradients.js";
 import type { Parameters } from "../model/parameters.js";
-import { adafactorRates } from "../ops/optimizers/adafactor.js";
 import type { Batch } from "../stream/batch.js";
 import { gradientNorm, type Optimizer } from "./optimizer.js";
 
@@ -36,7 +35,7 @@ export interface StepPlace {
 }
 
 /**
- * One update of the weights, run after run: loss and gradients of a batch, then Adafactor.
+ * One update of the weights, run after run: loss and gradients of a batch, then the optimizer.
  *
  * @throws MswitchError where loss or gradients are not finite; weights and moments are then as before
  */
@@ -78,7 +77,7 @@ function eagerStep({ model, params, optimizer, seed, run }: StepParts): TrainSte
     const result = lossAndGradients(model, params, tensors, { seed, step });
     const guard = guardOf(result);
     const gradNorm = await requireFinite(guard, step, run);
-    optimizer.update(result.gradients, { learningRate, step });
+    optimizer.update(result.gradients, { learningRate, step, gradNorm });
     const dispose = (): void => {
       disposeStep(result);
       tf.dispose([guard, tensors.inputs, tensors.targets]);
@@ -87,32 +86,32 @@ function eagerStep({ model, params, optimizer, seed, run }: StepParts): TrainSte
   };
 }
 
-/** The whole step as recorded work: batch, learning rate and β are written where it reads them; the guard keeps the weights. */
+/** The whole step as recorded work: batch, and learning rate and the like, are written where it reads them; the guard keeps the weights. */
 function capturedStep(
   { model, params, optimizer, seed, run }: StepParts,
   capture: GraphCapture,
   first: Batch,
 ): TrainStep {
   const tensors = toTensors(first);
-  const rates_2 = tf.tensor1d([0, 0]);
-  let recorded: { result: StepResult; guard: tf.Tensor } | undefined;
+  const rates = tf.tensor1d(optimizer.rates({ learningRate: 0, step: 0 }));
+  let recorded: { result: StepResult; guard: tf.Tensor1D } | undefined;
   let work: CapturedGraph;
   try {
     work = capture.record(() => {
       const result = lossAndGradients(model, params, tensors, { seed, step: 0 });
       const guard = guardOf(result);
-      optimizer.updateGuarded(result.gradients, rates_2, guard);
+      optimizer.updateGuarded(result.gradients, rates, guard);
       tf.dispose([...result.gradients.values()]);
       recorded = { result: { ...result, gradients: new Map() }, guard };
     });
   } catch (error) {
-    tf.dispose([tensors.inputs, tensors.targets, rates_2]);
+    tf.dispose([tensors.inputs, tensors.targets, rates]);
     throw error;
   }
   return async ({ inputs, targets }, place) => {
     capture.overwrite(tensors.inputs, inputs);
     capture.overwrite(tensors.targets, targets);
-    capture.overwrite(rates_2, adafactorRates(place));
+    capture.overwrite(rates, optimizer.rates(place));
     work.replay();
     const { result, guard } = recorded!;
     const gradNorm = await requireFinite(guard, place.step, run);
@@ -128,8 +127,8 @@ function toTensors({ batchSize, lengths, inputs, targets }: Batch): ModelBatch {
 }
 
 /** Loss and gradient norm, [2]. */
-function guardOf(result: StepResult): tf.Tensor {
-  return tf.tidy(() => tf.stack([result.loss, gradientNorm(result.gradients)]));
+function guardOf(result: StepResult): tf.Tensor1D {
+  return tf.tidy(() => tf.stack([result.loss, gradientNorm(result.gradients)]) as tf.Tensor1D);
 }
 
 /** Reads loss and gradient norm, in one transfer, and stops a step that would spoil the weights. Returns the norm. */

@@ -168,7 +168,7 @@ async function checkAdafactor(directory: string): Promise<GoldenDifference[]> {
       }
       for (let step = 1; step <= steps; step++) {
         const gradient = await read(`grad.${name}.${step}`);
-        adafactor([{ param, gradient, state }], { learningRate: lr, step: step - 1 });
+        adafactor().update([{ param, gradient, state }], { learningRate: lr, step: step - 1 });
         gradient.dispose();
         const theirs = await golden.readFloat(`param.${name}.${step}`);
         largest.add(`${name} after step ${step}`, await param.data<"float32">(), theirs);

@@ -6,7 +6,8 @@ import { loadBackend } from "../../backends/loadBackend.js";
 import { fastKernel } from "../fastPath.js";
 import { expertFeedForward } from "../moe/expertFeedForward.js";
 import { precision } from "../precision.js";
-import { type AdafactorParameter, adafactor, adafactorStateShapes, adafactorUpdate } from "./adafactor.js";
+import { adafactor, adafactorStateShapes, adafactorUpdate } from "./adafactor.js";
+import type { OptimizedParameter } from "./algorithm.js";
 
 function freshState(shape: number[], minFactoredSize?: number): Map<string, tf.Variable> {
   const shapes = adafactorStateShapes(shape, minFactoredSize);
@@ -67,7 +68,7 @@ describe.each(testBackends)("adafactorUpdate on %s", (backend) => {
     const before = tf.memory().numTensors;
     for (let step = 0; step < 4; step++) {
       const gradient = random([4, 3], 10 + step);
-      adafactorUpdate(param, gradient, state, { learningRate: 0.1, step });
+      adafactorUpdate({ param: param, gradient: gradient, state: state }, { learningRate: 0.1, step });
       plain.step(rowsOf(gradient), step, 0.1);
       gradient.dispose();
       expectClose(param.dataSync(), plain.value.flat());
@@ -86,9 +87,9 @@ describe.each(testBackends)("adafactorUpdate on %s", (backend) => {
     const aloneState = alone.map((own) => freshState(own.shape, minFactoredSize));
     for (let step = 0; step < 3; step++) {
       const gradient = tf.mul(random([3, 4, 5], 20 + step), sizes);
-      adafactorUpdate(stacked, gradient, stackedState, { learningRate: 0.1, step });
+      adafactorUpdate({ param: stacked, gradient: gradient, state: stackedState }, { learningRate: 0.1, step });
       for (const [i, own] of tf.unstack(gradient).entries()) {
-        adafactorUpdate(alone[i], own, aloneState[i], { learningRate: 0.1, step });
+        adafactorUpdate({ param: alone[i], gradient: own, state: aloneState[i] }, { learningRate: 0.1, step });
       }
     }
     for (const [i, own] of tf.unstack(stacked).entries()) expectClose(own.dataSync(), alone[i].dataSync());
@@ -96,7 +97,10 @@ describe.each(testBackends)("adafactorUpdate on %s", (backend) => {
 
   it("moves what is 0, and keeps still where there is no gradient", () => {
     const zero = tf.variable(tf.zeros([3]));
-    adafactorUpdate(zero, tf.tensor1d([1, -2, 0]), freshState([3]), { learningRate: 1, step: 0 });
+    adafactorUpdate(
+      { param: zero, gradient: tf.tensor1d([1, -2, 0]), state: freshState([3]) },
+      { learningRate: 1, step: 0 },
+    );
     // At the first step the unclipped update is the sign of the gradient; two of three entries make its RMS less than 1.
     expectClose(zero.dataSync(), [-1e-3, 1e-3, 0]);
   });
@@ -118,7 +122,7 @@ describeTorch("adafactor's fast path", () => {
 
   it.each(["float32", "bfloat16"] as const)("is the reference within 1e-6, gradients in %s", (width) => {
     const before = tf.memory().numTensors;
-    const fresh = (): Omit<AdafactorParameter, "gradient">[] =>
+    const fresh = (): Omit<OptimizedParameter, "gradient">[] =>
       shapes.map((shape, i) => ({
         param: tf.tidy(() => tf.variable(tf.mul(waves(shape, i), 10 ** (i % 3)))),
         state: freshState(shape),
@@ -129,10 +133,10 @@ describeTorch("adafactor's fast path", () => {
         tf.tidy(() => precision(tf.mul(waves(shape, 50 + i + step), 0.01), width)),
       );
       const with_ = (list: typeof fast) => list.map((own, i) => ({ ...own, gradient: gradients[i] }));
-      adafactor(with_(fast), { learningRate: 0.1, step });
+      adafactor().update(with_(fast), { learningRate: 0.1, step });
       for (const { param, gradient, state } of with_(reference)) {
         const wide = precision(gradient, "float32");
-        adafactorUpdate(param, wide, state, { learningRate: 0.1, step });
+        adafactorUpdate({ param: param, gradient: wide, state: state }, { learningRate: 0.1, step });
         wide.dispose();
       }
       tf.dispose(gradients);
@@ -150,11 +154,11 @@ describeTorch("adafactor's fast path", () => {
     for (const [i, shape] of shapes.entries()) {
       const own = { param: tf.variable(waves(shape, i)), state: freshState(shape) };
       const gradients = [1, 2].map((seed) => waves(shape, 50 + seed));
-      adafactor([{ ...own, gradient: gradients[0] }], { learningRate: 0.1, step: 0 });
+      adafactor().update([{ ...own, gradient: gradients[0] }], { learningRate: 0.1, step: 0 });
       const slots = [...own.state].map(([slot, moment]): [string, tf.Variable] => [slot, copyOf(moment)]);
       const restored = { param: copyOf(own.param), state: new Map(slots) };
       for (const which of [own, restored])
-        adafactor([{ ...which, gradient: gradients[1] }], { learningRate: 0.1, step: 1 });
+        adafactor().update([{ ...which, gradient: gradients[1] }], { learningRate: 0.1, step: 1 });
       expect(tf.all(tf.equal(restored.param, own.param)).dataSync()[0]).toBe(1);
     }
   });
@@ -175,7 +179,7 @@ describeTorch("adafactor's fast path", () => {
     const stepped = [gradients, plain].map((list) =>
       list.map((gradient, i) => {
         const param = tf.variable([wi0, wi1, wo][i]);
-        adafactor([{ param, gradient, state: freshState(gradient.shape) }], { learningRate: 0.1, step: 0 });
+        adafactor().update([{ param, gradient, state: freshState(gradient.shape) }], { learningRate: 0.1, step: 0 });
         return param;
       }),
     );
@@ -191,7 +195,7 @@ describeTorch("adafactor's fast path", () => {
     const param = tf.variable(initial);
     const column = tf.slice2d(param as tf.Tensor as tf.Tensor2D, [0, 2], [4, 1]);
     const before = [initial, column].map((tensor) => [...tensor.dataSync()]);
-    adafactor([{ param, gradient: tf.ones([4, 6]), state: freshState([4, 6]) }], { learningRate: 1, step: 0 });
+    adafactor().update([{ param, gradient: tf.ones([4, 6]), state: freshState([4, 6]) }], { learningRate: 1, step: 0 });
     expect([initial, column].map((tensor) => [...tensor.dataSync()])).toEqual(before);
     expect([...param.dataSync()]).not.toEqual(before[0]);
   });

@@ -14,8 +14,12 @@ constexpr float kEpsilonGradient = 1e-30f;
 constexpr float kEpsilonParameter = 1e-3f;
 constexpr float kClippingThreshold = 1;
 
-__device__ inline float gradientAt(const AdafactorMatrix& m, int64_t i) {
+__device__ inline float unscaledAt(const AdafactorMatrix& m, int64_t i) {
   return m.narrow ? __bfloat162float(static_cast<const __nv_bfloat16*>(m.gradient)[i]) : static_cast<const float*>(m.gradient)[i];
+}
+
+__device__ inline float gradientAt(const AdafactorWork& work, const AdafactorMatrix& m, int64_t i) {
+  return unscaledAt(m, i) * work.rates[2];
 }
 
 __device__ inline bool isStopped(const AdafactorWork& work) {
@@ -60,7 +64,7 @@ __global__ void rowMoments(AdafactorWork work) {
   float squares = 0, values = 0, updates = 0;
   for (int64_t c = threadIdx.x; c < n; c += kThreads) {
     const int64_t i = row * n + c;
-    const float g = gradientAt(m, i), p = m.value[i];
+    const float g = gradientAt(work, m, i), p = m.value[i];
     values += p * p;
     if (m.second) {
       squares += g * g;
@@ -89,7 +93,7 @@ __global__ void columnMoments(AdafactorWork work) {
   float sum = 0;
   if (c < m.columns) {
     for (int64_t r = lane; r < m.rows; r += kRowLanes) {
-      const float g = gradientAt(m, r * m.columns + c);
+      const float g = gradientAt(work, m, r * m.columns + c);
       sum += g * g;
     }
   }
@@ -112,9 +116,9 @@ __global__ void rowMeans(AdafactorWork work) {
   if (threadIdx.x == 0) work.means[blockIdx.x] = sum / m.rows;
 }
 
-__device__ inline float updateAt(const AdafactorMatrix& m, int64_t row, int64_t c, float rowFactor) {
+__device__ inline float updateAt(const AdafactorWork& work, const AdafactorMatrix& m, int64_t row, int64_t c, float rowFactor) {
   const int64_t i = row * m.columns + c;
-  return gradientAt(m, i) * (m.second ? rowFactor * rsqrtf(m.second[c]) : rsqrtf(m.first[i]));
+  return gradientAt(work, m, i) * (m.second ? rowFactor * rsqrtf(m.second[c]) : rsqrtf(m.first[i]));
 }
 
 // A block a row: Σ update² of the factored.
@@ -126,7 +130,7 @@ __global__ void updateSquares(AdafactorWork work) {
   const float factor = rsqrtf(m.first[row] / work.means[index]);
   float sum = 0;
   for (int64_t c = threadIdx.x; c < m.columns; c += kThreads) {
-    const float u = updateAt(m, row, c, factor);
+    const float u = updateAt(work, m, row, c, factor);
     sum += u * u;
   }
   sum = blockSum(sum);
@@ -157,7 +161,7 @@ __global__ void applyUpdates(AdafactorWork work) {
   const int64_t row = at - m.firstRow;
   const float factor = m.second ? rsqrtf(m.first[row] / work.means[index]) : 0.0f;
   for (int64_t c = threadIdx.x; c < m.columns; c += kThreads) {
-    m.value[row * m.columns + c] -= work.steps[index] * updateAt(m, row, c, factor);
+    m.value[row * m.columns + c] -= work.steps[index] * updateAt(work, m, row, c, factor);
   }
 }
 

@@ -43,7 +43,7 @@ struct AdafactorMatrix {
 struct AdafactorWork {
   const AdafactorMatrix* matrices;
   int64_t count, rows, tiles;
-  const float* rates;  // learning rate, β
+  const float* rates;  // learning rate, β, the gradients' scale
   const float* guard;  // where one of `guards` values is not finite nothing changes
   int64_t guards;
   float* values;   // [rows] Σ value² of each row

@@ -9,7 +9,7 @@
 #include "cpu/simd.h"
 #include "moe/moe.h"
 #include "optim/adafactor_cpu.h"
-#include "optim/square_sums.h"
+#include "optim/parameters.h"
 #include "runtime/call.h"
 #include "runtime/graph.h"
 #ifdef TFJS_TORCH_CUDA
@@ -62,7 +62,7 @@ void updateByAten(const AdafactorParameter& p, const at::Tensor& rates, const at
   const Dims shape = {p.stack, p.rows, p.columns};
   const at::Tensor learningRate = rates.select(0, 0), beta = rates.select(0, 1), isFinite = at::isfinite(guard).all();
   at::Tensor value = p.value.view(shape), first = p.first.view(p.second.defined() ? Dims{p.stack, p.rows} : shape);
-  const at::Tensor g = p.gradient.to(at::kFloat).reshape(shape);
+  const at::Tensor g = at::mul(p.gradient.to(at::kFloat).reshape(shape), rates.select(0, 2));
   const at::Tensor g2 = at::add(at::square(g), kEpsilonGradient);
   const auto average = [&](at::Tensor moment, const at::Tensor& latest) {
     const at::Tensor next = at::add(at::mul(moment, beta), at::mul(latest, at::rsub(beta, 1)));
@@ -99,7 +99,7 @@ void adafactor(const std::vector<AdafactorParameter>& parameters, const at::Tens
   }
   if (!at::isfinite(guard).all().item<bool>()) return;
   const float* const both = ratesTensor.const_data_ptr<float>();
-  const AdafactorRates rates{both[0], both[1]};
+  const AdafactorRates rates{both[0], both[1], both[2]};
   std::vector<AdafactorMatrix> small;
   std::vector<at::Tensor> gradients;  // keeps contiguous copies alive
   for (const AdafactorParameter& p : parameters) {
@@ -184,42 +184,19 @@ at::Tensor sumOfSquares(const std::vector<at::Tensor>& tensors) {
 
 namespace {
 
-// What is changed in place must own its memory: a view or a copy that shares it would change with it.
-at::Tensor owned(const at::Tensor& x) {
-  TORCH_CHECK(x.scalar_type() == at::kFloat, "parameters and moments must be float32");
-  at::Tensor own = x;
-  if (!x.is_contiguous() || x.storage().use_count() > 1) {
-    own.set_(x.clone(at::MemoryFormat::Contiguous));
-    setSquareSums(own, nullptr);
-  }
-  return own;
-}
-
-// Inputs rates [2] and guard, then by parameter: value, gradient, then full moments, or row and column moments. Parameters stack,
-// rows, columns and whether factored for each.
+// Rates: learning rate, β, the gradients' scale. Moments: all of them, or those of rows and of columns.
 void adafactorOp(Call& c) {
-  const at::Tensor rates = c.x(0).contiguous(), guard = c.x(1).contiguous();
-  TORCH_CHECK(rates.scalar_type() == at::kFloat && rates.numel() == 2, "rates must be float32 [2]");
-  TORCH_CHECK(guard.scalar_type() == at::kFloat, "guard must be float32");
+  const OptimizerCall call = optimizerCall(c, 3);
   std::vector<AdafactorParameter> parameters;
-  for (size_t at = 2; at < c.count();) {
-    AdafactorParameter p;
-    p.stack = c.integer();
-    p.rows = c.integer();
-    p.columns = c.integer();
-    const bool factored = c.flag();
-    p.value = owned(c.x(at));
-    p.gradient = c.x(at + 1);
-    p.first = owned(c.x(at + 2));
-    if (factored) p.second = owned(c.x(at + 3));
-    at += factored ? 4 : 3;
-    const int64_t size = p.stack * p.rows * p.columns;
-    TORCH_CHECK(p.value.numel() == size && p.gradient.numel() == size, "a parameter or gradient has not ", size, " entries");
-    TORCH_CHECK(p.first.numel() == (factored ? p.stack * p.rows : size) && (!factored || p.second.numel() == p.stack * p.columns),
+  for (const OptimizedParameter& p : call.parameters) {
+    TORCH_CHECK(p.moments.size() == 1 || p.moments.size() == 2, "one or two moments expected, not ", p.moments.size());
+    const bool factored = p.moments.size() == 2;
+    TORCH_CHECK(p.moments[0].numel() == (factored ? p.stack * p.rows : p.value.numel()) &&
+                    (!factored || p.moments[1].numel() == p.stack * p.columns),
                 "moments of another shape");
-    parameters.push_back(std::move(p));
+    parameters.push_back({p.value, p.gradient, p.moments[0], factored ? p.moments[1] : at::Tensor(), p.stack, p.rows, p.columns});
   }
-  adafactor(parameters, rates, guard);
+  adafactor(parameters, call.rates, call.guard);
 }
 
 void sumOfSquaresOp(Call& c) { c.result(sumOfSquares(c.inputs())); }

@@ -39,6 +39,7 @@ struct AdafactorMatrix {
 struct AdafactorRates {
   double learningRate;
   float beta;
+  float scale;  // of gradients
 };
 
 template <typename T>
@@ -87,7 +88,7 @@ struct AdafactorStep {
       float square = 0;
 #pragma omp simd reduction(+ : square)
       for (int64_t c = from; c < to; ++c) {
-        const float x = widen(g[c]);
+        const float x = widen(g[c]) * rates.scale;
         v[c] = v[c] * beta + (x * x + kEpsilonGradient) * rest;
         square += x * x / v[c];
       }
@@ -157,7 +158,7 @@ struct AdafactorStep {
       if (m.second == nullptr) {
         const float* const v = m.first + r * n;
 #pragma omp simd
-        for (int64_t c = 0; c < n; ++c) pr[c] -= rate * widen(gr[c]) / std::sqrt(v[c]);
+        for (int64_t c = 0; c < n; ++c) pr[c] -= rate * (widen(gr[c]) * rates.scale) / std::sqrt(v[c]);
       } else {
         const float factor = rate * rowFactor[r];
 #pragma omp simd
@@ -187,7 +188,8 @@ struct AdafactorFactors {
       : row(m.rows), column(m.columns) {
     const float beta = rates.beta, rest = 1 - beta;
     simd([&]() INLINE_LAMBDA {
-      const float ofRow = 1 / static_cast<float>(m.columns), ofColumn = 1 / static_cast<float>(m.rows);
+      const float scale = rates.scale, ofRow = scale * scale / static_cast<float>(m.columns),
+                  ofColumn = scale * scale / static_cast<float>(m.rows);
 #pragma omp simd
       for (int64_t c = 0; c < m.columns; ++c) {
         m.second[c] = m.second[c] * beta + (columnSquares[c] * ofColumn + kEpsilonGradient) * rest;
@@ -200,7 +202,7 @@ struct AdafactorFactors {
       }
       const auto mean = static_cast<float>(sum / static_cast<double>(m.rows));
 #pragma omp simd
-      for (int64_t r = 0; r < m.rows; ++r) row[r] = 1 / std::sqrt(m.first[r] / mean);
+      for (int64_t r = 0; r < m.rows; ++r) row[r] = scale / std::sqrt(m.first[r] / mean);
     });
   }
 };

@@ -33,6 +33,8 @@ const OpTable& opTable() {
     addExpertOps(*ops);
     addCrossEntropyOps(*ops);
     addAdafactorOps(*ops);
+    addAdamWOps(*ops);
+    addMuonOps(*ops);
     addNoiseOps(*ops);
     addNormOps(*ops);
     addEmbeddingOps(*ops);

@@ -75,6 +75,8 @@ void addDispatchOps(OpTable& ops);
 void addExpertOps(OpTable& ops);
 void addCrossEntropyOps(OpTable& ops);
 void addAdafactorOps(OpTable& ops);
+void addAdamWOps(OpTable& ops);
+void addMuonOps(OpTable& ops);
 void addNoiseOps(OpTable& ops);
 void addNormOps(OpTable& ops);
 void addEmbeddingOps(OpTable& ops);

@@ -42,9 +42,24 @@ interface UniformAttrs {
   state: number[];
 }
 
-interface AdafactorAttrs {
-  /** Of each parameter in turn: stack, rows, columns, and 1 where factored. */
+interface OptimizerAttrs {
+  /** Of each parameter in turn: stack, rows, columns, and how many moments it has. */
   layout: number[];
+}
+
+interface AdamWAttrs extends OptimizerAttrs {
+  beta1: number;
+  beta2: number;
+  epsilon: number;
+  weightDecay: number;
+  scaleByParameterRms: boolean;
+}
+
+interface MuonAttrs extends OptimizerAttrs {
+  momentum: number;
+  nesterov: boolean;
+  weightDecay: number;
+  matchRms: boolean;
 }
 
 /** Kernels of noise, of the output layer's loss and of the optimizer. */
@@ -62,9 +77,17 @@ export const trainingKernels: KernelTable = {
     backend.op("LinearLogProbs", [hidden!, weight!, target!], [maxLogits]),
   ),
   TorchScale: (backend, { x, factor }) => backend.op("ScaleByScalar", [x!, factor!]),
-  // Inputs: rates, guard, then parameters. Changes values and moments in place, whoever else shares their data.
-  TorchAdafactor: kernel<AdafactorAttrs>((backend, inputs, { layout }) =>
+  // The optimizers. Inputs: rates, guard, then value, gradient and moments of each parameter. They change values and moments in
+  // place, whoever else shares their data.
+  TorchAdafactor: kernel<OptimizerAttrs>((backend, inputs, { layout }) =>
     backend.inPlace("Adafactor", listOf(inputs), layout),
+  ),
+  TorchAdamW: kernel<AdamWAttrs>((backend, inputs, attrs) => {
+    const { beta1, beta2, epsilon, weightDecay, scaleByParameterRms, layout } = attrs;
+    return backend.inPlace("AdamW", listOf(inputs), [beta1, beta2, epsilon, weightDecay, scaleByParameterRms, ...layout]);
+  }),
+  TorchMuon: kernel<MuonAttrs>((backend, inputs, { momentum, nesterov, weightDecay, matchRms, layout }) =>
+    backend.inPlace("Muon", listOf(inputs), [momentum, nesterov, weightDecay, matchRms, ...layout]),
   ),
   TorchSumOfSquares: (backend, inputs) => backend.op("SumOfSquares", listOf(inputs)),
 };

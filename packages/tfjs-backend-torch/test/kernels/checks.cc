@@ -256,7 +256,7 @@ void checkAdafactor(float guardValue) {
   Buffer<float> values = drawn<float>(rows), updates = drawn<float>(rows), means = drawn<float>(count), steps = drawn<float>(count);
   const float guard[] = {1.5f, guardValue};
   for (const float beta : {0.0f, 0.7f}) {
-    const float rates[] = {0.02f, beta};
+    const float rates[] = {0.02f, beta, 1.0f};
     for (Case& c : cases) {
       if (!stopped) {
         expectUpdate(c, rates[0], beta);
