@@ -84,7 +84,14 @@ export const trainingKernels: KernelTable = {
   ),
   TorchAdamW: kernel<AdamWAttrs>((backend, inputs, attrs) => {
     const { beta1, beta2, epsilon, weightDecay, scaleByParameterRms, layout } = attrs;
-    return backend.inPlace("AdamW", listOf(inputs), [beta1, beta2, epsilon, weightDecay, scaleByParameterRms, ...layout]);
+    return backend.inPlace("AdamW", listOf(inputs), [
+      beta1,
+      beta2,
+      epsilon,
+      weightDecay,
+      scaleByParameterRms,
+      ...layout,
+    ]);
   }),
   TorchMuon: kernel<MuonAttrs>((backend, inputs, { momentum, nesterov, weightDecay, matchRms, layout }) =>
     backend.inPlace("Muon", listOf(inputs), [momentum, nesterov, weightDecay, matchRms, ...layout]),
