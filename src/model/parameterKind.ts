@@ -17,3 +17,8 @@ export function parameterKind(name: string): ParameterKind {
   if (name.includes("layer_norm.")) return "norms";
   return /\.(SelfAttention|EncDecAttention)\./.test(name) ? "attention" : "feedForward";
 }
+
+/** Whether Muon updates a parameter: hidden matrices, each expert one; AdamW has all else. */
+export function hasMuon(name: string, rank: number): boolean {
+  return rank > 1 && ["attention", "feedForward", "experts"].includes(parameterKind(name));
+}

@@ -1,7 +1,7 @@
 import * as tf from "@tensorflow/tfjs-core";
 import { MswitchError } from "../base/errors.js";
 import { openSafetensors, type TensorSource, writeSafetensors } from "../model/checkpoint/safetensors.js";
-import { type ParameterKind, parameterKind } from "../model/parameterKind.js";
+import { hasMuon, parameterKind } from "../model/parameterKind.js";
 import type { Parameters } from "../model/parameters.js";
 import { fastKernel } from "../ops/fastPath.js";
 import { adafactor } from "../ops/optimizers/adafactor.js";
@@ -152,7 +152,7 @@ function parameterGroups(params: Parameters, options: OptimizerOptions): Paramet
   for (const [name, param] of params) {
     const kind = parameterKind(name);
     const learningRateFactor = options.learningRateFactors?.[kind] ?? 1;
-    const rule = updateRule(kind, param.rank, options);
+    const rule = updateRule(name, param.rank, options);
     const key = `${rule} ${learningRateFactor}`;
     const group = groups.get(key) ?? { algorithm: algorithmOf(rule, options), learningRateFactor, names: [] };
     groups.set(key, group);
@@ -164,10 +164,9 @@ function parameterGroups(params: Parameters, options: OptimizerOptions): Paramet
 type UpdateRule = "adafactor" | "muon" | "adamw" | "adamw without decay";
 
 /** Weight decay is for matrices and tables; a norm's weights keep their size. */
-function updateRule(kind: ParameterKind, rank: number, { algorithm }: OptimizerOptions): UpdateRule {
+function updateRule(name: string, rank: number, { algorithm }: OptimizerOptions): UpdateRule {
   if (algorithm === "adafactor") return algorithm;
-  const isHidden = kind === "attention" || kind === "feedForward" || kind === "experts";
-  if (algorithm === "muon" && isHidden && rank > 1) return "muon";
+  if (algorithm === "muon" && hasMuon(name, rank)) return "muon";
   return rank > 1 ? "adamw" : "adamw without decay";
 }
 

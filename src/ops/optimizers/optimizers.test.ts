@@ -117,7 +117,7 @@ function againstPyTorch(): void {
     expect(furthest(matricesOf(run(adamw(plain))), expected)).toBeLessThan(1e-6);
   });
 
-  it.each(["original", "match-rms"] as const)(
+  it.for(["original", "match-rms"] as const)(
     "Muon is PyTorch's within 1e-6 over 50 steps, %s",
     {
       timeout: 60_000,

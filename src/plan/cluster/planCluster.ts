@@ -11,7 +11,7 @@ export interface ClusterRun {
   batchSize: number;
   lengths: SequenceLengths;
   steps: number;
-  optimizer: { algorithm: string; minFactoredSize: number };
+  optimizer: { algorithm: string; minFactoredSize?: number };
 }
 
 /** Bytes that one rank needs, by kind. */

@@ -1,5 +1,7 @@
 import type { ModelConfig } from "../../model/config.js";
+import { hasMuon } from "../../model/parameterKind.js";
 import { parameterShapes } from "../../model/parameters.js";
+import { adafactorStateShapes } from "../../ops/optimizers/adafactor.js";
 import type { Mesh } from "./mesh.js";
 
 /** How a parameter lies on a mesh: whether its first (or last) dimension is split over `model`, and its experts over `expert`. */
@@ -31,7 +33,7 @@ export interface RankParameters {
 export function rankParameters(
   model: ModelConfig,
   mesh: Mesh,
-  optimizer: { algorithm: string; minFactoredSize: number },
+  optimizer: { algorithm: string; minFactoredSize?: number },
 ): RankParameters {
   const held: RankParameters = { dense: 0, experts: 0, optimizer: 0 };
   for (const [name, shape] of parameterShapes(model)) {
@@ -39,17 +41,20 @@ export function rankParameters(
     const parts = (splitByModel ? mesh.model : 1) * (splitByExpert ? mesh.expert : 1);
     const size = shape.reduce((product, length) => product * length, 1);
     held[splitByExpert ? "experts" : "dense"] += size / parts;
-    held.optimizer += momentsOf(shape, optimizer) / parts;
+    held.optimizer += momentsOf(name, shape, optimizer) / parts;
   }
   return held;
 }
 
-/** Adafactor keeps a row and a column for each large matrix (T5X), AdamW two numbers for each parameter, Muon one. */
-function momentsOf(shape: readonly number[], optimizer: { algorithm: string; minFactoredSize: number }): number {
+/** Adafactor keeps a row and a column for each large matrix (T5X), AdamW two numbers for each parameter, Muon one for each of its matrices. */
+function momentsOf(
+  name: string,
+  shape: readonly number[],
+  { algorithm, minFactoredSize }: { algorithm: string; minFactoredSize?: number },
+): number {
   const size = shape.reduce((product, length) => product * length, 1);
-  if (optimizer.algorithm === "adamw") return 2 * size;
-  if (optimizer.algorithm === "muon") return shape.length >= 2 ? size : 2 * size;
-  const [rows, columns] = shape.slice(-2);
-  const factored = shape.length >= 2 && Math.min(rows, columns) >= optimizer.minFactoredSize;
-  return factored ? (size / (rows * columns)) * (rows + columns) : size;
+  if (algorithm === "adamw") return 2 * size;
+  if (algorithm === "muon") return hasMuon(name, shape.length) ? size : 2 * size;
+  const moments = [...adafactorStateShapes(shape, minFactoredSize).values()];
+  return moments.reduce((sum, slot) => sum + slot.reduce((product, length) => product * length, 1), 0);
 }
