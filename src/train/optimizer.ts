@@ -8,7 +8,7 @@ import { adafactor } from "../ops/optimizers/adafactor.js";
 import { adamw } from "../ops/optimizers/adamw.js";
 import type { Moments, OptimizedParameter, OptimizerAlgorithm } from "../ops/optimizers/algorithm.js";
 import { muon } from "../ops/optimizers/muon.js";
-import type { OptimizerConfig } from "./config/runConfig.js";
+import type { OptimizerConfig } from "./config/optimizerConfig.js";
 
 /** What one update knows beside its gradients. */
 export interface UpdateOptions {

@@ -1,4 +1,4 @@
-import type { LearningRate } from "./config/runConfig.js";
+import type { LearningRate } from "./config/optimizerConfig.js";
 
 /**
  * The learning rate of the update at `step`, counted from 0. `base` is its peak.
