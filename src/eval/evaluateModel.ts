@@ -11,6 +11,9 @@ import type { ValidationExamples } from "../stream/batch.js";
 const batchPositions = 4096;
 const mostRows = 64;
 
+/** Examples of a language that are also read with another's source: `sourceUse`. */
+const sourceUseExamples = 8;
+
 export interface EvaluateOptions {
   /** Called after every batch. */
   onProgress?: (done: number, total: number) => void;
@@ -19,7 +22,8 @@ export interface EvaluateOptions {
 }
 
 /**
- * The model's quality on every language's fixed validation examples, and which experts its tokens were routed to.
+ * The model's quality on every language's fixed validation examples, how much of it comes from reading their sources, and which
+ * experts its tokens were routed to.
  *
  * A batch holds rows of one language only, and no others to fill it up: what a language's figure is does not depend on which other
  * languages are measured. A pure function of its arguments.
@@ -33,29 +37,62 @@ export async function evaluateModel(
   step: number,
   { onProgress, signal }: EvaluateOptions = {},
 ): Promise<EvalPoint> {
-  const total = sets.reduce((sum, { batchSize }) => sum + batchSize, 0);
+  const swappedSets = sets.map(withSwappedSources);
+  const total = [...sets, ...swappedSets].reduce((sum, set) => sum + (set?.batchSize ?? 0), 0);
   const languages: Record<string, LanguageQuality> = {};
   const routing = createRoutingTally();
   let done = 0;
-  for (const set of sets) {
+  const score = async (set: ValidationExamples, onLayer?: (layer: LayerCounts) => void): Promise<Scores> => {
     const size = Math.min(Math.max(Math.floor(batchPositions / set.lengths.inputs), 1), mostRows);
-    const logProbs: number[] = [];
-    const tokens: number[] = [];
+    const scores: Scores = { logProbs: [], tokens: [] };
     for (let start = 0; start < set.batchSize; start += size) {
       const rows = Math.min(size, set.batchSize - start);
       const batch = await evaluateBatch(config, params, set, start, rows);
-      logProbs.push(...batch.logProbs);
-      tokens.push(...batch.tokens);
-      for (const layer of batch.layers) routing.add(layer, set.language);
+      scores.logProbs.push(...batch.logProbs);
+      scores.tokens.push(...batch.tokens);
+      for (const layer of batch.layers) onLayer?.(layer);
       done += rows;
       onProgress?.(done, total);
       // Signals are only heard when the event loop turns.
       await turnEventLoop();
       if (signal?.aborted) throw signal.reason;
     }
-    languages[set.language] = languageQuality(logProbs, tokens, set.language, step);
+    return scores;
+  };
+  for (const [i, set] of sets.entries()) {
+    const own = await score(set, (layer) => routing.add(layer, set.language));
+    const quality = languageQuality(own, set.language, step);
+    const other = swappedSets[i];
+    languages[set.language] = other ? { ...quality, sourceUse: sourceUse(own, await score(other)) } : quality;
   }
   return { step, languages, routing: routing.layers() };
+}
+
+/** Of each example: summed log probability and number of its target tokens. */
+interface Scores {
+  logProbs: number[];
+  tokens: number[];
+}
+
+/** A language's first examples, each with the source of the next of them; undefined where there is no other. */
+function withSwappedSources(set: ValidationExamples): ValidationExamples | undefined {
+  const { lengths, inputs, targets } = set;
+  const batchSize = Math.min(set.batchSize, sourceUseExamples);
+  if (batchSize < 2) return undefined;
+  const others = new Int32Array(batchSize * lengths.inputs);
+  others.set(inputs.subarray(lengths.inputs, batchSize * lengths.inputs));
+  others.set(inputs.subarray(0, lengths.inputs), (batchSize - 1) * lengths.inputs);
+  return { ...set, batchSize, inputs: others, targets: targets.slice(0, batchSize * lengths.targets) };
+}
+
+/** What the right source is worth: nats a target token that are lost with another source, over the examples that had both. */
+function sourceUse(own: Scores, swapped: Scores): number {
+  const lost = sum(own.logProbs.slice(0, swapped.logProbs.length)) - sum(swapped.logProbs);
+  return Math.round((lost / sum(swapped.tokens)) * 1e4) / 1e4;
+}
+
+function sum(values: readonly number[]): number {
+  return values.reduce((total, value) => total + value, 0);
 }
 
 interface LayerCounts {
@@ -110,7 +147,7 @@ function sumRows(values: Float32Array, columns: number): number[] {
   return sums;
 }
 
-function languageQuality(logProbs: number[], exampleTokens: number[], language: string, step: number): LanguageQuality {
+function languageQuality({ logProbs, tokens }: Scores, language: string, step: number): LanguageQuality {
   const bad = logProbs.findIndex((value) => !Number.isFinite(value));
   if (bad >= 0) {
     throw new MswitchError(`the model's quality in ${language} is not a number`, {
@@ -121,8 +158,7 @@ function languageQuality(logProbs: number[], exampleTokens: number[], language: 
   }
   // A ten-thousandth of a nat over an example is far below float32's own error, and keeps the file small.
   const exampleLogProbs = logProbs.map((value) => Math.round(value * 1e4) / 1e4);
-  const sum = (values: number[]): number => values.reduce((total, value) => total + value, 0);
-  return { negLogPerplexity: sum(exampleLogProbs) / sum(exampleTokens), exampleLogProbs, exampleTokens };
+  return { negLogPerplexity: sum(exampleLogProbs) / sum(tokens), exampleLogProbs, exampleTokens: tokens };
 }
 
 /** Adds up routed tokens by layer, language and expert. */

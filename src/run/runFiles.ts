@@ -30,6 +30,12 @@ const code = z.string();
 export const languageQualitySchema = z.strictObject({
   /** Mean log probability per target token, natural log, higher is better: −cross-entropy. */
   negLogPerplexity: z.number(),
+  /**
+   * What the source is worth: the negative log perplexity on the first examples less that on the same targets with the next
+   * example of the language as their source, nats a target token. About 0: the decoder does not read its source. Absent where the
+   * language has a single example, and in evaluations of older versions.
+   */
+  sourceUse: z.number().optional(),
   /** Summed log probability of each example's targets, in order. */
   exampleLogProbs: z.array(z.number()),
   /** Target tokens of each example, in order. */
@@ -56,6 +62,12 @@ export const evalPointSchema = z.strictObject({
   routing: z.array(layerRoutingSchema),
 });
 export type EvalPoint = z.infer<typeof evalPointSchema>;
+
+/** The mean source use over those languages (of `codes`, where given) that have one; null where none has. */
+export function meanSourceUse(languages: EvalPoint["languages"], codes = Object.keys(languages)): number | null {
+  const known = codes.map((code) => languages[code].sourceUse).filter((value) => value !== undefined);
+  return known.length === 0 ? null : known.reduce((sum, value) => sum + value, 0) / known.length;
+}
 
 /** A line of `metrics.jsonl`. Unknown numbers are absent, never 0. */
 export const metricsLineSchema = z.object({

@@ -1,7 +1,7 @@
 import type { Log } from "../base/log.js";
 import type { TrainingPlan } from "../plan/planTraining.js";
 import { appendMetrics, type RunPaths, writeEvaluation } from "../run/runDirectory.js";
-import type { EvalPoint } from "../run/runFiles.js";
+import { type EvalPoint, meanSourceUse } from "../run/runFiles.js";
 import { formatMetrics, type LogLine, toMetricsLine } from "./metrics.js";
 import { createEventWriter } from "./tensorboard.js";
 
@@ -40,18 +40,20 @@ export async function createMetricsWriter({
     },
     async evaluation(point) {
       await writeEvaluation(paths, point);
-      const { mean, best, worst } = summarizeEvaluation(point);
-      const byLanguage = Object.entries(point.languages).map(
-        ([code, quality]) => [code, quality.negLogPerplexity] as const,
-      );
+      const { mean, sourceUse, best, worst } = summarizeEvaluation(point);
+      const byLanguage = (key: "negLogPerplexity" | "sourceUse"): Record<string, number | undefined> =>
+        Object.fromEntries(Object.entries(point.languages).map(([code, quality]) => [code, quality[key]]));
       await events.scalars(point.step, {
         "eval/negLogPerplexity": mean,
-        ...prefixed("eval/negLogPerplexity/", Object.fromEntries(byLanguage)),
+        "eval/sourceUse": sourceUse ?? undefined,
+        ...prefixed("eval/negLogPerplexity/", byLanguage("negLogPerplexity")),
+        ...prefixed("eval/sourceUse/", byLanguage("sourceUse")),
       });
       const value = (code: string): string => `${code} ${point.languages[code].negLogPerplexity.toFixed(4)}`;
-      const count = byLanguage.length;
+      const reads = sourceUse === null ? "" : ` source use ${sourceUse.toFixed(3)}`;
+      const count = Object.keys(point.languages).length;
       log.info(
-        `eval step ${point.step} nlp ${mean.toFixed(4)} over ${count} languages, best ${value(best)}, worst ${value(worst)}`,
+        `eval step ${point.step} nlp ${mean.toFixed(4)}${reads} over ${count} languages, best ${value(best)}, worst ${value(worst)}`,
       );
     },
     close: () => events.close(),
@@ -67,6 +69,8 @@ export interface EvaluationSummary {
   languages: number;
   /** Of the languages' negative log perplexities. */
   mean: number;
+  /** Mean of the languages' source use; null where none was measured. */
+  sourceUse: number | null;
   best: string;
   worst: string;
 }
@@ -75,5 +79,6 @@ export interface EvaluationSummary {
 export function summarizeEvaluation({ step, languages }: EvalPoint): EvaluationSummary {
   const sorted = Object.entries(languages).sort(([, a], [, b]) => b.negLogPerplexity - a.negLogPerplexity);
   const mean = sorted.reduce((sum, [, quality]) => sum + quality.negLogPerplexity, 0) / sorted.length;
-  return { step, languages: sorted.length, mean, best: sorted[0][0], worst: sorted[sorted.length - 1][0] };
+  const [best, worst] = [sorted[0][0], sorted[sorted.length - 1][0]];
+  return { step, languages: sorted.length, mean, sourceUse: meanSourceUse(languages), best, worst };
 }
