@@ -22,6 +22,8 @@ export interface SyntheticOptions {
   scale?: number;
   /** Noise of a run's evaluation, nats per token. */
   noise?: number;
+  /** What the right source is worth; not measured where left out. */
+  sourceUse?: number;
 }
 
 const hash = (digit: string): string => digit.repeat(64);
@@ -75,7 +77,7 @@ export function syntheticRun(options: SyntheticOptions): Run {
 }
 
 function evalPoint(options: SyntheticOptions, step: number): EvalPoint {
-  const { name, languages, speed, examples = 16, scale = 100, noise = 0 } = options;
+  const { name, languages, speed, examples = 16, scale = 100, noise = 0, sourceUse } = options;
   const entries = languages.map((code, i) => {
     const own = randomStream("examples", code);
     const ours = randomStream("run", name, code, step);
@@ -88,6 +90,7 @@ function evalPoint(options: SyntheticOptions, step: number): EvalPoint {
       code,
       {
         negLogPerplexity: logProbs.reduce((sum, x) => sum + x, 0) / total,
+        ...(sourceUse === undefined ? {} : { sourceUse }),
         exampleLogProbs: logProbs,
         exampleTokens: tokens,
       },

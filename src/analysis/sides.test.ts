@@ -66,3 +66,10 @@ describe("a side of several seeds", () => {
     expect(width(side, fast)).toBeGreaterThan(width([side[0]], [fast[0]]));
   });
 });
+
+test("a side's source use is the mean of its runs', and unknown where one of them has none", () => {
+  const make = (sourceUse?: number): Run =>
+    syntheticRun({ name: "a", languages: ["af"], steps: [0, 100], speed: () => 1, sourceUse });
+  expect(meanPoints([make(0.2), make(0.4)])[1].languages.af.sourceUse).toBeCloseTo(0.3, 12);
+  expect(meanPoints([make(0.2), make()])[1].languages.af.sourceUse).toBeUndefined();
+});

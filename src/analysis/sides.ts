@@ -83,8 +83,10 @@ export function meanPoints(side: Side): EvalPoint[] {
 
 function meanQuality(all: readonly LanguageQuality[]): LanguageQuality {
   const mean = (values: number[]): number => values.reduce((sum, value) => sum + value, 0) / values.length;
+  const uses = all.map(({ sourceUse }) => sourceUse).filter((value) => value !== undefined);
   return {
     ...all[0],
+    sourceUse: uses.length === all.length ? mean(uses) : undefined,
     negLogPerplexity: mean(all.map(({ negLogPerplexity }) => negLogPerplexity)),
     exampleLogProbs: all[0].exampleLogProbs.map((_, i) => mean(all.map(({ exampleLogProbs }) => exampleLogProbs[i]))),
   };

@@ -1,7 +1,7 @@
 import { Args, Flags } from "@oclif/core";
 import { stderrLog } from "../base/log.js";
 import { MswitchCommand } from "../cli/mswitchCommand.js";
-import type { EvalPoint } from "../run/runFiles.js";
+import { type EvalPoint, meanSourceUse } from "../run/runFiles.js";
 
 interface EvaluateResult {
   run: string;
@@ -10,7 +10,12 @@ interface EvaluateResult {
   step: number;
   /** Mean over the languages, each counting the same. */
   meanNegLogPerplexity: number;
-  languages: Record<string, { name: string; negLogPerplexity: number; examples: number; tokens: number }>;
+  /** What the right source is worth, nats a target token: the mean over languages; null where none was measured. */
+  meanSourceUse: number | null;
+  languages: Record<
+    string,
+    { name: string; negLogPerplexity: number; sourceUse: number | null; examples: number; tokens: number }
+  >;
   routing: EvalPoint["routing"];
   written: string[];
 }
@@ -18,7 +23,7 @@ interface EvaluateResult {
 export default class Evaluate extends MswitchCommand {
   static override summary = "Measure a checkpoint's quality in every language on fixed validation examples.";
   static override description =
-    "Prints each language's negative log perplexity (nats per target token of span corruption, higher is better). On the run's own examples, a step without an evaluation gets one in the run's eval/ folder, where `report` finds it; with --languages or --examples nothing is put there: use --out.";
+    "Prints each language's negative log perplexity (nats per target token of span corruption, higher is better) and source use (what of it is lost with another text as the source; about 0: the decoder does not read it). On the run's own examples, a step without an evaluation gets one in the run's eval/ folder, where `report` finds it; with --languages or --examples nothing is put there: use --out.";
   static override examples = [
     "<%= config.bin %> <%= command.id %> runs/switch8",
     "<%= config.bin %> <%= command.id %> runs/switch8 --checkpoint 2000 --languages af,am --examples 64 --out af-am.json",
@@ -41,26 +46,34 @@ export default class Evaluate extends MswitchCommand {
     const chosen = list === undefined ? undefined : requireLanguages(list);
     const { evaluateRun } = await import("../train/evaluateRun.js");
     const { point, ...result } = await evaluateRun(args.run, { ...options, languages: chosen, log: stderrLog });
-    const rows = Object.entries(point.languages).map(([code, { negLogPerplexity, exampleTokens }]) => ({
+    const rows = Object.entries(point.languages).map(([code, { negLogPerplexity, sourceUse, exampleTokens }]) => ({
       code,
       name: findLanguage(code)?.name ?? code,
       negLogPerplexity,
+      sourceUse: sourceUse ?? null,
       examples: exampleTokens.length,
       tokens: exampleTokens.reduce((sum, tokens) => sum + tokens, 0),
     }));
     const mean = rows.reduce((sum, row) => sum + row.negLogPerplexity, 0) / rows.length;
     this.log(`step ${point.step}`);
-    this.log(`${"language".padEnd(28)}${"nlp".padStart(10)}${"examples".padStart(10)}${"tokens".padStart(10)}`);
-    for (const { code, name, negLogPerplexity, examples, tokens } of rows) {
-      const figures = [negLogPerplexity.toFixed(4), examples, tokens].map((value) => String(value).padStart(10));
+    this.log(
+      `${"language".padEnd(28)}${"nlp".padStart(10)}${"source".padStart(10)}${"examples".padStart(10)}${"tokens".padStart(10)}`,
+    );
+    for (const { code, name, negLogPerplexity, sourceUse, examples, tokens } of rows) {
+      const figures = [negLogPerplexity.toFixed(4), sourceUse?.toFixed(3) ?? "–", examples, tokens].map((value) =>
+        String(value).padStart(10),
+      );
       this.log(`${`${code.padEnd(8)} ${name}`.padEnd(28)}${figures.join("")}`);
     }
-    this.log(`${"mean over languages".padEnd(28)}${mean.toFixed(4).padStart(10)}`);
+    const sourceUse = meanSourceUse(point.languages);
+    const means = [mean.toFixed(4), sourceUse?.toFixed(3) ?? "–"].map((value) => value.padStart(10));
+    this.log(`${"mean over languages".padEnd(28)}${means.join("")}`);
     for (const file of result.written) this.log(`written: ${file}`);
     return {
       run: args.run,
       step: point.step,
       meanNegLogPerplexity: mean,
+      meanSourceUse: sourceUse,
       languages: Object.fromEntries(rows.map(({ code, ...row }) => [code, row])),
       routing: point.routing,
       ...result,

@@ -44,7 +44,8 @@ describe("evaluateModel", () => {
     const progress: number[] = [];
     const point = await evaluateModel(config, params, sets, 7, { onProgress: (done) => progress.push(done) });
     expect(tf.memory().numTensors).toBe(tensors);
-    expect(progress).toEqual([64, 70, 80, 100]);
+    // Each language's examples, then 8 of them with another's source.
+    expect(progress).toEqual([64, 70, 78, 88, 96, 116, 124]);
     expect(point.step).toBe(7);
     expect(Object.keys(point.languages)).toEqual(["af", "am", "ja"]);
     for (const { language, batchSize, inputs, targets } of sets) {
@@ -88,6 +89,27 @@ describe("evaluateModel", () => {
     await expect(evaluateModel(config, params, sets, 0, options)).rejects.toBe("SIGTERM");
     expect(progress.length).toBeLessThan(4);
     expect(tf.memory().numTensors).toBe(tensors);
+  });
+
+  test("says what the right source is worth, on the first 8 examples with the next one's source", async () => {
+    const point = await evaluateModel(config, params, sets, 0);
+    for (const { language, inputs, targets } of sets) {
+      const rows = 8;
+      const own = tf.tensor2d(inputs.slice(0, rows * lengths.inputs), [rows, lengths.inputs], "int32");
+      const next = tf.concat2d([tf.slice2d(own, [1, 0]), tf.slice2d(own, [0, 0], [1, -1])], 0);
+      const batch = {
+        targets: tf.tensor2d(targets.slice(0, rows * lengths.targets), [rows, lengths.targets], "int32"),
+      };
+      const [mine, swapped] = [own, next].map((source) =>
+        exampleLogProbs(config, params, { ...batch, inputs: source }),
+      );
+      const lost = (tf.sum(mine.logProbs).dataSync()[0] - tf.sum(swapped.logProbs).dataSync()[0]) as number;
+      expect(point.languages[language].sourceUse).toBeCloseTo(lost / tf.sum(mine.tokens).dataSync()[0], 3);
+      for (const result of [mine, swapped]) disposeExampleLogProbs(result);
+      tf.dispose([own, next, batch.targets]);
+    }
+    const single = await evaluateModel(config, params, [examplesOf("zu", 1)], 0);
+    expect(single.languages.zu).not.toHaveProperty("sourceUse");
   });
 
   test("counts each language's real tokens at every expert of every Switch layer", async () => {

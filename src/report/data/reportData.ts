@@ -12,7 +12,7 @@ import { mainTasks, type Summary, summarize } from "../../analysis/summary.js";
 import { usageError } from "../../base/errors.js";
 import { findLanguage } from "../../corpus/shards/languages.js";
 import { isFinished, type Run } from "../../run/readRun.js";
-import type { MetricsLine } from "../../run/runFiles.js";
+import { type MetricsLine, meanSourceUse } from "../../run/runFiles.js";
 import { type Published, readPublished } from "./published.js";
 import { requireComparable } from "./requireComparable.js";
 import { type RoutingFacts, routingFacts } from "./routingFacts.js";
@@ -58,6 +58,9 @@ export interface RunFacts {
   tokensPerSecond: number | null;
   trainSeconds: number | null;
   epochs: Record<string, number>;
+  /** What its sources are worth to it at `lastStep` by language code, nats a token, and the mean over main tasks; null: unknown. */
+  sourceUse: Record<string, number>;
+  meanSourceUse: number | null;
   steps: number[];
   /** Quality at `steps` by language code, made to rise: what speed-ups are read off. */
   curves: Record<string, number[]>;
@@ -188,6 +191,7 @@ function speedupsBySeed(baseline: Side, candidate: Side, main: ReadonlySet<strin
 function runFacts(side: Side, name: string, codes: string[], mainCodes: string[]): RunFacts {
   const { description } = side[0];
   const points = meanPoints(cutToSharedSteps(side));
+  const end = points[points.length - 1];
   const macro = macroCurve(points, mainCodes);
   const measured = codes.map((code) => [code, curveOf(points, code)] as const);
   const lastLines = side.flatMap(({ metrics }) => metrics.flatMap(timedLine).slice(-1));
@@ -202,6 +206,13 @@ function runFacts(side: Side, name: string, codes: string[], mainCodes: string[]
     flopsPerStep: description.flopsPerStep,
     tokensPerStep: description.tokensPerStep,
     totalSteps: description.totalSteps,
+    sourceUse: Object.fromEntries(
+      codes.flatMap((code) => {
+        const use = end.languages[code].sourceUse;
+        return use === undefined ? [] : [[code, use]];
+      }),
+    ),
+    meanSourceUse: meanSourceUse(end.languages, mainCodes),
     backend: description.backend,
     epochs: description.epochs,
     seeds: side.map((run) => run.description.seed),

@@ -26,6 +26,11 @@ export const costRows: Row[] = [
     (run) => (run.trainSeconds === null ? "–" : formatDuration(run.trainSeconds)),
   ],
   ["Compute", "FLOPs a step times steps", (run) => formatFlops(run.flopsPerStep * run.lastStep)],
+  [
+    "Source use",
+    "Nats a token lost with another text as the source; about 0: it does not read it",
+    ({ meanSourceUse }) => (meanSourceUse === null ? "–" : meanSourceUse.toFixed(2)),
+  ],
   ["Backend", "", ({ backend }) => backend],
   ["Seeds", "", ({ seeds }) => seeds.join(", ")],
 ];

@@ -26,6 +26,8 @@ const header = [
   "baseline_epochs",
   "candidate_epochs",
   "train_tokens",
+  "baseline_source_use",
+  "candidate_source_use",
 ];
 
 /** One line a candidate and language (RFC 4180), numbers in full; an empty cell is unknown. */
@@ -53,6 +55,8 @@ export function reportCsv({ baseline, candidates, languages }: ReportData): stri
         baseline.epochs[code],
         candidate.epochs[code],
         trainTokens,
+        baseline.sourceUse[code],
+        candidate.sourceUse[code],
       ];
     }),
   );

@@ -119,3 +119,41 @@ test("CSV holds every candidate's rows with as many cells as the header", () => 
   expect(lines).toHaveLength(11);
   expect(new Set(lines.map((line) => line.split(",").length)).size).toBe(1);
 });
+
+describe("what the sides' sources are worth to them", () => {
+  const make = (name: string, sourceUse: number | undefined, speed = 1) =>
+    syntheticRun({ ...common, name, sourceUse, speed: () => speed, experts: speed > 1 ? 4 : 0 });
+  const words = (mine: number | undefined, theirs: number | undefined): [string, string] => {
+    const compared = reportData([make("dense", mine), make("switch", theirs, 3)], { resamples: 100 });
+    const [candidate] = compared.candidates;
+    return [finding(compared, candidate, "languages"), caveats(compared, candidate, "languages").join(" ")];
+  };
+
+  test("two models that never read them have no finding about speed", () => {
+    const [found, notes] = words(0.03, 0.05);
+    expect(found).toMatch(/^No comparison yet: neither switch nor dense/);
+    expect(notes).toContain("Neither side reads its source (what the right source is worth: dense 0.03");
+  });
+
+  test("one that reads them is warned of, two are compared, and an unknown is not judged", () => {
+    expect(words(0.5, 0.05)[1]).toContain("Only dense reads its source");
+    expect(words(0.05, 0.5)[1]).toContain("Train on until dense does too");
+    for (const pair of [
+      [0.5, 0.6],
+      [undefined, 0.02],
+      [undefined, undefined],
+    ] as const) {
+      const [found, notes] = words(...pair);
+      expect(found).toBe("switch learns faster than dense, in 4 of 4 languages");
+      expect(notes).not.toContain("source");
+    }
+  });
+
+  test("the CSV has them by language, and nothing where they are unknown", () => {
+    const lines = reportCsv(reportData([make("dense", 0.5), make("switch", undefined, 3)], { resamples: 2 })).split(
+      "\r\n",
+    );
+    expect(lines[0]).toMatch(/,baseline_source_use,candidate_source_use$/);
+    expect(lines[1]).toMatch(/,0\.5,$/);
+  });
+});
