@@ -96,7 +96,7 @@ describe("evaluateModel", () => {
     for (const { language, inputs, targets } of sets) {
       const rows = 8;
       const own = tf.tensor2d(inputs.slice(0, rows * lengths.inputs), [rows, lengths.inputs], "int32");
-      const next = tf.concat2d([tf.slice2d(own, [1, 0]), tf.slice2d(own, [0, 0], [1, -1])], 0);
+      const next = tf.concat2d([tf.slice2d(own, [1, 0], [-1, -1]), tf.slice2d(own, [0, 0], [1, -1])], 0);
       const batch = {
         targets: tf.tensor2d(targets.slice(0, rows * lengths.targets), [rows, lengths.targets], "int32"),
       };

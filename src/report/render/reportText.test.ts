@@ -138,12 +138,13 @@ describe("what the sides' sources are worth to them", () => {
   test("one that reads them is warned of, two are compared, and an unknown is not judged", () => {
     expect(words(0.5, 0.05)[1]).toContain("Only dense reads its source");
     expect(words(0.05, 0.5)[1]).toContain("Train on until dense does too");
-    for (const pair of [
+    const pairs: [number | undefined, number | undefined][] = [
       [0.5, 0.6],
       [undefined, 0.02],
       [undefined, undefined],
-    ] as const) {
-      const [found, notes] = words(...pair);
+    ];
+    for (const [mine, theirs] of pairs) {
+      const [found, notes] = words(mine, theirs);
       expect(found).toBe("switch learns faster than dense, in 4 of 4 languages");
       expect(notes).not.toContain("source");
     }
