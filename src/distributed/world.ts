@@ -9,6 +9,8 @@ export interface World {
   readonly size: number;
   /** Sums tensors over all ranks, in place. */
   sum(tensors: readonly tf.Tensor[]): Promise<void>;
+  /** The same with means. */
+  mean(tensors: readonly tf.Tensor[]): Promise<void>;
   /** Every rank's text, in order of rank. */
   gather(text: string): Promise<string[]>;
   /** Leaves; the others notice at their next collective. */
@@ -19,6 +21,7 @@ export const soloWorld: World = {
   rank: 0,
   size: 1,
   sum: async () => {},
+  mean: async () => {},
   gather: async (text) => [text],
   close: () => {},
 };
@@ -45,6 +48,7 @@ export async function joinWorld(address: WorldAddress): Promise<World> {
     rank: address.rank,
     size: address.worldSize,
     sum: (tensors) => failing(address, group.allReduce(tensors)),
+    mean: (tensors) => failing(address, group.allReduce(tensors, { factor: 1 / group.size })),
     gather: (text) => failing(address, gatherText(group, text)),
     close: () => group.close(),
   };

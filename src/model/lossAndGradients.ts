@@ -10,7 +10,7 @@ export type { ModelBatch } from "./switchT5.js";
 export interface StepResult {
   /** crossEntropy + auxLoss + zLoss: what the gradients are of. */
   loss: tf.Scalar;
-  /** Mean over the batch's real target tokens, natural log. */
+  /** Mean over the batch's real target tokens, natural log; of a part of a batch its share in that mean. */
   crossEntropy: tf.Scalar;
   /** Weighted load-balancing loss α·N·Σ f·P, summed over layers; 0 where dense. */
   auxLoss: tf.Scalar;
@@ -22,19 +22,35 @@ export interface StepResult {
   gradients: Map<string, tf.Tensor>;
 }
 
+/** What a part of a batch weighs in the loss of the whole: sums over the parts are then the whole batch's. */
+export interface LossShare {
+  /** The part's real target tokens over the batch's. */
+  crossEntropy: number;
+  /** Of balance and z-loss, which are means over routing groups: the part's tokens over the batch's. */
+  auxiliary: number;
+}
+
+export interface LossOptions {
+  seed: number;
+  step: number;
+  /** The batch is the whole where left out. */
+  share?: LossShare;
+}
+
 /** One training step's loss and gradients. The caller disposes of the result (`disposeStep`). Noise is a function of seed and step. */
 export function lossAndGradients(
   config: ModelConfig,
   params: Parameters,
   batch: ModelBatch,
-  { seed, step }: { seed: number; step: number },
+  { seed, step, share = { crossEntropy: 1, auxiliary: 1 } }: LossOptions,
 ): StepResult {
   let parts: Omit<StepResult, "loss" | "gradients"> | undefined;
   const { value, grads } = tf.variableGrads(() => {
     const { hidden_BTD, head_VD, real_BT, routed } = switchT5(config, params, batch, { training: true, seed, step });
     const hidden_ND = tf.reshape(hidden_BTD, [-1, config.dModel]) as tf.Tensor2D;
     const target_N = tf.reshape(batch.targets, [-1]) as tf.Tensor1D;
-    const crossEntropy = linearCrossEntropy(hidden_ND, head_VD, target_N, tf.reshape(real_BT, [-1]));
+    const mean = linearCrossEntropy(hidden_ND, head_VD, target_N, tf.reshape(real_BT, [-1]));
+    const crossEntropy = share.crossEntropy === 1 ? mean : tf.mul<tf.Scalar>(mean, share.crossEntropy);
 
     const { auxLossWeight = 0, zLossWeight = 0 } = config.switch ?? {};
     const weighted = (terms: tf.Scalar[], weight: number): tf.Scalar =>
@@ -46,9 +62,9 @@ export function lossAndGradients(
           );
     const auxLoss = weighted(
       routed.map(({ balance }) => balance),
-      auxLossWeight,
+      auxLossWeight * share.auxiliary,
     );
-    const zLoss = weighted(zLossWeight === 0 ? [] : routed.map(({ z }) => z()), zLossWeight);
+    const zLoss = weighted(zLossWeight === 0 ? [] : routed.map(({ z }) => z()), zLossWeight * share.auxiliary);
 
     // Kept: the scope of variableGrads frees everything but the loss.
     const routing = routed.map(({ report }) => report);

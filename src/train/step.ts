@@ -1,10 +1,12 @@
 import * as tf from "@tensorflow/tfjs-core";
 import type { CapturedGraph, GraphCapture } from "../backends/graphCapture.js";
 import { MswitchError, messageOf } from "../base/errors.js";
+import { soloWorld, type World } from "../distributed/world.js";
 import type { ModelConfig } from "../model/config.js";
 import { disposeStep, lossAndGradients, type ModelBatch, type StepResult } from "../model/lossAndGradients.js";
 import type { Parameters } from "../model/parameters.js";
 import type { Batch } from "../stream/batch.js";
+import { partOf, reduceStep } from "./dataParallel.js";
 import { gradientNorm, type Optimizer } from "./optimizer.js";
 
 /** What one update is made of. */
@@ -15,6 +17,10 @@ export interface StepParts {
   seed: number;
   /** The run's directory, for errors. */
   run: string;
+  /** The processes that share each batch. */
+  world?: World;
+  /** Whether this process was asked to stop. */
+  isStopping?(): boolean;
   /** Where there is one, steps are captured once and replayed. */
   capture?: GraphCapture;
   /** Told once why steps are not captured though they could be. */
@@ -25,6 +31,8 @@ export interface StepOutcome {
   /** Its gradients may be gone. */
   result: StepResult;
   gradNorm: number;
+  /** Whether any of the processes was asked to stop: all of them do so after the same step. */
+  stop: boolean;
   dispose(): void;
 }
 
@@ -49,6 +57,10 @@ export function createTrainStep(parts: StepParts): TrainStep {
   const eager = eagerStep(parts);
   const { capture, model, onEager } = parts;
   if (!capture) return eager;
+  if (parts.world && parts.world.size > 1) {
+    onEager?.("several processes train together");
+    return eager;
+  }
   if (hasNoise(model)) {
     onEager?.("dropout and jitter are drawn anew in every step on the host");
     return eager;
@@ -71,24 +83,28 @@ function hasNoise({ dropout, switch: sparse }: ModelConfig): boolean {
   return dropout > 0 || (sparse !== null && (sparse.jitter > 0 || sparse.expertDropout > 0));
 }
 
-function eagerStep({ model, params, optimizer, seed, run }: StepParts): TrainStep {
+function eagerStep({ model, params, optimizer, seed, run, world = soloWorld, isStopping }: StepParts): TrainStep {
   return async (batch, { step, learningRate }) => {
-    const tensors = toTensors(batch);
-    const result = lossAndGradients(model, params, tensors, { seed, step });
+    const part = partOf(batch, world);
+    const tensors = toTensors(part.batch);
+    const result = lossAndGradients(model, params, tensors, { seed, step, share: part.share });
+    const stop = tf.tensor1d([isStopping?.() ? 1 : 0]);
+    if (world.size > 1) await reduceStep(world, result, stop);
     const guard = guardOf(result);
     const gradNorm = await requireFinite(guard, step, run);
     optimizer.update(result.gradients, { learningRate, step, gradNorm });
+    const stopping = (await stop.data())[0] > 0;
     const dispose = (): void => {
       disposeStep(result);
-      tf.dispose([guard, tensors.inputs, tensors.targets]);
+      tf.dispose([guard, stop, tensors.inputs, tensors.targets]);
     };
-    return { result, gradNorm, dispose };
+    return { result, gradNorm, stop: stopping, dispose };
   };
 }
 
 /** The whole step as recorded work: batch, and learning rate and the like, are written where it reads them; the guard keeps the weights. */
 function capturedStep(
-  { model, params, optimizer, seed, run }: StepParts,
+  { model, params, optimizer, seed, run, isStopping }: StepParts,
   capture: GraphCapture,
   first: Batch,
 ): TrainStep {
@@ -115,7 +131,7 @@ function capturedStep(
     work.replay();
     const { result, guard } = recorded!;
     const gradNorm = await requireFinite(guard, place.step, run);
-    return { result, gradNorm, dispose: () => {} };
+    return { result, gradNorm, stop: isStopping?.() ?? false, dispose: () => {} };
   };
 }
 

@@ -1,0 +1,139 @@
+import { type ChildProcess, spawn } from "node:child_process";
+import { once } from "node:events";
+import { existsSync, mkdtempSync, readdirSync, readFileSync, rmSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { fileURLToPath } from "node:url";
+import { hasProcessGroups } from "@mswitch/tfjs-backend-torch/distributed";
+import { afterAll, describe, expect, test } from "vitest";
+import { loadBackend } from "../src/backends/loadBackend.js";
+import { type MetricsLine, metricsLineSchema } from "../src/run/runFiles.js";
+import { writeTinyPipeline } from "./pretrainRun.js";
+
+const bin = fileURLToPath(new URL("../bin/run.js", import.meta.url));
+const folder = mkdtempSync(join(tmpdir(), "mswitch-distributed-"));
+afterAll(() => rmSync(folder, { recursive: true, force: true }));
+
+const usable = await loadBackend("torch").then(hasProcessGroups, () => false);
+
+interface Ended {
+  status: number | null;
+  stdout: string;
+  stderr: string;
+}
+
+function start(args: string[], env: Record<string, string> = {}): { child: ChildProcess; ended: Promise<Ended> } {
+  const child = spawn(process.execPath, [bin, ...args], { env: { ...process.env, OMP_NUM_THREADS: "1", ...env } });
+  const ended: Ended = { status: null, stdout: "", stderr: "" };
+  for (const stream of ["stdout", "stderr"] as const) {
+    child[stream].setEncoding("utf8").on("data", (text: string) => {
+      ended[stream] += text;
+    });
+  }
+  return {
+    child,
+    ended: once(child, "close").then(([status]) => ({ ...ended, status: status as number | null })),
+  };
+}
+
+const keys = {
+  backend: "torch",
+  steps: 12,
+  stream: { batchSize: 8, inputLength: 16 },
+  evaluation: { every: 6, examplesPerLanguage: 2 },
+  checkpoints: { every: 4, keepLast: 5 },
+};
+const sparse = (switchKeys: object | null) => ({
+  preset: "tiny",
+  ...{ dModel: 8, dKv: 4, dFf: 16, heads: 2 },
+  switch: switchKeys,
+});
+
+const metrics = (run: string): MetricsLine[] =>
+  readFileSync(join(run, "metrics.jsonl"), "utf8")
+    .trim()
+    .split("\n")
+    .map((line) => metricsLineSchema.parse(JSON.parse(line)));
+
+describe.skipIf(!usable)("several processes train one run", { timeout: 240_000 }, () => {
+  test.each([
+    ["dense", sparse(null)],
+    // A group of tokens lies within one rank, so that capacity and balance are those of one process.
+    ["Switch", sparse({ experts: 2, every: 1, group: "sequence", jitter: 0 })],
+  ])("%s: losses of two processes are those of one", async (name, model) => {
+    const file = await writeTinyPipeline(join(folder, name), { ...keys, model });
+    const runs = { one: join(folder, name, "one"), two: join(folder, name, "two") };
+    expect(await start(["pretrain", file, "--run", runs.one]).ended).toMatchObject({ status: 0 });
+    const two = await start(["pretrain", file, "--run", runs.two, "--processes", "2", "--json"]).ended;
+    expect(two.status, two.stderr).toBe(0);
+    expect(JSON.parse(two.stdout)).toMatchObject({ step: 12, interrupted: false, run: runs.two });
+    const [alone, together] = [metrics(runs.one), metrics(runs.two)];
+    expect(together.map(({ step }) => step)).toEqual(alone.map(({ step }) => step));
+    for (const [i, line] of alone.entries()) {
+      for (const key of ["loss", "negLogPerplexity", "gradNorm", "auxLoss", "fractionDropped"] as const) {
+        const [mine, theirs] = [line[key], together[i][key]];
+        if (mine === undefined) expect(theirs).toBeUndefined();
+        else expect(Math.abs(theirs! - mine), `${key} at step ${line.step}`).toBeLessThanOrEqual(1e-4 * Math.abs(mine) + 1e-7);
+      }
+    }
+    expect(readdirSync(join(runs.two, "eval")).sort()).toEqual(readdirSync(join(runs.one, "eval")).sort());
+  });
+
+  test("a signal ends all ranks after one step, with a checkpoint; the run goes on in one process", async () => {
+    const file = await writeTinyPipeline(join(folder, "stopped"), { ...keys, steps: 400, model: sparse(null) });
+    const run = join(folder, "stopped", "run");
+    const { child, ended } = start(["pretrain", file, "--processes", "2"]);
+    while (!existsSync(join(run, "metrics.jsonl"))) await new Promise((resolve) => setTimeout(resolve, 50));
+    child.kill("SIGTERM");
+    const { status, stderr } = await ended;
+    expect(status, stderr).toBe(130);
+    const step = metrics(run).at(-1)!.step;
+    expect(step).toBeLessThan(400);
+    expect(existsSync(join(run, "checkpoints", `step-${String(step).padStart(8, "0")}`, "complete.json"))).toBe(true);
+    expect(existsSync(join(run, "run.lock"))).toBe(false);
+    const more = await start(["pretrain", file, "--set", `steps=${step + 2}`]).ended;
+    expect(more.status, more.stderr).toBe(0);
+    expect(more.stderr).toContain(`going on from step ${step}`);
+  });
+
+  test("a rank that is killed ends the others, and the run goes on from its last checkpoint", async () => {
+    const file = await writeTinyPipeline(join(folder, "killed"), { ...keys, steps: 300, model: sparse(null) });
+    const run = join(folder, "killed", "run");
+    const { child, ended } = start(["pretrain", file, "--processes", "2"]);
+    while (!existsSync(join(run, "checkpoints", "step-00000004"))) await new Promise((resolve) => setTimeout(resolve, 50));
+    const ranks = readdirSync("/proc").filter((pid) => {
+      try {
+        return /^\d+$/.test(pid) && readFileSync(`/proc/${pid}/stat`, "utf8").split(") ")[1].split(" ")[1] === `${child.pid}`;
+      } catch {
+        return false;
+      }
+    });
+    expect(ranks).toHaveLength(2);
+    process.kill(Number(ranks[1]), "SIGKILL");
+    const { status, stderr } = await ended;
+    expect(status).toBe(1);
+    expect(stderr).toContain("[rank-failed]");
+    const more = await start(["pretrain", file, "--processes", "2", "--set", "steps=12"]).ended;
+    expect(more.status, more.stderr).toBe(2);
+    const longer = await start(["pretrain", file, "--processes", "2", "--set", "steps=310"]).ended;
+    expect(longer.status, longer.stderr).toBe(0);
+  });
+
+  test("what does not fit together is one clear error each", async () => {
+    const file = await writeTinyPipeline(join(folder, "wrong"), { ...keys, model: sparse(null) });
+    const odd = await start(["pretrain", file, "--processes", "3"]).ended;
+    expect([odd.status, odd.stderr.includes("[world-not-fitting]")]).toEqual([2, true]);
+    const lost = await start(["pretrain", file], { WORLD_SIZE: "2", RANK: "0" }).ended;
+    expect([lost.status, lost.stderr.includes("[world-incomplete]")]).toEqual([2, true]);
+    const world = (rank: number) => ({
+      ...{ RANK: `${rank}`, WORLD_SIZE: "2", MASTER_ADDR: "127.0.0.1", MASTER_PORT: "29641" },
+    });
+    const different = await Promise.all(
+      [0, 1].map((rank) => start(["pretrain", file, "--set", `seed=${rank}`], world(rank)).ended),
+    );
+    for (const { status, stderr } of different) {
+      expect(status).toBe(2);
+      expect(stderr).toContain("[world-mismatch]");
+    }
+  });
+});
