@@ -43,12 +43,19 @@ Relative paths, in the file and in flags, are relative to the working directory.
       multipleNonGreedy: true,
       default: [],
     }),
+    processes: Flags.integer({
+      min: 2,
+      max: 1024,
+      description:
+        "Train in so many processes of this machine, each with its share of every batch and of the cores; on several machines start the command by torchrun --no-python or srun.",
+    }),
     backend: Flags.string({ description: "TensorFlow.js backend; the best one found where left out (see `doctor`)." }),
   };
 
   async run(): Promise<PretrainResult> {
     const { args, flags } = await this.parse(Pretrain);
-    const { set: sets, run, backend } = flags;
+    const { set: sets, run, backend, processes } = flags;
+    if (processes !== undefined) return this.runInProcesses(args.pipeline, { sets, run, backend }, processes);
     const { pretrain } = await import("../train/pretrain.js");
     const { createProgress } = await import("../base/progress.js");
     // Elsewhere than on a terminal the log's own lines tell the progress.
@@ -56,6 +63,30 @@ Relative paths, in the file and in flags, are relative to the working directory.
     const result = await withInterrupt((signal) =>
       pretrain(args.pipeline, { sets, run, backend, log: stderrLog, signal, progress }),
     );
+    return this.report(result);
+  }
+
+  /** Starts this command once for each rank, and gives what rank 0 came to. */
+  private async runInProcesses(
+    file: string,
+    { sets, run, backend }: { sets: string[]; run?: string; backend?: string },
+    processes: number,
+  ): Promise<PretrainResult> {
+    const { runProcesses } = await import("../cli/runProcesses.js");
+    const { shipped } = await import("../cli/packageRoot.js");
+    const { availableParallelism } = await import("node:os");
+    const options = [...(run ? ["--run", run] : []), ...(backend ? ["--backend", backend] : [])];
+    const { stdout } = await withInterrupt((signal) =>
+      runProcesses({
+        args: ["pretrain", file, ...options, ...sets.flatMap((set) => ["--set", set]), "--json"],
+        ...{ processes, log: stderrLog, signal, bin: shipped("bin", "run.js") },
+        threads: Math.max(1, Math.floor(availableParallelism() / processes)),
+      }),
+    );
+    return this.report(JSON.parse(stdout) as PretrainResult);
+  }
+
+  private report(result: PretrainResult): PretrainResult {
     const { step, steps, evaluation, checkpoint } = result;
     this.log(`${result.name}: step ${step} of ${steps}${result.interrupted ? ", interrupted" : ""}`);
     if (evaluation) {

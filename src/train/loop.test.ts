@@ -103,6 +103,7 @@ function training(config: RunConfig, watched: Watched, rest: Partial<Training> =
     async writeCheckpoint(at) {
       watched.checkpoints.push(at);
     },
+    isShared: false,
     signal: new AbortController().signal,
     ...rest,
   };

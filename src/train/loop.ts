@@ -26,6 +26,8 @@ export interface Training {
   /** Called after each update. */
   onStep(): void;
   writeCheckpoint(step: number, trainSeconds: number | undefined): Promise<void>;
+  /** Whether several processes train: then a step says for all of them whether to stop. */
+  isShared: boolean;
   /** Aborted by a signal: the step in hand is finished, or an evaluation given up, and a checkpoint written. */
   signal: AbortSignal;
 }
@@ -43,15 +45,17 @@ export async function train(training: Training): Promise<number> {
   let step = training.startStep;
 
   await evaluateIfDue(training, step);
-  while (step < steps && !signal.aborted) {
+  let stopping = !training.isShared && signal.aborted;
+  while (step < steps && !stopping) {
     clock.begin();
     const batch = await clock.waiting(batches.next());
     const learningRate = learningRateAt(options.learningRate, step, steps);
-    const { result, gradNorm, dispose } = await trainStep(batch, { step, learningRate });
+    const { result, gradNorm, stop, dispose } = await trainStep(batch, { step, learningRate });
     step++;
     // Signals and the data worker's messages are only heard when the event loop turns; the step that ends a run has its line.
     await turnEventLoop();
-    const metrics = isLogged(config, step) || signal.aborted ? await readStepMetrics(result) : undefined;
+    stopping = training.isShared ? stop : signal.aborted;
+    const metrics = isLogged(config, step) || stopping ? await readStepMetrics(result) : undefined;
     dispose();
     clock.end();
     training.onStep();
@@ -60,8 +64,9 @@ export async function train(training: Training): Promise<number> {
       const { trainSeconds } = clock;
       await training.metricsWriter.line({ step, ...metrics, gradNorm, learningRate, trainSeconds, ...clock.stretch() });
     }
-    await evaluateIfDue(training, step);
-    if (isCheckpointed(config, step) || signal.aborted) await training.writeCheckpoint(step, clock.trainSeconds);
+    if (!stopping) await evaluateIfDue(training, step);
+    stopping ||= !training.isShared && signal.aborted;
+    if (isCheckpointed(config, step) || stopping) await training.writeCheckpoint(step, clock.trainSeconds);
   }
   return step;
 }

@@ -10,9 +10,7 @@ import { type EvaluationSummary, summarizeEvaluation } from "./metricsWriter.js"
 import { type PreparedRun, prepareRun } from "./prepareRun.js";
 import { openSession, type SessionOptions } from "./session.js";
 
-export interface PretrainOptions extends RunConfigOverrides, SessionOptions {
-  signal: AbortSignal;
-}
+export interface PretrainOptions extends RunConfigOverrides, SessionOptions {}
 
 export interface PretrainResult {
   /** Run directory. */
@@ -57,7 +55,9 @@ async function trainOn(run: PreparedRun, options: PretrainOptions): Promise<Pret
     const step = await train({
       ...session,
       signal: options.signal,
-      isEvaluated,
+      isShared: session.world.size > 1,
+      // Rank 0 evaluates; the others wait for it in the next step.
+      isEvaluated: (at) => session.world.rank > 0 || isEvaluated(at),
       evaluate: (at) => evaluateModel(model, session.params, examples, at, { signal: options.signal }),
     });
     const point = await lastEvaluation(paths);

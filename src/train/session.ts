@@ -1,42 +1,36 @@
-import { mkdir } from "node:fs/promises";
 import { join } from "node:path";
 import { findGraphCapture } from "../backends/graphCapture.js";
-import { type Backend, loadBackend } from "../backends/loadBackend.js";
+import { loadBackend } from "../backends/loadBackend.js";
 import { usageError } from "../base/errors.js";
 import type { Log } from "../base/log.js";
 import type { Progress, ProgressOptions } from "../base/progress.js";
+import { joinWorld, soloWorld, type World } from "../distributed/world.js";
+import { worldAddress } from "../distributed/worldAddress.js";
 import { loadModel } from "../model/checkpoint/huggingFace.js";
 import { disposeParameters, initParameters, type Parameters } from "../model/parameters.js";
-import { precisionNotice } from "../model/precision.js";
-import { describePlan } from "../plan/planTraining.js";
 import { leastMemory, requireMemory } from "../plan/trainingMemory.js";
-import { type Checkpoint, optimizerName, readTrainSeconds } from "../run/checkpoint.js";
-import {
-  clearLeftovers,
-  cutBack,
-  lastCheckpoint,
-  recordEnvironment,
-  teeLog,
-  writeDescription,
-} from "../run/runDirectory.js";
-import { lockRun } from "../run/runLock.js";
+import { optimizerName } from "../run/checkpoint.js";
+import { teeLog } from "../run/runDirectory.js";
 import { type Prefetcher, prefetch } from "../stream/prefetch/prefetch.js";
 import { createCheckpointWriter } from "./checkpoint/checkpointWriter.js";
-import { identityHash } from "./config/runConfig.js";
+import { enterRun } from "./enterRun.js";
 import { createMetricsWriter, type MetricsWriter } from "./metricsWriter.js";
 import { createOptimizer, type Optimizer } from "./optimizer.js";
 import { describeRun, type PreparedRun } from "./prepareRun.js";
-import { requireSameRun } from "./requireSameRun.js";
 import { createTrainStep, type TrainStep } from "./step.js";
 
 export interface SessionOptions {
   log: Log;
+  /** Aborted where the run is to stop. */
+  signal: AbortSignal;
   /** Makes a bar of the steps, for a terminal; its log then takes the place of `log`. */
   progress?: (options: ProgressOptions) => Progress;
 }
 
 /** A run in the hands of this process: its directory locked, weights, moments and batches ready at `startStep`. */
 export interface Session extends PreparedRun {
+  /** The processes of the run; this one alone in most. Rank 0 writes to the run directory. */
+  world: World;
   params: Parameters;
   optimizer: Optimizer;
   trainStep: TrainStep;
@@ -62,18 +56,23 @@ export interface Session extends PreparedRun {
  */
 export async function openSession(run: PreparedRun, options: SessionOptions): Promise<Session> {
   const { config, model, stream, plan, paths } = run;
+  const address = worldAddress(process.env);
+  if (address) requireDivisible(config.stream.batchSize, address.worldSize);
   const backend = await loadBackend(config.backend);
-  const need = leastMemory(model, plan.parameters, config.stream.batchSize, stream.lengths, backend.name);
-  requireMemory(need, backend.name, config.stream.batchSize);
+  const rows = config.stream.batchSize / (address?.worldSize ?? 1);
+  const need = leastMemory(model, plan.parameters, rows, stream.lengths, backend.name);
+  requireMemory(need, backend.name, rows);
 
   const cleanUp: (() => void | Promise<void>)[] = [];
   const close = async (): Promise<void> => {
     while (cleanUp.length > 0) await cleanUp.pop()!();
   };
   try {
-    await mkdir(paths.directory, { recursive: true });
-    cleanUp.push(await lockRun(paths.directory, options.log));
-    const { resumed, startSeconds, configuration, log } = await enterDirectory(run, backend, options.log);
+    const world = address ? await joinWorld(address) : soloWorld;
+    cleanUp.push(() => world.close());
+    const userLog = world.rank === 0 ? options.log : onlyWarnings(options.log, world.rank);
+    const entered = await enterRun(world, run, backend, userLog, cleanUp);
+    const { resumed, startSeconds, configuration, log } = entered;
     const startStep = resumed?.step ?? 0;
 
     const params = resumed ? (await loadModel(resumed.directory)).params : initParameters(model, config.seed);
@@ -85,16 +84,23 @@ export async function openSession(run: PreparedRun, options: SessionOptions): Pr
     const batches = prefetch(run.dataset.dir, run.streamConfig, { startStep });
     cleanUp.push(() => batches.close());
     const rates = [{ label: "tok/s", scale: 1 }];
-    const bar = options.progress?.({ parts: [{ name: "steps", total: config.steps - startStep }], rates });
+    const progress = world.rank === 0 ? options.progress : undefined;
+    const bar = progress?.({ parts: [{ name: "steps", total: config.steps - startStep }], rates });
     const stepLog = bar ? teeLog(paths, bar.log) : log;
-    const metricsWriter = await createMetricsWriter({ paths, plan, startStep, steps: config.steps, log: stepLog });
+    const writer =
+      world.rank === 0
+        ? await createMetricsWriter({ paths, plan, startStep, steps: config.steps, log: stepLog })
+        : silentMetricsWriter;
     cleanUp.push(
-      () => metricsWriter.close(),
+      () => writer.close(),
       () => bar?.stop(),
     );
 
     const trainStep = createTrainStep({
-      ...{ model, params, optimizer, seed: config.seed, run: config.run },
+      ...{ model, params, optimizer, world, run: config.run },
+      // Each rank draws noise of its own.
+      seed: world.size > 1 ? config.seed + 1_000_003 * (world.rank + 1) : config.seed,
+      isStopping: () => options.signal.aborted,
       capture: config.recordSteps ? await findGraphCapture() : undefined,
       onEager: (why) => stepLog.info(`steps are not recorded as a graph: ${why}`),
     });
@@ -103,11 +109,11 @@ export async function openSession(run: PreparedRun, options: SessionOptions): Pr
     let checkpoint = resumed?.directory ?? null;
     return {
       ...run,
-      ...{ params, optimizer, trainStep, batches, startStep, startSeconds, log: stepLog, close },
+      ...{ world, params, optimizer, trainStep, batches, startStep, startSeconds, log: stepLog, close },
       metricsWriter: {
-        ...metricsWriter,
+        ...writer,
         async evaluation(point) {
-          await metricsWriter.evaluation(point);
+          await writer.evaluation(point);
           await checkpoints.describe(point);
         },
       },
@@ -116,7 +122,9 @@ export async function openSession(run: PreparedRun, options: SessionOptions): Pr
         return checkpoint;
       },
       async writeCheckpoint(step, trainSeconds) {
-        checkpoint = await checkpoints.write(step, trainSeconds);
+        if (world.rank === 0) checkpoint = await checkpoints.write(step, trainSeconds);
+        // Nobody goes on, or ends, before it is complete.
+        await world.gather("");
       },
     };
   } catch (error) {
@@ -125,52 +133,23 @@ export async function openSession(run: PreparedRun, options: SessionOptions): Pr
   }
 }
 
-interface EnteredDirectory {
-  resumed: Checkpoint | undefined;
-  startSeconds: number | undefined;
-  /** `identityHash` of the run. */
-  configuration: string;
-  /** Also writes to the run's `log.txt`. */
-  log: Log;
+function requireDivisible(batchSize: number, worldSize: number): void {
+  if (batchSize % worldSize === 0) return;
+  const fitting = Array.from({ length: worldSize }, (_, i) => i + 1).filter((size) => batchSize % size === 0);
+  throw usageError(`a batch of ${batchSize} cannot be shared by ${worldSize} processes`, {
+    code: "world-not-fitting",
+    why: "each takes as many rows",
+    hint: `start ${fitting.slice(-3).join(" or ")}, or set stream.batchSize to a multiple of ${worldSize}`,
+  });
 }
 
-/** Finds where the run stands, brings its records back to there, and writes down who goes on with it. */
-async function enterDirectory(run: PreparedRun, backend: Backend, userLog: Log): Promise<EnteredDirectory> {
-  const { config, model, plan, paths } = run;
-  const description = describeRun(run, backend.name);
-  const configuration = identityHash(config, description);
-  const before = await requireSameRun(paths, config, description);
-  await clearLeftovers(paths);
-  const resumed = await lastCheckpoint(paths, configuration, userLog);
-  if (resumed && resumed.step > config.steps) {
-    throw usageError(`the run is at step ${resumed.step} already, beyond steps: ${config.steps}`, {
-      code: "run-beyond-steps",
-      where: paths.directory,
-    });
-  }
-  // First of all files: a directory with others but without a config.yaml is taken for somebody else's.
-  await writeDescription(paths, config, description);
-  const log = teeLog(paths, userLog);
-  const startStep = resumed?.step ?? 0;
-  const loggedSeconds = await cutBack(paths, startStep, log);
-  const startSeconds = resumed ? ((await readTrainSeconds(resumed)) ?? loggedSeconds) : 0;
-  if (startSeconds === undefined) {
-    log.warn(
-      `${paths.directory}: the training time up to step ${startStep} is lost; speed-ups in time will be unknown`,
-    );
-  }
-  await recordEnvironment(paths, { backend: `${backend.name}: ${backend.description}`, fromStep: startStep });
-
-  log.info(`run ${config.name} in ${paths.directory}`);
-  for (const line of describePlan(plan, model, config.steps)) log.info(line);
-  log.info(`  backend ${backend.name}: ${backend.description}`);
-  const notice = precisionNotice(model, backend.name);
-  if (notice) log.warn(notice);
-  if (before && before.backend !== backend.name) {
-    log.warn(
-      `so far the run was computed on the ${before.backend} backend: from here on results agree but for rounding`,
-    );
-  }
-  if (resumed) log.info(`going on from step ${startStep}: ${resumed.directory}`);
-  return { resumed, startSeconds, configuration, log };
+/** A rank that is not the first speaks only when something is wrong. */
+function onlyWarnings(log: Log, rank: number): Log {
+  return { info: () => {}, warn: (message) => log.warn(`rank ${rank}: ${message}`) };
 }
+
+const silentMetricsWriter: MetricsWriter = {
+  line: async () => {},
+  evaluation: async () => {},
+  close: async () => {},
+};

@@ -1,0 +1,127 @@
+import { mkdir } from "node:fs/promises";
+import type { Backend } from "../backends/loadBackend.js";
+import { type ErrorDetails, MswitchError, messageOf, usageError } from "../base/errors.js";
+import type { Log } from "../base/log.js";
+import type { World } from "../distributed/world.js";
+import { precisionNotice } from "../model/precision.js";
+import { describePlan } from "../plan/planTraining.js";
+import { type Checkpoint, readTrainSeconds } from "../run/checkpoint.js";
+import {
+  clearLeftovers,
+  cutBack,
+  lastCheckpoint,
+  recordEnvironment,
+  teeLog,
+  writeDescription,
+} from "../run/runDirectory.js";
+import { lockRun } from "../run/runLock.js";
+import { identityHash } from "./config/runConfig.js";
+import { describeRun, type PreparedRun } from "./prepareRun.js";
+import { requireSameRun } from "./requireSameRun.js";
+
+export interface EnteredRun {
+  resumed: Checkpoint | undefined;
+  startSeconds: number | undefined;
+  /** `identityHash` of the run. */
+  configuration: string;
+  /** Also writes to the run's `log.txt`. */
+  log: Log;
+}
+
+/** What rank 0 found in the run's directory, for the others. */
+interface Entrance {
+  configuration: string;
+  resumed?: Checkpoint;
+  startSeconds?: number;
+  /** Why rank 0 does not start. */
+  refused?: { what: string; details: ErrorDetails };
+}
+
+/**
+ * Rank 0 locks the directory and finds where the run stands; the others start from there too. Every rank must have been started with the same
+ * configuration and data.
+ */
+export async function enterRun(
+  world: World,
+  run: PreparedRun,
+  backend: Backend,
+  log: Log,
+  cleanUp: (() => void | Promise<void>)[],
+): Promise<EnteredRun> {
+  const configuration = identityHash(run.config, describeRun(run, backend.name));
+  let entered: EnteredRun = { resumed: undefined, startSeconds: 0, configuration, log };
+  let entrance: Entrance = { configuration };
+  let failure: unknown;
+  if (world.rank === 0) {
+    try {
+      await mkdir(run.paths.directory, { recursive: true });
+      cleanUp.push(await lockRun(run.paths.directory, log));
+      entered = await enterDirectory(run, backend, log);
+      const { resumed, startSeconds } = entered;
+      entrance = { configuration, resumed, startSeconds };
+      if (world.size > 1) log.info(`  ${world.size} processes, ${run.config.stream.batchSize / world.size} rows each`);
+    } catch (error) {
+      if (world.size === 1) throw error;
+      failure = error;
+      const known = error instanceof MswitchError;
+      const details = known ? error.details : { code: "rank-failed", why: messageOf(error) };
+      entrance = { configuration, refused: { what: known ? error.what : "rank 0 failed", details } };
+    }
+  }
+  if (world.size === 1) return entered;
+  const all = (await world.gather(JSON.stringify(entrance))).map((text) => JSON.parse(text) as Entrance);
+  const [first] = all;
+  if (failure) throw failure;
+  if (first.refused) throw new MswitchError(first.refused.what, first.refused.details);
+  const others = all.flatMap((one, rank) => (one.configuration === first.configuration ? [] : [rank]));
+  if (others.length > 0) {
+    throw usageError("the processes were started with different configurations or datasets", {
+      code: "world-mismatch",
+      where: `rank ${others.join(", ")}`,
+      why: "the hash of its run file and of its dataset's content is not that of rank 0",
+      hint: "start every rank with the same command, and give all of them the same dataset",
+    });
+  }
+  return world.rank === 0 ? entered : { ...entered, resumed: first.resumed, startSeconds: first.startSeconds };
+}
+
+/** Finds where the run stands, brings its records back to there, and writes down who goes on with it. */
+async function enterDirectory(run: PreparedRun, backend: Backend, userLog: Log): Promise<EnteredRun> {
+  const { config, model, plan, paths } = run;
+  const description = describeRun(run, backend.name);
+  const configuration = identityHash(config, description);
+  const before = await requireSameRun(paths, config, description);
+  await clearLeftovers(paths);
+  const resumed = await lastCheckpoint(paths, configuration, userLog);
+  if (resumed && resumed.step > config.steps) {
+    throw usageError(`the run is at step ${resumed.step} already, beyond steps: ${config.steps}`, {
+      code: "run-beyond-steps",
+      where: paths.directory,
+    });
+  }
+  // First of all files: a directory with others but without a config.yaml is taken for somebody else's.
+  await writeDescription(paths, config, description);
+  const log = teeLog(paths, userLog);
+  const startStep = resumed?.step ?? 0;
+  const loggedSeconds = await cutBack(paths, startStep, log);
+  const startSeconds = resumed ? ((await readTrainSeconds(resumed)) ?? loggedSeconds) : 0;
+  if (startSeconds === undefined) {
+    log.warn(
+      `${paths.directory}: the training time up to step ${startStep} is lost; speed-ups in time will be unknown`,
+    );
+  }
+  await recordEnvironment(paths, { backend: `${backend.name}: ${backend.description}`, fromStep: startStep });
+
+  log.info(`run ${config.name} in ${paths.directory}`);
+  for (const line of describePlan(plan, model, config.steps)) log.info(line);
+  log.info(`  backend ${backend.name}: ${backend.description}`);
+  const notice = precisionNotice(model, backend.name);
+  if (notice) log.warn(notice);
+  if (before && before.backend !== backend.name) {
+    log.warn(
+      `so far the run was computed on the ${before.backend} backend: from here on results agree but for rounding`,
+    );
+  }
+  if (resumed) log.info(`going on from step ${startStep}: ${resumed.directory}`);
+  return { resumed, startSeconds, configuration, log };
+}
