@@ -53,6 +53,8 @@ export async function runProcesses(options: ProcessesOptions): Promise<{ stdout:
       }),
     );
     if (failed) {
+      const told = errorOf(children[failed.rank].stdout());
+      if (told) throw new MswitchError(told.what, { ...told, exitCode: codes.includes(2) ? 2 : 1 });
       throw new MswitchError("a process of the run failed", {
         code: "rank-failed",
         where: `rank ${failed.rank} of ${processes}`,
@@ -65,6 +67,18 @@ export async function runProcesses(options: ProcessesOptions): Promise<{ stdout:
   } finally {
     clearTimeout(killer);
     signal.removeEventListener("abort", onAbort);
+  }
+}
+
+/** What a rank says of its end with `--json`, where it had the time to. */
+function errorOf(
+  stdout: string,
+): { what: string; code: string; where?: string; why?: string; hint?: string } | undefined {
+  try {
+    const { error } = JSON.parse(stdout) as { error?: ReturnType<typeof errorOf> };
+    return error?.what === undefined ? undefined : error;
+  } catch {
+    return undefined;
   }
 }
 

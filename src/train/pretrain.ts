@@ -7,8 +7,8 @@ import { evaluationPath, lastEvaluation } from "../run/runDirectory.js";
 import { type RunConfigOverrides, readRunConfig } from "./config/runConfig.js";
 import { train } from "./loop.js";
 import { type EvaluationSummary, summarizeEvaluation } from "./metricsWriter.js";
-import { type PreparedRun, prepareRun } from "./prepareRun.js";
 import { openSession, type SessionOptions } from "./session.js";
+import { type PreparedRun, prepareRun } from "./setup/prepareRun.js";
 
 export interface PretrainOptions extends RunConfigOverrides, SessionOptions {}
 

@@ -13,10 +13,10 @@ import { optimizerName } from "../run/checkpoint.js";
 import { teeLog } from "../run/runDirectory.js";
 import { type Prefetcher, prefetch } from "../stream/prefetch/prefetch.js";
 import { createCheckpointWriter } from "./checkpoint/checkpointWriter.js";
-import { enterRun } from "./enterRun.js";
 import { createMetricsWriter, type MetricsWriter } from "./metricsWriter.js";
 import { createOptimizer, type Optimizer } from "./optimizer.js";
-import { describeRun, type PreparedRun } from "./prepareRun.js";
+import { enterRun } from "./setup/enterRun.js";
+import { describeRun, type PreparedRun } from "./setup/prepareRun.js";
 import { createTrainStep, type TrainStep } from "./step.js";
 
 export interface SessionOptions {

@@ -17,7 +17,7 @@ import { parseModel } from "../../vocab/sentencepiece/modelFile.js";
 import { openModelFile } from "../../vocab/sentencepiece/openModelFile.js";
 import { type TokenizerFiles, tokenizerFault, transformersTokenizer } from "../../vocab/transformersTokenizer.js";
 import type { Optimizer } from "../optimizer.js";
-import type { PreparedRun } from "../prepareRun.js";
+import type { PreparedRun } from "../setup/prepareRun.js";
 import { modelCard } from "./modelCard.js";
 
 export interface CheckpointWriterOptions {

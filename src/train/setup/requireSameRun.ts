@@ -1,12 +1,12 @@
 import { existsSync } from "node:fs";
 import { readdir } from "node:fs/promises";
-import { isTemporaryName } from "../base/atomicFile.js";
-import { usageError } from "../base/errors.js";
-import { type RunPaths, readDescription } from "../run/runDirectory.js";
-import type { RunDescription } from "../run/runFiles.js";
-import { lockName } from "../run/runLock.js";
-import { readConfig } from "./config/readConfig.js";
-import { identityOf, type RunConfig, runConfigSchema } from "./config/runConfig.js";
+import { isTemporaryName } from "../../base/atomicFile.js";
+import { usageError } from "../../base/errors.js";
+import { type RunPaths, readDescription } from "../../run/runDirectory.js";
+import type { RunDescription } from "../../run/runFiles.js";
+import { lockName } from "../../run/runLock.js";
+import { readConfig } from "../config/readConfig.js";
+import { identityOf, type RunConfig, runConfigSchema } from "../config/runConfig.js";
 
 /**
  * Refuses a directory that holds anything but this run: files that are no run, a run of another configuration (naming the keys

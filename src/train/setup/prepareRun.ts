@@ -1,16 +1,16 @@
-import type { Log } from "../base/log.js";
-import { datasetFingerprint } from "../dataset/format/manifest.js";
-import type { TokenDataset } from "../dataset/read/tokenDataset.js";
-import type { ModelConfig } from "../model/config.js";
-import { modelTitle, planTraining, type TrainingPlan } from "../plan/planTraining.js";
-import { type RunPaths, runPaths } from "../run/runDirectory.js";
-import type { RunDescription } from "../run/runFiles.js";
-import type { ExampleStream, StreamConfig, ValidationExamples } from "../stream/batch.js";
-import { createExampleStream } from "../stream/createExampleStream.js";
-import { usableLanguages } from "../stream/objectives/segments.js";
-import { hashValidationExamples, validationExamples } from "../stream/validationExamples.js";
-import { resolveModel } from "./config/resolveModel.js";
-import type { RunConfig } from "./config/runConfig.js";
+import type { Log } from "../../base/log.js";
+import { datasetFingerprint } from "../../dataset/format/manifest.js";
+import type { TokenDataset } from "../../dataset/read/tokenDataset.js";
+import type { ModelConfig } from "../../model/config.js";
+import { modelTitle, planTraining, type TrainingPlan } from "../../plan/planTraining.js";
+import { type RunPaths, runPaths } from "../../run/runDirectory.js";
+import type { RunDescription } from "../../run/runFiles.js";
+import type { ExampleStream, StreamConfig, ValidationExamples } from "../../stream/batch.js";
+import { createExampleStream } from "../../stream/createExampleStream.js";
+import { usableLanguages } from "../../stream/objectives/segments.js";
+import { hashValidationExamples, validationExamples } from "../../stream/validationExamples.js";
+import { resolveModel } from "../config/resolveModel.js";
+import type { RunConfig } from "../config/runConfig.js";
 
 /** A run with everything that is known before the backend holds a single number. */
 export interface PreparedRun {

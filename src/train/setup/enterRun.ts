@@ -1,11 +1,11 @@
 import { mkdir } from "node:fs/promises";
-import type { Backend } from "../backends/loadBackend.js";
-import { type ErrorDetails, MswitchError, messageOf, usageError } from "../base/errors.js";
-import type { Log } from "../base/log.js";
-import type { World } from "../distributed/world.js";
-import { precisionNotice } from "../model/precision.js";
-import { describePlan } from "../plan/planTraining.js";
-import { type Checkpoint, readTrainSeconds } from "../run/checkpoint.js";
+import type { Backend } from "../../backends/loadBackend.js";
+import { type ErrorDetails, MswitchError, messageOf, usageError } from "../../base/errors.js";
+import type { Log } from "../../base/log.js";
+import type { World } from "../../distributed/world.js";
+import { precisionNotice } from "../../model/precision.js";
+import { describePlan } from "../../plan/planTraining.js";
+import { type Checkpoint, readTrainSeconds } from "../../run/checkpoint.js";
 import {
   clearLeftovers,
   cutBack,
@@ -13,9 +13,9 @@ import {
   recordEnvironment,
   teeLog,
   writeDescription,
-} from "../run/runDirectory.js";
-import { lockRun } from "../run/runLock.js";
-import { identityHash } from "./config/runConfig.js";
+} from "../../run/runDirectory.js";
+import { lockRun } from "../../run/runLock.js";
+import { identityHash } from "../config/runConfig.js";
 import { describeRun, type PreparedRun } from "./prepareRun.js";
 import { requireSameRun } from "./requireSameRun.js";
 
