@@ -63,6 +63,8 @@ Relative paths, in the file and in flags, are relative to the working directory.
     const result = await withInterrupt((signal) =>
       pretrain(args.pipeline, { sets, run, backend, log: stderrLog, signal, progress }),
     );
+    // Of several processes the first alone has a result to tell.
+    if (result.rank > 0) process.exit(result.interrupted ? exitCode.interrupted : exitCode.done);
     return this.report(result);
   }
 

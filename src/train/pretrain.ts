@@ -13,6 +13,8 @@ import { type PreparedRun, prepareRun } from "./setup/prepareRun.js";
 export interface PretrainOptions extends RunConfigOverrides, SessionOptions {}
 
 export interface PretrainResult {
+  /** Of this process among those of the run. */
+  rank: number;
   /** Run directory. */
   run: string;
   name: string;
@@ -62,7 +64,13 @@ async function trainOn(run: PreparedRun, options: PretrainOptions): Promise<Pret
     });
     const point = await lastEvaluation(paths);
     return {
-      ...{ run: paths.directory, name: config.name, model: modelTitle(model), parameters: plan.parameters },
+      ...{
+        rank: session.world.rank,
+        run: paths.directory,
+        name: config.name,
+        model: modelTitle(model),
+        parameters: plan.parameters,
+      },
       ...{ step, steps: config.steps, interrupted: step < config.steps || !isEvaluated(config.steps) },
       checkpoint: session.checkpoint,
       evaluation: point ? summarizeEvaluation(point) : null,
