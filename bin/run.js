@@ -4,7 +4,7 @@ import module from "node:module";
 
 const args = process.argv.slice(2);
 const rootHelp = new URL("../dist/help.txt", import.meta.url);
-const wantsRootHelp = args.length === 0 || (args.length === 1 && (args[0] === "--help" || args[0] === "help"));
+const wantsRootHelp = args.length === 0 || (args.length === 1 && ["--help", "-h", "help"].includes(args[0]));
 
 // oclif takes longer to load than Node itself; the root help is what `npm run build` saw it print.
 if (wantsRootHelp && existsSync(rootHelp)) {

@@ -1,4 +1,4 @@
-import { execFile } from "node:child_process";
+import { execFile, execFileSync } from "node:child_process";
 import { readFileSync } from "node:fs";
 import { fileURLToPath } from "node:url";
 import { describe, expect, test } from "vitest";
@@ -35,11 +35,14 @@ test("every command of the design is there", () => {
   const ids = commands.map(({ id }) => id.replaceAll(":", " ")).sort();
   expect(ids).toEqual(
     [
+      "completion",
       "dataset inspect",
       "dataset verify",
       "demo",
       "doctor",
       "evaluate",
+      "help",
+      "plan",
       "preprocess",
       "pretrain",
       "report",
@@ -60,7 +63,8 @@ describe.each(commands)("mswitch $id", ({ id, summary, description, examples, fl
     for (const arg of Object.values(args)) expect(arg.description ?? "").not.toBe("");
   });
 
-  test("--help prints it", async () => {
+  // `mswitch help --help` is the root help.
+  test.skipIf(id === "help")("--help prints it", async () => {
     const { code, stdout } = await mswitch(...id.split(":"), "--help");
     expect(code).toBe(0);
     expect(stdout).toContain("USAGE");
@@ -71,10 +75,11 @@ describe.each(commands)("mswitch $id", ({ id, summary, description, examples, fl
   test("an unknown flag is wrong use, and one JSON document with --json", async () => {
     const plain = await mswitch(...id.split(":"), "--no-such-flag");
     expect(plain.code).toBe(2);
-    expect(plain.stderr).toContain("no-such-flag");
+    expect(plain.stderr).toMatch(/^error: .*no-such-flag.* \[wrong-use\]\n {2}try: /);
+    if (!("json" in flags)) return;
     const json = await mswitch(...id.split(":"), "--no-such-flag", "--json");
     expect(json.code).toBe(2);
-    expect(JSON.parse(json.stdout)).toHaveProperty("error");
+    expect(JSON.parse(json.stdout)).toMatchObject({ error: { code: "wrong-use" } });
   });
 });
 
@@ -84,10 +89,47 @@ test("an unknown command is wrong use and names the nearest", async () => {
   expect(stderr).toContain("mswitch preprocess");
 });
 
+test("a mistyped flag gets the nearest", async () => {
+  const { code, stderr } = await mswitch("preprocess", "--sourc", "x");
+  expect(code).toBe(2);
+  expect(stderr).toContain("try: --source");
+});
+
+test("an unknown command with --json is one JSON document", async () => {
+  const { code, stdout } = await mswitch("preproces", "--json");
+  expect(code).toBe(2);
+  expect(JSON.parse(stdout)).toMatchObject({ error: { code: "wrong-use", hint: "mswitch preprocess" } });
+});
+
+test("-h, help COMMAND and --help are the same, -v and --version too", async () => {
+  const [long, ...others] = await Promise.all([
+    mswitch("vocab", "train", "--help"),
+    mswitch("vocab", "train", "-h"),
+    mswitch("help", "vocab", "train"),
+  ]);
+  for (const { stdout } of others) expect(stdout).toBe(long.stdout);
+  expect((await mswitch("-v")).stdout).toBe((await mswitch("--version")).stdout);
+});
+
+test("completion in bash knows commands, second words and flags", async () => {
+  const { stdout: script } = await mswitch("completion", "bash");
+  const complete = (...words: string[]): string => {
+    const last = words.length - 1;
+    const run = `${script}\nCOMP_WORDS=(${words.join(" ")}); COMP_CWORD=${last}; _mswitch; echo "\${COMPREPLY[@]}"`;
+    return execFileSync("bash", ["-c", run], { encoding: "utf8" }).trim();
+  };
+  expect(complete("mswitch", "preproc")).toBe("preprocess");
+  expect(complete("mswitch", "vocab", "tr")).toBe("train");
+  expect(complete("mswitch", "vocab", "train", "--si")).toBe("--size");
+});
+
 test("the root help is there without loading oclif", async () => {
   const { code, stdout } = await mswitch("--help");
   expect(code).toBe(0);
-  for (const { id } of commands) expect(stdout).toContain(id.split(":")[0]);
+  for (const { id } of commands) expect(stdout).toContain(id.replaceAll(":", " "));
+  expect(Math.max(...stdout.split("\n").map((line) => line.length))).toBeLessThanOrEqual(80);
+  // It was printed at the build: nothing of that machine.
+  for (const word of [process.version, `${process.platform}-${process.arch}`, root]) expect(stdout).not.toContain(word);
 });
 
 test("doctor --json is one document", async () => {

@@ -1,5 +1,6 @@
 import { Command, Errors } from "@oclif/core";
 import { exitCode, MswitchError, messageOf } from "../base/errors.js";
+import { nearest } from "../base/nearest.js";
 
 /**
  * The base of every command. A command parses its flags, calls one function below, prints the result, and returns it as plain
@@ -15,21 +16,46 @@ export abstract class MswitchCommand extends Command {
 
   protected override async catch(error: Error & { exitCode?: number; oclif?: { exit?: number } }): Promise<unknown> {
     process.exitCode = error.exitCode ?? error.oclif?.exit ?? exitCode.failed;
-    if (this.jsonEnabled()) {
-      this.logJson(this.toErrorJson(error));
-    } else if (error instanceof MswitchError) {
-      process.stderr.write(`error: ${error.message} [${error.code}]\n${error.hint ? `  try: ${error.hint}\n` : ""}`);
-    } else {
-      throw error;
-    }
+    const forUser = this.#forUser(error);
+    if (this.jsonEnabled()) this.logJson(this.toErrorJson(error));
+    else if (forUser) process.stderr.write(errorLines(forUser));
+    else throw error;
     return undefined;
   }
 
   protected override toErrorJson(error: unknown): unknown {
-    if (error instanceof MswitchError) {
-      const { code, what, where, why, hint, message } = error;
-      return { error: { code, message, what, where, why, hint } };
-    }
-    return { error: { code: error instanceof Errors.CLIError ? "wrong-use" : "internal", message: messageOf(error) } };
+    return errorDocument(this.#forUser(error) ?? error);
   }
+
+  /** An error that is told to the user as ours are: ours, and oclif's of wrong arguments and flags. `--help` ends by one of code 0. */
+  #forUser(error: unknown): MswitchError | undefined {
+    if (error instanceof MswitchError) return error;
+    if (!(error instanceof Errors.CLIError) || error.oclif.exit === exitCode.done) return undefined;
+    const help = `${this.config.bin} ${(this.id ?? "").replaceAll(":", " ")} --help`;
+    // What is wrong is oclif's first paragraph; notes on flags in general follow.
+    const what = error.message
+      .replace(/\s*See more help with --help\s*$/, "")
+      .split("\n\n")[0]
+      .replaceAll("\n", " ");
+    const unknown = /^Nonexistent flag: --(\S+)/.exec(what)?.[1];
+    const near = unknown && nearest(unknown, Object.keys(this.ctor.flags ?? {}));
+    return wrongUse(what, near ? `--${near}, or ${help}` : help);
+  }
+}
+
+/** The command line itself is wrong: an unknown command or flag, a missing argument. */
+export function wrongUse(what: string, hint: string): MswitchError {
+  return new MswitchError(what, { code: "wrong-use", hint, exitCode: exitCode.usage });
+}
+
+/** What is written on stderr: the error, its code, and what to try. */
+export function errorLines({ message, code, hint }: MswitchError): string {
+  return `error: ${message} [${code}]\n${hint ? `  try: ${hint}\n` : ""}`;
+}
+
+/** What `--json` prints of an error. */
+export function errorDocument(error: unknown): { error: Record<string, unknown> } {
+  if (!(error instanceof MswitchError)) return { error: { code: "internal", message: messageOf(error) } };
+  const { code, what, where, why, hint, message } = error;
+  return { error: { code, message, what, where, why, hint } };
 }

@@ -1,6 +1,8 @@
+import { existsSync } from "node:fs";
 import { readFile } from "node:fs/promises";
 import { type Document, isMap, isPair, isScalar, LineCounter, parse, parseDocument } from "yaml";
 import * as z from "zod";
+import { packageRoot } from "../../base/builtCode.js";
 import { messageOf, usageError } from "../../base/errors.js";
 import { nearest } from "../../base/nearest.js";
 
@@ -55,10 +57,16 @@ export async function readConfig<T>(
   return parsed.data as T;
 }
 
+/** The package's own files are there under their names from any folder: `pipelines/demo-dense.yaml`. */
+function found(file: string): string | URL {
+  const shipped = new URL(file, packageRoot);
+  return file.startsWith("pipelines/") && !existsSync(file) && existsSync(shipped) ? shipped : file;
+}
+
 async function readText(file: string): Promise<string> {
   let bytes: Uint8Array;
   try {
-    bytes = await readFile(file);
+    bytes = await readFile(found(file));
   } catch (error) {
     throw usageError("the configuration cannot be read", {
       code: "config-unreadable",
