@@ -1,10 +1,12 @@
 // Modules at which a thread or a command's work starts, each as one file with the parts of its dependencies it uses, in the place of
 // the compiled one. Loading their hundreds of files one by one takes most of a short run.
-import { relative } from "node:path";
+import { join, relative, resolve } from "node:path";
 import { fileURLToPath } from "node:url";
 import { build } from "rolldown";
 
 const root = fileURLToPath(new URL("..", import.meta.url));
+
+const errors = join(root, "src", "base", "errors.js");
 
 export const bundledModules = [
   "dataset/preprocess/preprocess",
@@ -24,8 +26,11 @@ export async function bundle(module) {
     plugins: [
       {
         name: "errors",
-        resolveId: (id) =>
-          id.endsWith("/base/errors.js") ? { id: "../../base/errors.js", external: "relative" } : null,
+        // Beside base/errors.ts the import is ./errors.js.
+        resolveId: (id, importer) =>
+          id.startsWith(".") && importer && resolve(importer, "..", id) === errors
+            ? { id: "../../base/errors.js", external: "relative" }
+            : null,
       },
     ],
     output: {
