@@ -7,17 +7,32 @@ import { loadPackageBackend } from "./packageBackend.js";
 import { loadTorch } from "./torch.js";
 import { loadWasm } from "./wasm.js";
 
+/** What a loader finds. */
+interface Found {
+  /** For the log: version and what it runs on. */
+  description: string;
+  /** Threads of one operation, where the backend says. Results depend on them, by rounding. */
+  threads?: number;
+  /** Number of the CUDA device that it computes on; undefined on the CPU. */
+  cudaDevice?: number;
+}
+
+const onlyDescribed = async (description: Promise<string>): Promise<Found> => ({ description: await description });
+
 /**
  * Every backend, best first: the default is the first that loads. A loader makes its backend TensorFlow.js's own and says what it
  * is, or throws an MswitchError that says how to get it. A new backend is one more line here.
  */
 const loaders = {
   torch: () => loadTorch(),
-  "tfjs-node-gpu": () => loadPackageBackend({ packageName: "@tensorflow/tfjs-node-gpu", backend: "tensorflow" }),
-  "tfjs-node": () => loadPackageBackend({ packageName: "@tensorflow/tfjs-node", backend: "tensorflow" }),
-  wasm: loadWasm,
-  cpu: loadCpu,
-} satisfies Record<string, () => Promise<string>>;
+  "tfjs-node-gpu": async () => ({
+    description: await loadPackageBackend({ packageName: "@tensorflow/tfjs-node-gpu", backend: "tensorflow" }),
+    cudaDevice: 0,
+  }),
+  "tfjs-node": () => onlyDescribed(loadPackageBackend({ packageName: "@tensorflow/tfjs-node", backend: "tensorflow" })),
+  wasm: () => onlyDescribed(loadWasm()),
+  cpu: () => onlyDescribed(loadCpu()),
+} satisfies Record<string, () => Promise<Found>>;
 
 export type BackendName = keyof typeof loaders;
 
@@ -26,10 +41,8 @@ export const backendNames = Object.keys(loaders) as BackendName[];
 /** A backend on a device of its own choosing, where it has several: `torch:cpu`, `torch:cuda`, `torch:cuda:0`. */
 export type DeviceName = `torch:${string}`;
 
-export interface Backend {
+export interface Backend extends Found {
   name: BackendName | DeviceName;
-  /** For the log: version and what it runs on. */
-  description: string;
   /** TensorFlow.js with this backend set. */
   tf: typeof tf;
 }
@@ -46,7 +59,7 @@ export async function loadBackend(name?: string): Promise<Backend> {
   quietTensorFlow();
   registerGradients();
   if (name !== undefined) {
-    if (isTorchDevice(name)) return { name, description: await loadTorch(name), tf };
+    if (isTorchDevice(name)) return { name, ...(await loadTorch(name)), tf };
     const known = backendNames.find((candidate) => candidate === name);
     if (!known) {
       const near = nearest(name, backendNames);
@@ -56,12 +69,12 @@ export async function loadBackend(name?: string): Promise<Backend> {
         ...(near ? { hint: `--backend ${near}` } : {}),
       });
     }
-    return { name: known, description: await loaders[known](), tf };
+    return { name: known, ...(await loaders[known]()), tf };
   }
   const failures: string[] = [];
   for (const candidate of backendNames) {
     try {
-      return { name: candidate, description: await loaders[candidate](), tf };
+      return { name: candidate, ...(await loaders[candidate]()), tf };
     } catch (error) {
       failures.push(`${candidate}: ${messageOf(error)}`);
     }
@@ -76,7 +89,7 @@ export async function findBackends(): Promise<BackendFinding[]> {
   const findings: BackendFinding[] = [];
   for (const name of backendNames) {
     try {
-      findings.push({ name, usable: true, description: await loaders[name]() });
+      findings.push({ name, usable: true, description: (await loaders[name]()).description });
     } catch (error) {
       const hint = error instanceof MswitchError && error.hint ? `; to get it: ${error.hint}` : "";
       findings.push({ name, usable: false, description: `${messageOf(error)}${hint}` });

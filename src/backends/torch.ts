@@ -6,7 +6,9 @@ import { MswitchError, messageOf } from "../base/errors.js";
  *
  * @param device `torch`: CUDA where there is a device, else the CPU; or one by name, `torch:cpu`, `torch:cuda:1`
  */
-export async function loadTorch(device = "torch"): Promise<string> {
+export async function loadTorch(
+  device = "torch",
+): Promise<{ description: string; threads: number; cudaDevice: number | undefined }> {
   const { torchStatus } = await import("@mswitch/tfjs-backend-torch").catch((cause: unknown) => {
     throw new MswitchError("@mswitch/tfjs-backend-torch does not load", {
       code: "backend-not-loadable",
@@ -33,5 +35,6 @@ export async function loadTorch(device = "torch"): Promise<string> {
   }
   const onCuda = device.startsWith("torch:cuda") || (device === "torch" && cudaDevices > 0);
   const place = onCuda ? device.replace(/^torch$/, "torch:cuda:0") : `CPU (${cpu}), ${threads} threads, ${cuda}`;
-  return `libtorch ${torchVersion} on ${place}`;
+  const cudaDevice = onCuda ? Number(/\d+$/.exec(place)?.[0] ?? 0) : undefined;
+  return { description: `libtorch ${torchVersion} on ${place}`, threads, cudaDevice };
 }

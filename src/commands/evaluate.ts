@@ -23,7 +23,7 @@ interface EvaluateResult {
 export default class Evaluate extends MswitchCommand {
   static override summary = "Measure a checkpoint's quality in every language on fixed validation examples.";
   static override description =
-    "Prints each language's negative log perplexity (nats per target token of span corruption, higher is better) and source use (what of it is lost with another text as the source; about 0: the decoder does not read it). On the run's own examples, a step without an evaluation gets one in the run's eval/ folder, where `report` finds it; with --languages or --examples nothing is put there: use --out.";
+    "Prints each language's negative log perplexity (nats per target token of span corruption, higher is better) and source use (what of it is lost with another text as the source; about 0: the decoder does not read it). On the run's own examples, a step without an evaluation gets one in the run's eval/ folder, where `report` finds it; with --languages, --examples, --dataset or --no-capacity nothing is put there: use --out.";
   static override examples = [
     "<%= config.bin %> <%= command.id %> runs/switch8",
     "<%= config.bin %> <%= command.id %> runs/switch8 --checkpoint 2000 --languages af,am --examples 64 --out af-am.json",
@@ -35,6 +35,16 @@ export default class Evaluate extends MswitchCommand {
     checkpoint: Flags.string({ default: "latest", helpValue: "STEP|latest", description: "Which checkpoint." }),
     languages: Flags.string({ helpValue: "af,am", description: "Only these codes; all of the run's where left out." }),
     examples: Flags.integer({ min: 1, description: "Examples a language; the run's own number where left out." }),
+    dataset: Flags.string({
+      helpValue: "DIR",
+      description: "Another tokenized dataset, of the same vocabulary; the run's own where left out.",
+    }),
+    capacity: Flags.boolean({
+      allowNo: true,
+      default: true,
+      description:
+        "With --no-capacity every token reaches its expert, as in Transformers; a model without capacity in evaluation is always measured so.",
+    }),
     backend: Flags.string({ description: "TensorFlow.js backend; the run's own where left out." }),
     out: Flags.string({ helpValue: "FILE", description: "Also write the evaluation to this file (JSON)." }),
   };

@@ -15,10 +15,13 @@ metrics.jsonl, tensorboard/, checkpoints/ and eval/. A checkpoint is a Hugging F
 state beside it.
 
 The same command goes on with a run that was stopped or killed, from its last complete checkpoint, and ends with the same
-bytes as if it had never stopped. Ctrl-C or SIGTERM finish the step and write a checkpoint first (exit code 130). A run
+bytes as if it had never stopped. Ctrl-C, SIGTERM, SIGHUP, SIGUSR1 and SIGUSR2 finish the step, or give up
+an evaluation, and write a checkpoint first (exit code 130). A run
 directory with another configuration is refused; only these keys may change on the way: name, dataset (the same content
 elsewhere), run, evaluation.every, checkpoints, logEvery, backend (results then agree but for rounding), and steps where the
 learning rate has no ramp down.
+
+RUN/config.yaml goes on with the run that lies in that folder, wherever it was moved or copied to.
 
 Relative paths, in the file and in flags, are relative to the working directory.`;
 
@@ -28,6 +31,11 @@ Relative paths, in the file and in flags, are relative to the working directory.
     {
       description: "Go on with a run from its own directory:",
       command: "<%= config.bin %> <%= command.id %> runs/sixteen/config.yaml",
+    },
+    {
+      description: "Go past a divergence: from step 2000 on at half the learning rate, without the next 100 batches:",
+      command:
+        "<%= config.bin %> <%= command.id %> runs/a/config.yaml --run runs/b --from-step 2000 --skip-batches 100 --set optimizer.learningRate.base=0.5",
     },
   ];
 
@@ -49,19 +57,29 @@ Relative paths, in the file and in flags, are relative to the working directory.
       description:
         "Train in so many processes of this machine, each with its share of every batch and of the cores; on several machines start the command by torchrun --no-python or srun.",
     }),
+    "from-step": Flags.string({
+      helpValue: "STEP|latest",
+      description:
+        "Begin a new run, in --run, with this checkpoint of the run whose config.yaml PIPELINE is. Other values, with --set, hold from there on.",
+    }),
+    "skip-batches": Flags.integer({
+      min: 0,
+      description: "Step n takes batch n plus this many: a way past data on which a run diverges.",
+    }),
     backend: Flags.string({ description: "TensorFlow.js backend; the best one found where left out (see `doctor`)." }),
   };
 
   async run(): Promise<PretrainResult> {
     const { args, flags } = await this.parse(Pretrain);
-    const { set: sets, run, backend, processes } = flags;
-    if (processes !== undefined) return this.runInProcesses(args.pipeline, { sets, run, backend }, processes);
+    const { set: sets, run, backend, processes, "from-step": fromStep, "skip-batches": skipBatches } = flags;
+    const overrides = { sets, run, backend, fromStep, skipBatches };
+    if (processes !== undefined) return this.runInProcesses(args.pipeline, overrides, processes);
     const { pretrain } = await import("../train/pretrain.js");
     const { createProgress } = await import("../base/progress.js");
     // Elsewhere than on a terminal the log's own lines tell the progress.
     const progress = process.stderr.isTTY ? createProgress : undefined;
     const result = await withInterrupt((signal) =>
-      pretrain(args.pipeline, { sets, run, backend, log: stderrLog, signal, progress }),
+      pretrain(args.pipeline, { ...overrides, log: stderrLog, signal, progress }),
     );
     // Of several processes the first alone has a result to tell.
     if (result.rank > 0) process.exit(result.interrupted ? exitCode.interrupted : exitCode.done);
@@ -71,13 +89,21 @@ Relative paths, in the file and in flags, are relative to the working directory.
   /** Starts this command once for each rank, and gives what rank 0 came to. */
   private async runInProcesses(
     file: string,
-    { sets, run, backend }: { sets: string[]; run?: string; backend?: string },
+    { sets, ...flags }: { sets: string[]; run?: string; backend?: string; fromStep?: string; skipBatches?: number },
     processes: number,
   ): Promise<PretrainResult> {
     const { runProcesses } = await import("../cli/runProcesses.js");
     const { shipped } = await import("../cli/packageRoot.js");
     const { availableParallelism } = await import("node:os");
-    const options = [...(run ? ["--run", run] : []), ...(backend ? ["--backend", backend] : [])];
+    const given = {
+      run: flags.run,
+      backend: flags.backend,
+      "from-step": flags.fromStep,
+      "skip-batches": flags.skipBatches,
+    };
+    const options = Object.entries(given).flatMap(([flag, value]) =>
+      value === undefined ? [] : [`--${flag}`, String(value)],
+    );
     const { stdout } = await withInterrupt((signal) =>
       runProcesses({
         args: ["pretrain", file, ...options, ...sets.flatMap((set) => ["--set", set]), "--json"],

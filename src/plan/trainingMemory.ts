@@ -1,5 +1,6 @@
 import { totalmem } from "node:os";
-import type { Backend, BackendName } from "../backends/loadBackend.js";
+import { gpuMemory } from "../backends/gpuMemory.js";
+import type { Backend } from "../backends/loadBackend.js";
 import { usageError } from "../base/errors.js";
 import { formatBytes } from "../base/format.js";
 import { isSparse, type ModelConfig } from "../model/config.js";
@@ -46,24 +47,24 @@ export function leastMemory(
   return bytesPerNumber * ((1 + narrow) * parameters + narrow * batchSize * activations);
 }
 
-/** Refuses what cannot fit, before anything is allocated. A GPU's memory is not known here: it is left to its backend. */
-export function requireMemory(need: number, backend: Backend["name"], batchSize: number): void {
-  // Inside a container the limit is its own; 0 and absurd values mean none.
-  const constrained = process.constrainedMemory();
-  const machine = constrained > 0 ? Math.min(constrained, totalmem()) : totalmem();
-  const limits: Record<BackendName, number> = {
-    "tfjs-node-gpu": Number.POSITIVE_INFINITY,
-    "tfjs-node": machine,
-    torch: machine,
-    wasm: Math.min(machine, wasmBytes),
-    cpu: machine,
-  };
-  const kind = backend === "torch:cpu" ? "torch" : backend;
-  const limit = kind in limits ? limits[kind as BackendName] : Number.POSITIVE_INFINITY;
+/**
+ * Refuses what cannot fit, before anything is allocated: on a GPU into its memory, where `nvidia-smi` tells how much that is, else into
+ * the machine's.
+ */
+export function requireMemory(need: number, backend: Omit<Backend, "tf">, batchSize: number): void {
+  const limit = memoryLimit(backend);
   if (need <= limit) return;
   throw usageError(`a batch of ${batchSize} examples does not fit`, {
     code: "batch-too-large",
-    why: `model and batch take at least ${formatBytes(need)}, the ${backend} backend has at most ${formatBytes(limit)} here`,
+    why: `model and batch take at least ${formatBytes(need)}, the ${backend.name} backend has at most ${formatBytes(limit)} here`,
     hint: "Lower stream.batchSize or stream.inputLength, take a smaller model, or another backend.",
   });
+}
+
+function memoryLimit({ name, cudaDevice }: Omit<Backend, "tf">): number {
+  if (cudaDevice !== undefined) return gpuMemory(cudaDevice) ?? Number.POSITIVE_INFINITY;
+  // Inside a container the limit is its own; 0 and absurd values mean none.
+  const constrained = process.constrainedMemory();
+  const machine = constrained > 0 ? Math.min(constrained, totalmem()) : totalmem();
+  return name === "wasm" ? Math.min(machine, wasmBytes) : machine;
 }

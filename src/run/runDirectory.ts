@@ -125,11 +125,23 @@ export async function writeDescription(paths: RunPaths, config: object, descript
   await writeFileAtomic(paths.description, `${JSON.stringify(description, null, 2)}\n`);
 }
 
-/** Adds this process to `environment.json`: one entry for each process that worked on the run. */
+/** What `environment.json` says of a process; other keys are for readers. */
+interface EnvironmentEntry {
+  backend: string;
+  /** Of one operation; absent where the backend does not say. */
+  threads?: number;
+  fromStep: number;
+}
+
+/**
+ * Adds this process to `environment.json`: one entry for each process that worked on the run.
+ *
+ * @returns the entry of the process before
+ */
 export async function recordEnvironment(
   paths: RunPaths,
-  process_: { backend: string; fromStep: number },
-): Promise<void> {
+  process_: EnvironmentEntry,
+): Promise<Partial<EnvironmentEntry> | undefined> {
   const known: unknown = await readFile(paths.environment, "utf8")
     .then(JSON.parse)
     .catch(() => []);
@@ -142,10 +154,9 @@ export async function recordEnvironment(
     cores: cpus().length,
     memoryBytes: totalmem(),
   };
-  await writeFileAtomic(
-    paths.environment,
-    `${JSON.stringify([...(Array.isArray(known) ? known : []), entry], null, 2)}\n`,
-  );
+  const entries: unknown[] = Array.isArray(known) ? known : [];
+  await writeFileAtomic(paths.environment, `${JSON.stringify([...entries, entry], null, 2)}\n`);
+  return entries.at(-1) as Partial<EnvironmentEntry> | undefined;
 }
 
 /** Also writes every message to `log.txt`. */

@@ -9,8 +9,10 @@ import { openDataset } from "../dataset/read/openDataset.js";
 import type { TokenDataset } from "../dataset/read/tokenDataset.js";
 import { evaluateModel } from "../eval/evaluateModel.js";
 import { loadModel } from "../model/checkpoint/huggingFace.js";
+import type { ModelConfig } from "../model/config.js";
 import { disposeParameters } from "../model/parameters.js";
-import { type Checkpoint, listCheckpoints, verifyCheckpoint } from "../run/checkpoint.js";
+import { verifyCheckpoint } from "../run/checkpoint.js";
+import { findCheckpoint } from "../run/findCheckpoint.js";
 import { evaluationPath, type RunPaths, runPaths, writeEvaluation } from "../run/runDirectory.js";
 import { type EvalPoint, runDescriptionSchema } from "../run/runFiles.js";
 import type { ValidationExamples } from "../stream/batch.js";
@@ -27,6 +29,10 @@ export interface EvaluateRunOptions {
   /** Examples a language; the run's own number where left out. */
   examples?: number;
   backend?: string;
+  /** Folder of another dataset of the same vocabulary; the run's own where left out. */
+  dataset?: string;
+  /** false: every token reaches its expert, whatever capacity the model has in evaluation; left out or true: as the run says. */
+  capacity?: boolean;
   /** File that the evaluation is also written to. */
   out?: string;
   log: Log;
@@ -43,7 +49,7 @@ export interface RunEvaluation {
 
 /**
  * Evaluates a checkpoint of a run. Measured on the run's own examples, a step that has no evaluation yet gets one in the run
- * directory, where the report finds it; with other languages or another number of examples nothing is put there.
+ * directory, where the report finds it; with other languages, examples, data or capacity nothing is put there.
  *
  * @throws usageError where there is no such run or checkpoint, or its dataset has changed; MswitchError for a damaged checkpoint
  */
@@ -58,7 +64,7 @@ export async function evaluateRun(directory: string, options: EvaluateRunOptions
       hint: "give the directory that mswitch pretrain wrote",
     });
   }
-  const config = await readRunConfig(paths.config);
+  const config = await readRunConfig(paths.config, { dataset: options.dataset });
   const checkpoint = await findCheckpoint(paths, options.checkpoint);
   await verifyCheckpoint(checkpoint);
   const dataset = await openDataset(config.dataset);
@@ -69,13 +75,14 @@ export async function evaluateRun(directory: string, options: EvaluateRunOptions
     log.info(`backend ${backend.name}: ${backend.description}`);
     log.info(`checkpoint ${checkpoint.directory}, ${sets.length} languages`);
     // Routing groups and capacities are the pipeline's: a checkpoint's config.json has no place for them.
-    const model = resolveModel(config, dataset.vocabulary);
+    const own = resolveModel(config, dataset.vocabulary);
+    const model = options.capacity === false ? withoutCapacity(own) : own;
     const { params } = await loadModel(checkpoint.directory);
     try {
       const point = await evaluateModel(model, params, sets, checkpoint.step);
       const written: string[] = [];
       // An evaluation of this step that the training wrote is what the report should go by, whatever the backend here.
-      if (ownExamples && !existsSync(evaluationPath(paths, point.step))) {
+      if (ownExamples && model === own && !existsSync(evaluationPath(paths, point.step))) {
         await writeEvaluation(paths, point);
         written.push(evaluationPath(paths, point.step));
       }
@@ -92,24 +99,9 @@ export async function evaluateRun(directory: string, options: EvaluateRunOptions
   }
 }
 
-async function findCheckpoint({ checkpoints }: RunPaths, wanted: string): Promise<Checkpoint> {
-  const complete = await listCheckpoints(checkpoints);
-  if (complete.length === 0) {
-    throw usageError("the run has no complete checkpoint", {
-      code: "checkpoint-not-found",
-      where: checkpoints,
-      hint: "let mswitch pretrain reach its first one",
-    });
-  }
-  const steps = complete.map(({ step }) => step);
-  const found = wanted === "latest" ? complete[complete.length - 1] : complete.find(({ step }) => `${step}` === wanted);
-  if (found) return found;
-  throw usageError(`the run has no checkpoint ${wanted}`, {
-    code: "checkpoint-not-found",
-    where: checkpoints,
-    why: `it has those of step ${steps.join(", ")}`,
-    hint: `--checkpoint ${steps[steps.length - 1]} or --checkpoint latest`,
-  });
+function withoutCapacity(model: ModelConfig): ModelConfig {
+  if (!model.switch) return model;
+  return { ...model, switch: { ...model.switch, capacity: { train: 1, evaluation: "none" } } };
 }
 
 function examplesOf(

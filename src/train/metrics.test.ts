@@ -1,5 +1,5 @@
 import { expect, test } from "vitest";
-import { formatMetrics, toMetricsLine } from "./metrics.js";
+import { formatMetrics, toMetricsLine, trainingFaults } from "./metrics.js";
 import { createStepClock } from "./stepClock.js";
 
 const base = { step: 120, loss: 5.12345, negLogPerplexity: -5.1021, gradNorm: 1.834, learningRate: 0.01 };
@@ -26,6 +26,18 @@ test("a sparse step's line tells balance, drops and load", () => {
   );
   expect(line).toMatchObject({ tokensPerSecond: 500, flopsPerSecond: 5e6 });
   expect(formatMetrics(line, 1000, 1)).toContain("aux 0.0213 drop 0.4% load 0.08-0.19 lr");
+});
+
+test("a collapsed router, dropped tokens and a gradient of 0 are faults", () => {
+  const line = { ...base, tokensPerSecond: 1, flopsPerSecond: 1, dataWait: 0, memoryBytes: 1 };
+  const sound = { ...line, expertLoadMax: 0.6, fractionDropped: 0.4 };
+  expect(trainingFaults(sound, 8)).toEqual([]);
+  expect(trainingFaults(line, 0)).toEqual([]);
+  expect(trainingFaults({ ...sound, expertLoadMax: 0.93 }, 8)).toEqual([expect.stringContaining("router collapse")]);
+  // One expert alone has all there is.
+  expect(trainingFaults({ ...sound, expertLoadMax: 1 }, 1)).toEqual([]);
+  expect(trainingFaults({ ...sound, fractionDropped: 0.51 }, 8)).toEqual([expect.stringContaining("51 %")]);
+  expect(trainingFaults({ ...line, gradNorm: 0 }, 0)).toEqual([expect.stringContaining("gradient is 0")]);
 });
 
 test("the clock leaves out what is between steps, and starts anew with each stretch", async () => {

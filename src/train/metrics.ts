@@ -73,6 +73,24 @@ function entropy(shares: number[]): number {
   return shares.reduce((sum, share) => (share > 0 ? sum - share * Math.log(share) : sum), 0);
 }
 
+/** What of a line says that training has gone wrong though no number is infinite; each is to be told once. */
+export function trainingFaults(line: MetricsLine, experts: number): string[] {
+  const { expertLoadMax = 0, fractionDropped = 0, gradNorm } = line;
+  const share = (value: number): string => `${Math.round(value * 100)} %`;
+  const faults: [boolean, string][] = [
+    [
+      experts > 1 && expertLoadMax > 0.9,
+      `router collapse: one expert takes ${share(expertLoadMax)} of a layer's tokens; raise model.switch.auxLossWeight or lower the learning rate`,
+    ],
+    [
+      fractionDropped > 0.5,
+      `${share(fractionDropped)} of the tokens are dropped for want of capacity; raise model.switch.capacity.train or auxLossWeight`,
+    ],
+    [gradNorm === 0, "the gradient is 0: nothing is learnt"],
+  ];
+  return faults.flatMap(([isSo, what]) => (isSo ? [what] : []));
+}
+
 /** The line of the log for a step, as in `step 120/1000 loss 5.1234 nlp -5.1021 … eta 3m12s`. */
 export function formatMetrics(line: MetricsLine, totalSteps: number, secondsLeft: number): string {
   const { fractionDropped, expertLoadMin, expertLoadMax, auxLoss, zLoss } = line;

@@ -2,7 +2,7 @@ import type { Log } from "../base/log.js";
 import type { TrainingPlan } from "../plan/planTraining.js";
 import { appendMetrics, type RunPaths, writeEvaluation } from "../run/runDirectory.js";
 import { type EvalPoint, meanSourceUse } from "../run/runFiles.js";
-import { formatMetrics, type LogLine, toMetricsLine } from "./metrics.js";
+import { formatMetrics, type LogLine, toMetricsLine, trainingFaults } from "./metrics.js";
 import { createEventWriter } from "./tensorboard.js";
 
 /** Writes what a run measures to everywhere it is kept: the log, `metrics.jsonl`, `eval/` and TensorBoard. */
@@ -15,6 +15,8 @@ export interface MetricsWriter {
 export interface MetricsWriterOptions {
   paths: RunPaths;
   plan: TrainingPlan;
+  /** 0 for a dense model. */
+  experts: number;
   /** Updates done before this process, and to be done in all. */
   startStep: number;
   steps: number;
@@ -24,11 +26,14 @@ export interface MetricsWriterOptions {
 export async function createMetricsWriter({
   paths,
   plan,
+  experts,
   startStep,
   steps,
   log,
 }: MetricsWriterOptions): Promise<MetricsWriter> {
   const events = await createEventWriter(paths.tensorboard, startStep);
+  /** Faults that were warned of, without the numbers in them. */
+  const told = new Set<string>();
   return {
     async line(line) {
       const metrics = toMetricsLine(line, plan);
@@ -37,6 +42,11 @@ export async function createMetricsWriter({
       await events.scalars(step, prefixed("train/", values));
       const secondsLeft = ((steps - step) * line.seconds) / line.steps;
       log.info(formatMetrics(metrics, steps, secondsLeft));
+      for (const fault of trainingFaults(metrics, experts)) {
+        const kind = fault.replace(/\d+/g, "");
+        if (!told.has(kind)) log.warn(`step ${step}: ${fault}`);
+        told.add(kind);
+      }
     },
     async evaluation(point) {
       await writeEvaluation(paths, point);

@@ -1,16 +1,21 @@
 import { existsSync } from "node:fs";
+import { usageError } from "../base/errors.js";
 import { runWriteError } from "../base/fileSystemError.js";
 import { openDataset } from "../dataset/read/openDataset.js";
 import { evaluateModel } from "../eval/evaluateModel.js";
 import { modelTitle } from "../plan/planTraining.js";
 import { evaluationPath, lastEvaluation } from "../run/runDirectory.js";
+import { branchSource } from "./checkpoint/branchRun.js";
 import { type RunConfigOverrides, readRunConfig } from "./config/runConfig.js";
 import { train } from "./loop.js";
 import { type EvaluationSummary, summarizeEvaluation } from "./metricsWriter.js";
 import { openSession, type SessionOptions } from "./session.js";
 import { type PreparedRun, prepareRun } from "./setup/prepareRun.js";
 
-export interface PretrainOptions extends RunConfigOverrides, SessionOptions {}
+export interface PretrainOptions extends Omit<RunConfigOverrides, "branch">, Omit<SessionOptions, "source"> {
+  /** A new run goes on from this checkpoint, a step or `latest`, of the run whose `config.yaml` the file is. */
+  fromStep?: string;
+}
 
 export interface PretrainResult {
   /** Of this process among those of the run. */
@@ -38,10 +43,18 @@ export interface PretrainResult {
  *   damaged checkpoint, divergence, or a disk that fails
  */
 export async function pretrain(file: string, options: PretrainOptions): Promise<PretrainResult> {
-  const config = await readRunConfig(file, options);
+  const source = options.fromStep === undefined ? undefined : await branchSource(file, options.fromStep);
+  const config = await readRunConfig(file, source ? { ...options, branch: source.branch } : options);
+  if (source && config.run === source.paths.directory) {
+    throw usageError("a run cannot go on from an earlier step in its own directory", {
+      code: "run-directory-in-use",
+      where: config.run,
+      hint: "Give the new run a directory of its own with --run.",
+    });
+  }
   const dataset = await openDataset(config.dataset);
   try {
-    return await trainOn(prepareRun(config, dataset, options.log), options);
+    return await trainOn(prepareRun(config, dataset, options.log), { ...options, source });
   } catch (error) {
     throw runWriteError(error, "the run directory cannot be written", config.run);
   } finally {
@@ -49,7 +62,7 @@ export async function pretrain(file: string, options: PretrainOptions): Promise<
   }
 }
 
-async function trainOn(run: PreparedRun, options: PretrainOptions): Promise<PretrainResult> {
+async function trainOn(run: PreparedRun, options: SessionOptions): Promise<PretrainResult> {
   const { config, model, examples, plan, paths } = run;
   const session = await openSession(run, options);
   try {

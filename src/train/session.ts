@@ -7,11 +7,13 @@ import type { Progress, ProgressOptions } from "../base/progress.js";
 import { joinWorld, soloWorld, type World } from "../distributed/world.js";
 import { worldAddress } from "../distributed/worldAddress.js";
 import { loadModel } from "../model/checkpoint/huggingFace.js";
-import { disposeParameters, initParameters, type Parameters } from "../model/parameters.js";
+import type { ModelConfig } from "../model/config.js";
+import { disposeParameters, initParameters, type Parameters, parameterShapes } from "../model/parameters.js";
 import { leastMemory, requireMemory } from "../plan/trainingMemory.js";
-import { optimizerName } from "../run/checkpoint.js";
+import { type Checkpoint, optimizerName } from "../run/checkpoint.js";
 import { teeLog } from "../run/runDirectory.js";
 import { type Prefetcher, prefetch } from "../stream/prefetch/prefetch.js";
+import type { BranchSource } from "./checkpoint/branchRun.js";
 import { createCheckpointWriter } from "./checkpoint/checkpointWriter.js";
 import { createMetricsWriter, type MetricsWriter } from "./metricsWriter.js";
 import { createOptimizer, type Optimizer } from "./optimizer.js";
@@ -25,6 +27,8 @@ export interface SessionOptions {
   signal: AbortSignal;
   /** Makes a bar of the steps, for a terminal; its log then takes the place of `log`. */
   progress?: (options: ProgressOptions) => Progress;
+  /** What a run with a `branch` begins with. */
+  source?: BranchSource;
 }
 
 /** A run in the hands of this process: its directory locked, weights, moments and batches ready at `startStep`. */
@@ -61,7 +65,7 @@ export async function openSession(run: PreparedRun, options: SessionOptions): Pr
   const backend = await loadBackend(config.backend);
   const rows = config.stream.batchSize / (address?.worldSize ?? 1);
   const need = leastMemory(model, plan.parameters, rows, stream.lengths, backend.name);
-  requireMemory(need, backend.name, rows);
+  requireMemory(need, backend, rows);
 
   const cleanUp: (() => void | Promise<void>)[] = [];
   const close = async (): Promise<void> => {
@@ -71,17 +75,18 @@ export async function openSession(run: PreparedRun, options: SessionOptions): Pr
     const world = address ? await joinWorld(address) : soloWorld;
     cleanUp.push(() => world.close());
     const userLog = world.rank === 0 ? options.log : onlyWarnings(options.log, world.rank);
-    const entered = await enterRun(world, run, backend, userLog, cleanUp);
-    const { resumed, startSeconds, configuration, log } = entered;
+    const entered = await enterRun({ world, run, backend, log: userLog, cleanUp, source: options.source });
+    const { resumed, startSeconds, configuration, log, lock } = entered;
     const startStep = resumed?.step ?? 0;
 
-    const params = resumed ? (await loadModel(resumed.directory)).params : initParameters(model, config.seed);
+    const params = resumed ? await loadParameters(resumed, model) : initParameters(model, config.seed);
     cleanUp.push(() => disposeParameters(params));
     const optimizer = createOptimizer(params, config.optimizer);
     cleanUp.push(() => optimizer.dispose());
     if (resumed) await optimizer.restore(join(resumed.directory, optimizerName));
 
-    const batches = prefetch(run.dataset.dir, run.streamConfig, { startStep });
+    const { skipBatches = 0 } = config.stream;
+    const batches = prefetch(run.dataset.dir, run.streamConfig, { startStep: startStep + skipBatches });
     cleanUp.push(() => batches.close());
     const rates = [{ label: "tok/s", scale: 1 }];
     const progress = world.rank === 0 ? options.progress : undefined;
@@ -89,7 +94,10 @@ export async function openSession(run: PreparedRun, options: SessionOptions): Pr
     const stepLog = bar ? teeLog(paths, bar.log) : log;
     const writer =
       world.rank === 0
-        ? await createMetricsWriter({ paths, plan, startStep, steps: config.steps, log: stepLog })
+        ? await createMetricsWriter({
+            ...{ paths, plan, experts: model.switch?.experts ?? 0 },
+            ...{ startStep, steps: config.steps, log: stepLog },
+          })
         : silentMetricsWriter;
     cleanUp.push(
       () => writer.close(),
@@ -112,7 +120,12 @@ export async function openSession(run: PreparedRun, options: SessionOptions): Pr
       ...{ world, params, optimizer, trainStep, batches, startStep, startSeconds, log: stepLog, close },
       metricsWriter: {
         ...writer,
+        async line(line) {
+          await lock?.requireHeld();
+          await writer.line(line);
+        },
         async evaluation(point) {
+          await lock?.requireHeld();
           await writer.evaluation(point);
           await checkpoints.describe(point);
         },
@@ -122,6 +135,7 @@ export async function openSession(run: PreparedRun, options: SessionOptions): Pr
         return checkpoint;
       },
       async writeCheckpoint(step, trainSeconds) {
+        await lock?.requireHeld();
         if (world.rank === 0) checkpoint = await checkpoints.write(step, trainSeconds);
         // Nobody goes on, or ends, before it is complete.
         await world.gather("");
@@ -131,6 +145,20 @@ export async function openSession(run: PreparedRun, options: SessionOptions): Pr
     await close();
     throw error;
   }
+}
+
+/** The weights of a checkpoint, which must be of the run's own shapes. */
+async function loadParameters({ directory }: Checkpoint, model: ModelConfig): Promise<Parameters> {
+  const { params } = await loadModel(directory);
+  const shapes = parameterShapes(model);
+  const other = [...new Set([...shapes.keys(), ...params.keys()])].find(
+    (name) => shapes.get(name)?.join() !== params.get(name)?.shape.join(),
+  );
+  if (other === undefined) return params;
+  const shapeOf = (shape: readonly number[] | undefined): string => (shape ? `[${shape.join(", ")}]` : "not there");
+  const why = `${other} is ${shapeOf(params.get(other)?.shape)} in the checkpoint and ${shapeOf(shapes.get(other))} in the run`;
+  disposeParameters(params);
+  throw usageError("the checkpoint is of another model", { code: "checkpoint-model-mismatch", where: directory, why });
 }
 
 function requireDivisible(batchSize: number, worldSize: number): void {

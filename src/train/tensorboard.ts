@@ -24,7 +24,7 @@ export interface EventWriter {
 export async function createEventWriter(directory: string, fromStep: number): Promise<EventWriter> {
   await mkdir(directory, { recursive: true });
   // TensorBoard reads the files of a folder in the order of their names; microseconds keep two quick restarts apart.
-  const started = (Date.now() / 1000).toFixed(6);
+  const started = ((performance.timeOrigin + performance.now()) / 1000).toFixed(6);
   const file = await open(join(directory, `events.out.tfevents.${started}.${hostname()}.${process.pid}`), "wx");
   await append(file, [stringField(3, "brain.Event:2")]);
   // SessionLog.START = 1: the reader drops every event of this step and later from the files before.

@@ -40,7 +40,6 @@ export function modelCard(facts: ModelCardFacts): string {
     ...tags.map((tag) => `- ${tag}`),
     "---",
   ];
-  const done = step < description.totalSteps ? ` of ${number(description.totalSteps)}` : "";
   return `${[
     ...head,
     "",
@@ -48,7 +47,7 @@ export function modelCard(facts: ModelCardFacts): string {
     `# ${description.model}, ${languages.length} languages`,
     "",
     `An encoder-decoder of ${number(description.parameters)} parameters, pre-trained by span corruption with mswitch, ` +
-      `after ${number(step)}${done} steps.`,
+      `after ${number(step)} steps.`,
     "",
     "## Training",
     "",

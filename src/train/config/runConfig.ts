@@ -6,6 +6,7 @@ import { presetNames } from "../../model/presets.js";
 import { looksAhead } from "../schedule.js";
 import { optimizerSchema } from "./optimizerConfig.js";
 import { parseSet, readConfig } from "./readConfig.js";
+import { whereItLies } from "./whereItLies.js";
 
 const size = z.int().min(1);
 const positive = z.number().positive();
@@ -44,6 +45,8 @@ export const runConfigSchema = z.strictObject({
     inputLength: size.min(2),
     mixing: mixingSchema.prefault({ strategy: "temperature" }),
     languages: z.array(z.string()).min(1).optional(),
+    /** Step n takes batch n + skipBatches: a way past data that a run diverges on. */
+    skipBatches: z.int().min(0).optional(),
   }),
   optimizer: optimizerSchema.prefault({}),
   steps: size,
@@ -70,6 +73,8 @@ export const runConfigSchema = z.strictObject({
   precision: z.enum(["float32", "bfloat16", "selective"]).default("float32"),
   /** On a backend that can: record the training step once and replay it, as a CUDA graph. */
   recordSteps: z.boolean().default(true),
+  /** Of a run that goes on from another run's checkpoint, written by `--from-step`: the step, and the hash of that run's configuration. */
+  branch: z.strictObject({ step: size, configuration: z.string() }).optional(),
 });
 
 export type RunConfig = z.infer<typeof runConfigSchema> & { name: string };
@@ -97,21 +102,36 @@ export interface RunConfigOverrides {
   /** Run directory, before the file's. */
   run?: string;
   backend?: string;
+  /** Dataset, before the file's. */
+  dataset?: string;
+  skipBatches?: number;
+  branch?: RunConfig["branch"];
 }
 
 /**
  * Reads a pipeline file. Relative paths in it, as in `--set` and `--run`, are relative to the working directory; they come back
- * absolute.
+ * absolute. The `config.yaml` of a run directory is of the run that lies there, wherever that was moved or copied to: see `whereItLies`.
  *
  * @throws usageError with every fault at its line, or at its flag
  */
 export async function readRunConfig(
   file: string,
-  { sets = [], run, backend }: RunConfigOverrides = {},
+  { sets = [], ...flags }: RunConfigOverrides = {},
 ): Promise<RunConfig> {
   const overrides = sets.map(parseSet);
-  if (run !== undefined) overrides.push({ flag: `--run ${run}`, path: ["run"], value: run });
-  if (backend !== undefined) overrides.push({ flag: `--backend ${backend}`, path: ["backend"], value: backend });
+  const add = (flag: string, path: string[], value: unknown): void => {
+    if (value !== undefined) overrides.push({ flag: `--${flag} ${String(value)}`, path, value });
+  };
+  add("run", ["run"], flags.run);
+  add("backend", ["backend"], flags.backend);
+  add("dataset", ["dataset"], flags.dataset);
+  add("skip-batches", ["stream", "skipBatches"], flags.skipBatches);
+  if (flags.branch) overrides.push({ flag: `--from-step ${flags.branch.step}`, path: ["branch"], value: flags.branch });
+  const moved = await whereItLies(file);
+  const isGiven = (key: string): boolean => overrides.some(({ path }) => path[0] === key);
+  for (const key of ["run", "dataset"] as const) {
+    if (moved && !isGiven(key)) overrides.push({ flag: file, path: [key], value: moved[key] });
+  }
   const config = await readConfig(runConfigSchema, file, overrides);
   const folder = resolve(config.run);
   const name = config.name ?? folder.split(/[\\/]/).at(-1)!;

@@ -14,7 +14,8 @@ import {
   teeLog,
   writeDescription,
 } from "../../run/runDirectory.js";
-import { lockRun } from "../../run/runLock.js";
+import { lockRun, type RunLock } from "../../run/runLock.js";
+import { type BranchSource, branchRun } from "../checkpoint/branchRun.js";
 import { identityHash } from "../config/runConfig.js";
 import { describeRun, type PreparedRun } from "./prepareRun.js";
 import { requireSameRun } from "./requireSameRun.js";
@@ -26,6 +27,19 @@ export interface EnteredRun {
   configuration: string;
   /** Also writes to the run's `log.txt`. */
   log: Log;
+  /** Of rank 0; the others have none. */
+  lock?: RunLock;
+}
+
+export interface EnterRunOptions {
+  world: World;
+  run: PreparedRun;
+  backend: Backend;
+  log: Log;
+  /** Takes what is to be undone at the end. */
+  cleanUp: (() => void | Promise<void>)[];
+  /** What a run with a `branch` begins with. */
+  source?: BranchSource;
 }
 
 /** What rank 0 found in the run's directory, for the others. */
@@ -41,13 +55,7 @@ interface Entrance {
  * Rank 0 locks the directory and finds where the run stands; the others start from there too. Every rank must have been started with the same
  * configuration and data.
  */
-export async function enterRun(
-  world: World,
-  run: PreparedRun,
-  backend: Backend,
-  log: Log,
-  cleanUp: (() => void | Promise<void>)[],
-): Promise<EnteredRun> {
+export async function enterRun({ world, run, backend, log, cleanUp, source }: EnterRunOptions): Promise<EnteredRun> {
   const configuration = identityHash(run.config, describeRun(run, backend.name));
   let entered: EnteredRun = { resumed: undefined, startSeconds: 0, configuration, log };
   let entrance: Entrance = { configuration };
@@ -55,8 +63,9 @@ export async function enterRun(
   if (world.rank === 0) {
     try {
       await mkdir(run.paths.directory, { recursive: true });
-      cleanUp.push(await lockRun(run.paths.directory, log));
-      entered = await enterDirectory(run, backend, log);
+      const lock = await lockRun(run.paths.directory, log);
+      cleanUp.push(() => lock.release());
+      entered = { ...(await enterDirectory(run, backend, log, source)), lock };
       const { resumed, startSeconds } = entered;
       entrance = { configuration, resumed, startSeconds };
       if (world.size > 1) log.info(`  ${world.size} processes, ${run.config.stream.batchSize / world.size} rows each`);
@@ -86,13 +95,18 @@ export async function enterRun(
 }
 
 /** Finds where the run stands, brings its records back to there, and writes down who goes on with it. */
-async function enterDirectory(run: PreparedRun, backend: Backend, userLog: Log): Promise<EnteredRun> {
+async function enterDirectory(
+  run: PreparedRun,
+  backend: Backend,
+  userLog: Log,
+  source: BranchSource | undefined,
+): Promise<EnteredRun> {
   const { config, model, plan, paths } = run;
   const description = describeRun(run, backend.name);
   const configuration = identityHash(config, description);
   const before = await requireSameRun(paths, config, description);
   await clearLeftovers(paths);
-  const resumed = await lastCheckpoint(paths, configuration, userLog);
+  let resumed = await lastCheckpoint(paths, configuration, userLog);
   if (resumed && resumed.step > config.steps) {
     throw usageError(`the run is at step ${resumed.step} already, beyond steps: ${config.steps}`, {
       code: "run-beyond-steps",
@@ -102,6 +116,16 @@ async function enterDirectory(run: PreparedRun, backend: Backend, userLog: Log):
   // First of all files: a directory with others but without a config.yaml is taken for somebody else's.
   await writeDescription(paths, config, description);
   const log = teeLog(paths, userLog);
+  if (config.branch && !resumed) {
+    if (!source) {
+      throw usageError("the run has lost the checkpoint that it began with", {
+        code: "branch-incomplete",
+        where: paths.checkpoints,
+        hint: `Start it once more with --from-step ${config.branch.step} and the config.yaml of the run that it comes from.`,
+      });
+    }
+    resumed = await branchRun(source, paths, description, { seed: config.seed, configuration });
+  }
   const startStep = resumed?.step ?? 0;
   const loggedSeconds = await cutBack(paths, startStep, log);
   const startSeconds = resumed ? ((await readTrainSeconds(resumed)) ?? loggedSeconds) : 0;
@@ -110,7 +134,10 @@ async function enterDirectory(run: PreparedRun, backend: Backend, userLog: Log):
       `${paths.directory}: the training time up to step ${startStep} is lost; speed-ups in time will be unknown`,
     );
   }
-  await recordEnvironment(paths, { backend: `${backend.name}: ${backend.description}`, fromStep: startStep });
+  const { threads } = backend;
+  const processBefore = await recordEnvironment(paths, {
+    ...{ backend: `${backend.name}: ${backend.description}`, threads, fromStep: startStep },
+  });
 
   log.info(`run ${config.name} in ${paths.directory}`);
   for (const line of describePlan(plan, model, config.steps)) log.info(line);
@@ -120,6 +147,11 @@ async function enterDirectory(run: PreparedRun, backend: Backend, userLog: Log):
   if (before && before.backend !== backend.name) {
     log.warn(
       `so far the run was computed on the ${before.backend} backend: from here on results agree but for rounding`,
+    );
+  }
+  if (resumed && threads !== undefined && processBefore?.threads !== undefined && processBefore.threads !== threads) {
+    log.warn(
+      `so far the run was computed by ${processBefore.threads} threads, from here on by ${threads}: results agree but for rounding`,
     );
   }
   if (resumed) log.info(`going on from step ${startStep}: ${resumed.directory}`);

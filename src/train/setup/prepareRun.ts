@@ -35,7 +35,8 @@ export function prepareRun(given: RunConfig, dataset: TokenDataset, log: Log): P
   // `precision` is a key of the run's own, beside the model.
   const { precision: _, ...modelKeys } = model;
   const config: RunConfig = { ...given, model: { preset: given.model.preset, ...modelKeys } };
-  const { stream: keys, seed, steps, evaluation } = config;
+  const { seed, steps, evaluation } = config;
+  const { skipBatches: _s, ...keys } = config.stream;
   const streamConfig: StreamConfig = { seed, ...keys };
   const stream = createExampleStream(dataset, streamConfig, log);
   const languages = usableLanguages(dataset, "validation").filter((code) => keys.languages?.includes(code) ?? true);
