@@ -77,6 +77,8 @@ class MSwitchForConditionalGeneration(T5ForConditionalGeneration):
         }
         super().__init__(config)
         sparse_keys = own["switch"]
+        if sparse_keys and sparse_keys.get("topK", 1) > 1:
+            raise NotImplementedError("mswitch: more than one expert a token (topK) is not supported here")
         experts, every, k = sparse_keys["experts"], sparse_keys["every"], sparse_keys.get("topK", 1)
         for stack in (self.encoder, self.decoder):
             for i, block in enumerate(stack.block):

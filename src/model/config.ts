@@ -34,6 +34,13 @@ export const switchConfigSchema = z.strictObject({
   ignorePadding: z.boolean(),
   /** Dropout on the expert's intermediate activation (fine-tuning). */
   expertDropout: z.number().min(0).lt(1),
+  // Without defaults: what has none of them is as it was before they existed, checkpoints and runs included.
+  /** Experts of a token: absent or 1 is Switch, 2 the paper's MoE baseline, whose gates add up to 1. */
+  topK: count.optional(),
+  /** The router stays as it was drawn: tells a router that does not learn from a capacity that is not wanted. */
+  frozen: z.boolean().optional(),
+  /** Over what the balance loss is taken: each routing group (absent), or all tokens of a step. */
+  balance: z.enum(["group", "batch"]).optional(),
 });
 export type SwitchConfig = z.infer<typeof switchConfigSchema>;
 export type RoutingGroup = SwitchConfig["group"];

@@ -5,7 +5,7 @@ export interface ParameterCount {
   total: number;
   /** Input and output embeddings. */
   embedding: number;
-  /** What a token passes through besides the embeddings: one expert of each Switch layer. */
+  /** What a token passes through besides the embeddings: `topK` experts of each Switch layer. */
   activePerToken: number;
 }
 
@@ -16,7 +16,7 @@ export function countParameters(config: ModelConfig): ParameterCount {
     const size = shape.reduce((product, length) => product * length, 1);
     count.total += size;
     if (/^(shared|lm_head|encoder\.embed_tokens|decoder\.embed_tokens)\.weight$/.test(name)) count.embedding += size;
-    else count.activePerToken += name.includes(".experts.") ? size / shape[0] : size;
+    else count.activePerToken += name.includes(".experts.") ? (size / shape[0]) * (config.switch?.topK ?? 1) : size;
   }
   return count;
 }
@@ -34,8 +34,8 @@ export interface Flops {
 }
 
 /**
- * Multiplications and additions of the matrix products of one sequence's forward pass, two for each pair. Each token counts for one
- * expert, as if none were dropped and no slot were empty.
+ * Multiplications and additions of the matrix products of one sequence's forward pass, two for each pair. Each token counts for its
+ * `topK` experts, as if none were dropped and no slot were empty.
  */
 export function forwardFlops(config: ModelConfig, lengths: SequenceLengths): Flops {
   const { products, mixing, crossMemory, router } = flopParts(config, lengths);
@@ -63,12 +63,16 @@ function flopParts(config: ModelConfig, { inputs, targets }: SequenceLengths) {
   const pairs = encoderLayers * inputs * inputs + decoderLayers * targets * (targets + inputs);
   const sparse = (layers: number): number =>
     Array.from({ length: layers }, (_, i) => i).filter((i) => isSparse(config, i)).length;
+  const sparseTokens = inputs * sparse(encoderLayers) + targets * sparse(decoderLayers);
   return {
-    products: encoderLayers * encoder + decoderLayers * decoder + 2 * targets * dModel * config.vocabSize,
+    products:
+      encoderLayers * encoder +
+      decoderLayers * decoder +
+      ((config.switch?.topK ?? 1) - 1) * feedForward * sparseTokens +
+      2 * targets * dModel * config.vocabSize,
     mixing: 2 * 2 * pairs * inner,
     crossMemory: decoderLayers * 2 * inputs * projection,
-    router:
-      2 * dModel * (config.switch?.experts ?? 0) * (inputs * sparse(encoderLayers) + targets * sparse(decoderLayers)),
+    router: 2 * dModel * (config.switch?.experts ?? 0) * sparseTokens,
   };
 }
 

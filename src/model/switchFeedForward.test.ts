@@ -1,8 +1,8 @@
 import * as tf from "@tensorflow/tfjs-core";
 import { beforeAll, describe, expect, it } from "vitest";
-import { expectClose, expectGradients, random, testBackends } from "../../test/helpers/tensors.js";
+import { expectClose, expectGradients, random, rowsOf, testBackends } from "../../test/helpers/tensors.js";
 import { loadBackend } from "../backends/loadBackend.js";
-import type { FeedForwardWeights } from "../ops/feedForward.js";
+import { type FeedForwardWeights, feedForward } from "../ops/feedForward.js";
 import { expertCapacity } from "../ops/moe/router.js";
 import type { SwitchConfig } from "./config.js";
 import { preset } from "./presets.js";
@@ -178,5 +178,28 @@ describe.each(testBackends)("switchFeedForward on %s", (backend) => {
       ).report.fractionDropped.dataSync()[0];
     expect(dropped(true)).toBeGreaterThan(0);
     expect(dropped(false)).toBe(0);
+  });
+
+  it("with two experts a token is the sum of both, each times its share of their probabilities", () => {
+    const given = inputs();
+    const config: SwitchConfig = { ...base, topK: 2, capacity: { absolute: batch * length } };
+    const real = tf.ones([batch, length]) as tf.Tensor2D;
+    const { y_BTD } = switchFeedForward(given.x, layerOf(given), real, config, true, noNoise);
+    const x_ND = tf.reshape(given.x, [-1, width]);
+    const probs = rowsOf(tf.softmax(tf.matMul(x_ND, given.router, false, true)));
+    const outputs = Array.from({ length: experts }, (_, e) => {
+      const own = (stack: tf.Tensor): tf.Tensor2D => tf.unstack(stack)[e] as tf.Tensor2D;
+      const weights = { kind: "gated-gelu" as const, wi0: own(given.wi0), wi1: own(given.wi1), wo: own(given.wo) };
+      return rowsOf(feedForward(x_ND as tf.Tensor, weights) as tf.Tensor);
+    });
+    const expected = probs.flatMap((row, n) => {
+      const [first, second] = [...row.keys()].sort((a, b) => row[b] - row[a]);
+      const sum = row[first] + row[second];
+      return outputs[first][n].map((value, d) => (row[first] * value + row[second] * outputs[second][n][d]) / sum);
+    });
+    expectClose(y_BTD.dataSync(), expected);
+    const layer = (x: tf.Tensor, router: tf.Tensor, wo: tf.Tensor) =>
+      switchFeedForward(x as tf.Tensor3D, layerOf({ ...given, router, wo }), real, config, true, noNoise).y_BTD;
+    expectGradients(layer, [given.x, given.router, given.wo]);
   });
 });

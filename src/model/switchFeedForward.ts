@@ -20,6 +20,8 @@ export interface SwitchLayer {
   routerDtype?: Dtype;
   /** Stacked over experts. */
   experts: FeedForwardWeights;
+  /** Share of a larger batch's choices that fell on each expert, [E], for `balance: "batch"`; of the tokens at hand where left out. */
+  globalLoad_E?: tf.Tensor1D;
 }
 
 export interface SwitchNoise {
@@ -39,7 +41,7 @@ export interface SwitchOutput {
   report: RouterReport;
 }
 
-/** A Switch layer (paper §2.1): each token to its best expert, the expert's output times the router's probability. */
+/** A Switch layer (paper §2.1): each token to its best expert or experts, their outputs times the router's gates. */
 export function switchFeedForward(
   x_BTD: tf.Tensor3D,
   layer: SwitchLayer,
@@ -63,14 +65,15 @@ export function switchFeedForward(
     groups,
     capacity: places,
     ignorePadding: config.ignorePadding,
+    ...{ topK: config.topK, frozen: config.frozen, balance: config.balance, globalLoad_E: layer.globalLoad_E },
     sequences: batch,
     width: layer.routerDtype,
   });
 
-  const { slot_N, slots } = dropless ? compactSlots(routing.slot_N, experts, places) : routing;
-  const slots_ECD = tf.reshape(dispatch(x_ND, slot_N, slots), [experts, -1, width]) as tf.Tensor3D;
+  const { slot_NK, slots } = dropless ? compactSlots(routing.slot_NK, experts, places) : routing;
+  const slots_ECD = tf.reshape(dispatch(x_ND, slot_NK, slots), [experts, -1, width]) as tf.Tensor3D;
   const done_ECD = expertFeedForward(slots_ECD, layer.experts, noise.expertDropout, routing.occupied_EG);
-  const y_ND = combine(tf.reshape(done_ECD, [-1, width]), slot_N, routing.gate_N);
+  const y_ND = combine(tf.reshape(done_ECD, [-1, width]), slot_NK, routing.gate_NK);
   const report: RouterReport = {
     layer: layer.name,
     load: routing.load_E,

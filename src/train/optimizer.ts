@@ -1,6 +1,7 @@
 import * as tf from "@tensorflow/tfjs-core";
 import { MswitchError } from "../base/errors.js";
 import { openSafetensors, type TensorSource, writeSafetensors } from "../model/checkpoint/safetensors.js";
+import type { ModelConfig } from "../model/config.js";
 import { hasMuon, parameterKind } from "../model/parameterKind.js";
 import type { Parameters } from "../model/parameters.js";
 import { fastKernel } from "../ops/fastPath.js";
@@ -54,6 +55,12 @@ export type OptimizerOptions = OptimizerConfig extends infer Config
     ? Omit<Config, "learningRate">
     : never
   : never;
+
+/** A run's optimizer for its model: a frozen router's weights stay as they are. */
+export function optimizerOptions(options: OptimizerOptions, { switch: sparse }: ModelConfig): OptimizerOptions {
+  if (!sparse?.frozen) return options;
+  return { ...options, learningRateFactors: { ...options.learningRateFactors, router: 0 } };
+}
 
 /** Fresh moments, all 0, for `params`. Experts are each a matrix of their own in every algorithm. */
 export function createOptimizer(params: Parameters, options: OptimizerOptions): Optimizer {

@@ -16,7 +16,7 @@ import { type Prefetcher, prefetch } from "../stream/prefetch/prefetch.js";
 import type { BranchSource } from "./checkpoint/branchRun.js";
 import { createCheckpointWriter } from "./checkpoint/checkpointWriter.js";
 import { createMetricsWriter, type MetricsWriter } from "./metricsWriter.js";
-import { createOptimizer, type Optimizer } from "./optimizer.js";
+import { createOptimizer, type Optimizer, optimizerOptions } from "./optimizer.js";
 import { enterRun } from "./setup/enterRun.js";
 import { describeRun, type PreparedRun } from "./setup/prepareRun.js";
 import { createTrainStep, type TrainStep } from "./step.js";
@@ -81,7 +81,7 @@ export async function openSession(run: PreparedRun, options: SessionOptions): Pr
 
     const params = resumed ? await loadParameters(resumed, model) : initParameters(model, config.seed);
     cleanUp.push(() => disposeParameters(params));
-    const optimizer = createOptimizer(params, config.optimizer);
+    const optimizer = createOptimizer(params, optimizerOptions(config.optimizer, model));
     cleanUp.push(() => optimizer.dispose());
     if (resumed) await optimizer.restore(join(resumed.directory, optimizerName));
 

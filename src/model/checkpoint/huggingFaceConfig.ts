@@ -17,7 +17,7 @@ const unlimitedCapacity = 2 ** 16;
 /**
  * Which of Transformers' classes holds a configuration. Dense and untied: MT5. Dense and tied: T5, since recent versions of MT5 do not
  * scale the states of a tied output layer. Switch with ReLU: SwitchTransformers, if its rule for which layers are sparse
- * (layer mod step = 1) can say the same. Switch with a gate has no class there: natural names under a model type of our own, whose classes lie in the directory.
+ * (layer mod step = 1) can say the same and a token has one expert. Switch with a gate has no class there: natural names under a model type of our own, whose classes lie in the directory.
  */
 export function modelTypeOf(config: ModelConfig): ModelType {
   if (!config.switch) return config.tieEmbeddings ? "t5" : "mt5";
@@ -26,7 +26,9 @@ export function modelTypeOf(config: ModelConfig): ModelType {
     const ours = sparseLayers(layers, (layer) => isSparse(config, layer));
     return ours.length > 0 && same(ours, transformersSparseLayers(layers, ours.length));
   });
-  return config.feedForward === "relu" && expressible ? "switch_transformers" : "mswitch";
+  return config.feedForward === "relu" && expressible && (config.switch.topK ?? 1) === 1
+    ? "switch_transformers"
+    : "mswitch";
 }
 
 /** Where Transformers finds the classes of `mswitch`: in the directory itself. */

@@ -7,12 +7,12 @@ beforeAll(() => loadBackend("cpu"));
 
 test("each expert keeps its tokens in their order, in as few slots as the busiest one needs", () => {
   // 3 experts, 5 tokens; the last is not routed.
-  const { slot_N, slots } = compactSlots(tf.tensor1d([10, 0, 11, 1, 15], "int32"), 3, 5);
+  const { slot_NK, slots } = compactSlots(tf.tensor2d([10, 0, 11, 1, 15], [5, 1], "int32"), 3, 5);
   expect(slots).toBe(6);
-  expect([...slot_N.dataSync()]).toEqual([4, 0, 5, 1, 6]);
+  expect([...slot_NK.dataSync()]).toEqual([4, 0, 5, 1, 6]);
 });
 
 test("tokens that are all left out leave one slot an expert", () => {
-  const { slot_N, slots } = compactSlots(tf.tensor1d([4, 4], "int32"), 2, 2);
-  expect([[...slot_N.dataSync()], slots]).toEqual([[2, 2], 2]);
+  const { slot_NK, slots } = compactSlots(tf.tensor2d([4, 4], [2, 1], "int32"), 2, 2);
+  expect([[...slot_NK.dataSync()], slots]).toEqual([[2, 2], 2]);
 });

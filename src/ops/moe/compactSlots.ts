@@ -4,18 +4,18 @@ import * as tf from "@tensorflow/tfjs-core";
  * Takes away the slots that no token is in, for a routing without capacity: with as many slots an expert as there are tokens none is
  * dropped, and afterwards each expert has as many as the busiest one needs. Reads the slots back, so it is for inference only.
  *
- * @param slot_N int32 [N], expert · `capacity` + position, `experts` · `capacity` for a token that is not routed
+ * @param slot_NK int32 [N, k], expert · `capacity` + position, `experts` · `capacity` for a token that is not routed
  * @returns the same with the smaller capacity, and how many slots there are then
  */
 export function compactSlots(
-  slot_N: tf.Tensor1D,
+  slot_NK: tf.Tensor2D,
   experts: number,
   capacity: number,
-): { slot_N: tf.Tensor1D; slots: number } {
-  const given = slot_N.dataSync<"int32">();
+): { slot_NK: tf.Tensor2D; slots: number } {
+  const given = slot_NK.dataSync<"int32">();
   const none = experts * capacity;
   let needed = 1;
   for (const slot of given) if (slot !== none) needed = Math.max(needed, (slot % capacity) + 1);
   const compact = given.map((slot) => Math.floor(slot / capacity) * needed + (slot % capacity));
-  return { slot_N: tf.tensor1d(compact, "int32"), slots: experts * needed };
+  return { slot_NK: tf.tensor2d(compact, slot_NK.shape, "int32"), slots: experts * needed };
 }

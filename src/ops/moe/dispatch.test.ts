@@ -5,6 +5,9 @@ import { expectClose, expectGradients, random, testBackends } from "../../../tes
 import { loadBackend } from "../../backends/loadBackend.js";
 import { combine, combineReference, dispatch, dispatchReference } from "./dispatch.js";
 
+/** [N] as [N, 1]. */
+const column = (x: tf.Tensor): tf.Tensor2D => tf.reshape(x, [-1, 1]);
+
 describe.each(testBackends)("dispatch and combine on %s", (backend) => {
   beforeAll(() => loadBackend(backend));
 
@@ -14,16 +17,29 @@ describe.each(testBackends)("dispatch and combine on %s", (backend) => {
   it("equal Mesh TensorFlow's products with the one-hot dispatch tensor", () => {
     const x = random([5, 3], 1) as tf.Tensor2D;
     const oneHot = tf.slice2d(tf.cast(tf.oneHot(slot(), 7), "float32") as tf.Tensor2D, [0, 0], [5, 6]);
-    expectClose(dispatch(x, slot(), 6).dataSync(), tf.matMul(oneHot, x, true, false).dataSync());
+    expectClose(dispatch(x, column(slot()), 6).dataSync(), tf.matMul(oneHot, x, true, false).dataSync());
     const y = random([6, 3], 2) as tf.Tensor2D;
     const gate = random([5], 3) as tf.Tensor1D;
     const expected = tf.mul(tf.matMul(oneHot, y), tf.expandDims(gate, 1));
-    expectClose(combine(y, slot(), gate).dataSync(), expected.dataSync());
+    expectClose(combine(y, column(slot()), column(gate)).dataSync(), expected.dataSync());
+  });
+
+  it("with two slots a token: sums over both", () => {
+    const slot_NK = tf.tensor2d([4, 1, 0, 6, 5, 3, 6, 6, 2, 6], [5, 2], "int32");
+    const x = random([5, 3], 1) as tf.Tensor2D;
+    const rows = tf.unstack(x).map((row) => [...row.dataSync()]);
+    const expected = [rows[1], rows[0], rows[4], rows[2], rows[0], rows[2]].flat();
+    expectClose(dispatch(x, slot_NK, 6).dataSync(), expected);
+    expectGradients(
+      (y, gate) => combine(y as tf.Tensor2D, slot_NK, gate as tf.Tensor2D),
+      [random([6, 3], 2), random([5, 2], 3)],
+    );
+    expectGradients((y) => dispatch(y as tf.Tensor2D, slot_NK, 6), [x]);
   });
 
   it("have the right gradients", () => {
-    expectGradients((x) => dispatch(x as tf.Tensor2D, slot(), 6), [random([5, 3], 1)]);
-    const gated = (y: tf.Tensor, gate: tf.Tensor) => combine(y as tf.Tensor2D, slot(), gate as tf.Tensor1D);
+    expectGradients((x) => dispatch(x as tf.Tensor2D, column(slot()), 6), [random([5, 3], 1)]);
+    const gated = (y: tf.Tensor, gate: tf.Tensor) => combine(y as tf.Tensor2D, column(slot()), column(gate));
     expectGradients(gated, [random([6, 3], 2), random([5], 3)]);
   });
 });
@@ -38,13 +54,13 @@ describeTorch("the fast paths of dispatch and combine", () => {
 
   it.each([[null], [[0]]])("are their references, narrow inputs %j", (narrow) => {
     expectFast(
-      (x) => dispatch(x as tf.Tensor2D, slot(), 400),
+      (x) => dispatch(x as tf.Tensor2D, column(slot()), 400),
       (x) => dispatchReference(x as tf.Tensor2D, slot(), 400),
       [random([300, 33], 1)],
       narrow,
     );
     expectFast(
-      (y, gate) => combine(y as tf.Tensor2D, slot(), gate as tf.Tensor1D),
+      (y, gate) => combine(y as tf.Tensor2D, column(slot()), column(gate)),
       (y, gate) => combineReference(y as tf.Tensor2D, slot(), gate as tf.Tensor1D),
       [random([400, 33], 2), random([300], 3)],
       narrow,

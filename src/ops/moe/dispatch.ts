@@ -6,13 +6,53 @@ import { gatherRows, scatterRows } from "../rows.js";
 // way in and reads as zeros on the way out.
 
 /**
- * Puts each token into its slot by index; slots without a token are 0.
+ * Puts each token into its slots by index; slots without a token are 0.
  *
  * @param x_ND [N, D]
- * @param slot_N int32 [N]: slot of each token, `slots` where it has none; no slot twice
+ * @param slot_NK int32 [N, k]: slots of each token, `slots` where it has none; no slot twice
  * @returns [slots, D]
  */
-export function dispatch(x_ND: tf.Tensor2D, slot_N: tf.Tensor1D, slots: number): tf.Tensor2D {
+export function dispatch(x_ND: tf.Tensor2D, slot_NK: tf.Tensor2D, slots: number): tf.Tensor2D {
+  // No slot twice: what one choice leaves 0 another may fill.
+  return columns(slot_NK)
+    .map((slot_N) => dispatchOne(x_ND, slot_N, slots))
+    .reduce((sum, rows) => tf.add(sum, rows));
+}
+
+/**
+ * Brings each token its slots' rows times their gates, zeros where it has no slot.
+ *
+ * @param y [slots, D]
+ * @param slot_NK as for `dispatch`
+ * @param gate_NK [N, k]
+ * @returns [N, D]
+ */
+export function combine(y: tf.Tensor2D, slot_NK: tf.Tensor2D, gate_NK: tf.Tensor2D): tf.Tensor2D {
+  const gates = columns(gate_NK);
+  return columns(slot_NK)
+    .map((slot_N, k) => combineOne(y, slot_N, gates[k]))
+    .reduce((sum, rows) => tf.add(sum, rows));
+}
+
+/** Columns of [N, k], [N] each. */
+function columns(x_NK: tf.Tensor2D): tf.Tensor1D[] {
+  const [rows, count] = x_NK.shape;
+  if (count === 1) return [tf.reshape(x_NK, [rows])];
+  return Array.from({ length: count }, (_, k) =>
+    fastOp(
+      [x_NK],
+      () => ({ value: tf.reshape(tf.slice2d(x_NK, [0, k], [rows, 1]), [rows]) as tf.Tensor1D, saved: [] }),
+      (dy) => [
+        tf.pad2d(tf.reshape(dy, [rows, 1]), [
+          [0, 0],
+          [k, count - 1 - k],
+        ]),
+      ],
+    ),
+  );
+}
+
+function dispatchOne(x_ND: tf.Tensor2D, slot_N: tf.Tensor1D, slots: number): tf.Tensor2D {
   const kernel = fastKernel("TorchDispatch");
   const back = fastKernel("TorchCombine");
   if (!kernel || !back) return dispatchReference(x_ND, slot_N, slots);
@@ -23,15 +63,7 @@ export function dispatch(x_ND: tf.Tensor2D, slot_N: tf.Tensor1D, slots: number):
   );
 }
 
-/**
- * Brings each token its slot's row times its gate, zeros where it has no slot.
- *
- * @param y [slots, D]
- * @param slot_N as for `dispatch`
- * @param gate_N [N]
- * @returns [N, D]
- */
-export function combine(y: tf.Tensor2D, slot_N: tf.Tensor1D, gate_N: tf.Tensor1D): tf.Tensor2D {
+function combineOne(y: tf.Tensor2D, slot_N: tf.Tensor1D, gate_N: tf.Tensor1D): tf.Tensor2D {
   const kernel = fastKernel("TorchCombine");
   const gradient = fastKernel("TorchCombineGrad");
   if (!kernel || !gradient) return combineReference(y, slot_N, gate_N);

@@ -75,8 +75,8 @@ describe.each(testBackends)("router on %s", (backend) => {
           const logits = rowsOf(tf.matMul(x, weight, false, true));
           const expected = bruteForce(logits, real, groups, capacity, ignorePadding);
           expect(routing.slots).toBe(expected.slots);
-          expect([...routing.slot_N.dataSync()]).toEqual(expected.slot);
-          expectClose(routing.gate_N.dataSync(), expected.gate);
+          expect([...routing.slot_NK.dataSync()]).toEqual(expected.slot);
+          expectClose(routing.gate_NK.dataSync(), expected.gate);
           expectClose(routing.balance.dataSync(), [expected.balance]);
           expectClose(routing.z().dataSync(), [expected.z]);
           const routed = Math.max(real.filter((r) => !ignorePadding || r === 1).length, 1);
@@ -91,13 +91,13 @@ describe.each(testBackends)("router on %s", (backend) => {
 
   it("serves first come first: tokens beyond an expert's capacity are left out in token order", () => {
     const x = tf.ones([6, 1]) as tf.Tensor2D;
-    const { slot_N } = router(x, tf.tensor2d([[1], [0]]), tf.ones([6]), {
+    const { slot_NK } = router(x, tf.tensor2d([[1], [0]]), tf.ones([6]), {
       groups: 2,
       capacity: 2,
       ignorePadding: false,
       sequences: 1,
     });
-    expect([...slot_N.dataSync()]).toEqual([0, 1, 8, 2, 3, 8]);
+    expect([...slot_NK.dataSync()]).toEqual([0, 1, 8, 2, 3, 8]);
   });
 
   it("a balance loss of 1 is perfect balance, of N collapse", () => {
@@ -127,7 +127,7 @@ describe.each(testBackends)("router on %s", (backend) => {
     const routing = (x: tf.Tensor, weight: tf.Tensor) =>
       router(x as tf.Tensor2D, weight, real, { groups: 2, capacity: 2, ignorePadding: true, sequences: 1 });
     const inputs = [random([tokens, width], 1), random([experts, width], 2)];
-    expectGradients((x, weight) => routing(x, weight).gate_N, inputs);
+    expectGradients((x, weight) => routing(x, weight).gate_NK, inputs);
     expectGradients((x, weight) => routing(x, weight).balance, inputs);
     expectGradients((x, weight) => routing(x, weight).z(), inputs);
   });
@@ -143,8 +143,8 @@ describeTorch("the router's fast path", () => {
   /** The router on logits given as they are. */
   const route = (logits: tf.Tensor, options: (typeof cases)[0]): Routing =>
     router(logits as tf.Tensor2D, tf.eye(logits.shape[1]!), real(), options);
-  const carried = ({ gate_N, balance, z }: Routing): tf.Tensor =>
-    tf.add(gate_N, tf.add(tf.mul(balance, 3), tf.mul(z(), 0.1)));
+  const carried = ({ gate_NK, balance, z }: Routing): tf.Tensor =>
+    tf.add(gate_NK, tf.add(tf.mul(balance, 3), tf.mul(z(), 0.1)));
 
   it.each(cases)("is the reference with %o", (options) => {
     for (const experts of [1, 7, 128]) {
@@ -152,14 +152,14 @@ describeTorch("the router's fast path", () => {
       const fast = route(logits, options);
       const reference = routeReference(logits, real(), options);
       expect(fast.slots).toBe(reference.slots);
-      expect(fast.slot_N.dtype).toBe("int32");
-      expect([...fast.slot_N.dataSync()]).toEqual([...reference.slot_N.dataSync()]);
+      expect(fast.slot_NK.dtype).toBe("int32");
+      expect([...fast.slot_NK.dataSync()]).toEqual([...reference.slot_NK.dataSync()]);
       for (const name of ["load_E", "fractionDropped", "confidence", "expertCounts_BE"] as const) {
         expectClose(fast[name].dataSync(), reference[name].dataSync());
         expect(fast[name].shape).toEqual(reference[name].shape);
       }
       // Slots in use are the first ones of each group.
-      const used = new Set(fast.slot_N.dataSync());
+      const used = new Set(fast.slot_NK.dataSync());
       used.delete(fast.slots);
       const counts = fast.occupied_EG!.dataSync();
       const first = [...counts].flatMap((n, i) => Array.from({ length: n }, (_, slot) => i * options.capacity + slot));
@@ -175,9 +175,9 @@ describeTorch("the router's fast path", () => {
   it("computes in float32 whatever its input's width, and in bfloat16 where told to", () => {
     const x = precision(random([48, 16], 1) as tf.Tensor2D, "bfloat16");
     const weight = random([7, 16], 2);
-    const wide = router(precision(x, "float32"), weight, real(), cases[0]).gate_N.dataSync();
-    expect([...router(x, weight, real(), cases[0]).gate_N.dataSync()]).toEqual([...wide]);
-    const narrow = router(x, weight, real(), { ...cases[0], width: "bfloat16" }).gate_N.dataSync();
+    const wide = router(precision(x, "float32"), weight, real(), cases[0]).gate_NK.dataSync();
+    expect([...router(x, weight, real(), cases[0]).gate_NK.dataSync()]).toEqual([...wide]);
+    const narrow = router(x, weight, real(), { ...cases[0], width: "bfloat16" }).gate_NK.dataSync();
     const bits = new Uint32Array(new Float32Array(narrow).buffer);
     expect([...bits].every((word) => (word & 0xffff) === 0)).toBe(true);
     expectClose(narrow, wide, 2e-2);

@@ -34,6 +34,13 @@ export function resolveModel(config: RunConfig, vocabulary: Pick<Vocabulary, "em
       },
     );
   }
+  const { topK = 1, experts = 1 } = model.switch ?? {};
+  if (topK > experts) {
+    throw usageError(`model.switch.topK is ${topK}, and there are ${experts} experts`, {
+      code: "model-config-invalid",
+      hint: "Lower model.switch.topK.",
+    });
+  }
   return model;
 }
 
