@@ -35,6 +35,7 @@ const layers: Record<string, string[]> = {
     "plan",
   ],
   report: ["base", "corpus", "run", "analysis"],
+  study: ["base", "corpus", "dataset", "run", "analysis", "train"],
 };
 const all = Object.keys(layers);
 layers.cli = all;

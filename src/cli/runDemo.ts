@@ -1,11 +1,10 @@
-import { spawn } from "node:child_process";
 import { availableParallelism } from "node:os";
 import { join, resolve } from "node:path";
-import { createInterface } from "node:readline";
 import { loadBackend } from "../backends/loadBackend.js";
 import { exitCode, MswitchError } from "../base/errors.js";
 import type { Log } from "../base/log.js";
-import { packageRoot, shipped } from "./packageRoot.js";
+import { shipped } from "./packageRoot.js";
+import { runCommand } from "./runCommand.js";
 
 export interface DemoOptions {
   /** Folder for the dataset, the two runs and the report. An unfinished demo in it goes on. */
@@ -36,8 +35,7 @@ export async function runDemo({ out, backend, log, signal }: DemoOptions): Promi
   const cores = availableParallelism();
   const threads = Math.max(1, Math.floor(cores / 2));
 
-  const mswitch = (name: string, args: string[]): Promise<string> =>
-    runCommand(name, [...args, "--json"], threads, log, signal);
+  const mswitch = (name: string, args: string[]): Promise<string> => finished(name, args, threads, log, signal);
   const pretrain = (name: "dense" | "switch"): Promise<string> => {
     const pipeline = shipped("pipelines", `demo-${name}${size}.yaml`);
     const options = ["--run", runs[name], "--set", `dataset=${dataset}`, "--backend", chosen];
@@ -67,37 +65,14 @@ async function allOrAbort(work: Promise<string>[]): Promise<void> {
   for (const result of results) if (result.status === "rejected") throw result.reason;
 }
 
-/** Runs one mswitch command in a process of its own, its log lines under its name. @returns its stdout */
-function runCommand(name: string, args: string[], threads: number, log: Log, signal: AbortSignal): Promise<string> {
-  log.info(`$ mswitch ${args.filter((arg) => arg !== "--json").join(" ")}`);
-  return new Promise((resolvePromise, reject) => {
-    const child = spawn(process.execPath, [join(packageRoot, "bin", "run.js"), ...args], {
-      stdio: ["ignore", "pipe", "pipe"],
-      // Its own process group: Ctrl-C reaches us alone, and each child gets one SIGTERM, not two signals at once.
-      detached: true,
-      // libtorch's threads: two trainings that each take every core wait for each other.
-      env: { OMP_NUM_THREADS: String(threads), ...process.env },
-    });
-    const stop = (): void => void child.kill("SIGTERM");
-    signal.addEventListener("abort", stop, { once: true });
-    let stdout = "";
-    child.stdout.setEncoding("utf8").on("data", (chunk: string) => {
-      stdout += chunk;
-    });
-    createInterface({ input: child.stderr }).on("line", (line) => log.info(`[${name}] ${line}`));
-    child.on("error", reject);
-    child.on("close", (code) => {
-      signal.removeEventListener("abort", stop);
-      if (code === exitCode.done) resolvePromise(stdout);
-      else if (signal.aborted) reject(interrupted());
-      else
-        reject(
-          new MswitchError(`${name} failed with exit code ${code}`, {
-            code: "demo-step-failed",
-            why: failureOf(stdout),
-          }),
-        );
-    });
+/** @returns the command's stdout */
+async function finished(name: string, args: string[], threads: number, log: Log, signal: AbortSignal): Promise<string> {
+  const { exitCode: code, stdout, error } = await runCommand(args, { name, threads, log, signal });
+  if (code === exitCode.done) return stdout;
+  if (signal.aborted) throw interrupted();
+  throw new MswitchError(`${name} failed with exit code ${code}`, {
+    code: "demo-step-failed",
+    why: error?.message ?? "see its log above",
   });
 }
 
@@ -107,14 +82,4 @@ function interrupted(): MswitchError {
     hint: "the same command goes on from here",
     exitCode: exitCode.interrupted,
   });
-}
-
-/** The message of a command's `--json` error document, where there is one. */
-function failureOf(stdout: string): string {
-  try {
-    const document = JSON.parse(stdout) as { error?: { message?: string } };
-    return document.error?.message ?? "see its log above";
-  } catch {
-    return "see its log above";
-  }
 }

@@ -4,6 +4,7 @@ import { stderrLog } from "../base/log.js";
 import { keepYoungGenerationSmall } from "../base/youngGeneration.js";
 import { withInterrupt } from "../cli/interrupt.js";
 import { MswitchCommand } from "../cli/mswitchCommand.js";
+import { parseTask } from "../cli/parseTask.js";
 import type { Split } from "../corpus/shards/shard.js";
 import type { PreprocessPlan } from "../dataset/preprocess/planPreprocess.js";
 import type { LanguageSummary, PreprocessSummary } from "../dataset/preprocess/preprocessSummary.js";
@@ -243,18 +244,4 @@ function parseSpeed(text: string): number {
   const speed = Number(text);
   if (speed > 0 && Number.isFinite(speed)) return speed;
   throw usageError(`${text} is no speed`, { code: "flag-invalid", where: "--speed", hint: "give MB/s, such as 35" });
-}
-
-function parseTask(text: string): { index: number; count: number } {
-  const match = /^(\d+)\/(\d+)$/.exec(text);
-  const [index, count] = [Number(match?.[1]), Number(match?.[2])];
-  if (match === null || index >= count) {
-    throw usageError(`${text} is no task`, {
-      code: "flag-invalid",
-      where: "--task",
-      why: "it must be I/N with I from 0 to N - 1",
-      hint: "of four tasks: 0/4, 1/4, 2/4, 3/4",
-    });
-  }
-  return { index, count };
 }

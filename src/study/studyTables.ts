@@ -1,0 +1,108 @@
+import type { SeedMean } from "../analysis/seeds.js";
+import { count, figures, formatDuration, formatFlops, signed, times } from "../base/format.js";
+import type { StudyResults, StudyTimes, VariantResult } from "./studyResults.js";
+
+const none = "–";
+
+/** Value and half of its 95 % interval. */
+function withInterval(value: SeedMean | null, show: (x: number) => string, half: (x: number) => string = show): string {
+  if (!value) return none;
+  return value.interval ? `${show(value.mean)} ± ${half(value.interval[1] - value.mean)}` : show(value.mean);
+}
+
+const nats = (value: number): string => value.toFixed(3);
+const steps = (value: number): string => Math.round(value).toLocaleString("en-US");
+
+type Column = [name: string, cell: (row: VariantResult, results: StudyResults) => string];
+
+/** The columns of the paper's Tables 1, 2, 3 and 11, and what a small run needs besides. */
+const columns: Column[] = [
+  ["model", ({ variant }) => variant],
+  ["parameters", ({ parameters }) => (parameters === null ? none : count(parameters))],
+  ["FLOPs a step", ({ flopsPerStep }) => (flopsPerStep === null ? none : formatFlops(flopsPerStep))],
+  ["seeds", ({ finished }, { seeds }) => `${finished} of ${seeds.length}`],
+  ["diverged", ({ diverged }) => String(diverged)],
+  ["quality (neg. log perp.)", ({ quality }) => withInterval(quality, nats)],
+  ["std. dev.", ({ quality }) => (quality?.deviation == null ? none : nats(quality.deviation))],
+  ["gain", (row) => withInterval(row.gain, signed, nats)],
+  ["step speed-up", ({ speedup }) => withInterval(speedup, times, (x) => figures(x))],
+  [
+    "steps to threshold",
+    (row) => (row.stepsToThreshold ? `${withInterval(row.stepsToThreshold, steps)} (${row.reached})` : none),
+  ],
+  ["source use", ({ sourceUse }) => withInterval(sourceUse, nats)],
+];
+
+/** The study's tables in Markdown. */
+export function studyMarkdown(results: StudyResults): string {
+  const { title, baseline, threshold, seeds, missing } = results;
+  const rows = results.variants.map((row) => columns.map(([, cell]) => cell(row, results)));
+  const notes = [
+    `Means over seeds (${seeds.join(", ")}) and 95 % intervals by Student's t. Quality: mean over languages at the end, nats a target token, higher is better. Gain and step speed-up: against “${baseline}”, in pairs of equal seeds; the speed-up is the mean over languages.`,
+    ...(threshold === null ? [] : [`Threshold: ${nats(threshold)}; in brackets the seeds that reached it.`]),
+    "Source use: nats a token that are lost with another text as the source; below 0.1 a model does not read its source, and a speed-up between two such models says nothing.",
+    ...(missing.length > 0
+      ? [`**Not finished: ${missing.map(({ variant, seed }) => `${variant}, seed ${seed}`).join("; ")}.**`]
+      : []),
+  ];
+  return `${[
+    `# ${title}`,
+    table(
+      columns.map(([name]) => name),
+      rows,
+    ),
+    ...notes,
+    ...sourceUseTable(results),
+  ].join("\n\n")}\n`;
+}
+
+/** Source use at each evaluation, seed by seed: when each run began to read. */
+function sourceUseTable({ runs }: StudyResults): string[] {
+  const at = [...new Set(runs.flatMap(({ curve }) => curve.map(({ step }) => step)))].sort((a, b) => a - b);
+  // Ten columns at most.
+  const shown = at.filter((step, i) => step > 0 && (at.length - 1 - i) % Math.ceil(at.length / 10) === 0);
+  if (shown.length === 0) return [];
+  const rows = runs.map(({ variant, seed, curve }) => [
+    variant,
+    String(seed),
+    ...shown.map((step) => curve.find((point) => point.step === step)?.sourceUse?.toFixed(2) ?? none),
+  ]);
+  return ["## Source use by step", table(["model", "seed", ...shown.map(steps)], rows)];
+}
+
+/** Times of the runs: apart from the results, which do not depend on the machine. */
+export function timesMarkdown(title: string, all: readonly StudyTimes[]): string {
+  const rows = all.map(({ variant, seconds, secondsToThreshold, positionsPerSecond }) => [
+    variant,
+    withInterval(seconds, formatDuration),
+    withInterval(secondsToThreshold, formatDuration),
+    withInterval(positionsPerSecond, count),
+  ]);
+  const head = ["model", "training time", "time to threshold", "positions a second"];
+  return `# ${title}: times\n\n${table(head, rows)}\n`;
+}
+
+/** One line a variant (RFC 4180), numbers in full; an empty cell is unknown. */
+export function studyCsv({ variants }: StudyResults): string {
+  const mean = (value: SeedMean | null): (number | null)[] => [
+    value?.mean ?? null,
+    ...(value?.interval ?? [null, null]),
+  ];
+  const measured = ["quality", "source_use", "steps_to_threshold", "step_speedup", "gain"];
+  const header = [
+    ...["variant", "parameters", "flops_per_step", "positions", "seeds", "diverged", "reached_threshold"],
+    ...measured.flatMap((name) => [name, `${name}_low`, `${name}_high`]),
+  ];
+  const lines = variants.map((row) => [
+    ...[row.variant, row.parameters, row.flopsPerStep, row.positions, row.finished, row.diverged, row.reached],
+    ...[row.quality, row.sourceUse, row.stepsToThreshold, row.speedup, row.gain].flatMap(mean),
+  ]);
+  const cell = (value: string | number | null): string =>
+    typeof value === "string" ? `"${value.replaceAll('"', '""')}"` : String(value ?? "");
+  return [header, ...lines].map((cells) => `${cells.map(cell).join(",")}\r\n`).join("");
+}
+
+export function table(header: string[], rows: string[][]): string {
+  const line = (cells: string[]): string => `| ${cells.map((cell) => cell.replaceAll("|", "\\|")).join(" | ")} |`;
+  return [line(header), line(header.map((_, i) => (i === 0 ? ":---" : "---:"))), ...rows.map(line)].join("\n");
+}
