@@ -45,6 +45,20 @@ export const switchConfigSchema = z.strictObject({
 export type SwitchConfig = z.infer<typeof switchConfigSchema>;
 export type RoutingGroup = SwitchConfig["group"];
 
+/** An initialization's start for reading the source: what ends the plateau of small models early. */
+const initShared = {
+  /**
+   * q of cross-attention starts as k times this (and dKv^−½), so that a target position attends to the source positions that hold
+   * its own token, the sentinel of its span above all. Absent: q is drawn, as in T5.
+   */
+  matchedCrossAttention: z.number().positive().optional(),
+  /**
+   * The encoder's position bias starts at −slope · distance, up to distance 12, with slopes from 1/heads of this to all of it: what
+   * stands beside a token is in its encoding from the start. Absent: drawn, as in T5.
+   */
+  encoderLocality: z.number().positive().optional(),
+};
+
 /** Architecture of an mT5 or of its Switch twin: every key known, every number in its range. Derived shapes are not stored. */
 export const modelConfigSchema = z.strictObject({
   vocabSize: count,
@@ -68,8 +82,8 @@ export const modelConfigSchema = z.strictObject({
   dropout: z.number().min(0).lt(1),
   /** σ = sqrt(scale / fan_in) of a truncated normal; "t5" is mT5's own initialization. */
   init: z.discriminatedUnion("scheme", [
-    z.strictObject({ scheme: z.literal("truncated-normal"), scale: z.number().positive() }),
-    z.strictObject({ scheme: z.literal("t5") }),
+    z.strictObject({ scheme: z.literal("truncated-normal"), scale: z.number().positive(), ...initShared }),
+    z.strictObject({ scheme: z.literal("t5"), ...initShared }),
   ]),
   precision: z.enum(["float32", "bfloat16", "selective"]),
   /** null: the dense mT5. */

@@ -5,7 +5,7 @@ import type { ModelConfig } from "./config.js";
 import { disposeParameters, initParameters, parameterShapes } from "./parameters.js";
 import { preset, switchTwin } from "./presets.js";
 
-const dense: ModelConfig = { ...preset("tiny"), vocabSize: 300 };
+const dense: ModelConfig = { ...preset("tiny"), heads: 4, dKv: 16, init: { scheme: "t5" }, vocabSize: 300 };
 const sparse = switchTwin(dense, { experts: 8 });
 
 function deviation(values: ArrayLike<number>): number {
@@ -49,6 +49,28 @@ describe.each(testBackends)("initParameters on %s", (backend) => {
     expect(deviation(values("encoder.block.1.layer.1.mlp.router.classifier")) / 0.02).toBeCloseTo(1, 0);
     expect(new Set(Array.from(values("encoder.final_layer_norm")))).toEqual(new Set([1]));
     disposeParameters(params);
+  });
+
+  it("starts cross-attention matched and the encoder local where the configuration says so, and draws all else as before", () => {
+    const plain = initParameters(dense, 1);
+    const init = { scheme: "t5", matchedCrossAttention: 2, encoderLocality: 0.5 } as const;
+    const params = initParameters({ ...dense, init }, 1);
+    const changed = [...params].filter(
+      ([name, value]) => value.dataSync().join() !== plain.get(name)!.dataSync().join(),
+    );
+    const cross = [0, 1].map((block) => `decoder.block.${block}.layer.1.EncDecAttention`);
+    const bias = "encoder.block.0.layer.0.SelfAttention.relative_attention_bias.weight";
+    expect(changed.map(([name]) => name).sort()).toEqual([...cross.map((name) => `${name}.q.weight`), bias].sort());
+    for (const name of cross) {
+      const [q, k] = ["q", "k"].map((part) => params.get(`${name}.${part}.weight`)!.dataSync());
+      for (const i of [0, 100, 1000]) expect(q[i]).toBeCloseTo((2 * k[i]) / 4, 6);
+    }
+    // [32 buckets, 4 heads]: bucket 3 of either side, slopes 0.125 to 0.5; from 12 on all are equal.
+    const values = params.get(bias)!.dataSync();
+    expect(Array.from(values.subarray(12, 16))).toEqual([-0.375, -0.75, -1.125, -1.5]);
+    expect(Array.from(values.subarray(12 + 64, 16 + 64))).toEqual([-0.375, -0.75, -1.125, -1.5]);
+    expect([values[12 * 4 + 3], values[15 * 4 + 3]]).toEqual([-6, -6]);
+    for (const each of [plain, params]) disposeParameters(each);
   });
 
   it("draws a dense T5 from plain normals", () => {

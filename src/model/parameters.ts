@@ -28,7 +28,9 @@ export function inputMatrices(config: ModelConfig): string[] {
 interface ParameterSpec {
   shape: number[];
   /** How the initial values are drawn. */
-  draw: "ones" | { normal: number } | { truncated: number };
+  draw: "ones" | { normal: number } | { truncated: number } | { locality: number; heads: number };
+  /** The parameter whose random numbers it takes, where not its own. */
+  randomOf?: string;
 }
 
 /** Name and shape of every parameter of a configuration, in a fixed order. */
@@ -40,7 +42,7 @@ export function parameterShapes(config: ModelConfig): Map<string, number[]> {
 export function initParameters(config: ModelConfig, seed: number): Parameters {
   const params = new Map<string, tf.Variable>();
   for (const [name, spec] of parameterSpecs(config)) {
-    const values = drawValues(spec, randomStream(seed, "init", name));
+    const values = drawValues(spec, randomStream(seed, "init", spec.randomOf ?? name));
     params.set(
       name,
       tf.tidy(() => tf.variable(tf.tensor(values, spec.shape))),
@@ -57,20 +59,21 @@ export function disposeParameters(params: Parameters): void {
 /**
  * Initialization. "truncated-normal" (Switch paper §2.4): σ = sqrt(scale / fan_in), nothing beyond 2σ. "t5": plain normals with
  * σ = fan_in^−½. In both, q takes a further dKv^−½, since T5 does not scale its scores; the embedding has σ 1 and the router 0.02
- * (T5X). An untied output layer has σ = dModel^−½, not the 1 of Transformers, with which a fresh model's loss is about 100.
+ * (T5X); `matchedCrossAttention` and `encoderLocality` give small models a start for reading their source (docs/model.md). An untied output layer has σ = dModel^−½, not the 1 of Transformers, with which a fresh model's loss is about 100.
  */
 function parameterSpecs(config: ModelConfig): Map<string, ParameterSpec> {
   const { vocabSize, dModel, dKv, dFf, heads, init } = config;
   const inner = heads * dKv;
   const specs = new Map<string, ParameterSpec>();
-  const add = (name: string, shape: number[], draw: ParameterSpec["draw"]): void => {
-    specs.set(`${name}.weight`, { shape, draw });
+  const add = (name: string, shape: number[], draw: ParameterSpec["draw"], randomOf?: string): void => {
+    specs.set(`${name}.weight`, { shape, draw, ...(randomOf ? { randomOf: `${randomOf}.weight` } : {}) });
   };
   const fanIn = (size: number): ParameterSpec["draw"] =>
     init.scheme === "t5" ? { normal: size ** -0.5 } : { truncated: Math.sqrt(init.scale / size) };
 
-  const attention = (name: string): void => {
-    add(`${name}.q`, [inner, dModel], fanIn(dModel * dKv));
+  const attention = (name: string, matched?: number): void => {
+    if (matched === undefined) add(`${name}.q`, [inner, dModel], fanIn(dModel * dKv));
+    else add(`${name}.q`, [inner, dModel], scaled(fanIn(dModel), matched * dKv ** -0.5), `${name}.k`);
     add(`${name}.k`, [inner, dModel], fanIn(dModel));
     add(`${name}.v`, [inner, dModel], fanIn(dModel));
     add(`${name}.o`, [dModel, inner], fanIn(inner));
@@ -89,11 +92,13 @@ function parameterSpecs(config: ModelConfig): Map<string, ParameterSpec> {
       attention(`${prefix}.layer.0.SelfAttention`);
       if (block === 0) {
         const table = `${prefix}.layer.0.SelfAttention.relative_attention_bias`;
-        add(table, [config.relativeBuckets, heads], fanIn(dModel));
+        const { encoderLocality: slope } = init;
+        const local = stack === "encoder" && slope !== undefined;
+        add(table, [config.relativeBuckets, heads], local ? { locality: slope, heads } : fanIn(dModel));
       }
       add(`${prefix}.layer.0.layer_norm`, [dModel], "ones");
       if (stack === "decoder") {
-        attention(`${prefix}.layer.1.EncDecAttention`);
+        attention(`${prefix}.layer.1.EncDecAttention`, init.matchedCrossAttention);
         add(`${prefix}.layer.1.layer_norm`, [dModel], "ones");
       }
       const layer = feedForwardLayer(stack, block);
@@ -112,9 +117,25 @@ function parameterSpecs(config: ModelConfig): Map<string, ParameterSpec> {
   return specs;
 }
 
+/** The same distribution times `factor`; the same numbers where the random stream is the same. */
+function scaled(draw: ParameterSpec["draw"], factor: number): ParameterSpec["draw"] {
+  if (draw === "ones" || "locality" in draw) throw new Error("internal: only what is drawn can be scaled");
+  return "normal" in draw ? { normal: draw.normal * factor } : { truncated: draw.truncated * factor };
+}
+
+/** Distances from here on are equally far at the start. */
+const localReach = 12;
+
+/** Entry `index` of a bidirectional position bias [buckets, heads]: the first half of the buckets is one side, the second the other. */
+function localBias(index: number, buckets: number, { locality, heads }: { locality: number; heads: number }): number {
+  const [bucket, head] = [Math.floor(index / heads), index % heads];
+  return (-locality * Math.min(bucket % (buckets / 2), localReach) * (head + 1)) / heads;
+}
+
 function drawValues({ shape, draw }: ParameterSpec, random: RandomStream): Float32Array {
   const values = new Float32Array(tf.util.sizeFromShape(shape));
   if (draw === "ones") return values.fill(1);
+  if ("locality" in draw) return values.map((_, i) => localBias(i, shape[0], draw));
   for (let i = 0; i < values.length; i++) {
     let z = random.normal();
     if ("truncated" in draw) while (Math.abs(z) > 2) z = random.normal();

@@ -99,9 +99,14 @@ test("a preset, its values and the vocabulary make the model", () => {
   const vocabulary = memoryVocabulary();
   const resolved = (model: Record<string, unknown>) => resolveModel(parsed({ model }), vocabulary);
   expect(resolved({ preset: "tiny" })).toMatchObject({ switch: null, vocabSize: vocabulary.embeddingRows });
+  const { init } = resolved({ preset: "tiny" });
+  expect(resolved({ preset: "mt5-small", vocabSize: 2000, switch: { experts: 4 } }).init).toEqual({
+    scheme: "truncated-normal",
+    scale: 0.1,
+  });
   expect(resolved({ preset: "tiny", switch: { experts: 4 }, dFf: 8 })).toMatchObject({
     dFf: 8,
-    init: { scheme: "truncated-normal", scale: 0.1 },
+    init: { ...init, matchedCrossAttention: 1 },
     switch: { experts: 4, every: 2, capacity: { train: 1.25, evaluation: "none" } },
   });
   expect(resolved({ preset: "tiny-switch", switch: { jitter: 0 } }).switch).toMatchObject({ experts: 8, jitter: 0 });
