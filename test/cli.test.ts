@@ -46,6 +46,7 @@ test("every command of the design is there", () => {
       "preprocess",
       "pretrain",
       "report",
+      "study",
       "vocab inspect",
       "vocab train",
     ].sort(),
