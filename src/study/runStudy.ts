@@ -7,8 +7,8 @@ import { writeFileAtomic } from "../base/atomicFile.js";
 import { MswitchError } from "../base/errors.js";
 import type { Log } from "../base/log.js";
 import { evaluationPath, readDescription, runPaths } from "../run/runDirectory.js";
-import { describeRun } from "../train/prepareRun.js";
-import { requireSameRun } from "../train/requireSameRun.js";
+import { describeRun } from "../train/setup/prepareRun.js";
+import { requireSameRun } from "../train/setup/requireSameRun.js";
 import type { Study, StudyRun } from "./studyFile.js";
 import { withRun } from "./studyPlan.js";
 

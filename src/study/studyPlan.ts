@@ -2,7 +2,7 @@ import type { Log } from "../base/log.js";
 import { openDataset } from "../dataset/read/openDataset.js";
 import type { TokenDataset } from "../dataset/read/tokenDataset.js";
 import { readRunConfig } from "../train/config/runConfig.js";
-import { type PreparedRun, prepareRun } from "../train/prepareRun.js";
+import { type PreparedRun, prepareRun } from "../train/setup/prepareRun.js";
 import type { Study, StudyRun } from "./studyFile.js";
 
 export interface VariantPlan {
