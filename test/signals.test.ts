@@ -14,7 +14,7 @@ const rounds = soak ? 50 : signals.length;
 const steps = soak ? 600 : 60;
 const keys = {
   steps,
-  evaluation: { every: 10, examplesPerLanguage: 300 },
+  evaluation: { every: 10, examplesPerLanguage: 100 },
   checkpoints: { every: 1000, keepLast: 2 },
   logEvery: 5,
 };
@@ -37,6 +37,7 @@ test(`stopped by ${rounds} signals at random moments, a run ends each time with 
   const run = join(folder, "stopped");
   const seed = Date.now();
   const random = randomStream(seed, "signals");
+  const seconds: number[] = [];
   for (let round = 0; round < rounds; round++) {
     const signal = soak ? "SIGTERM" : signals[round];
     const started = startPretrain([pipeline, "--run", run, "--json"]);
@@ -47,7 +48,8 @@ test(`stopped by ${rounds} signals at random moments, a run ends each time with 
     started.child.kill(signal);
     const { code, stdout, stderr } = await started.ended;
     const context = `seed ${seed}, round ${round}, ${signal}:\n${stderr}`;
-    if (soak) expect(performance.now() - sent, context).toBeLessThan(20_000);
+    seconds.push((performance.now() - sent) / 1000);
+    if (soak) expect(seconds.at(-1), context).toBeLessThan(20);
     expect(existsSync(join(run, "run.lock")), context).toBe(false);
     // A run that was done before the signal came ends as always.
     expect([0, 130], context).toContain(code);
@@ -55,6 +57,7 @@ test(`stopped by ${rounds} signals at random moments, a run ends each time with 
     if (step > 0) expect(existsSync(join(checkpoint!, "complete.json")), context).toBe(true);
     if (code === 0) break;
   }
+  if (soak) console.info(`${seconds.length} signals, answered within ${Math.max(...seconds).toFixed(1)} s`);
   const { code, stderr } = await startPretrain([pipeline, "--run", run]).ended;
   expect(code, stderr).toBe(0);
   const last = (hashes: Record<string, string>) =>

@@ -99,6 +99,7 @@ export function caveats(data: ReportData, candidate: CandidateFacts, level: Leve
     ...lengthCaveats(data, candidate),
     ...sourceCaveats(data, candidate),
     ...fairnessCaveats(data, candidate),
+    ...timeCaveats(data, candidate),
     ...(summary.reversed > 0
       ? [
           `In ${of(summary.reversed)} the candidate never reaches the baseline's final quality; there (†) it is the baseline's steps to the candidate's final quality over the candidate's.`,
@@ -132,6 +133,21 @@ function lengthCaveats({ baseline }: ReportData, candidate: CandidateFacts): str
       ),
     ...(Math.max(baseline.lastStep, candidate.lastStep) > endStep
       ? [`The runs are compared over the first ${steps(endStep)} steps, which both have.`]
+      : []),
+  ];
+}
+
+function timeCaveats({ baseline }: ReportData, candidate: CandidateFacts): string[] {
+  const unknown = candidate.rows.filter(({ time }) => time === null).length;
+  return [
+    ...[baseline, candidate]
+      .filter(({ damagedMetrics }) => damagedMetrics > 0)
+      .map(
+        ({ name, damagedMetrics }) =>
+          `${plural(damagedMetrics, "line")} of ${name}'s metrics.jsonl are damaged and left out.`,
+      ),
+    ...(unknown > 0
+      ? [`For ${plural(unknown, "task")} the speed-up in time is unknown: training times that it takes are lost.`]
       : []),
   ];
 }

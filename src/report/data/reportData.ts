@@ -53,6 +53,8 @@ export interface RunFacts {
   lastStep: number;
   finished: boolean;
   backend: string;
+  /** Lines of `metrics.jsonl` that are damaged and left out, over all runs. */
+  damagedMetrics: number;
   seeds: number[];
   /** Mean over the runs; null where nothing was logged. */
   tokensPerSecond: number | null;
@@ -216,6 +218,7 @@ function runFacts(side: Side, name: string, codes: string[], mainCodes: string[]
     backend: description.backend,
     epochs: description.epochs,
     seeds: side.map((run) => run.description.seed),
+    damagedMetrics: side.reduce((sum, run) => sum + run.damagedMetrics.length, 0),
     lastStep: Math.min(...side.map(lastStepOf)),
     finished: side.every(isFinished),
     tokensPerSecond: mean(lastLines.map((line) => (line.step * description.tokensPerStep) / line.trainSeconds)),

@@ -79,6 +79,14 @@ describe("the words follow from the figures", () => {
     expect(finding(alike, alike.candidates[0], "languages")).toMatch(/^No difference shown/);
   });
 
+  test("damaged metrics, and the times that are lost with them, are said", () => {
+    const lost = { ...syntheticRun({ ...common, name: "lost", speed: () => 2 }), metrics: [], damagedMetrics: [1, 2] };
+    const unknown = reportData([baseline, lost], { resamples: 10 });
+    const text = caveats(unknown, unknown.candidates[0], "languages").join("\n");
+    expect(text).toMatch(/2 lines of lost's metrics\.jsonl are damaged.*the speed-up in time is unknown/s);
+    expect(unknown.candidates[0].rows.map(({ time }) => time)).toEqual(unknown.candidates[0].rows.map(() => null));
+  });
+
   test("lower bounds make the mean one", () => {
     const early = syntheticRun({ ...common, name: "early", speed: () => 50 });
     const bounded = reportData([baseline, early], { resamples: 10 });
