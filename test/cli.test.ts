@@ -47,6 +47,7 @@ test("every command of the design is there", () => {
       "pretrain",
       "report",
       "study",
+      "setup",
       "vocab inspect",
       "vocab train",
     ].sort(),

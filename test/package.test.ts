@@ -84,9 +84,13 @@ test("its exports load and have types", async () => {
   expect(stdout.trim()).toBe("Goeie more");
 });
 
-test("docs/api.md is what the docstrings say", async () => {
+test("docs/api.md and docs/errors.md are what the sources say", async () => {
   const { apiPage } = (await import(new URL("../scripts/apiPage.mjs", import.meta.url).href)) as {
     apiPage: () => string;
   };
+  const { errorsPage } = (await import(new URL("../scripts/errorsPage.mjs", import.meta.url).href)) as {
+    errorsPage: () => string;
+  };
+  expect(readFileSync(join(packageRoot, "docs", "errors.md"), "utf8"), "npm run docs").toBe(errorsPage());
   expect(readFileSync(join(packageRoot, "docs", "api.md"), "utf8"), "npm run docs").toBe(apiPage());
 });

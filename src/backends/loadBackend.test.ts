@@ -106,7 +106,7 @@ describe("a backend of the user's own installation", () => {
     expect(error).toEqual({
       name: "MswitchError",
       message: "@tensorflow/tfjs-node is not installed",
-      hint: "npm install @tensorflow/tfjs-node",
+      hint: "mswitch setup tfjs-node",
     });
   });
 
@@ -119,7 +119,7 @@ describe("a backend of the user's own installation", () => {
     expect(error.message).toBe(
       `${join(path, "index.js")}: @tensorflow/tfjs-node is installed but does not load: libtensorflow.so.2: cannot open shared object file`,
     );
-    expect(error.hint).toContain("npm rebuild @tensorflow/tfjs-node");
+    expect(error.hint).toContain("mswitch setup tfjs-node");
   });
 
   it("that registers nothing, or does not start: so said", () => {

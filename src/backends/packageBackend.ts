@@ -3,6 +3,7 @@ import { join } from "node:path";
 import { pathToFileURL } from "node:url";
 import * as tf from "@tensorflow/tfjs-core";
 import { MswitchError, messageOf } from "../base/errors.js";
+import { userCache } from "../base/userCache.js";
 
 export interface PackageBackend {
   /** The user's own installation, never a dependency of ours. */
@@ -11,8 +12,14 @@ export interface PackageBackend {
   backend: string;
 }
 
+/** Where `mswitch setup` puts a package that npm has no binary of. */
+export function tensorFlowHome(name: string): string {
+  return userCache(name);
+}
+
 /**
- * Loads a backend from a package of the user's, looked for from the working directory first and then from this package. A second
+ * Loads a backend from a package of the user's, looked for from the working directory first, then from this package, then in the
+ * folder of `mswitch setup`. A second
  * copy of tfjs-core that comes with it shares our engine and kernel registry, which live on globalThis.
  */
 export async function loadPackageBackend({ packageName, backend }: PackageBackend): Promise<string> {
@@ -20,7 +27,7 @@ export async function loadPackageBackend({ packageName, backend }: PackageBacken
   if (!found) {
     throw new MswitchError(`${packageName} is not installed`, {
       code: "backend-not-installed",
-      hint: `npm install ${packageName}`,
+      hint: `mswitch setup ${setupName(packageName)}`,
     });
   }
   const why = (cause: unknown): MswitchError =>
@@ -28,9 +35,11 @@ export async function loadPackageBackend({ packageName, backend }: PackageBacken
       code: "backend-not-loadable",
       where: found.entry,
       why: firstLine(messageOf(cause)),
-      hint: `npm rebuild ${packageName}, or another --backend`,
+      hint: `mswitch setup ${setupName(packageName)}, npm rebuild ${packageName}, or another --backend`,
       cause,
     });
+  // TensorFlow writes its start-up notes to stderr: only its errors are wanted there.
+  process.env.TF_CPP_MIN_LOG_LEVEL ??= "2";
   try {
     await import(pathToFileURL(found.entry).href);
   } catch (error) {
@@ -44,8 +53,13 @@ export async function loadPackageBackend({ packageName, backend }: PackageBacken
   return `${packageName} ${found.version}`;
 }
 
+function setupName(packageName: string): string {
+  return packageName.replace("@tensorflow/", "");
+}
+
 function findPackage(packageName: string): { entry: string; version: string } | undefined {
-  for (const base of [join(process.cwd(), "package.json"), import.meta.url]) {
+  const home = tensorFlowHome(setupName(packageName));
+  for (const base of [join(process.cwd(), "package.json"), import.meta.url, join(home, "package.json")]) {
     const require = createRequire(base);
     try {
       const entry = require.resolve(packageName);

@@ -9,7 +9,13 @@ import { MswitchError, messageOf } from "../base/errors.js";
 export async function loadTorch(
   device = "torch",
 ): Promise<{ description: string; threads: number; cudaDevice: number | undefined }> {
-  const { torchStatus } = await import("@mswitch/tfjs-backend-torch").catch((cause: unknown) => {
+  const { torchStatus } = await import("@mswitch/tfjs-backend-torch").catch((cause: NodeJS.ErrnoException) => {
+    if (cause.code === "ERR_MODULE_NOT_FOUND") {
+      throw new MswitchError("@mswitch/tfjs-backend-torch is not installed", {
+        code: "backend-not-installed",
+        hint: "npm install @mswitch/tfjs-backend-torch, with a PyTorch or libtorch to build it against",
+      });
+    }
     throw new MswitchError("@mswitch/tfjs-backend-torch does not load", {
       code: "backend-not-loadable",
       why: messageOf(cause),

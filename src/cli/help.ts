@@ -2,7 +2,7 @@ import { type Command, Help } from "@oclif/core";
 
 /** Commands in the order in which a user meets them. */
 const stages: [title: string, commands: string[]][] = [
-  ["Start", ["demo", "doctor", "setup tfjs-node", "init"]],
+  ["Start", ["demo", "doctor", "setup", "init"]],
   ["Text to tokens", ["vocab train", "vocab inspect", "preprocess", "dataset verify", "dataset inspect"]],
   ["Training", ["plan", "pretrain", "finetune", "distill", "study"]],
   ["Results", ["evaluate", "generate", "report"]],

@@ -1,11 +1,11 @@
 import { link, mkdir, open, readdir, readFile, rename, rm, stat, utimes } from "node:fs/promises";
-import { homedir } from "node:os";
 import { join } from "node:path";
 import * as z from "zod";
 import { isTemporaryName, removeStaleTemporaries, temporaryName, writeFileAtomic } from "../../base/atomicFile.js";
 import { messageOf, usageError } from "../../base/errors.js";
 import { cacheWriteError, isDiskFull } from "../../base/fileSystemError.js";
 import { sha256 } from "../../base/hash.js";
+import { userCache } from "../../base/userCache.js";
 import { downloadFile } from "./downloadFile.js";
 import type { HttpClient } from "./httpClient.js";
 import { isImmutable } from "./remoteFile.js";
@@ -36,7 +36,7 @@ export interface Lease extends Omit<Entry, "url"> {
 
 /** `$XDG_CACHE_HOME/mswitch/shards`, or below `~/.cache`. */
 export function defaultCacheDirectory(): string {
-  return join(process.env.XDG_CACHE_HOME || join(homedir(), ".cache"), "mswitch", "shards");
+  return userCache("shards");
 }
 
 /**
