@@ -39,8 +39,11 @@ describe.skipIf(!tensorFlow?.usable)("tfjs-node", () => {
     async (kind) => {
       const { stdout, stderr } = await pretrain(kind, kind, "steps=20");
       expect(JSON.parse(stdout)).toMatchObject({ step: 20 });
-      // No line of TensorFlow's own.
-      expect(stderr).not.toMatch(/tensorflow\/|oneDNN|cpu_feature_guard/);
+      // TensorFlow 2.21 writes one note on oneDNN before any setting reaches it, and nothing else.
+      const notes = stderr
+        .split("\n")
+        .filter((line) => /absl::|(?<!@)tensorflow\/|cpu_feature_guard|^[IWE]\d{4} /.test(line));
+      expect(notes.filter((line) => !/before absl::InitializeLog|oneDNN custom operations/.test(line))).toEqual([]);
       await pretrain(kind, `${kind}-stopped`, "steps=9");
       await pretrain(kind, `${kind}-stopped`, "steps=20");
       expect((await weights(`${kind}-stopped`)).equals(await weights(kind))).toBe(true);

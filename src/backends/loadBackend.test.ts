@@ -32,6 +32,8 @@ function runThere(code: string): Record<string, string> {
   const out = execFileSync(process.execPath, ["--input-type=module", "-e", script], {
     cwd: directory,
     encoding: "utf8",
+    // What `mswitch setup` made for the user is not there.
+    env: { ...process.env, XDG_CACHE_HOME: directory },
   });
   return JSON.parse(out.trim().split("\n").pop()!);
 }
