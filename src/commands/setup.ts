@@ -29,7 +29,7 @@ there already is made anew.`;
 
   async run(): Promise<{ folder: string; tensorFlow: string }> {
     const { args, flags } = await this.parse(Setup);
-    const { setupTensorFlow } = await import("../cli/setupTensorFlow.js");
+    const { setupTensorFlow } = await import("../backends/setupTensorFlow.js");
     const name = args.backend === "tfjs-node-gpu" ? "tfjs-node-gpu" : "tfjs-node";
     const made = await withInterrupt((signal) => setupTensorFlow({ name, ...flags, log: stderrLog, signal }));
     this.log(`${args.backend} on TensorFlow ${made.tensorFlow}: ${made.folder}`);

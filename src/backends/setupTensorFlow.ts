@@ -1,9 +1,9 @@
 import { spawn } from "node:child_process";
 import { appendFile, lstat, mkdir, readdir, rm, symlink, writeFile } from "node:fs/promises";
 import { dirname, join } from "node:path";
-import { tensorFlowHome } from "../backends/packageBackend.js";
 import { exitCode, MswitchError, messageOf } from "../base/errors.js";
 import type { Log } from "../base/log.js";
+import { tensorFlowHome } from "./packageBackend.js";
 
 /** TensorFlow.js's version here: the binding's own copy must speak with ours. */
 const tfjsVersion = "4.22.0";
