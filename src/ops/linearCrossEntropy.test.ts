@@ -140,6 +140,6 @@ describeTorch("linearCrossEntropy's fast path", () => {
   it("refuses a target outside of the vocabulary", () => {
     const outside = tf.fill([tokens], vocab, "int32") as tf.Tensor1D;
     const [h, w] = [random([tokens, width], 1), random([vocab, width], 2)] as tf.Tensor2D[];
-    expect(() => linearCrossEntropy(h, w, outside, weight())).toThrow(/not in \[0, 301\)/);
+    expect(() => linearCrossEntropy(h, w, outside, weight())).toThrow(/target: value 301/);
   });
 });

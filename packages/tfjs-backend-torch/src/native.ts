@@ -2,19 +2,17 @@
 import { existsSync } from "node:fs";
 import { createRequire } from "node:module";
 import { fileURLToPath } from "node:url";
-
-/** A parameter of a kernel, in the order in which its C++ function reads them. Strings travel as character codes. */
-export type Param = number | boolean | string | readonly number[];
+import {
+  type AttributeValues,
+  encodeCall,
+  type InputsOf,
+  type NativeInput,
+  type NativeSignature,
+} from "./signature.js";
 
 /** TensorFlow.js dtypes that ATen holds; string tensors stay in JavaScript. Positions are native/call.h's codes. */
 export const nativeDtypes = ["float32", "int32", "bool", "complex64"] as const;
 export type NativeDtype = (typeof nativeDtypes)[number];
-
-/** An input of a call: the handle and the logical shape, which may be another than the handle's. */
-export interface NativeInput {
-  readonly handle: number;
-  readonly shape: readonly number[];
-}
 
 /** A result of a call. `narrow` means bfloat16 in memory; the dtype stays float32. */
 export interface NativeTensor extends NativeInput {
@@ -46,7 +44,10 @@ interface Addon {
   read(handle: number): Float32Array | Int32Array | Uint8Array;
   release(handle: number): void;
   stats(): { tensors: number; bytes: number };
-  ops(): string[];
+  /** The signatures of all operations, as JSON. */
+  ops(): string;
+  /** Whether results are held to the signatures too: for tests. */
+  checkResults(on: boolean): void;
   info(): AddonInfo;
   setThreads(threads: number): void;
   synchronize(device: number): void;
@@ -77,7 +78,7 @@ export interface GroupAddress {
 
 interface Loaded {
   addon: Addon;
-  opNumbers: ReadonlyMap<string, number>;
+  operations: ReadonlyMap<string, { number: number; signature: NativeSignature }>;
   args: Float64Array;
   results: Float64Array;
 }
@@ -100,8 +101,9 @@ function load(): Loaded {
     );
   }
   const addon = createRequire(import.meta.url)(path) as Addon;
-  const opNumbers = new Map(addon.ops().map((name, i) => [name, i]));
-  loaded = { addon, opNumbers, args: new Float64Array(0), results: new Float64Array(0) };
+  const signatures = JSON.parse(addon.ops()) as NativeSignature[];
+  const operations = new Map(signatures.map((signature, number) => [signature.name, { number, signature }]));
+  loaded = { addon, operations, args: new Float64Array(0), results: new Float64Array(0) };
   resize(loaded, firstBufferLength, firstBufferLength);
   return loaded;
 }
@@ -119,51 +121,35 @@ export function nativeAddon(): Omit<Addon, "run" | "results" | "setBuffers" | "o
   return load().addon;
 }
 
-function lengthOf(inputs: readonly NativeInput[], params: readonly Param[]): number {
-  let length = 3;
-  for (const { shape } of inputs) length += 2 + shape.length;
-  for (const param of params) length += typeof param === "object" || typeof param === "string" ? 1 + param.length : 1;
-  return length;
+/** What every operation of the addon takes and gives, as declared in C++. Loads it. */
+export function nativeSignatures(): NativeSignature[] {
+  return [...load().operations.values()].map(({ signature }) => signature);
 }
 
 /**
- * Runs one kernel of the addon in one native call.
+ * Runs one operation of the addon in one native call. The addon holds the call to the operation's signature before a kernel sees it.
  *
  * @param device CUDA device number, or -1 for the CPU: where kernels without inputs create their result
- * @throws Error with the kernel's name, its inputs' dtypes and shapes, and libtorch's message
+ * @param operand the handle of an input
+ * @throws Error with the operation, the argument that is wrong, and the inputs' dtypes and shapes; or with libtorch's message
  */
-export function callNative(
+export function callNative<T>(
   op: string,
   device: number,
-  inputs: readonly NativeInput[],
-  params: readonly Param[],
+  inputs: InputsOf<T>,
+  attributes: AttributeValues,
+  operand: (input: T) => NativeInput,
 ): NativeTensor[] {
   const native = load();
-  const number = native.opNumbers.get(op);
-  if (number === undefined) throw new Error(`the libtorch addon has no operation ${op}: build it again`);
-  const length = lengthOf(inputs, params);
-  if (length > native.args.length) resize(native, 2 * length, native.results.length);
-  const args = native.args;
-  let at = 0;
-  args[at++] = length;
-  args[at++] = device;
-  args[at++] = inputs.length;
-  for (const { handle, shape } of inputs) {
-    args[at++] = handle;
-    args[at++] = shape.length;
-    for (let d = 0; d < shape.length; d++) args[at++] = shape[d]!;
+  const operation = native.operations.get(op);
+  if (operation === undefined) throw new Error(`the libtorch addon has no operation ${op}: build it again`);
+  const encode = (): number => encodeCall(operation.signature, device, inputs, attributes, operand, native.args);
+  const length = encode();
+  if (length > native.args.length) {
+    resize(native, 2 * length, native.results.length);
+    encode();
   }
-  for (const param of params) {
-    if (typeof param === "number") args[at++] = param;
-    else if (typeof param === "boolean") args[at++] = param ? 1 : 0;
-    else {
-      args[at++] = param.length;
-      for (let i = 0; i < param.length; i++) {
-        args[at++] = typeof param === "string" ? param.charCodeAt(i) : param[i]!;
-      }
-    }
-  }
-  const missing = native.addon.run(number);
+  const missing = native.addon.run(operation.number);
   if (missing !== undefined) {
     resize(native, native.args.length, 2 * missing);
     native.addon.results();

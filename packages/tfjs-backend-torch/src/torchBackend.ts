@@ -8,7 +8,8 @@ import {
   type TensorInfo,
   util,
 } from "@tensorflow/tfjs-core";
-import { callNative, type NativeDtype, type NativeTensor, nativeAddon, nativeDtypes, type Param } from "./native.js";
+import { callNative, type NativeDtype, type NativeTensor, nativeAddon, nativeDtypes } from "./native.js";
+import type { AttributeValues, InputsOf, NativeInput } from "./signature.js";
 
 /** What a data id stands for: a tensor in libtorch by handle, or the bytes of strings. */
 interface TorchData {
@@ -29,7 +30,7 @@ export interface TorchMemory {
   torchBytes: number;
 }
 
-const noParams: readonly Param[] = [];
+const noAttributes: AttributeValues = {};
 
 /** TensorFlow.js counts a complex tensor as three data ids: the container, its real and its imaginary part. */
 const idsOf = (dtype: DataType): number => (dtype === "complex64" ? 3 : 1);
@@ -47,34 +48,33 @@ export class TorchBackend extends KernelBackend {
     this.storage = new DataStorage<TorchData>(this, engine());
   }
 
-  /** Runs a kernel of the addon with one result. */
-  op(name: string, inputs: readonly TensorInfo[], params: readonly Param[] = noParams): TensorInfo {
-    return this.ops(name, inputs, params)[0]!;
+  /** Runs an operation of the addon with one result: see `callNative`. */
+  op(name: string, inputs: InputsOf<TensorInfo>, attributes: AttributeValues = noAttributes): TensorInfo {
+    return this.ops(name, inputs, attributes)[0]!;
   }
 
-  /** Runs a kernel of the addon: see `callNative`. */
-  ops(name: string, inputs: readonly TensorInfo[], params: readonly Param[] = noParams): TensorInfo[] {
-    const operands = inputs.map((input) => {
-      const { handle } = this.storage.get(input.dataId);
-      if (handle < 0) throw new Error(`${name}: string tensors are not supported`);
-      return { handle, shape: input.shape };
-    });
-    return callNative(name, this.device, operands, params).map((tensor) => this.adopt(tensor));
+  /** Runs an operation of the addon: see `callNative`. */
+  ops(name: string, inputs: InputsOf<TensorInfo>, attributes: AttributeValues = noAttributes): TensorInfo[] {
+    const operand = (input: TensorInfo): NativeInput => ({ handle: this.handleOf(input), shape: input.shape });
+    return callNative(name, this.device, inputs, attributes, operand).map((tensor) => this.adopt(tensor));
   }
 
   /**
-   * Runs a kernel of the addon that changes its inputs. They arrive in the shape that libtorch has them in: under another one it
+   * Runs an operation of the addon that changes its inputs. They arrive in the shape that libtorch has them in: under another one it
    * would be given a view, and could not tell views that must not change with it.
    */
-  inPlace(name: string, inputs: readonly TensorInfo[], params: readonly Param[] = noParams): TensorInfo[] {
-    const operands = inputs.map(({ dataId }) => this.storage.get(dataId));
-    return callNative(name, this.device, operands, params).map((tensor) => this.adopt(tensor));
+  inPlace(name: string, inputs: InputsOf<TensorInfo>, attributes: AttributeValues): TensorInfo[] {
+    const operand = (input: TensorInfo): NativeInput => ({
+      handle: this.handleOf(input),
+      shape: this.storage.get(input.dataId).shape,
+    });
+    return callNative(name, this.device, inputs, attributes, operand).map((tensor) => this.adopt(tensor));
   }
 
   /** The same values under another shape: shares the data where they lie in order, copies where not. */
   reshape(x: TensorInfo, shape: number[]): TensorInfo {
     const data = this.storage.get(x.dataId);
-    if (!data.contiguous) return this.op("Reshape", [x], [shape]);
+    if (!data.contiguous) return this.op("Reshape", { x }, { shape });
     data.refCount++;
     return { dataId: x.dataId, shape, dtype: x.dtype };
   }

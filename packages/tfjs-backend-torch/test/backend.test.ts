@@ -65,7 +65,7 @@ describe("errors", () => {
     const a = tf.zeros([2, 3]);
     const b = tf.zeros([4, 5], "int32");
     expect(() => tf.engine().runKernel("BatchMatMul", { a, b }, { transposeA: false, transposeB: false })).toThrow(
-      /BatchMatMul\(float32\[2,3\], int32\[4,5\]\): /,
+      /BatchMatMul\(a: float32\[2,3\], b: int32\[4,5\]\): /,
     );
     const indices = tf.tensor1d([5], "int32");
     expect(() => tf.gather(a, indices)).toThrow(/the index value 5 is not in \[0, 1\]/);

@@ -1,5 +1,6 @@
 // complex64 and Fourier transforms.
 #include "runtime/call.h"
+#include "runtime/registry.h"
 
 namespace tfjs_torch {
 namespace {
@@ -11,14 +12,15 @@ void magnitude(Call& c) { c.result(at::abs(c.x())); }
 void transform(Call& c) { c.result(at::fft_fft(c.x())); }
 void inverseTransform(Call& c) { c.result(at::fft_ifft(c.x())); }
 
-}  // namespace
+const Operations ops = {
+    {"Complex(real: float32[...S], imag: float32[...S]) -> y: complex64[...S]", complex},
+    {"ComplexAbs(x: any[...S]) -> y: any[...S]", magnitude},
+    {"FFT(input: complex64[...S]) -> y: complex64[...S]", transform},
+    {"IFFT(input: complex64[...S]) -> y: complex64[...S]", inverseTransform},
+    {"Imag(input: any[...S]) -> y: real[...S]", imaginaryPart},
+    {"Real(input: any[...S]) -> y: real[...S]", realPart},
+};
 
-void addComplexOps(OpTable& ops) {
-  const OpTable table = {
-      {"Complex", complex},       {"ComplexAbs", magnitude}, {"FFT", transform},
-      {"IFFT", inverseTransform}, {"Imag", imaginaryPart},   {"Real", realPart},
-  };
-  ops.insert(ops.end(), table.begin(), table.end());
-}
+}  // namespace
 
 }  // namespace tfjs_torch

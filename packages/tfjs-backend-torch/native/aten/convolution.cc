@@ -4,6 +4,7 @@
 // one into the other; oneDNN and cuDNN take them as "channels last" without a copy.
 #include "aten/spatial.h"
 #include "runtime/call.h"
+#include "runtime/registry.h"
 
 namespace tfjs_torch {
 namespace {
@@ -75,7 +76,6 @@ void convolution(Call& c) {
 // Inputs x, filter, [bias], [prelu weights].
 void fusedConvolution(Call& c) {
   const Convolution conv(c);
-  const bool hasBias = c.flag();
   const int64_t activation = c.integer();
   const double alpha = c.number();
   // Per-channel vectors of an NC.. image stand before its spatial dimensions.
@@ -86,8 +86,8 @@ void fusedConvolution(Call& c) {
     return v.reshape(shape);
   };
   at::Tensor y = forward(conv, c.x(0), c.x(1));
-  if (hasBias) y = at::add(y, alongChannels(c.x(2)));
-  c.result(activate(y, activation, c.count() > 2 ? alongChannels(c.inputs().back()) : at::Tensor(), alpha));
+  if (c.has(2)) y = at::add(y, alongChannels(c.x(2)));
+  c.result(activate(y, activation, c.has(3) ? alongChannels(c.x(3)) : at::Tensor(), alpha));
 }
 
 // Inputs dy, filter; parameters ..., shape of x.
@@ -128,12 +128,22 @@ void gradOfFilter(Call& c) {
   c.result(conv.filterFromAten(dw, shape));
 }
 
-}  // namespace
+const Operations ops = {
+    {"Conv(x: real[...], filter: real[...]; strides: ints[rank(x) - 2] >= 1, dilations: ints[rank(x) - 2] >= 1, before: ints[rank(x) - 2], "
+     "out: ints[rank(x) - 2], channelsLast: bool, depthwise: bool) -> y",
+     convolution},
+    {"ConvBackpropFilter(x: real[...], dy: real[...]; strides: ints[rank(x) - 2] >= 1, dilations: ints[rank(x) - 2] >= 1, before: "
+     "ints[rank(x) - 2], out: ints[rank(x) - 2], channelsLast: bool, depthwise: bool, filterShape: ints[rank(x)] >= 0) -> dFilter",
+     gradOfFilter},
+    {"ConvBackpropInput(dy: real[...], filter: real[...]; strides: ints[rank(dy) - 2] >= 1, dilations: ints[rank(dy) - 2] >= 1, before: "
+     "ints[rank(dy) - 2], out: ints[rank(dy) - 2], channelsLast: bool, depthwise: bool, inputShape: ints[rank(dy)] >= 0) -> dx",
+     gradOfInput},
+    {"FusedConv(x: real[...], filter: real[...], bias?: real[...], preluActivationWeights?: real[...]; strides: ints[rank(x) - 2] >= 1, "
+     "dilations: ints[rank(x) - 2] >= 1, before: ints[rank(x) - 2], out: ints[rank(x) - 2], channelsLast: bool, depthwise: bool, "
+     "activation: {linear, relu, relu6, elu, sigmoid, prelu, leakyrelu}, leakyreluAlpha: number) -> y",
+     fusedConvolution},
+};
 
-void addConvolutionOps(OpTable& ops) {
-  const OpTable table = {
-      {"Conv", convolution}, {"ConvBackpropFilter", gradOfFilter}, {"ConvBackpropInput", gradOfInput}, {"FusedConv", fusedConvolution}};
-  ops.insert(ops.end(), table.begin(), table.end());
-}
+}  // namespace
 
 }  // namespace tfjs_torch

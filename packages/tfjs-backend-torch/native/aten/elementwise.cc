@@ -1,5 +1,6 @@
 // Element by element: unary, binary, comparison, logical, selection, casts.
 #include "runtime/call.h"
+#include "runtime/registry.h"
 
 namespace tfjs_torch {
 namespace {
@@ -107,6 +108,7 @@ at::Tensor logicalNot(const at::Tensor& x) { return at::logical_not(x); }
 void exponential(Call& c) { c.result(at::exp(floating(c.x()))); }
 
 void addN(Call& c) {
+  if (c.count() == 1) return c.result(c.x());
   at::Tensor sum = at::add(c.x(0), c.x(1));
   for (size_t i = 2; i < c.count(); ++i) {
     if (at::can_cast(c.x(i).scalar_type(), sum.scalar_type())) {
@@ -180,6 +182,86 @@ void select(Call& c) {
 void zerosLike(Call& c) { c.result(at::zeros(c.x().sizes(), c.x().options())); }
 void onesLike(Call& c) { c.result(at::ones(c.x().sizes(), c.x().options())); }
 
+// Operations of one input, and of two that broadcast.
+std::string unarySignature(const std::string& name, const std::string& dtype, const std::string& result) {
+  return name + "(x: " + dtype + "[...S]) -> y: " + result + "[...S]";
+}
+std::string binarySignature(const std::string& name, const std::string& dtype, const std::string& result) {
+  return name + "(a: " + dtype + "[~S], b: " + dtype + "[~S]) -> y: " + result + "[~S]";
+}
+
+const Operations ops = {
+    {unarySignature("Abs", "any", "any"), anyUnary<at::abs>},
+    {unarySignature("Acos", "any", "any"), floatUnary<at::acos>},
+    {unarySignature("Acosh", "any", "any"), floatUnary<at::acosh>},
+    {binarySignature("Add", "any", "any"), binary<add>},
+    {"AddN(terms...: any[...S]) -> y", addN},
+    {unarySignature("Asin", "any", "any"), floatUnary<at::asin>},
+    {unarySignature("Asinh", "any", "any"), floatUnary<at::asinh>},
+    {unarySignature("Atan", "any", "any"), floatUnary<at::atan>},
+    {binarySignature("Atan2", "real", "any"), binary<arctangent2>},
+    {unarySignature("Atanh", "any", "any"), floatUnary<at::atanh>},
+    {binarySignature("BitwiseAnd", "whole", "any"), binary<bitwiseAnd>},
+    {"Cast(x: any[...S]; dtype: {float32, int32, bool, complex64}) -> y: any[...S]", cast},
+    {unarySignature("Ceil", "real", "any"), floatUnary<at::ceil>},
+    {"ClipByValue(x: real[...S]; clipValueMin: number, clipValueMax: number) -> y: x.dtype[...S]", clip},
+    {unarySignature("Cos", "any", "any"), floatUnary<at::cos>},
+    {unarySignature("Cosh", "any", "any"), floatUnary<at::cosh>},
+    {unarySignature("Elu", "real", "any"), floatUnary<elu>},
+    {"EluGrad(dy: real[~S], y: real[~S]) -> dx: real[~S]", eluGrad},
+    {binarySignature("Equal", "any", "bool"), compare<equal>},
+    {unarySignature("Erf", "real", "any"), floatUnary<at::erf>},
+    {unarySignature("Exp", "any", "any"), exponential},
+    {unarySignature("Expm1", "any", "any"), floatUnary<at::expm1>},
+    {unarySignature("Floor", "real", "any"), floatUnary<at::floor>},
+    {binarySignature("FloorDiv", "real", "any"), binary<floorDivide>},
+    {binarySignature("Greater", "real", "bool"), compare<greater>},
+    {binarySignature("GreaterEqual", "real", "bool"), compare<greaterEqual>},
+    {unarySignature("IsFinite", "real", "bool"), predicate<at::isfinite>},
+    {unarySignature("IsInf", "real", "bool"), predicate<at::isinf>},
+    {unarySignature("IsNan", "real", "bool"), predicate<at::isnan>},
+    {"LeakyRelu(x: real[...S]; alpha: number) -> y: float[...S]", leakyRelu},
+    {binarySignature("Less", "real", "bool"), compare<less>},
+    {binarySignature("LessEqual", "real", "bool"), compare<lessEqual>},
+    {unarySignature("Log", "any", "any"), floatUnary<at::log>},
+    {unarySignature("Log1p", "any", "any"), floatUnary<at::log1p>},
+    {binarySignature("LogicalAnd", "any", "bool"), compare<logicalAnd>},
+    {unarySignature("LogicalNot", "any", "bool"), predicate<logicalNot>},
+    {binarySignature("LogicalOr", "any", "bool"), compare<logicalOr>},
+    {binarySignature("LogicalXor", "any", "bool"), compare<logicalXor>},
+    {binarySignature("Maximum", "real", "any"), binary<greatestOf>},
+    {binarySignature("Minimum", "real", "any"), binary<leastOf>},
+    {binarySignature("Mod", "real", "any"), binary<modulo>},
+    {binarySignature("Multiply", "any", "any"), binary<multiply>},
+    {unarySignature("Neg", "any", "any"), anyUnary<at::neg>},
+    {binarySignature("NotEqual", "any", "bool"), compare<notEqual>},
+    {unarySignature("OnesLike", "any", "any"), onesLike},
+    {binarySignature("Pow", "any", "any"), binary<power>},
+    {"TorchPrecision(x: float[...S]; precision: {float32, bfloat16}) -> y: float[...S]", precision},
+    {"Prelu(x: real[~S], alpha: real[~S]) -> y: real[~S]", prelu},
+    {binarySignature("RealDiv", "any", "any"), binary<divide>},
+    {unarySignature("Reciprocal", "any", "any"), floatUnary<at::reciprocal>},
+    {unarySignature("Relu", "real", "any"), anyUnary<at::relu>},
+    {unarySignature("Relu6", "real", "any"), anyUnary<relu6>},
+    {unarySignature("Round", "real", "any"), floatUnary<roundHalfToEven>},
+    {unarySignature("Rsqrt", "any", "any"), floatUnary<at::rsqrt>},
+    {"Select(condition: any[...], t: any[...S], e: any[...S]) -> y: any[...S]", select},
+    {unarySignature("Selu", "real", "any"), floatUnary<at::selu>},
+    {unarySignature("Sigmoid", "any", "any"), floatUnary<at::sigmoid>},
+    {unarySignature("Sign", "real", "any"), anyUnary<at::sign>},
+    {unarySignature("Sin", "any", "any"), floatUnary<at::sin>},
+    {unarySignature("Sinh", "any", "any"), floatUnary<at::sinh>},
+    {unarySignature("Softplus", "any", "any"), floatUnary<softplus>},
+    {unarySignature("Sqrt", "any", "any"), floatUnary<at::sqrt>},
+    {unarySignature("Square", "any", "any"), anyUnary<at::square>},
+    {binarySignature("SquaredDifference", "any", "any"), binary<squaredDifference>},
+    {"Step(x: real[...S]; alpha: number) -> y: x.dtype[...S]", step},
+    {binarySignature("Sub", "any", "any"), binary<subtract>},
+    {unarySignature("Tan", "any", "any"), floatUnary<at::tan>},
+    {unarySignature("Tanh", "any", "any"), floatUnary<at::tanh>},
+    {unarySignature("ZerosLike", "any", "any"), zerosLike},
+};
+
 }  // namespace
 
 at::Tensor activate(const at::Tensor& x, int64_t activation, const at::Tensor& preluWeights, double leakyreluAlpha) {
@@ -193,81 +275,6 @@ at::Tensor activate(const at::Tensor& x, int64_t activation, const at::Tensor& p
     case 6: return at::leaky_relu(x, leakyreluAlpha);
     default: TORCH_CHECK(false, "unknown activation ", activation);
   }
-}
-
-void addElementwiseOps(OpTable& ops) {
-  const OpTable table = {
-      {"Abs", anyUnary<at::abs>},
-      {"Acos", floatUnary<at::acos>},
-      {"Acosh", floatUnary<at::acosh>},
-      {"Add", binary<add>},
-      {"AddN", addN},
-      {"Asin", floatUnary<at::asin>},
-      {"Asinh", floatUnary<at::asinh>},
-      {"Atan", floatUnary<at::atan>},
-      {"Atan2", binary<arctangent2>},
-      {"Atanh", floatUnary<at::atanh>},
-      {"BitwiseAnd", binary<bitwiseAnd>},
-      {"Cast", cast},
-      {"Ceil", floatUnary<at::ceil>},
-      {"ClipByValue", clip},
-      {"Cos", floatUnary<at::cos>},
-      {"Cosh", floatUnary<at::cosh>},
-      {"Elu", floatUnary<elu>},
-      {"EluGrad", eluGrad},
-      {"Equal", compare<equal>},
-      {"Erf", floatUnary<at::erf>},
-      {"Exp", exponential},
-      {"Expm1", floatUnary<at::expm1>},
-      {"Floor", floatUnary<at::floor>},
-      {"FloorDiv", binary<floorDivide>},
-      {"Greater", compare<greater>},
-      {"GreaterEqual", compare<greaterEqual>},
-      {"IsFinite", predicate<at::isfinite>},
-      {"IsInf", predicate<at::isinf>},
-      {"IsNan", predicate<at::isnan>},
-      {"LeakyRelu", leakyRelu},
-      {"Less", compare<less>},
-      {"LessEqual", compare<lessEqual>},
-      {"Log", floatUnary<at::log>},
-      {"Log1p", floatUnary<at::log1p>},
-      {"LogicalAnd", compare<logicalAnd>},
-      {"LogicalNot", predicate<logicalNot>},
-      {"LogicalOr", compare<logicalOr>},
-      {"LogicalXor", compare<logicalXor>},
-      {"Maximum", binary<greatestOf>},
-      {"Minimum", binary<leastOf>},
-      {"Mod", binary<modulo>},
-      {"Multiply", binary<multiply>},
-      {"Neg", anyUnary<at::neg>},
-      {"NotEqual", compare<notEqual>},
-      {"OnesLike", onesLike},
-      {"Pow", binary<power>},
-      {"Precision", precision},
-      {"Prelu", prelu},
-      {"RealDiv", binary<divide>},
-      {"Reciprocal", floatUnary<at::reciprocal>},
-      {"Relu", anyUnary<at::relu>},
-      {"Relu6", anyUnary<relu6>},
-      {"Round", floatUnary<roundHalfToEven>},
-      {"Rsqrt", floatUnary<at::rsqrt>},
-      {"Select", select},
-      {"Selu", floatUnary<at::selu>},
-      {"Sigmoid", floatUnary<at::sigmoid>},
-      {"Sign", anyUnary<at::sign>},
-      {"Sin", floatUnary<at::sin>},
-      {"Sinh", floatUnary<at::sinh>},
-      {"Softplus", floatUnary<softplus>},
-      {"Sqrt", floatUnary<at::sqrt>},
-      {"Square", anyUnary<at::square>},
-      {"SquaredDifference", binary<squaredDifference>},
-      {"Step", step},
-      {"Sub", binary<subtract>},
-      {"Tan", floatUnary<at::tan>},
-      {"Tanh", floatUnary<at::tanh>},
-      {"ZerosLike", zerosLike},
-  };
-  ops.insert(ops.end(), table.begin(), table.end());
 }
 
 }  // namespace tfjs_torch

@@ -1,5 +1,6 @@
 // Resizing and normalization of [batch, height, width, channels] images.
 #include "runtime/call.h"
+#include "runtime/registry.h"
 
 namespace tfjs_torch {
 namespace {
@@ -96,11 +97,10 @@ void resizeNearestGrad(Call& c) {
 // Inputs x, mean, variance, [offset], [scale].
 void batchNorm(Call& c) {
   const double epsilon = c.number();
-  const bool hasOffset = c.flag(), hasScale = c.flag();
   at::Tensor factor = at::rsqrt(at::add(c.x(2), epsilon));
-  if (hasScale) factor = at::mul(factor, c.x(hasOffset ? 4 : 3));
+  if (c.has(4)) factor = at::mul(factor, c.x(4));
   const at::Tensor y = at::mul(at::sub(c.x(0), c.x(1)), factor);
-  c.result(hasOffset ? at::add(y, c.x(3)) : y);
+  c.result(c.has(3) ? at::add(y, c.x(3)) : y);
 }
 
 // Sum over the channels within `radius` of each.
@@ -132,19 +132,27 @@ void lrnGrad(Call& c) {
   c.result(at::sub(at::mul(dy, at::pow(norm, -p.beta)), at::mul(at::mul(x, others), 2 * p.alpha * p.beta)));
 }
 
-}  // namespace
+const Operations ops = {
+    {"FusedBatchNorm(x: real[~S], mean: real[~S], variance: real[~S], offset?: real[~S], scale?: real[~S]; varianceEpsilon: number) -> y: "
+     "real[~S]",
+     batchNorm},
+    {"LRN(x: float[B, H, W, C]; depthRadius: int >= 0, bias: number, alpha: number, beta: number) -> y: float[B, H, W, C] where C >= 1",
+     lrn},
+    {"LRNGrad(x: float[B, H, W, C], y: float[B, H, W, C], dy: float[B, H, W, C]; depthRadius: int >= 0, bias: number, alpha: number, beta: "
+     "number) -> dx: float[B, H, W, C] where C >= 1",
+     lrnGrad},
+    {"ResizeBilinear(images: real[B, H, W, C]; size: ints[2] >= 0, alignCorners: bool, halfPixelCenters: bool) -> y where H >= 1, W >= 1",
+     resizeBilinear},
+    {"ResizeBilinearGrad(dy: real[B, P, Q, C], images: real[B, H, W, C]; alignCorners: bool) -> dx: real[B, H, W, C] where H >= 1, W >= 1",
+     resizeBilinearGrad},
+    {"ResizeNearestNeighbor(images: real[B, H, W, C]; size: ints[2] >= 0, alignCorners: bool, halfPixelCenters: bool) -> y where H >= 1, W "
+     ">= 1",
+     resizeNearest},
+    {"ResizeNearestNeighborGrad(dy: real[B, P, Q, C], images: real[B, H, W, C]; alignCorners: bool) -> dx: real[B, H, W, C] where H >= 1, "
+     "W >= 1",
+     resizeNearestGrad},
+};
 
-void addImageOps(OpTable& ops) {
-  const OpTable table = {
-      {"FusedBatchNorm", batchNorm},
-      {"LRN", lrn},
-      {"LRNGrad", lrnGrad},
-      {"ResizeBilinear", resizeBilinear},
-      {"ResizeBilinearGrad", resizeBilinearGrad},
-      {"ResizeNearestNeighbor", resizeNearest},
-      {"ResizeNearestNeighborGrad", resizeNearestGrad},
-  };
-  ops.insert(ops.end(), table.begin(), table.end());
-}
+}  // namespace
 
 }  // namespace tfjs_torch

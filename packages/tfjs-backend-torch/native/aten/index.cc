@@ -1,5 +1,6 @@
 // Gathering and scattering by index.
 #include "runtime/call.h"
+#include "runtime/registry.h"
 
 namespace tfjs_torch {
 namespace {
@@ -131,19 +132,20 @@ void oneHot(Call& c) {
   c.result(at::where(hot, on, off).to(type));
 }
 
-}  // namespace
+const Operations ops = {
+    {"GatherNd(params: any[...], indices: int32[...]; depth: int in [0, rank(params)], shape: ints >= 0) -> y", gatherNd},
+    {"GatherV2(x: any[...], indices: int32[...]; flat: ints[4] >= 0, shape: ints >= 0) -> y", gather},
+    {"OneHot(indices: int32[...I]; depth: int >= 0, onValue: number, offValue: number, dtype: {float32, int32, bool, complex64}) -> y: "
+     "any[...I, depth]",
+     oneHot},
+    {"ScatterNd(indices: int32[...], updates: any[...]; shape: ints >= 0, depth: int >= 0) -> y", scatterNd},
+    {"SparseToDense(indices: int32[...], values: any[...], defaultValue: any[]; shape: ints >= 0, depth: int >= 0) -> y", sparseToDense},
+    {"TensorScatterUpdate(tensor: any[...S], indices: int32[...], updates: tensor.dtype[...]; shape: ints >= 0, depth: int >= 0) -> y: "
+     "any[...S]",
+     tensorScatterUpdate},
+    {"UnsortedSegmentSum(x: any[...], segmentIds: int32[...]; numSegments: int >= 0) -> y", segmentSum},
+};
 
-void addIndexOps(OpTable& ops) {
-  const OpTable table = {
-      {"GatherNd", gatherNd},
-      {"GatherV2", gather},
-      {"OneHot", oneHot},
-      {"ScatterNd", scatterNd},
-      {"SparseToDense", sparseToDense},
-      {"TensorScatterUpdate", tensorScatterUpdate},
-      {"UnsortedSegmentSum", segmentSum},
-  };
-  ops.insert(ops.end(), table.begin(), table.end());
-}
+}  // namespace
 
 }  // namespace tfjs_torch

@@ -3,6 +3,7 @@
 
 #include "cpu/gemm/matmul.h"
 #include "runtime/call.h"
+#include "runtime/registry.h"
 
 namespace tfjs_torch {
 namespace {
@@ -37,7 +38,6 @@ at::Tensor widthProduct(at::Tensor a, at::Tensor b) {
 }
 
 at::Tensor transposedProduct(const at::Tensor& a, const at::Tensor& b, bool transposeA, bool transposeB) {
-  TORCH_CHECK(a.dim() >= 2 && b.dim() >= 2, "both operands must have at least two dimensions");
   return widthProduct(transposeA ? a.transpose(-2, -1) : a, transposeB ? b.transpose(-2, -1) : b);
 }
 
@@ -51,12 +51,11 @@ void batchMatMul(Call& c) {
 void fusedMatMul(Call& c) {
   const bool transposeA = c.flag();
   const bool transposeB = c.flag();
-  const bool hasBias = c.flag();
   const int64_t activation = c.integer();
   const double alpha = c.number();
   at::Tensor y = transposedProduct(c.x(0), c.x(1), transposeA, transposeB);
-  if (hasBias) y = at::add(y, c.x(2));
-  c.result(activate(y, activation, c.count() > 2 ? c.inputs().back() : at::Tensor(), alpha));
+  if (c.has(2)) y = at::add(y, c.x(2));
+  c.result(activate(y, activation, c.x(3), alpha));
 }
 
 void einsum(Call& c) {
@@ -67,11 +66,14 @@ void einsum(Call& c) {
   c.result(at::einsum(equation, operands).to(at::kBFloat16));
 }
 
-}  // namespace
+const Operations ops = {
+    {"BatchMatMul(a: any[..., M, N], b: any[..., P, Q]; transposeA: bool, transposeB: bool) -> y", batchMatMul},
+    {"Einsum(operands...: any[...]; equation: text) -> y", einsum},
+    {"_FusedMatMul(a: any[..., M, N], b: any[..., P, Q], bias?: any[...], preluActivationWeights?: any[...]; transposeA: bool, transposeB: "
+     "bool, activation: {linear, relu, relu6, elu, sigmoid, prelu, leakyrelu}, leakyreluAlpha: number) -> y",
+     fusedMatMul},
+};
 
-void addMatmulOps(OpTable& ops) {
-  const OpTable table = {{"BatchMatMul", batchMatMul}, {"Einsum", einsum}, {"_FusedMatMul", fusedMatMul}};
-  ops.insert(ops.end(), table.begin(), table.end());
-}
+}  // namespace
 
 }  // namespace tfjs_torch

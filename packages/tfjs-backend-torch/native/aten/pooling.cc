@@ -1,6 +1,7 @@
 // Pooling of two and three spatial dimensions, with its gradients.
 #include "aten/spatial.h"
 #include "runtime/call.h"
+#include "runtime/registry.h"
 
 namespace tfjs_torch {
 namespace {
@@ -94,15 +95,24 @@ void maxPoolWithArgmax(Call& c) {
   c.result(pool.fromAten(flat));
 }
 
-}  // namespace
+const Operations ops = {
+    {"AvgPool(x: real[...]; strides: ints[rank(x) - 2] >= 1, dilations: ints[rank(x) - 2] >= 1, before: ints[rank(x) - 2], out: "
+     "ints[rank(x) - 2], channelsLast: bool, kernel: ints[rank(x) - 2] >= 1) -> y",
+     avgPool},
+    {"AvgPoolGrad(dy: real[...], input: real[...]; strides: ints[rank(dy) - 2] >= 1, dilations: ints[rank(dy) - 2] >= 1, before: "
+     "ints[rank(dy) - 2], out: ints[rank(dy) - 2], channelsLast: bool, kernel: ints[rank(dy) - 2] >= 1) -> dx",
+     avgPoolGrad},
+    {"MaxPool(x: real[...]; strides: ints[rank(x) - 2] >= 1, dilations: ints[rank(x) - 2] >= 1, before: ints[rank(x) - 2], out: "
+     "ints[rank(x) - 2], channelsLast: bool, kernel: ints[rank(x) - 2] >= 1) -> y",
+     maxPool},
+    {"MaxPoolGrad(dy: real[...], input: real[...]; strides: ints[rank(dy) - 2] >= 1, dilations: ints[rank(dy) - 2] >= 1, before: "
+     "ints[rank(dy) - 2], out: ints[rank(dy) - 2], channelsLast: bool, kernel: ints[rank(dy) - 2] >= 1) -> dx",
+     maxPoolGrad},
+    {"MaxPoolWithArgmax(x: real[...]; strides: ints[rank(x) - 2] >= 1, dilations: ints[rank(x) - 2] >= 1, before: ints[rank(x) - 2], out: "
+     "ints[rank(x) - 2], channelsLast: bool, kernel: ints[rank(x) - 2] >= 1, includeBatchInIndex: bool) -> y, index: int32",
+     maxPoolWithArgmax},
+};
 
-void addPoolingOps(OpTable& ops) {
-  const OpTable table = {{"AvgPool", avgPool},
-                         {"AvgPoolGrad", avgPoolGrad},
-                         {"MaxPool", maxPool},
-                         {"MaxPoolGrad", maxPoolGrad},
-                         {"MaxPoolWithArgmax", maxPoolWithArgmax}};
-  ops.insert(ops.end(), table.begin(), table.end());
-}
+}  // namespace
 
 }  // namespace tfjs_torch

@@ -1,5 +1,6 @@
 // Reductions, scans, soft maxima, sorting.
 #include "runtime/call.h"
+#include "runtime/registry.h"
 
 namespace tfjs_torch {
 namespace {
@@ -165,28 +166,25 @@ void searchSorted(Call& c) {
   c.result(at::searchsorted(c.x(0).contiguous(), c.x(1).contiguous(), /*out_int32=*/true, right));
 }
 
-}  // namespace
+const Operations ops = {
+    {"All(x: any[...]; axes: ints in [0, rank(x)), keepDims: bool) -> y", all},
+    {"Any(x: any[...]; axes: ints in [0, rank(x)), keepDims: bool) -> y", any},
+    {"ArgMax(x: real[...]; axis: int in [0, rank(x))) -> y: int32", argMax},
+    {"ArgMin(x: real[...]; axis: int in [0, rank(x))) -> y: int32", argMin},
+    {"Bincount(x: int32[...], weights: real[...]; size: int >= 0, binaryOutput: bool) -> y", bincount},
+    {"Cumprod(x: any[...S]; axis: int in [0, rank(x)), exclusive: bool, reverse: bool) -> y: any[...S]", cumprod},
+    {"Cumsum(x: any[...S]; axis: int in [0, rank(x)), exclusive: bool, reverse: bool) -> y: any[...S]", cumsum},
+    {"LogSoftmax(logits: real[...S]; axis: int in [-1, rank(logits))) -> y: float[...S]", logSoftmax},
+    {"Max(x: real[...]; axes: ints in [0, rank(x)), keepDims: bool) -> y", max},
+    {"Mean(x: any[...]; axes: ints in [0, rank(x)), keepDims: bool) -> y", mean},
+    {"Min(x: real[...]; axes: ints in [0, rank(x)), keepDims: bool) -> y", min},
+    {"Prod(x: any[...]; axes: ints in [0, rank(x)), keepDims: bool) -> y", prod},
+    {"SearchSorted(sortedSequence: real[...], values: sortedSequence.dtype[...S]; right: bool) -> y: int32[...S]", searchSorted},
+    {"Softmax(logits: real[...S]; axis: int in [-1, rank(logits))) -> y: float[...S]", softmax},
+    {"Sum(x: any[...]; axes: ints in [0, rank(x)), keepDims: bool) -> y", sum},
+    {"TopK(x: real[..., M]; k: int in [0, M]) -> values: real, indices: int32", topK},
+};
 
-void addReductionOps(OpTable& ops) {
-  const OpTable table = {
-      {"All", all},
-      {"Any", any},
-      {"ArgMax", argMax},
-      {"ArgMin", argMin},
-      {"Bincount", bincount},
-      {"Cumprod", cumprod},
-      {"Cumsum", cumsum},
-      {"LogSoftmax", logSoftmax},
-      {"Max", max},
-      {"Mean", mean},
-      {"Min", min},
-      {"Prod", prod},
-      {"SearchSorted", searchSorted},
-      {"Softmax", softmax},
-      {"Sum", sum},
-      {"TopK", topK},
-  };
-  ops.insert(ops.end(), table.begin(), table.end());
-}
+}  // namespace
 
 }  // namespace tfjs_torch

@@ -1,5 +1,6 @@
 // Creation, layout, slicing, joining, padding.
 #include "runtime/call.h"
+#include "runtime/registry.h"
 
 namespace tfjs_torch {
 namespace {
@@ -127,28 +128,26 @@ void rearrange(Call& c) {
   c.result(c.x().reshape(before).permute(order).reshape(after));
 }
 
-}  // namespace
+const Operations ops = {
+    {"Concat(xs...: any[...]; axis: int in [0, rank(xs))) -> y", concat},
+    {"Reshape(x: any[...]; shape: ints >= 0) -> y", reshape},
+    {"Diag(x: any[...]) -> y", diagonal},
+    {"Fill(; dtype: {float32, int32, bool, complex64}, value: number, shape: ints >= 0) -> y", fill},
+    {"MirrorPad(x: any[...]; paddings: ints[2 * rank(x)] >= 0, offset: int in [0, 1]) -> y", mirrorPad},
+    {"Pack(xs...: any[...S]; axis: int in [0, rank(xs)]) -> y", pack},
+    {"PadV2(x: any[...]; paddings: ints[2 * rank(x)] >= 0, constantValue: number) -> y", pad},
+    {"Range(; start: number, step: number, count: int >= 0, dtype: {float32, int32, bool, complex64}) -> y: any[count]", range},
+    {"Rearrange(x: any[...]; before: ints >= 0, order: ints >= 0, after: ints >= 0) -> y", rearrange},
+    {"Reverse(x: any[...S]; axes: ints in [0, rank(x))) -> y: x.dtype[...S]", reverse},
+    {"Slice(x: any[...]; begin: ints[rank(x)] >= 0, size: ints[rank(x)] >= 0) -> y", slice},
+    {"SplitV(x: any[...]; axis: int in [0, rank(x)), sizes: ints >= 0) -> ys...", split},
+    {"StridedSlice(x: any[...]; begin: ints[rank(x)], size: ints[rank(x)] >= 0, strides: ints[rank(x)], shape: ints >= 0) -> y",
+     stridedSlice},
+    {"Tile(x: any[...]; reps: ints[rank(x)] >= 0) -> y", tile},
+    {"Transpose(x: any[...]; perm: ints[rank(x)] in [0, rank(x))) -> y", transpose},
+    {"Unpack(value: any[...]; axis: int in [0, rank(value))) -> ys...", unpack},
+};
 
-void addShapeOps(OpTable& ops) {
-  const OpTable table = {
-      {"Concat", concat},
-      {"Reshape", reshape},
-      {"Diag", diagonal},
-      {"Fill", fill},
-      {"MirrorPad", mirrorPad},
-      {"Pack", pack},
-      {"PadV2", pad},
-      {"Range", range},
-      {"Rearrange", rearrange},
-      {"Reverse", reverse},
-      {"Slice", slice},
-      {"SplitV", split},
-      {"StridedSlice", stridedSlice},
-      {"Tile", tile},
-      {"Transpose", transpose},
-      {"Unpack", unpack},
-  };
-  ops.insert(ops.end(), table.begin(), table.end());
-}
+}  // namespace
 
 }  // namespace tfjs_torch

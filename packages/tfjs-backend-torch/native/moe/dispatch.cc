@@ -4,6 +4,7 @@
 #include "cpu/simd.h"
 #include "moe/moe.h"
 #include "runtime/call.h"
+#include "runtime/registry.h"
 #ifdef TFJS_TORCH_CUDA
 #include <c10/cuda/CUDAStream.h>
 
@@ -20,7 +21,6 @@ std::vector<int32_t> tokensOfSlots(const at::Tensor& slot, int64_t slots) {
   std::vector<int32_t> token(slots, -1);
   const int32_t* const at = slot.const_data_ptr<int32_t>();
   for (int64_t n = 0; n < slot.numel(); ++n) {
-    TORCH_CHECK(at[n] >= 0 && at[n] <= slots, "slot ", at[n], " of ", slots);
     if (at[n] < slots) token[at[n]] = static_cast<int32_t>(n);
   }
   return token;
@@ -30,15 +30,9 @@ std::vector<int32_t> tokensOfSlots(const at::Tensor& slot, int64_t slots) {
 bool isNarrow(const at::Tensor& x) { return x.scalar_type() == at::kBFloat16; }
 #endif
 
-void check(const at::Tensor& rows, const at::Tensor& slot) {
-  TORCH_CHECK(rows.dim() == 2 && rows.is_floating_point(), "rows must be a matrix of floats");
-  TORCH_CHECK(slot.dim() == 1 && slot.scalar_type() == at::kInt, "slots must be an int32 vector");
-}
-
 }  // namespace
 
 at::Tensor dispatch(const at::Tensor& x, const at::Tensor& slot, int64_t slots) {
-  check(x, slot);
   const int64_t width = x.size(1);
   if (x.is_cuda()) {
 #ifdef TFJS_TORCH_CUDA
@@ -69,7 +63,6 @@ at::Tensor dispatch(const at::Tensor& x, const at::Tensor& slot, int64_t slots) 
 }
 
 at::Tensor combine(const at::Tensor& y, const at::Tensor& slot, const at::Tensor& gate) {
-  check(y, slot);
   const int64_t slots = y.size(0), width = y.size(1), tokens = slot.size(0);
   if (y.is_cuda()) {
 #ifdef TFJS_TORCH_CUDA
@@ -115,7 +108,6 @@ at::Tensor combine(const at::Tensor& y, const at::Tensor& slot, const at::Tensor
 
 std::pair<at::Tensor, at::Tensor> combineGradient(const at::Tensor& d, const at::Tensor& y, const at::Tensor& slot,
                                                   const at::Tensor& gate) {
-  check(y, slot);
   const int64_t slots = y.size(0), width = y.size(1);
   const at::Tensor dy = d.to(y.scalar_type()).contiguous();
   if (y.is_cuda()) {
@@ -175,7 +167,7 @@ namespace {
 void dispatchOp(Call& c) { c.result(dispatch(c.x(0), c.x(1), c.integer())); }
 
 // Inputs y, slot, [gate].
-void combineOp(Call& c) { c.result(combine(c.x(0), c.x(1), c.count() > 2 ? c.x(2) : at::Tensor())); }
+void combineOp(Call& c) { c.result(combine(c.x(0), c.x(1), c.x(2))); }
 
 // Inputs dy, y, slot, gate.
 void combineGradientOp(Call& c) {
@@ -184,11 +176,13 @@ void combineGradientOp(Call& c) {
   c.result(dGate);
 }
 
-}  // namespace
+const Operations ops = {
+    {"TorchDispatch(x: float[N, D], slot: int32[N] in [0, slots]; slots: int >= 0) -> y: x.dtype[slots, D]", dispatchOp},
+    {"TorchCombine(y: float[S, D], slot: int32[N] in [0, S], gate?: float[N]) -> x: y.dtype[N, D]", combineOp},
+    {"TorchCombineGrad(dy: float[N, D], y: float[S, D], slot: int32[N] in [0, S], gate: float[N]) -> dY: y.dtype[S, D], dGate: float32[N]",
+     combineGradientOp},
+};
 
-void addDispatchOps(OpTable& ops) {
-  const OpTable table = {{"SwitchDispatch", dispatchOp}, {"SwitchCombine", combineOp}, {"SwitchCombineGrad", combineGradientOp}};
-  ops.insert(ops.end(), table.begin(), table.end());
-}
+}  // namespace
 
 }  // namespace tfjs_torch

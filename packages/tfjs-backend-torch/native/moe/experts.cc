@@ -8,6 +8,7 @@
 #include "moe/expert_products.h"
 #include "moe/moe.h"
 #include "runtime/call.h"
+#include "runtime/registry.h"
 #include "t5/activation.h"
 
 namespace tfjs_torch {
@@ -120,18 +121,9 @@ std::vector<at::Tensor> gradientByAten(const at::Tensor& d, const at::Tensor& x,
   return result;
 }
 
-void check(const at::Tensor& x, const Experts& w) {
-  TORCH_CHECK(x.dim() == 3 && !w.in.empty() && w.in.size() <= 2, "slots [E, C, D] and one or two weights in expected");
-  for (const at::Tensor& weight : w.in) {
-    TORCH_CHECK(weight.sizes() == at::IntArrayRef({x.size(0), w.out.size(2), x.size(2)}), "weights in must be [E, F, D]");
-  }
-  TORCH_CHECK(w.out.sizes() == at::IntArrayRef({x.size(0), x.size(2), w.in[0].size(1)}), "the weight out must be [E, D, F]");
-}
-
 }  // namespace
 
 std::vector<at::Tensor> expertFeedForward(const at::Tensor& slots, const at::Tensor& occupied, const Experts& weights) {
-  check(slots, weights);
   const at::Tensor x = slots.contiguous();
   if (x.is_cuda()) return forwardByAten(x, weights);
   const Sizes size(x, weights);
@@ -177,7 +169,6 @@ std::vector<at::Tensor> expertFeedForward(const at::Tensor& slots, const at::Ten
 
 std::vector<at::Tensor> expertFeedForwardGradient(const at::Tensor& d, const at::Tensor& slots, const at::Tensor& occupied,
                                                   const Experts& weights, const std::vector<at::Tensor>& pre) {
-  check(slots, weights);
   const at::Tensor x = slots.contiguous(), dy = d.to(x.scalar_type()).contiguous();
   if (x.is_cuda()) return gradientByAten(dy, x, weights, pre);
   const Sizes size(x, weights);
@@ -226,34 +217,38 @@ std::vector<at::Tensor> expertFeedForwardGradient(const at::Tensor& d, const at:
 
 namespace {
 
-// Inputs from `at` on: the weights in, the weight out.
-Experts weightsAt(const Call& c, size_t at, bool gated) {
-  Experts weights;
-  for (size_t i = 0; i < (gated ? 2u : 1u); ++i) weights.in.push_back(c.x(at + i).contiguous());
-  weights.out = c.x(at + weights.in.size()).contiguous();
+// Inputs from `at` on: one or two weights in, the weight out.
+Experts weightsAt(const Call& c, size_t at) {
+  Experts weights{{c.x(at).contiguous()}, c.x(at + 2).contiguous()};
+  if (c.has(at + 1)) weights.in.push_back(c.x(at + 1).contiguous());
   return weights;
 }
 
 // Inputs slots, occupied, weights.
 void forward(Call& c) {
-  const bool gated = c.flag();
-  for (const at::Tensor& tensor : expertFeedForward(c.x(0), c.x(1), weightsAt(c, 2, gated))) c.result(tensor);
+  for (const at::Tensor& tensor : expertFeedForward(c.x(0), c.x(1), weightsAt(c, 2))) c.result(tensor);
 }
 
 // Inputs dy, slots, occupied, weights, pre-activations.
 void gradient(Call& c) {
-  const bool gated = c.flag();
-  const Experts weights = weightsAt(c, 3, gated);
-  std::vector<at::Tensor> pre;
-  for (size_t i = 0; i < weights.in.size(); ++i) pre.push_back(c.x(4 + weights.in.size() + i));
+  const Experts weights = weightsAt(c, 3);
+  std::vector<at::Tensor> pre = {c.x(6)};
+  if (c.has(7)) pre.push_back(c.x(7));
   for (const at::Tensor& tensor : expertFeedForwardGradient(c.x(0), c.x(1), c.x(2), weights, pre)) c.result(tensor);
 }
 
-}  // namespace
+const Operations ops = {
+    {"TorchExpertFeedForward(slots: float[E, G * P, D], occupied: int32[E, G] in [0, P], wi0: float[E, F, D], wi1?: float[E, F, D], wo: "
+     "float[E, D, F]) -> y: slots.dtype[E, G * P, D], pre0: slots.dtype[E, G * P, F], pre1 if wi1: slots.dtype[E, G * P, F] where G >= 1, "
+     "P >= 1, D >= 1, F >= 1",
+     forward},
+    {"TorchExpertFeedForwardGrad(dy: float[E, G * P, D], slots: float[E, G * P, D], occupied: int32[E, G] in [0, P], wi0: float[E, F, D], "
+     "wi1?: float[E, F, D], wo: float[E, D, F], pre0: slots.dtype[E, G * P, F], pre1 if wi1: slots.dtype[E, G * P, F]) -> dSlots: "
+     "slots.dtype[E, G * P, D], dWi0: float[E, F, D], dWi1 if wi1: float[E, F, D], dWo: float[E, D, F] where G >= 1, P >= 1, D >= 1, F >= "
+     "1",
+     gradient},
+};
 
-void addExpertOps(OpTable& ops) {
-  const OpTable table = {{"ExpertFeedForward", forward}, {"ExpertFeedForwardGrad", gradient}};
-  ops.insert(ops.end(), table.begin(), table.end());
-}
+}  // namespace
 
 }  // namespace tfjs_torch

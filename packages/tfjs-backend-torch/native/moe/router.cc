@@ -4,6 +4,7 @@
 #include "cpu/simd.h"
 #include "moe/moe.h"
 #include "runtime/call.h"
+#include "runtime/registry.h"
 #ifdef TFJS_TORCH_CUDA
 #include <c10/cuda/CUDAStream.h>
 
@@ -202,9 +203,6 @@ Routing routeOnCuda(const at::Tensor& logits, const at::Tensor& real, const Rout
 }  // namespace
 
 Routing route(const at::Tensor& logits, const at::Tensor& real, const RouterOptions& o) {
-  TORCH_CHECK(logits.dim() == 2 && logits.size(1) > 0 && real.numel() == logits.size(0), "logits [N, E] and real [N] expected");
-  TORCH_CHECK(o.groups > 0 && logits.size(0) % o.groups == 0, logits.size(0), " tokens in ", o.groups, " groups");
-  TORCH_CHECK(o.rows > 0 && logits.size(0) % o.rows == 0, logits.size(0), " tokens in ", o.rows, " rows");
   return logits.is_cuda() ? routeOnCuda(logits, real, o) : routeOnCpu(logits, real, o);
 }
 
@@ -272,11 +270,17 @@ void routerGradient(Call& c) {
   c.result(routeGradient(d.narrow(0, 0, tokens), d.select(0, tokens), d.select(0, tokens + 1), c.x(1), c.x(2), c.x(3), c.x(4)));
 }
 
-}  // namespace
+const Operations ops = {
+    {"TorchRouter(logits: float[groups * Q, E], real: real[groups * Q]; groups: int >= 1, capacity: int >= 1, ignorePadding: bool, "
+     "sequences: int >= 1) -> parts: float32[groups * Q + 2], slot: int32[groups * Q], occupied: int32[E, groups], load: float32[E], "
+     "dropped: float32[], confidence: float32[], counts: float32[sequences, E], probs: float32[groups * Q, E], expert: int32[groups * Q], "
+     "logZ: float32[groups * Q], share: float32[groups, E] where E >= 1, groups * Q = sequences * R, E * groups * capacity <= 2147483647",
+     router},
+    {"TorchRouterGrad(dy: float[G * Q + 2], probs: contiguous float32[G * Q, E], expert: contiguous int32[G * Q] in [-1, E), logZ: "
+     "contiguous float32[G * Q], share: contiguous float32[G, E]) -> dLogits: float32[G * Q, E] where G >= 1, E >= 1",
+     routerGradient},
+};
 
-void addRouterOps(OpTable& ops) {
-  const OpTable table = {{"SwitchRouter", router}, {"SwitchRouterGrad", routerGradient}};
-  ops.insert(ops.end(), table.begin(), table.end());
-}
+}  // namespace
 
 }  // namespace tfjs_torch

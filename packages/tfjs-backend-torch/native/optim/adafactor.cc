@@ -12,6 +12,7 @@
 #include "optim/parameters.h"
 #include "runtime/call.h"
 #include "runtime/graph.h"
+#include "runtime/registry.h"
 #ifdef TFJS_TORCH_CUDA
 #include <c10/cuda/CUDAStream.h>
 
@@ -186,14 +187,14 @@ namespace {
 
 // Rates: learning rate, β, the gradients' scale. Moments: all of them, or those of rows and of columns.
 void adafactorOp(Call& c) {
-  const OptimizerCall call = optimizerCall(c, 3);
+  const OptimizerCall call = optimizerCall(c);
   std::vector<AdafactorParameter> parameters;
   for (const OptimizedParameter& p : call.parameters) {
-    TORCH_CHECK(p.moments.size() == 1 || p.moments.size() == 2, "one or two moments expected, not ", p.moments.size());
+    TORCH_CHECK(p.moments.size() == 1 || p.moments.size() == 2, "layout: one or two moments expected, not ", p.moments.size());
     const bool factored = p.moments.size() == 2;
     TORCH_CHECK(p.moments[0].numel() == (factored ? p.stack * p.rows : p.value.numel()) &&
                     (!factored || p.moments[1].numel() == p.stack * p.columns),
-                "moments of another shape");
+                "parameters: a moment has another shape than the layout says");
     parameters.push_back({p.value, p.gradient, p.moments[0], factored ? p.moments[1] : at::Tensor(), p.stack, p.rows, p.columns});
   }
   adafactor(parameters, call.rates, call.guard);
@@ -201,11 +202,11 @@ void adafactorOp(Call& c) {
 
 void sumOfSquaresOp(Call& c) { c.result(sumOfSquares(c.inputs())); }
 
-}  // namespace
+const Operations ops = {
+    {"TorchAdafactor(rates: float32[3], guard: float32[...], parameters...: float[...]; layout: ints >= 0) -> nothing", adafactorOp},
+    {"TorchSumOfSquares(tensors...: float[...]) -> sum: float32[]", sumOfSquaresOp},
+};
 
-void addAdafactorOps(OpTable& ops) {
-  const OpTable table = {{"Adafactor", adafactorOp}, {"SumOfSquares", sumOfSquaresOp}};
-  ops.insert(ops.end(), table.begin(), table.end());
-}
+}  // namespace
 
 }  // namespace tfjs_torch

@@ -5,6 +5,7 @@
 
 #include "cpu/simd.h"
 #include "optim/parameters.h"
+#include "runtime/registry.h"
 
 namespace tfjs_torch {
 namespace {
@@ -141,15 +142,19 @@ void adamwOp(Call& c) {
   o.epsilon = static_cast<float>(c.number());
   o.weightDecay = c.number();
   o.scaleByRms = c.flag();
-  const OptimizerCall call = optimizerCall(c, 4, 2);
+  const OptimizerCall call = optimizerCall(c, 2);
   if (call.rates.is_cuda())
     byAten(call, o);
   else
     onCpu(call, o);
 }
 
-}  // namespace
+const Operations ops = {
+    {"TorchAdamW(rates: float32[4], guard: float32[...], parameters...: float[...]; beta1: number, beta2: number, epsilon: number, "
+     "weightDecay: number, scaleByParameterRms: bool, layout: ints >= 0) -> nothing",
+     adamwOp},
+};
 
-void addAdamWOps(OpTable& ops) { ops.emplace_back("AdamW", adamwOp); }
+}  // namespace
 
 }  // namespace tfjs_torch

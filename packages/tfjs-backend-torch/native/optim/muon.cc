@@ -2,6 +2,7 @@
 #include <map>
 
 #include "optim/parameters.h"
+#include "runtime/registry.h"
 
 namespace tfjs_torch {
 namespace {
@@ -87,11 +88,15 @@ void muonOp(Call& c) {
   o.nesterov = c.flag();
   o.weightDecay = c.number();
   o.matchRms = c.flag();
-  muon(optimizerCall(c, 2, 1), o);
+  muon(optimizerCall(c, 1), o);
 }
 
-}  // namespace
+const Operations ops = {
+    {"TorchMuon(rates: float32[2], guard: float32[...], parameters...: float[...]; momentum: number, nesterov: bool, weightDecay: number, "
+     "matchRms: bool, layout: ints >= 0) -> nothing",
+     muonOp},
+};
 
-void addMuonOps(OpTable& ops) { ops.emplace_back("Muon", muonOp); }
+}  // namespace
 
 }  // namespace tfjs_torch

@@ -10,7 +10,7 @@ namespace tfjs_torch {
 
 // What is changed in place must own its memory: a view or a copy that shares it would change with it.
 inline at::Tensor owned(const at::Tensor& x) {
-  TORCH_CHECK(x.scalar_type() == at::kFloat, "parameters and moments must be float32");
+  TORCH_CHECK(x.scalar_type() == at::kFloat, "parameters: values and moments must be float32");
   at::Tensor own = x;
   if (!x.is_contiguous() || x.storage().use_count() > 1) {
     own.set_(x.clone(at::MemoryFormat::Contiguous));
@@ -32,33 +32,43 @@ struct OptimizerCall {
   std::vector<OptimizedParameter> parameters;
 };
 
-// Parameters of the call: stack, rows, columns and how many moments for each parameter.
-inline OptimizerCall optimizerCall(Call& c, int64_t rates) {
+// The call's next attribute is the layout: stack, rows, columns and how many moments for each parameter.
+inline OptimizerCall optimizerCall(Call& c) {
   OptimizerCall call{c.x(0).contiguous(), c.x(1).contiguous(), {}};
-  TORCH_CHECK(call.rates.scalar_type() == at::kFloat && call.rates.numel() == rates, "rates must be float32 [", rates, "]");
-  TORCH_CHECK(call.guard.scalar_type() == at::kFloat, "guard must be float32");
-  for (size_t at = 2; at < c.count();) {
+  const Dims layout = c.ints();
+  TORCH_CHECK(layout.size() % 4 == 0, "layout: four numbers for each parameter expected");
+  size_t at = 2;
+  const auto next = [&] {
+    TORCH_CHECK(at < c.count(), "parameters: fewer tensors than the layout says");
+    return c.x(at++);
+  };
+  for (size_t i = 0; i < layout.size(); i += 4) {
     OptimizedParameter p;
-    p.stack = c.integer();
-    p.rows = c.integer();
-    p.columns = c.integer();
-    const int64_t moments = c.integer();
-    p.value = owned(c.x(at++));
-    p.gradient = c.x(at++);
-    const int64_t size = p.stack * p.rows * p.columns;
-    TORCH_CHECK(p.value.numel() == size && p.gradient.numel() == size, "a parameter or gradient has not ", size, " entries");
-    for (int64_t m = 0; m < moments; ++m) p.moments.push_back(owned(c.x(at++)));
+    p.stack = layout[i];
+    p.rows = layout[i + 1];
+    p.columns = layout[i + 2];
+    const int64_t moments = layout[i + 3];
+    int64_t size = 0;
+    TORCH_CHECK(!__builtin_mul_overflow(p.stack * p.rows, p.columns, &size), "layout: a parameter of too many entries");
+    p.value = owned(next());
+    p.gradient = next();
+    TORCH_CHECK(p.value.numel() == size && p.gradient.numel() == size, "parameters: a value or gradient has not the ", size,
+                " entries that the layout says");
+    TORCH_CHECK(moments <= 2, "layout: ", moments, " moments of a parameter");
+    for (int64_t m = 0; m < moments; ++m) p.moments.push_back(owned(next()));
     call.parameters.push_back(std::move(p));
   }
+  TORCH_CHECK(at == c.count(), "parameters: more tensors than the layout says");
   return call;
 }
 
 // The same, of an optimizer whose moments have the parameter's shape.
-inline OptimizerCall optimizerCall(Call& c, int64_t rates, size_t moments) {
-  OptimizerCall call = optimizerCall(c, rates);
+inline OptimizerCall optimizerCall(Call& c, size_t moments) {
+  OptimizerCall call = optimizerCall(c);
   for (const OptimizedParameter& p : call.parameters) {
-    TORCH_CHECK(p.moments.size() == moments, moments, " moments expected, not ", p.moments.size());
-    for (const at::Tensor& moment : p.moments) TORCH_CHECK(moment.numel() == p.value.numel(), "moments of another shape");
+    TORCH_CHECK(p.moments.size() == moments, "layout: ", moments, " moments expected, not ", p.moments.size());
+    for (const at::Tensor& moment : p.moments)
+      TORCH_CHECK(moment.numel() == p.value.numel(), "parameters: a moment has another shape than its value");
     // The value changes without its sums of squares.
     setSquareSums(p.value, nullptr);
   }

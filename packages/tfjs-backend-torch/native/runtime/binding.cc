@@ -11,39 +11,12 @@
 #include "optim/square_sums.h"
 #include "runtime/allocator.h"
 #include "runtime/call.h"
+#include "runtime/check.h"
 #include "runtime/graph.h"
+#include "runtime/operations.h"
 
 namespace tfjs_torch {
 namespace {
-
-const OpTable& opTable() {
-  static const OpTable* const table = [] {
-    auto* ops = new OpTable();
-    addElementwiseOps(*ops);
-    addComplexOps(*ops);
-    addReductionOps(*ops);
-    addMatmulOps(*ops);
-    addShapeOps(*ops);
-    addIndexOps(*ops);
-    addConvolutionOps(*ops);
-    addPoolingOps(*ops);
-    addImageOps(*ops);
-    addRouterOps(*ops);
-    addDispatchOps(*ops);
-    addExpertOps(*ops);
-    addCrossEntropyOps(*ops);
-    addAdafactorOps(*ops);
-    addAdamWOps(*ops);
-    addMuonOps(*ops);
-    addNoiseOps(*ops);
-    addNormOps(*ops);
-    addEmbeddingOps(*ops);
-    addAttentionOps(*ops);
-    addFeedForwardOps(*ops);
-    return ops;
-  }();
-  return *table;
-}
 
 // State of one JavaScript environment. Node destroys it on the environment's own thread before the process or the worker
 // ends, so tensors never outlive the libraries that free them.
@@ -58,6 +31,7 @@ class TorchAddon : public Napi::Addon<TorchAddon> {
                              InstanceMethod("read", &TorchAddon::read),
                              InstanceMethod("stats", &TorchAddon::stats),
                              InstanceMethod("ops", &TorchAddon::ops),
+                             InstanceMethod("checkResults", &TorchAddon::setChecksResults),
                              InstanceMethod("info", &TorchAddon::info),
                              InstanceMethod("setThreads", &TorchAddon::setThreads),
                              InstanceMethod("synchronize", &TorchAddon::synchronize),
@@ -99,33 +73,54 @@ class TorchAddon : public Napi::Addon<TorchAddon> {
     int32_t op;
     TorchAddon* const self = decode(env, info, &op);
     if (self == nullptr) return nullptr;
-    const OpTable& table = opTable();
-    if (op < 0 || static_cast<size_t>(op) >= table.size()) {
+    if (op < 0 || static_cast<size_t>(op) >= operations().size()) {
       napi_throw_range_error(env, nullptr, "no such operation");
       return nullptr;
     }
+    const Operation& operation = operations()[op];
+    const Signature& signature = operation.signature;
     std::string inputs;
     try {
       const c10::InferenceMode inference;
       Call call(self->table_, self->args_, self->argsLength_);
       try {
         const DeviceScope scope(call.device());
-        table[op].second(call);
+        checkCall(signature, call);
+        if (self->checksResults_) {
+          Call again = call;
+          operation.run(call);
+          for (const at::Tensor& x : call.results()) again.result(x);
+          checkResults(signature, again);
+        } else {
+          operation.run(call);
+        }
       } catch (...) {
-        inputs = call.describeInputs();
+        inputs = described(signature, call);
         throw;
       }
       self->pending_ = call.results();
     } catch (const c10::Error& error) {
-      return fail(env, table[op].first, inputs, error.what_without_backtrace());
+      return fail(env, signature.name, inputs, error.what_without_backtrace());
     } catch (const std::exception& error) {
-      return fail(env, table[op].first, inputs, error.what());
+      return fail(env, signature.name, inputs, error.what());
     }
     const size_t missing = self->flush();
     if (missing == 0) return nullptr;
     napi_value length;
     napi_create_uint32(env, static_cast<uint32_t>(missing), &length);
     return length;
+  }
+
+  // "x: float32[2,3], ids: int32[4]" for error messages.
+  static std::string described(const Signature& signature, const Call& call) {
+    std::string text;
+    for (size_t i = 0; i < call.count(); ++i) {
+      if (!call.has(i)) continue;
+      if (!text.empty()) text += ", ";
+      if (i < signature.inputs.size()) text += signature.inputs[i].name + ": ";
+      text += Call::describe(call.x(i));
+    }
+    return text;
   }
 
   static napi_value fail(napi_env env, const std::string& name, const std::string& inputs, const std::string& why) {
@@ -247,12 +242,18 @@ class TorchAddon : public Napi::Addon<TorchAddon> {
     return result;
   }
 
+  // The signatures of all operations as JSON; run() takes their positions.
   Napi::Value ops(const Napi::CallbackInfo& info) {
-    const OpTable& table = opTable();
-    const auto names = Napi::Array::New(info.Env(), table.size());
-    for (size_t i = 0; i < table.size(); ++i) names.Set(static_cast<uint32_t>(i), table[i].first);
-    return names;
+    std::string all = "[";
+    for (const Operation& operation : operations()) {
+      if (all.size() > 1) all += ',';
+      all += toJson(operation.signature);
+    }
+    return Napi::String::New(info.Env(), all + "]");
   }
+
+  // checkResults(on): whether results are held to the signatures too.
+  void setChecksResults(const Napi::CallbackInfo& info) { checksResults_ = info[0].ToBoolean(); }
 
   Napi::Value info(const Napi::CallbackInfo& info) {
     const auto result = Napi::Object::New(info.Env());
@@ -324,6 +325,7 @@ class TorchAddon : public Napi::Addon<TorchAddon> {
   double* args_ = nullptr;
   double* results_ = nullptr;
   size_t argsLength_ = 0, resultsLength_ = 0;
+  bool checksResults_ = false;
 };
 
 }  // namespace

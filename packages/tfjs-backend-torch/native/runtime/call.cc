@@ -34,8 +34,13 @@ Call::Call(TensorTable& table, const double* args, size_t capacity) : at_(args),
   const auto n = static_cast<size_t>(number());
   inputs_.reserve(n);
   for (size_t i = 0; i < n; ++i) {
-    const at::Tensor& tensor = table.get(integer());
+    const int64_t handle = integer();
     const Dims shape = ints();
+    if (handle == -1) {
+      inputs_.emplace_back();
+      continue;
+    }
+    const at::Tensor& tensor = table.get(handle);
     // TensorFlow.js reshapes by sharing the data id, so the logical shape comes with every use.
     inputs_.push_back(tensor.sizes() == at::IntArrayRef(shape) ? tensor : tensor.reshape(shape));
   }
@@ -77,23 +82,19 @@ void Call::result(at::Tensor tensor) {
   results_.push_back(std::move(tensor));
 }
 
-std::string Call::describeInputs() const {
+std::string Call::describe(const at::Tensor& x) {
   std::ostringstream out;
-  for (size_t i = 0; i < inputs_.size(); ++i) {
-    const at::Tensor& x = inputs_[i];
-    if (i > 0) out << ", ";
-    switch (x.scalar_type()) {
-      case at::kFloat: out << "float32"; break;
-      case at::kInt: out << "int32"; break;
-      case at::kBool: out << "bool"; break;
-      case at::kComplexFloat: out << "complex64"; break;
-      case at::kBFloat16: out << "bfloat16"; break;
-      default: out << c10::toString(x.scalar_type());
-    }
-    out << '[';
-    for (int64_t d = 0; d < x.dim(); ++d) out << (d > 0 ? "," : "") << x.size(d);
-    out << ']';
+  switch (x.scalar_type()) {
+    case at::kFloat: out << "float32"; break;
+    case at::kInt: out << "int32"; break;
+    case at::kBool: out << "bool"; break;
+    case at::kComplexFloat: out << "complex64"; break;
+    case at::kBFloat16: out << "bfloat16"; break;
+    default: out << c10::toString(x.scalar_type());
   }
+  out << '[';
+  for (int64_t d = 0; d < x.dim(); ++d) out << (d > 0 ? "," : "") << x.size(d);
+  out << ']';
   return out.str();
 }
 

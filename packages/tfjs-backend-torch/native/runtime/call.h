@@ -2,7 +2,6 @@
 
 #include <ATen/ATen.h>
 
-#include <map>
 #include <string>
 #include <vector>
 
@@ -19,7 +18,7 @@ at::ScalarType scalarType(int code);
 int dtypeCode(at::ScalarType type);
 
 // One kernel call, decoded from the argument buffer that TypeScript wrote (src/native.ts):
-//   args    = [length, device, n, n x (handle, rank, dims...), parameters...]
+//   args    = [length, device, n, n x (handle, rank, dims...), attributes...], handle -1 for an input that is left out
 //   results = [n, n x (handle, dtype, flags, rank, dims...)]
 // Plain numbers in shared memory instead of Node-API values: one Node-API call per kernel whatever its arguments.
 class Call {
@@ -27,10 +26,16 @@ class Call {
   Call(TensorTable& table, const double* args, size_t capacity);
 
   size_t count() const { return inputs_.size(); }
+  // Inputs by their place in the signature; one that is left out is undefined.
   const at::Tensor& x(size_t i = 0) const { return inputs_.at(i); }
+  bool has(size_t i) const { return i < inputs_.size() && inputs_[i].defined(); }
+  void setInput(size_t i, at::Tensor x) { inputs_.at(i) = std::move(x); }
   const std::vector<at::Tensor>& inputs() const { return inputs_; }
   at::Device device() const { return device_; }
 
+  // Attributes are read in the order of the signature, against which the binding has checked them.
+  const double* attributesBegin() const { return at_; }
+  const double* attributesEnd() const { return end_; }
   double number();
   int64_t integer() { return static_cast<int64_t>(number()); }
   bool flag() { return number() != 0; }
@@ -47,8 +52,8 @@ class Call {
   void resultAs(const at::Tensor& tensor, at::ScalarType type) { result(tensor.to(type)); }
   const std::vector<at::Tensor>& results() const { return results_; }
 
-  // "float32[2,3], int32[4]" for error messages.
-  std::string describeInputs() const;
+  // "float32[2,3]" for error messages.
+  static std::string describe(const at::Tensor& x);
 
  private:
   const double* at_;
@@ -57,31 +62,6 @@ class Call {
   std::vector<at::Tensor> inputs_;
   std::vector<at::Tensor> results_;
 };
-
-using Op = void (*)(Call&);
-using OpTable = std::vector<std::pair<std::string, Op>>;
-
-void addElementwiseOps(OpTable& ops);
-void addComplexOps(OpTable& ops);
-void addReductionOps(OpTable& ops);
-void addMatmulOps(OpTable& ops);
-void addShapeOps(OpTable& ops);
-void addIndexOps(OpTable& ops);
-void addConvolutionOps(OpTable& ops);
-void addPoolingOps(OpTable& ops);
-void addImageOps(OpTable& ops);
-void addRouterOps(OpTable& ops);
-void addDispatchOps(OpTable& ops);
-void addExpertOps(OpTable& ops);
-void addCrossEntropyOps(OpTable& ops);
-void addAdafactorOps(OpTable& ops);
-void addAdamWOps(OpTable& ops);
-void addMuonOps(OpTable& ops);
-void addNoiseOps(OpTable& ops);
-void addNormOps(OpTable& ops);
-void addEmbeddingOps(OpTable& ops);
-void addAttentionOps(OpTable& ops);
-void addFeedForwardOps(OpTable& ops);
 
 // Floating tensors as they are, others as float32.
 inline at::Tensor floating(const at::Tensor& x) { return x.is_floating_point() || x.is_complex() ? x : x.to(at::kFloat); }

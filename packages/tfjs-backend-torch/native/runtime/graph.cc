@@ -80,13 +80,14 @@ void Graphs::abort() {
 }
 
 void Graphs::replay(int32_t id) {
-  Graph& graph = *graphs_.at(id);
+  TORCH_CHECK(id >= 0 && id < static_cast<int64_t>(graphs_.size()) && graphs_[id], "graph ", id, " has been released, or never was");
+  Graph& graph = *graphs_[id];
   const DeviceScope scope(graph.device);
   graph.graph.replay();
 }
 
 void Graphs::release(int32_t id) {
-  if (!graphs_.at(id)) return;
+  TORCH_CHECK(id >= 0 && id < static_cast<int64_t>(graphs_.size()) && graphs_[id], "graph ", id, " has been released, or never was");
   const DeviceScope scope(graphs_[id]->device);
   c10::cuda::device_synchronize();
   graphs_[id].reset();

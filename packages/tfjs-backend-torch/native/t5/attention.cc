@@ -2,6 +2,7 @@
 // are t5/attention_heads.h's on the CPU, and ATen's operations on CUDA.
 #include "cpu/gemm/matmul.h"
 #include "runtime/call.h"
+#include "runtime/registry.h"
 #include "t5/attention_heads.h"
 
 namespace tfjs_torch {
@@ -66,18 +67,18 @@ HeadGrads attendGradAten(const AttentionShape& s, const at::Tensor& q, const at:
 
 // What both directions are given: query [B, T, D], memory [B, S, D] in cross-attention, the bias's parts where there are any.
 struct Operands {
-  bool cross, causal;
-  int64_t heads;
+  bool cross;
   at::Tensor query, memory, position, real;
-  size_t next = 0;
-  Operands(Call& c, size_t first) : cross(c.flag()), causal(c.flag()), heads(c.integer()), next(first) {
-    const bool hasPosition = c.flag();
-    const bool hasReal = c.flag();
-    query = c.x(next++).contiguous();
-    memory = cross ? c.x(next++).contiguous() : query;
-    if (hasPosition) position = c.x(next++);
-    if (hasReal) real = c.x(next++);
-  }
+  int64_t heads;
+  bool causal;
+  Operands(Call& c, size_t first)
+      : cross(c.has(first + 1)),
+        query(c.x(first).contiguous()),
+        memory(cross ? c.x(first + 1).contiguous() : query),
+        position(c.x(first + 2)),
+        real(c.x(first + 3)),
+        heads(c.integer()),
+        causal(c.flag()) {}
   AttentionShape shape(int64_t inner) const { return {query.size(0), query.size(1), memory.size(1), heads, inner / heads, causal}; }
 };
 
@@ -87,14 +88,14 @@ at::Tensor project(const at::Tensor& x, const at::Tensor& weight) {
   return product(rowsOf(x), weight.t()).reshape({x.size(0), x.size(1), weight.size(0)});
 }
 
-// operands, then q, k, v [H·K, D], o [D, H·K]; cross, causal, heads, has position [T+S-1, H], has real [B, S]
-//   -> y [B, T, D], then what the gradient needs: projections and stacked input weights (q·k·v, or q and k·v across), values
+// operands, then q, k, v [H·K, D], o [D, H·K] -> y [B, T, D], then what the gradient needs: projections and stacked input weights (q·k·v,
+// or q and k·v across), values
 //      attended to [B, T, H·K], row statistics [2, B, H, T], output weight
 void attention(Call& c) {
   const Operands in(c, 0);
   const at::ScalarType type = in.query.scalar_type();
-  const at::Tensor &wq = c.x(in.next), &wk = c.x(in.next + 1), &wv = c.x(in.next + 2);
-  const at::Tensor wo = stackWeights({c.x(in.next + 3)}, type);
+  const at::Tensor &wq = c.x(4), &wk = c.x(5), &wv = c.x(6);
+  const at::Tensor wo = stackWeights({c.x(7)}, type);
   const AttentionShape s = in.shape(wq.size(0));
   const int64_t inner = s.inner();
   const at::Tensor wIn = in.cross ? stackWeights({wq}, type) : stackWeights({wq, wk, wv}, type);
@@ -130,13 +131,12 @@ void attention(Call& c) {
   }
 }
 
-// dy, operands, then the forward results after y; the same parameters
-//   -> dquery, [dmemory], dq, dk, dv, do, [dposition]
+// dy, operands, then the forward results after y -> dquery, [dmemory], dq, dk, dv, do, [dposition]
 void attentionGrad(Call& c) {
   const Operands in(c, 1);
-  const at::Tensor &ctx = c.x(in.next), &stats = c.x(in.next + 1), &wo = c.x(in.next + 2), &q = c.x(in.next + 3), &wIn = c.x(in.next + 4);
-  const at::Tensor& kv = in.cross ? c.x(in.next + 5) : q;
-  const at::Tensor& wMemory = in.cross ? c.x(in.next + 6) : wIn;
+  const at::Tensor &ctx = c.x(5), &stats = c.x(6), &wo = c.x(7), &q = c.x(8), &wIn = c.x(9);
+  const at::Tensor& kv = in.cross ? c.x(10) : q;
+  const at::Tensor& wMemory = in.cross ? c.x(11) : wIn;
   const at::ScalarType type = q.scalar_type();
   const at::Tensor dy = rowsOf(c.x(0).to(type));
   const AttentionShape s = in.shape(wo.size(1));
@@ -185,11 +185,24 @@ void attentionGrad(Call& c) {
   if (in.position.defined()) c.result(dPosition.t().contiguous());
 }
 
-}  // namespace
+const Operations ops = {
+    {"TorchAttention(query: float[B, L, D], memory?: float[B, S=L, M=D], position?: float[L + S - 1, heads], real?: real[B, S], q: "
+     "float[heads * K, D], k: float[heads * K, M], v: float[heads * K, M], o: float[D, heads * K]; heads: int >= 1, causal: bool) -> y: "
+     "query.dtype[B, L, D], context: query.dtype[B, L, heads * K], stats: float32[2, B, heads, L], wo: query.dtype[D, heads * K], "
+     "projected: query.dtype[B, L, memory ? heads * K : 3 * heads * K], wIn: query.dtype[memory ? heads * K : 3 * heads * K, D], "
+     "projectedMemory if memory: query.dtype[B, S, 2 * heads * K], wMemory if memory: query.dtype[2 * heads * K, M] where L >= 1, S >= 1, "
+     "D >= 1, K >= 1, M >= 1",
+     attention},
+    {"TorchAttentionGrad(dy: float[B, L, D], query: float[B, L, D], memory?: float[B, S=L, M=D], position?: float[L + S - 1, heads], "
+     "real?: real[B, S], context: contiguous query.dtype[B, L, heads * K], stats: contiguous float32[2, B, heads, L], wo: query.dtype[D, "
+     "heads * K], projected: contiguous query.dtype[B, L, memory ? heads * K : 3 * heads * K], wIn: query.dtype[memory ? heads * K : 3 * "
+     "heads * K, D], projectedMemory if memory: contiguous query.dtype[B, S, 2 * heads * K], wMemory if memory: query.dtype[2 * heads * K, "
+     "M]; heads: int >= 1, causal: bool) -> dQuery: float[B, L, D], dMemory if memory: float[B, S, M], dq: float[heads * K, D], dk: "
+     "float[heads * K, M], dv: float[heads * K, M], do: float[D, heads * K], dPosition if position: float32[L + S - 1, heads] where L >= "
+     "1, S >= 1, D >= 1, K >= 1, M >= 1",
+     attentionGrad},
+};
 
-void addAttentionOps(OpTable& ops) {
-  const OpTable table = {{"Attention", attention}, {"AttentionGrad", attentionGrad}};
-  ops.insert(ops.end(), table.begin(), table.end());
-}
+}  // namespace
 
 }  // namespace tfjs_torch

@@ -6,6 +6,7 @@
 #include "cpu/simd.h"
 #include "moe/moe.h"
 #include "runtime/call.h"
+#include "runtime/registry.h"
 
 namespace tfjs_torch {
 namespace {
@@ -82,13 +83,6 @@ at::Tensor logProbs(at::Tensor& logits, const at::Tensor& target, const at::Tens
   return result;
 }
 
-void check(const at::Tensor& hidden, const at::Tensor& weight, const at::Tensor& target) {
-  TORCH_CHECK(hidden.dim() == 2 && weight.dim() == 2 && hidden.size(1) == weight.size(1), "hidden [N, D] and weight [V, D] expected");
-  TORCH_CHECK(target.dim() == 1 && target.numel() == hidden.size(0), "a target for each row expected");
-  if (!target.is_cpu() || target.numel() == 0) return;
-  TORCH_CHECK(target.min().item<int>() >= 0 && target.max().item<int>() < weight.size(0), "a target is not in [0, ", weight.size(0), ")");
-}
-
 // Even runs of tokens whose logits fit.
 int64_t chunkSize(int64_t tokens, int64_t vocab, int64_t maxLogits) {
   const int64_t chunks = std::max<int64_t>((tokens * vocab + maxLogits - 1) / std::max<int64_t>(maxLogits, 1), 1);
@@ -101,7 +95,6 @@ at::ScalarType productType(const at::Tensor& hidden) { return isNarrowFast(hidde
 
 CrossEntropy linearCrossEntropy(const at::Tensor& hidden, const at::Tensor& weight, const at::Tensor& target, const at::Tensor& tokenWeight,
                                 int64_t maxLogits) {
-  check(hidden, weight, target);
   const int64_t vocab = weight.size(0);
   const auto type = productType(hidden);
   const at::Tensor w = weight.to(type);
@@ -137,7 +130,6 @@ CrossEntropy linearCrossEntropy(const at::Tensor& hidden, const at::Tensor& weig
 }
 
 at::Tensor linearLogProbs(const at::Tensor& hidden, const at::Tensor& weight, const at::Tensor& target, int64_t maxLogits) {
-  check(hidden, weight, target);
   const auto type = productType(hidden);
   const at::Tensor w = weight.to(type), x = hidden.to(type).contiguous(), goal = target.contiguous();
   const int64_t tokens = x.size(0), size = chunkSize(tokens, w.size(0), maxLogits);
@@ -171,11 +163,16 @@ void scaled(Call& c) {
   c.result(at::mul(c.x(0), factor.reshape({})));
 }
 
-}  // namespace
+const Operations ops = {
+    {"TorchLinearCrossEntropy(hidden: float[N, D], weight: float[V, D], target: int32[N] in [0, V), tokenWeight: real[N]; maxLogits: int "
+     ">= 1) -> loss: float32[], dHidden: hidden.dtype[N, D], dWeight: float[V, D] where D >= 1, V >= 1",
+     crossEntropy},
+    {"TorchLinearLogProbs(hidden: float[N, D], weight: float[V, D], target: int32[N] in [0, V); maxLogits: int >= 1) -> logProbs: "
+     "float32[N] where D >= 1, V >= 1",
+     logProbsOp},
+    {"TorchScale(x: float[...S], factor: float[...O]) -> y: float[...S] where #O = 1", scaled},
+};
 
-void addCrossEntropyOps(OpTable& ops) {
-  const OpTable table = {{"LinearCrossEntropy", crossEntropy}, {"LinearLogProbs", logProbsOp}, {"ScaleByScalar", scaled}};
-  ops.insert(ops.end(), table.begin(), table.end());
-}
+}  // namespace
 
 }  // namespace tfjs_torch

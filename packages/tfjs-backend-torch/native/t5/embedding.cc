@@ -1,6 +1,7 @@
 // Rows of a table by id, their gradient, and the residual stream that starts with them.
 #include "cpu/simd.h"
 #include "runtime/call.h"
+#include "runtime/registry.h"
 
 namespace tfjs_torch {
 namespace {
@@ -72,11 +73,12 @@ void residual(Call& c) {
   c.result(out);
 }
 
-}  // namespace
+const Operations ops = {
+    {"TorchEmbedding(table: float[V, D], ids: int32[...I] in [0, V); precision: {float32, bfloat16}) -> y: float[...I, D]", embedding},
+    {"TorchEmbeddingGrad(dy: float[...I, D], ids: int32[...I] in [0, rows); rows: int >= 0) -> dTable: float32[rows, D]", embeddingGrad},
+    {"TorchResidual(x: float[...S], y: float[...S]) -> z: x.dtype[...S]", residual},
+};
 
-void addEmbeddingOps(OpTable& ops) {
-  const OpTable table = {{"Embedding", embedding}, {"EmbeddingGrad", embeddingGrad}, {"Residual", residual}};
-  ops.insert(ops.end(), table.begin(), table.end());
-}
+}  // namespace
 
 }  // namespace tfjs_torch

@@ -3,6 +3,7 @@
 #include "cpu/gemm/small_gemm.h"
 #include "cpu/simd.h"
 #include "runtime/call.h"
+#include "runtime/registry.h"
 #include "t5/activation.h"
 
 namespace tfjs_torch {
@@ -41,9 +42,9 @@ at::Tensor geluAten(const at::Tensor& gate) {
 void feedForward(Call& c) {
   const at::Tensor& x = c.x(0);
   const at::ScalarType type = x.scalar_type();
-  const bool gated = c.count() == 4;
+  const bool gated = c.has(2);
   const at::Tensor wi = gated ? stackWeights({c.x(1), c.x(2)}, type) : stackWeights({c.x(1)}, type);
-  const at::Tensor wo = stackWeights({c.inputs().back()}, type);
+  const at::Tensor wo = stackWeights({c.x(3)}, type);
   const at::Tensor h = product(x.reshape({-1, x.size(-1)}), wi.t());
   const int64_t f = wo.size(1);
   at::Tensor hidden;
@@ -116,12 +117,19 @@ void linearGrad(Call& c) {
   c.result(product(dy.t(), x.reshape({-1, x.size(-1)})));
 }
 
-}  // namespace
+const Operations ops = {
+    {"TorchFeedForward(x: float[...N, D], wi0: float[F, D], wi1?: float[F, D], wo: float[D, F]) -> y: x.dtype[...N, D], h: x.dtype[#N, wi1 "
+     "? 2 * F : F], wi: x.dtype[wi1 ? 2 * F : F, D], wo: x.dtype[D, F] where D >= 1, F >= 1",
+     feedForward},
+    {"TorchFeedForwardGrad(dy: float[...N, D], x: float[...N, D], h: contiguous x.dtype[#N, G * F], wi: x.dtype[G * F, D], wo: x.dtype[D, "
+     "F]) -> dx: float[...N, D], dWeights... where D >= 1, F >= 1, G >= 1, G <= 2",
+     feedForwardGrad},
+    {"TorchLinear(x: float[...N, D], weight: float[O, D]) -> y: x.dtype[...N, O], weight: x.dtype[O, D] where D >= 1, O >= 1", linear},
+    {"TorchLinearGrad(dy: float[...N, O], x: float[...N, D], weight: x.dtype[O, D]) -> dx: float[...N, D], dWeight: float[O, D] where D >= "
+     "1, O >= 1",
+     linearGrad},
+};
 
-void addFeedForwardOps(OpTable& ops) {
-  const OpTable table = {
-      {"FeedForward", feedForward}, {"FeedForwardGrad", feedForwardGrad}, {"Linear", linear}, {"LinearGrad", linearGrad}};
-  ops.insert(ops.end(), table.begin(), table.end());
-}
+}  // namespace
 
 }  // namespace tfjs_torch

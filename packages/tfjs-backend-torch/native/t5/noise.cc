@@ -1,6 +1,7 @@
 // Noise that is a function of a state alone, the same bits wherever it is drawn: Chris Doty-Humphrey's sfc32, as src/base/random.ts of
 // mswitch has it.
 #include "runtime/call.h"
+#include "runtime/registry.h"
 
 namespace tfjs_torch {
 namespace {
@@ -24,8 +25,9 @@ __attribute__((optimize("fp-contract=off"))) void fillUniform(Sfc32 stream, doub
 // low, high, four words of state, shape -> uniform in [low, high), float32
 void uniform(Call& c) {
   const double low = c.number(), high = c.number();
-  Sfc32 stream{};
-  for (uint32_t* word : {&stream.a, &stream.b, &stream.c, &stream.d}) *word = static_cast<uint32_t>(c.integer());
+  const Dims state = c.ints(4);
+  const auto word = [&](size_t i) { return static_cast<uint32_t>(state[i]); };
+  Sfc32 stream{word(0), word(1), word(2), word(3)};
   constexpr int kLeftOut = 12;
   for (int i = 0; i < kLeftOut; ++i) stream.next();
   const at::Tensor noise = at::empty(c.ints(), at::TensorOptions().dtype(at::kFloat));
@@ -33,11 +35,10 @@ void uniform(Call& c) {
   c.result(noise.to(c.device()));
 }
 
-}  // namespace
+const Operations ops = {
+    {"TorchUniform(; low: number, high: number, state: ints[4] in [0, 4294967295], shape: ints >= 0) -> y: float32[...]", uniform},
+};
 
-void addNoiseOps(OpTable& ops) {
-  const OpTable table = {{"Uniform", uniform}};
-  ops.insert(ops.end(), table.begin(), table.end());
-}
+}  // namespace
 
 }  // namespace tfjs_torch

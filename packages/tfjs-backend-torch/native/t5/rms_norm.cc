@@ -1,6 +1,7 @@
 // T5's RMSNorm, forward and backward in one pass each.
 #include "cpu/simd.h"
 #include "runtime/call.h"
+#include "runtime/registry.h"
 
 namespace tfjs_torch {
 namespace {
@@ -115,11 +116,11 @@ void rmsNormGrad(Call& c) {
     const at::Tensor dyNormal = wide * normal;
     const at::Tensor along = at::mean(dyNormal * weight, {-1}, true);
     at::Tensor dx = (scale * (wide * weight - normal * along)).reshape(x.sizes());
-    if (c.count() > 4) dx = dx.add_(c.x(4));
+    if (c.has(4)) dx = dx.add_(c.x(4));
     c.result(dx.to(x.scalar_type()));
     return c.result(at::sum(dyNormal, {0}));
   }
-  const at::Tensor known = c.count() > 4 ? c.x(4).to(x.scalar_type()).contiguous() : at::Tensor();
+  const at::Tensor known = c.has(4) ? c.x(4).to(x.scalar_type()).contiguous() : at::Tensor();
   at::Tensor dx = at::empty_like(x);
   at::Tensor partial = at::zeros({at::get_num_threads(), d}, c.options(at::kFloat));
   withType(x, [&](auto* in) {
@@ -135,11 +136,15 @@ void rmsNormGrad(Call& c) {
   c.result(at::sum(partial, {0}));
 }
 
-}  // namespace
+const Operations ops = {
+    {"TorchRmsNorm(x: float[...N, D], weight: float[D]; epsilon: number, precision: {float32, bfloat16}) -> y: float[...N, D], inverse: "
+     "float32[#N] where D >= 1",
+     rmsNorm},
+    {"TorchRmsNormGrad(dy: float[...N, D], x: float[...N, D], weight: float[D], inverse: float32[#N], dx?: float[...N, D]) -> dx: "
+     "x.dtype[...N, D], dWeight: float32[D] where D >= 1",
+     rmsNormGrad},
+};
 
-void addNormOps(OpTable& ops) {
-  const OpTable table = {{"RmsNorm", rmsNorm}, {"RmsNormGrad", rmsNormGrad}};
-  ops.insert(ops.end(), table.begin(), table.end());
-}
+}  // namespace
 
 }  // namespace tfjs_torch

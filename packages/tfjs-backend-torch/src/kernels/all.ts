@@ -5,12 +5,9 @@ import { imageKernels } from "./image.js";
 import { indexingKernels } from "./indexing.js";
 import type { KernelTable } from "./kernel.js";
 import { matmulKernels } from "./matmul.js";
-import { normKernels } from "./norm.js";
 import { poolingKernels } from "./pooling.js";
-import { precisionKernels } from "./precision.js";
 import { reductionKernels } from "./reductions.js";
 import { shapeKernels } from "./shapes.js";
-import { sparseKernels, trainingKernels } from "./sparse.js";
 import { transformerKernels } from "./transformer.js";
 
 /** Every kernel of this backend by name. */
@@ -26,9 +23,5 @@ export const allKernels: KernelTable = {
     ...shapeKernels,
   }),
   ...hostKernels,
-  ...normKernels,
-  ...precisionKernels,
   ...transformerKernels,
-  ...sparseKernels,
-  ...trainingKernels,
 };

@@ -1,6 +1,6 @@
-import { backend_util, type FusedConv2DAttrs, type TensorInfo } from "@tensorflow/tfjs-core";
-import type { Param } from "../native.js";
-import { activationCode } from "./fused.js";
+import { backend_util, type FusedConv2DAttrs } from "@tensorflow/tfjs-core";
+import type { AttributeValues } from "../signature.js";
+import { activationOf } from "./fused.js";
 import { type Kernel, type KernelTable, kernel } from "./kernel.js";
 
 type Shape4 = [number, number, number, number];
@@ -12,8 +12,8 @@ interface ConvolutionAttrs extends Omit<FusedConv2DAttrs, "dimRoundingMode"> {
   inputShape: number[];
 }
 
-/** The parameters that native/spatial.h and the convolutions read, from tfjs-core's own geometry. */
-function parameters2D(image: number[], filter: number[], attrs: ConvolutionAttrs, depthwise: boolean): Param[] {
+/** Attributes of convolutions (native/aten/spatial.h), from tfjs-core's own geometry. */
+function geometry2D(image: number[], filter: number[], attrs: ConvolutionAttrs, depthwise: boolean): AttributeValues {
   const dilations = attrs.dilations ?? 1;
   if (depthwise && !backend_util.eitherStridesOrDilationsAreOne(attrs.strides, dilations)) {
     throw new Error(
@@ -31,14 +31,14 @@ function parameters2D(image: number[], filter: number[], attrs: ConvolutionAttrs
     depthwise,
     format,
   );
-  return [
-    [info.strideHeight, info.strideWidth],
-    [info.dilationHeight, info.dilationWidth],
-    [info.padInfo.top, info.padInfo.left],
-    [info.outHeight, info.outWidth],
-    format === "channelsLast",
+  return {
+    strides: [info.strideHeight, info.strideWidth],
+    dilations: [info.dilationHeight, info.dilationWidth],
+    before: [info.padInfo.top, info.padInfo.left],
+    out: [info.outHeight, info.outWidth],
+    channelsLast: format === "channelsLast",
     depthwise,
-  ];
+  };
 }
 
 interface Convolution3DAttrs {
@@ -49,7 +49,7 @@ interface Convolution3DAttrs {
   inputShape: number[];
 }
 
-function parameters3D(image: number[], filter: number[], attrs: Convolution3DAttrs): Param[] {
+function geometry3D(image: number[], filter: number[], attrs: Convolution3DAttrs): AttributeValues {
   const info = backend_util.computeConv3DInfo(
     image as Shape5,
     filter as Shape5,
@@ -57,46 +57,52 @@ function parameters3D(image: number[], filter: number[], attrs: Convolution3DAtt
     attrs.dilations ?? 1,
     attrs.pad,
   );
-  return [
-    [info.strideDepth, info.strideHeight, info.strideWidth],
-    [info.dilationDepth, info.dilationHeight, info.dilationWidth],
-    [info.padInfo.front, info.padInfo.top, info.padInfo.left],
-    [info.outDepth, info.outHeight, info.outWidth],
-    true,
-    false,
-  ];
+  return {
+    strides: [info.strideDepth, info.strideHeight, info.strideWidth],
+    dilations: [info.dilationDepth, info.dilationHeight, info.dilationWidth],
+    before: [info.padInfo.front, info.padInfo.top, info.padInfo.left],
+    out: [info.outDepth, info.outHeight, info.outWidth],
+    channelsLast: true,
+    depthwise: false,
+  };
 }
 
 function convolution(depthwise: boolean): Kernel {
   return kernel<ConvolutionAttrs>((backend, { x, filter }, attrs) =>
-    backend.op("Conv", [x!, filter!], parameters2D(x!.shape, filter!.shape, attrs, depthwise)),
+    backend.op("Conv", { x, filter }, geometry2D(x!.shape, filter!.shape, attrs, depthwise)),
   );
 }
 
 function gradOfFilter(depthwise: boolean): Kernel {
   return kernel<ConvolutionAttrs>((backend, { x, dy }, attrs) => {
-    const parameters = parameters2D(x!.shape, attrs.filterShape, attrs, depthwise);
-    return backend.op("ConvBackpropFilter", [x!, dy!], [...parameters, attrs.filterShape]);
+    const { filterShape } = attrs;
+    return backend.op(
+      "ConvBackpropFilter",
+      { x, dy },
+      { ...geometry2D(x!.shape, filterShape, attrs, depthwise), filterShape },
+    );
   });
 }
 
 function gradOfInput(depthwise: boolean): Kernel {
   return kernel<ConvolutionAttrs>((backend, { dy, filter }, attrs) => {
-    const parameters = parameters2D(attrs.inputShape, filter!.shape, attrs, depthwise);
-    return backend.op("ConvBackpropInput", [dy!, filter!], [...parameters, attrs.inputShape]);
+    const { inputShape } = attrs;
+    return backend.op(
+      "ConvBackpropInput",
+      { dy, filter },
+      { ...geometry2D(inputShape, filter!.shape, attrs, depthwise), inputShape },
+    );
   });
 }
 
 function fused(depthwise: boolean): Kernel {
   return kernel<ConvolutionAttrs>((backend, inputs, attrs) => {
     const { x, filter, bias, preluActivationWeights } = inputs;
-    const operands = [x, filter, bias, preluActivationWeights].filter((t): t is TensorInfo => t != null);
-    return backend.op("FusedConv", operands, [
-      ...parameters2D(x!.shape, filter!.shape, attrs, depthwise),
-      bias != null,
-      activationCode(attrs.activation),
-      attrs.leakyreluAlpha ?? 0,
-    ]);
+    return backend.op(
+      "FusedConv",
+      { x, filter, bias, preluActivationWeights },
+      { ...geometry2D(x!.shape, filter!.shape, attrs, depthwise), ...activationOf(attrs) },
+    );
   });
 }
 
@@ -105,15 +111,19 @@ export const convolutionKernels: KernelTable = {
   Conv2DBackpropFilter: gradOfFilter(false),
   Conv2DBackpropInput: gradOfInput(false),
   Conv3D: kernel<Convolution3DAttrs>((backend, { x, filter }, attrs) =>
-    backend.op("Conv", [x!, filter!], parameters3D(x!.shape, filter!.shape, attrs)),
+    backend.op("Conv", { x, filter }, geometry3D(x!.shape, filter!.shape, attrs)),
   ),
   Conv3DBackpropFilterV2: kernel<Convolution3DAttrs>((backend, { x, dy }, attrs) => {
-    const parameters = parameters3D(x!.shape, attrs.filterShape, attrs);
-    return backend.op("ConvBackpropFilter", [x!, dy!], [...parameters, attrs.filterShape]);
+    const { filterShape } = attrs;
+    return backend.op("ConvBackpropFilter", { x, dy }, { ...geometry3D(x!.shape, filterShape, attrs), filterShape });
   }),
   Conv3DBackpropInputV2: kernel<Convolution3DAttrs>((backend, { dy, filter }, attrs) => {
-    const parameters = parameters3D(attrs.inputShape, filter!.shape, attrs);
-    return backend.op("ConvBackpropInput", [dy!, filter!], [...parameters, attrs.inputShape]);
+    const { inputShape } = attrs;
+    return backend.op(
+      "ConvBackpropInput",
+      { dy, filter },
+      { ...geometry3D(inputShape, filter!.shape, attrs), inputShape },
+    );
   }),
   DepthwiseConv2dNative: convolution(true),
   DepthwiseConv2dNativeBackpropFilter: gradOfFilter(true),

@@ -1,5 +1,4 @@
 import type { CastAttrs, ClipByValueAttrs, LeakyReluAttrs, StepAttrs, TensorInfo } from "@tensorflow/tfjs-core";
-import { type NativeDtype, nativeDtypes } from "../native.js";
 import { type Kernel, type KernelTable, kernel, listOf, plain } from "./kernel.js";
 
 const unary = [
@@ -30,13 +29,6 @@ const binary = [
   ...["SquaredDifference", "Sub"],
 ];
 
-/** The addon's code of a dtype. */
-export function dtypeCode(dtype: string): number {
-  const code = nativeDtypes.indexOf(dtype as NativeDtype);
-  if (code < 0) throw new Error(`dtype ${dtype} is not supported`);
-  return code;
-}
-
 const tables: Record<string, Kernel> = {};
 for (const name of unary) tables[name] = plain(name, "x");
 for (const name of binary) tables[name] = plain(name, "a", "b");
@@ -47,23 +39,23 @@ export const elementwiseKernels: KernelTable = {
   ...tables,
   AddN: (backend, inputs) => {
     const terms = listOf(inputs);
-    return terms.length === 1 ? backend.share(terms[0]!) : backend.op("AddN", terms);
+    return terms.length === 1 ? backend.share(terms[0]!) : backend.op("AddN", { terms });
   },
   Cast: kernel<CastAttrs>((backend, { x }, { dtype }): TensorInfo => {
     if (x!.dtype === dtype) return backend.share(x!);
-    return backend.op("Cast", [x!], [dtypeCode(dtype)]);
+    return backend.op("Cast", { x }, { dtype });
   }),
   ClipByValue: kernel<ClipByValueAttrs>((backend, { x }, { clipValueMin, clipValueMax }) =>
-    backend.op("ClipByValue", [x!], [clipValueMin, clipValueMax]),
+    backend.op("ClipByValue", { x }, { clipValueMin, clipValueMax }),
   ),
   EluGrad: plain("EluGrad", "dy", "y"),
   Identity: identity,
   LeakyRelu: kernel<LeakyReluAttrs & { alpha: number }>((backend, { x }, { alpha }) =>
-    backend.op("LeakyRelu", [x!], [alpha]),
+    backend.op("LeakyRelu", { x }, { alpha }),
   ),
   Prelu: plain("Prelu", "x", "alpha"),
   Select: plain("Select", "condition", "t", "e"),
-  Step: kernel<StepAttrs>((backend, { x }, { alpha }) => backend.op("Step", [x!], [alpha])),
+  Step: kernel<StepAttrs>((backend, { x }, { alpha }) => backend.op("Step", { x }, { alpha })),
 
   Complex: plain("Complex", "real", "imag"),
   FFT: plain("FFT", "input"),

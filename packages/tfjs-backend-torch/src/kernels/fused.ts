@@ -1,9 +1,6 @@
-/** Activations of the fused kernels; positions are native/call.h's codes. */
-const activations = ["linear", "relu", "relu6", "elu", "sigmoid", "prelu", "leakyrelu"];
+import type { AttributeValues } from "../signature.js";
 
-/** The addon's code of an activation; none means linear. */
-export function activationCode(activation: string | null | undefined): number {
-  const code = activations.indexOf(activation ?? "linear");
-  if (code < 0) throw new Error(`Activation ${activation} has not been implemented for the torch backend.`);
-  return code;
+/** The attributes of a fused kernel's activation; none means linear. */
+export function activationOf(attrs: { activation?: string | null; leakyreluAlpha?: number }): AttributeValues {
+  return { activation: attrs.activation ?? "linear", leakyreluAlpha: attrs.leakyreluAlpha ?? 0 };
 }

@@ -1,27 +1,30 @@
-import type { FusedBatchNormAttrs, LRNAttrs, ResizeBilinearAttrs, TensorInfo } from "@tensorflow/tfjs-core";
-import type { Param } from "../native.js";
+import type { FusedBatchNormAttrs, LRNAttrs, ResizeBilinearAttrs } from "@tensorflow/tfjs-core";
+import type { AttributeValues } from "../signature.js";
 import { type Kernel, type KernelTable, kernel } from "./kernel.js";
 
 const resize = (op: string): Kernel =>
   kernel<ResizeBilinearAttrs>((backend, { images }, { size, alignCorners, halfPixelCenters }) =>
-    backend.op(op, [images!], [size, alignCorners, halfPixelCenters]),
+    backend.op(op, { images }, { size, alignCorners, halfPixelCenters }),
   );
 
 const resizeGrad = (op: string): Kernel =>
   kernel<ResizeBilinearAttrs>((backend, { images, dy }, { alignCorners }) =>
-    backend.op(op, [dy!, images!], [alignCorners]),
+    backend.op(op, { dy, images }, { alignCorners }),
   );
 
-const lrn = ({ depthRadius, bias, alpha, beta }: LRNAttrs): Param[] => [depthRadius, bias, alpha, beta];
+const lrn = ({ depthRadius, bias, alpha, beta }: LRNAttrs): AttributeValues => ({ depthRadius, bias, alpha, beta });
 
 export const imageKernels: KernelTable = {
   FusedBatchNorm: kernel<FusedBatchNormAttrs>((backend, inputs, { varianceEpsilon }) => {
     const { x, mean, variance, offset, scale } = inputs;
-    const operands = [x, mean, variance, offset, scale].filter((t): t is TensorInfo => t != null);
-    return backend.op("FusedBatchNorm", operands, [varianceEpsilon ?? 0.001, offset != null, scale != null]);
+    return backend.op(
+      "FusedBatchNorm",
+      { x, mean, variance, offset, scale },
+      { varianceEpsilon: varianceEpsilon ?? 0.001 },
+    );
   }),
-  LRN: kernel<LRNAttrs>((backend, { x }, attrs) => backend.op("LRN", [x!], lrn(attrs))),
-  LRNGrad: kernel<LRNAttrs>((backend, { x, y, dy }, attrs) => backend.op("LRNGrad", [x!, y!, dy!], lrn(attrs))),
+  LRN: kernel<LRNAttrs>((backend, { x }, attrs) => backend.op("LRN", { x }, lrn(attrs))),
+  LRNGrad: kernel<LRNAttrs>((backend, { x, y, dy }, attrs) => backend.op("LRNGrad", { x, y, dy }, lrn(attrs))),
   ResizeBilinear: resize("ResizeBilinear"),
   ResizeBilinearGrad: resizeGrad("ResizeBilinearGrad"),
   ResizeNearestNeighbor: resize("ResizeNearestNeighbor"),

@@ -18,13 +18,9 @@ export function kernel<Attrs>(
   return run as Kernel;
 }
 
-/** A kernel that hands the named inputs to the addon's operation of the same name, without parameters. */
+/** A kernel that hands the named inputs to the addon's operation of the same name, without attributes. */
 export function plain(op: string, ...names: string[]): Kernel {
-  return (backend, inputs) =>
-    backend.op(
-      op,
-      names.map((name) => inputs[name]!),
-    );
+  return (backend, inputs) => backend.op(op, Object.fromEntries(names.map((name) => [name, inputs[name]])));
 }
 
 /** Inputs of kernels over a list of tensors. */

@@ -1,5 +1,3 @@
-import { type KernelTable, kernel } from "./kernel.js";
-
 /** Width in memory of a float32 tensor's values. */
 export type Precision = "float32" | "bfloat16";
 
@@ -9,9 +7,3 @@ export const precisionKernelName = "TorchPrecision";
 export interface PrecisionAttrs {
   precision: Precision;
 }
-
-export const precisionKernels: KernelTable = {
-  [precisionKernelName]: kernel<PrecisionAttrs>((backend, { x }, { precision }) =>
-    backend.op("Precision", [x!], [precision === "bfloat16"]),
-  ),
-};

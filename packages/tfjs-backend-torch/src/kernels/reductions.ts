@@ -19,24 +19,24 @@ interface ReductionAttrs extends SumAttrs {
 function reduction(op: string): Kernel {
   return kernel<ReductionAttrs>((backend, { x }, { axis, reductionIndices, keepDims }) => {
     const axes = util.parseAxisParam(reductionIndices ?? axis, x!.shape).sort((a, b) => a - b);
-    return backend.op(op, [x!], [axes, keepDims ?? false]);
+    return backend.op(op, { x }, { axes, keepDims: keepDims ?? false });
   });
 }
 
 function argExtremum(op: string): Kernel {
   return kernel<{ axis: number }>((backend, { x }, { axis }) =>
-    backend.op(op, [x!], [util.parseAxisParam(axis, x!.shape)[0]!]),
+    backend.op(op, { x }, { axis: util.parseAxisParam(axis, x!.shape)[0]! }),
   );
 }
 
 function scan(op: string): Kernel {
   return kernel<CumsumAttrs>((backend, { x }, { axis, exclusive, reverse }) =>
-    backend.op(op, [x!], [util.parseAxisParam(axis, x!.shape)[0]!, exclusive, reverse]),
+    backend.op(op, { x }, { axis: util.parseAxisParam(axis, x!.shape)[0]!, exclusive, reverse }),
   );
 }
 
 const bincount = kernel<BincountAttrs & DenseBincountAttrs>((backend, { x, weights }, { size, binaryOutput }) =>
-  backend.op("Bincount", [x!, weights!], [size, binaryOutput ?? false]),
+  backend.op("Bincount", { x, weights }, { size, binaryOutput: binaryOutput ?? false }),
 );
 
 export const reductionKernels: KernelTable = {
@@ -48,15 +48,17 @@ export const reductionKernels: KernelTable = {
   Cumprod: scan("Cumprod"),
   Cumsum: scan("Cumsum"),
   DenseBincount: bincount,
-  LogSoftmax: kernel<LogSoftmaxAttrs>((backend, { logits }, { axis }) => backend.op("LogSoftmax", [logits!], [axis])),
+  LogSoftmax: kernel<LogSoftmaxAttrs>((backend, { logits }, { axis }) =>
+    backend.op("LogSoftmax", { logits }, { axis }),
+  ),
   Max: reduction("Max"),
   Mean: reduction("Mean"),
   Min: reduction("Min"),
   Prod: reduction("Prod"),
   SearchSorted: kernel<SearchSortedAttrs>((backend, { sortedSequence, values }, { side }) =>
-    backend.op("SearchSorted", [sortedSequence!, values!], [side === "right"]),
+    backend.op("SearchSorted", { sortedSequence, values }, { right: side === "right" }),
   ),
-  Softmax: kernel<SoftmaxAttrs>((backend, { logits }, { dim }) => backend.op("Softmax", [logits!], [dim])),
+  Softmax: kernel<SoftmaxAttrs>((backend, { logits }, { dim }) => backend.op("Softmax", { logits }, { axis: dim })),
   Sum: reduction("Sum"),
-  TopK: kernel<TopKAttrs>((backend, { x }, { k }) => backend.ops("TopK", [x!], [k])),
+  TopK: kernel<TopKAttrs>((backend, { x }, { k }) => backend.ops("TopK", { x }, { k })),
 };

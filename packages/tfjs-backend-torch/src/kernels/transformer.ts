@@ -1,47 +1,50 @@
-import type { TensorInfo } from "@tensorflow/tfjs-core";
-import { type KernelTable, kernel } from "./kernel.js";
-import type { Precision } from "./precision.js";
-
-/** Inputs that are there, in the given order: an absent one is left out. */
-function present(inputs: Record<string, TensorInfo>, names: readonly string[]): TensorInfo[] {
-  return names.flatMap((name) => inputs[name] ?? []);
-}
-
-interface AttentionAttrs {
-  heads: number;
-  causal: boolean;
-}
-
-const attentionOperands = ["query", "memory", "position", "real"] as const;
-/** What `TorchAttention` gives after its value and takes back, the last two in cross-attention only. */
-const attentionSaved = ["context", "stats", "wo", "projected", "wIn", "projectedMemory", "wMemory"] as const;
-
-function attentionParams({ memory, position, real }: Record<string, TensorInfo>, { heads, causal }: AttentionAttrs) {
-  return [memory != null, causal, heads, position != null, real != null];
-}
+import type { AttributeValues } from "../signature.js";
+import { type Kernel, type KernelTable, kernel, listOf } from "./kernel.js";
 
 /**
- * The layers of a T5, each with its gradient: native/ops_attention.cc, ops_feedforward.cc and ops_embedding.cc say which inputs
- * and results. A first result is the layer's value, those after it are for the gradient.
+ * Kernels of a transformer's layers that TensorFlow.js does not have: the addon's operations of these names, with the inputs,
+ * attributes and results that are declared beside them in C++ (native/t5, moe, optim; `nativeSignatures` gives the declarations). A
+ * first result is the layer's value, those after it are for its gradient.
  */
+const fusedKernelNames = [
+  ...["TorchPrecision", "TorchRmsNorm", "TorchRmsNormGrad", "TorchEmbedding", "TorchEmbeddingGrad", "TorchResidual"],
+  ...[
+    "TorchLinear",
+    "TorchLinearGrad",
+    "TorchFeedForward",
+    "TorchFeedForwardGrad",
+    "TorchAttention",
+    "TorchAttentionGrad",
+  ],
+  ...["TorchRouter", "TorchRouterGrad", "TorchDispatch", "TorchCombine", "TorchCombineGrad", "TorchExpertFeedForward"],
+  ...["TorchExpertFeedForwardGrad", "TorchUniform", "TorchLinearCrossEntropy", "TorchLinearLogProbs", "TorchScale"],
+];
+
+const fused = (name: string): Kernel =>
+  kernel<AttributeValues | undefined>((backend, inputs, attributes) => {
+    const results = backend.ops(name, inputs, attributes);
+    return results.length === 1 ? results[0]! : results;
+  });
+
+/**
+ * An optimizer's kernel. Inputs: rates, guard, then value, gradient and moments of each parameter. It changes values and moments in
+ * place, whoever else shares their data.
+ */
+const optimizer = (name: string): Kernel =>
+  kernel<AttributeValues>((backend, inputs, attributes) => {
+    const [rates, guard, ...parameters] = listOf(inputs);
+    return backend.inPlace(name, { rates, guard, parameters }, attributes);
+  });
+
 export const transformerKernels: KernelTable = {
-  TorchEmbedding: kernel<{ precision: Precision }>((backend, { table, ids }, { precision }) =>
-    backend.op("Embedding", [table!, ids!], [precision === "bfloat16"]),
-  ),
-  TorchEmbeddingGrad: kernel<{ rows: number }>((backend, { dy, ids }, { rows }) =>
-    backend.op("EmbeddingGrad", [dy!, ids!], [rows]),
-  ),
-  TorchResidual: (backend, { x, y }) => backend.op("Residual", [x!, y!]),
-  TorchLinear: (backend, { x, weight }) => backend.ops("Linear", [x!, weight!]),
-  TorchLinearGrad: (backend, { dy, x, weight }) => backend.ops("LinearGrad", [dy!, x!, weight!]),
-  TorchFeedForward: (backend, inputs) => backend.ops("FeedForward", present(inputs, ["x", "wi0", "wi1", "wo"])),
-  TorchFeedForwardGrad: (backend, { dy, x, h, wi, wo }) => backend.ops("FeedForwardGrad", [dy!, x!, h!, wi!, wo!]),
-  TorchAttention: kernel<AttentionAttrs>((backend, inputs, attrs) => {
-    const operands = present(inputs, [...attentionOperands, "q", "k", "v", "o"]);
-    return backend.ops("Attention", operands, attentionParams(inputs, attrs));
+  ...Object.fromEntries(fusedKernelNames.map((name) => [name, fused(name)])),
+  // Also hands x on, which then has one gradient: → y, x, inverse
+  TorchRmsNormStream: kernel<AttributeValues>((backend, { x, weight }, attributes) => {
+    const [y, inverse] = backend.ops("TorchRmsNorm", { x, weight }, attributes);
+    return [y!, backend.reshape(x!, x!.shape), inverse!];
   }),
-  TorchAttentionGrad: kernel<AttentionAttrs>((backend, inputs, attrs) => {
-    const operands = present(inputs, ["dy", ...attentionOperands, ...attentionSaved]);
-    return backend.ops("AttentionGrad", operands, attentionParams(inputs, attrs));
-  }),
+  TorchAdafactor: optimizer("TorchAdafactor"),
+  TorchAdamW: optimizer("TorchAdamW"),
+  TorchMuon: optimizer("TorchMuon"),
+  TorchSumOfSquares: (backend, inputs) => backend.op("TorchSumOfSquares", { tensors: listOf(inputs) }),
 };

@@ -102,7 +102,7 @@ const scenarios = {
   tooLarge() {
     block(300).dispose();
     try {
-      return block(2 ** 28);
+      return tf.zeros([2 ** 23, 2 ** 23]);
     } catch ({ message }) {
       return { message, faults: faultsOfSteps(10) };
     }
