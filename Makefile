@@ -1,11 +1,11 @@
 # Every target starts from a fresh clone and does its own set-up; all are safe to run again.
 
-.PHONY: demo test build compile native libtorch oracles lint bench conformance golden clean
+.PHONY: demo test build compile native libtorch oracles tensorflow lint bench conformance golden clean
 
 demo: libtorch build   ## the whole job on the shipped sample: ends with the path of a report
 	node bin/run.js demo
 
-test: oracles build    ## unit tests, whole commands, crash and resume; ends with `N passed, N failed`
+test: oracles build tensorflow    ## unit tests, whole commands, crash and resume; ends with `N passed, N failed`
 	node scripts/test.mjs
 
 build: compile native  ## TypeScript to dist/ and the command manifest; the torch backend where there is a libtorch
@@ -23,6 +23,10 @@ libtorch: node_modules
 
 oracles: node_modules
 	@scripts/setup-python oracles
+
+# TensorFlow's own backend, made once in the user's cache; without it its tests are left out.
+tensorflow: compile
+	@node scripts/hasTensorFlow.mjs || node bin/run.js setup tfjs-node || echo "optional, not made: tfjs-node. Its tests will skip." >&2
 
 lint: compile          ## formatting, lint rules and types (those of the workspace come from its build)
 	npm run --silent lint

@@ -38,6 +38,7 @@ export async function loadPackageBackend({ packageName, backend }: PackageBacken
       hint: `mswitch setup ${setupName(packageName)}, npm rebuild ${packageName}, or another --backend`,
       cause,
     });
+  restoreRemovedUtilities();
   // TensorFlow writes its start-up notes to stderr: only its errors are wanted there.
   process.env.TF_CPP_MIN_LOG_LEVEL ??= "2";
   try {
@@ -51,6 +52,13 @@ export async function loadPackageBackend({ packageName, backend }: PackageBacken
   });
   if (!done) throw why(new Error("its backend did not start"));
   return `${packageName} ${found.version}`;
+}
+
+/** Node.js 23 removed from `util` what tfjs-node 4.22 calls for every operation. */
+function restoreRemovedUtilities(): void {
+  const util = createRequire(import.meta.url)("node:util") as Record<string, unknown>;
+  util.isNullOrUndefined ??= (value: unknown) => value === null || value === undefined;
+  util.isArray ??= Array.isArray;
 }
 
 function setupName(packageName: string): string {

@@ -96,11 +96,13 @@ export async function setupTensorFlow({
   const env = { ...process.env, CXXFLAGS: "-std=c++17 -fpermissive" };
   await step("compiling the binding", process.execPath, [gyp, "rebuild", ...nodeDir, ...module], { cwd: binding, env });
 
-  const program = `const tf = require("@tensorflow/${name}");
+  const program = `import { loadPackageBackend } from ${JSON.stringify(new URL("./packageBackend.js", import.meta.url).href)};
+    import * as tf from "@tensorflow/tfjs-core";
+    await loadPackageBackend({ packageName: "@tensorflow/${name}", backend: "tensorflow" });
     if (tf.matMul(tf.ones([2, 3]), tf.ones([3, 2])).dataSync().join() !== "3,3,3,3") throw new Error("a product is wrong");
     console.log(tf.backend().binding.TF_Version);`;
   const quiet = { ...process.env, TF_CPP_MIN_LOG_LEVEL: "3" };
-  const version = await step("trying it", process.execPath, ["-e", program], { env: quiet });
+  const version = await step("trying it", process.execPath, ["--input-type=module", "-e", program], { env: quiet });
   return { folder, tensorFlow: version.trim().split("\n").at(-1) ?? "" };
 }
 
