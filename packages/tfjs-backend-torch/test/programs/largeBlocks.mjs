@@ -102,7 +102,7 @@ const scenarios = {
   tooLarge() {
     block(300).dispose();
     try {
-      return tf.zeros([2 ** 23, 2 ** 23]);
+      return tf.fill([2 ** 23, 2 ** 23], 1);
     } catch ({ message }) {
       return { message, faults: faultsOfSteps(10) };
     }
