@@ -1,5 +1,6 @@
 """
-mswitch's Switch Transformers for Transformers: T5 1.1 with top-1 experts (Fedus et al. 2022, section 2.1).
+mswitch's Switch Transformers for Transformers: T5 1.1 whose tokens go to their best expert (Fedus et al. 2022, section 2.1), or to
+several, whose gates then add up to 1.
 
 Every token reaches its expert: there is no capacity, as in mswitch's own evaluation. Training (load balancing, jitter, dropped tokens)
 is mswitch's work and not here.
@@ -77,8 +78,6 @@ class MSwitchForConditionalGeneration(T5ForConditionalGeneration):
         }
         super().__init__(config)
         sparse_keys = own["switch"]
-        if sparse_keys and sparse_keys.get("topK", 1) > 1:
-            raise NotImplementedError("mswitch: more than one expert a token (topK) is not supported here")
         experts, every, k = sparse_keys["experts"], sparse_keys["every"], sparse_keys.get("topK", 1)
         for stack in (self.encoder, self.decoder):
             for i, block in enumerate(stack.block):

@@ -89,10 +89,10 @@ function trainingRows({ description, config, model, step }: ModelCardFacts): [st
     ],
     ...(sparse
       ? [
-          ["experts", `${sparse.experts} in one of ${sparse.every} feed-forward layers, one for each token`] satisfies [
-            string,
-            string,
-          ],
+          [
+            "experts",
+            `${sparse.experts} in one of ${sparse.every} feed-forward layers, ${sparse.topK ?? 1} for each token`,
+          ] satisfies [string, string],
         ]
       : []),
   ];
