@@ -62,7 +62,6 @@ export async function writeDiskDataset(
         tokens,
         textBytes: tokens,
         rejected: {},
-        rejections: [],
         output,
       });
     }

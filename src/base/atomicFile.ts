@@ -118,7 +118,7 @@ export async function removeStaleTemporaries(directory: string): Promise<void> {
     );
     if (written === undefined) continue;
     if (space === here ? isGone(Number(pid), written) : Date.now() - written > foreignAgeMs) {
-      await rm(path, { force: true });
+      await rm(path, { recursive: true, force: true });
     }
   }
 }

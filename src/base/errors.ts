@@ -65,3 +65,15 @@ function formatMessage(what: string, { where, why }: ErrorDetails): string {
 export function messageOf(error: unknown): string {
   return error instanceof Error ? error.message : String(error);
 }
+
+/** An error as it is sent from a thread to another: cloning keeps message and stack, but not the class. */
+export type ClonableError = { what: string; details: ErrorDetails } | { bug: unknown };
+
+export function toClonable(error: unknown): ClonableError {
+  if (!(error instanceof MswitchError)) return { bug: error };
+  return { what: error.what, details: error.details };
+}
+
+export function fromClonable(error: ClonableError): unknown {
+  return "bug" in error ? error.bug : new MswitchError(error.what, error.details);
+}

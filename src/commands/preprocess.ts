@@ -1,13 +1,12 @@
 import { Flags } from "@oclif/core";
-import { exitCode, usageError } from "../base/errors.js";
+import { exitCode } from "../base/errors.js";
 import { stderrLog } from "../base/log.js";
 import { keepYoungGenerationSmall } from "../base/youngGeneration.js";
 import { withInterrupt } from "../cli/interrupt.js";
 import { MswitchCommand } from "../cli/mswitchCommand.js";
 import { parseTask } from "../cli/parseTask.js";
-import type { Split } from "../corpus/shards/shard.js";
 import type { PreprocessPlan } from "../dataset/preprocess/planPreprocess.js";
-import type { LanguageSummary, PreprocessSummary } from "../dataset/preprocess/preprocessSummary.js";
+import type { PreprocessSummary } from "../dataset/preprocess/preprocessSummary.js";
 
 export default class Preprocess extends MswitchCommand {
   static override summary = "Tokenize mC4 shards into a dataset for training.";
@@ -32,7 +31,12 @@ Every shard is finished on its own and durably. Stopped at any moment, the same 
     {
       description: "Public mC4: what two languages would take on four machines, before anything is read",
       command:
-        "<%= config.bin %> <%= command.id %> --source mc4 --languages af,am --vocab mt5.model --out tokens --plan --nodes 4 --workers 16",
+        "<%= config.bin %> <%= command.id %> --source hf:allenai/c4 --languages af,am --vocab mt5.model --out tokens --plan --nodes 4 --workers 16",
+    },
+    {
+      description: "A corpus of one's own in Croatian, its text in the column content",
+      command:
+        "<%= config.bin %> <%= command.id %> --language hr --source croatian/ --text-field content --vocab hr.model --out tokens",
     },
     {
       description: "A corpus on a server of one's own; its index page lists the shards",
@@ -48,10 +52,10 @@ Every shard is finished on its own and durably. Stopped at any moment, the same 
   static override flags = {
     source: Flags.string({
       summary:
-        "Directory, shard or pattern ('corpus/c4-{af,am}*.json.gz'); address of a listing, a shard or a template with {code}, {index} … ; or mc4, the public copy. May be given several times.",
+        "Directory, shard or pattern ('corpus/c4-{af,am}*.json.gz'); address of a listing, a shard or a template with {code}, {index} … ; or hf:allenai/c4, the public copy of mC4. May be given several times.",
       multiple: true,
       required: true,
-      helpValue: "DIR|GLOB|URL|mc4",
+      helpValue: "DIR|GLOB|URL",
     }),
     vocab: Flags.string({ summary: "SentencePiece model.", required: true, helpValue: "FILE.model" }),
     out: Flags.string({
@@ -59,8 +63,24 @@ Every shard is finished on its own and durably. Stopped at any moment, the same 
       required: true,
       helpValue: "DIR",
     }),
+    language: Flags.string({
+      summary:
+        "Take files of any name (.jsonl, .txt, .csv, .tsv, .parquet) as text of this language: an mC4 code or a BCP 47 code such as hr.",
+      helpValue: "CODE",
+      exclusive: ["languages"],
+    }),
+    "text-field": Flags.string({
+      summary: "Field or column that holds the text. Default: text.",
+      helpValue: "NAME",
+    }),
+    "validation-every": Flags.integer({
+      summary: "With --language and no file named validation: every N-th document goes there; 0 for none.",
+      default: 100,
+      min: 0,
+      helpValue: "N",
+    }),
     languages: Flags.string({
-      summary: "mC4 codes separated by commas, or all that the source has.",
+      summary: "Language codes separated by commas, or all that the source has.",
       default: "all",
       helpValue: "all|af,am",
     }),
@@ -107,6 +127,11 @@ Every shard is finished on its own and durably. Stopped at any moment, the same 
       helpValue: "MB/s",
       helpGroup: "PLAN",
     }),
+    yes: Flags.boolean({
+      char: "y",
+      summary: "Download also more than 100 GB.",
+      helpGroup: "NETWORK",
+    }),
     verify: Flags.boolean({
       summary: "Read sources and finished shards again and compare their hashes, instead of trusting size and time.",
     }),
@@ -114,134 +139,47 @@ Every shard is finished on its own and durably. Stopped at any moment, the same 
 
   async run(): Promise<PreprocessSummary | PreprocessPlan> {
     const { flags } = await this.parse(Preprocess);
-    const splits = parseSplits(flags.split);
+    const { parseBytes, parseSpeed, parseSplits } = await import("../cli/preprocessFlags.js");
+    const { requireLanguageCode, requireLanguages } = await import("../corpus/shards/languages.js");
+    const { source: sources, vocab, out, workers, connections, verify, nodes = 1 } = flags;
+    const languages = flags.languages === "all" ? undefined : requireLanguages(flags.languages);
     const cacheBytes = parseBytes(flags["cache-size"], "--cache-size");
-    const task = flags.task === undefined ? undefined : parseTask(flags.task);
-    const languages =
-      flags.languages === "all"
-        ? undefined
-        : (await import("../corpus/shards/languages.js")).requireLanguages(flags.languages);
+    const corpus = {
+      sources,
+      languages,
+      splits: parseSplits(flags.split),
+      language: flags.language === undefined ? undefined : requireLanguageCode(flags.language),
+      textField: flags["text-field"],
+      validationEvery: flags["validation-every"],
+    };
+    const common = { ...corpus, vocab, workers, connections, cacheBytes, log: stderrLog };
     if (flags.plan) {
       const { printPlan } = await import("../dataset/preprocess/printPlan.js");
       const { planPreprocess } = await import("../dataset/preprocess/planPreprocess.js");
-      const { source: sources, vocab, nodes = 1, workers, connections } = flags;
       const speed = flags.speed === undefined ? undefined : parseSpeed(flags.speed);
-      const wanted = { sources, vocab, languages, splits, nodes, workers, speed, connections, cacheBytes };
-      const plan = await withInterrupt((signal) => planPreprocess({ ...wanted, signal }));
+      const plan = await withInterrupt((signal) => planPreprocess({ ...common, nodes, speed, signal }));
       this.log(printPlan(plan));
       return plan;
     }
-    keepYoungGenerationSmall();
+    const task = flags.task === undefined ? undefined : parseTask(flags.task);
+    const { "max-line-bytes": maxLineBytes, "cache-dir": cacheDir } = flags;
     const { createProgress } = await import("../base/progress.js");
     const { preprocess } = await import("../dataset/preprocess/preprocess.js");
+    const { printSummary } = await import("../dataset/preprocess/printSummary.js");
+    keepYoungGenerationSmall();
     const rates = [
       { label: "MB/s", scale: 1e-6 },
       { label: "ktok/s", scale: 1e-3 },
     ];
     const summary = await withInterrupt((signal) =>
       preprocess({
-        sources: flags.source,
-        vocab: flags.vocab,
-        out: flags.out,
-        languages,
-        splits,
-        workers: flags.workers,
-        task,
-        maxLineBytes: flags["max-line-bytes"],
-        verify: flags.verify,
-        connections: flags.connections,
-        cacheDir: flags["cache-dir"],
-        cacheBytes,
-        log: stderrLog,
+        ...{ ...common, out, task, maxLineBytes, verify, cacheDir, signal, yes: flags.yes },
         progress: (parts) => createProgress({ parts, rates }),
-        signal,
       }),
     );
-    this.print(summary);
+    this.log(printSummary(summary));
     if (summary.failed > 0) this.exitWith(exitCode.failed);
     else if (summary.total.rejected > 0) this.exitWith(exitCode.quarantined);
     return summary;
   }
-
-  private print({
-    out,
-    complete,
-    languages,
-    total,
-    tokenized,
-    skipped,
-    rejected,
-    quarantine,
-    failures,
-    cost,
-  }: PreprocessSummary): void {
-    const rows: [string, LanguageSummary][] = [...Object.entries(languages), ["total", total]];
-    this.log(formatRow(["language", "shards", "documents", "tokens", "bytes", "tokens/byte", "set aside"]));
-    for (const [name, sum] of rows) {
-      const density = sum.bytes > 0 ? (sum.tokens / sum.bytes).toFixed(4) : "-";
-      this.log(formatRow([name, sum.shards, sum.documents, sum.tokens, sum.bytes, density, sum.rejected]));
-    }
-    this.log("");
-    if (total.rejected > 0) {
-      const causes = Object.entries(rejected).map(([cause, count]) => `${cause} ${count}`);
-      const place = quarantine ? `listed in ${quarantine}` : "listed in quarantine.jsonl when the last task is done";
-      this.log(`${total.rejected} set aside (${causes.join(", ")}), ${place}`);
-    }
-    if (tokenized > 0) this.log(costLine(cost));
-    for (const { file, why } of failures) this.log(`left out: ${file}: ${why}`);
-    if (failures.length > 0) this.log("run the same command again to try the shards that were left out");
-    const state = complete ? "dataset.json is written" : "dataset.json is written when the last task is done";
-    this.log(`${out}: ${tokenized} shards tokenized, ${skipped} were done already; ${state}`);
-  }
-}
-
-/** What the workers' time went to. */
-function costLine({ seconds, inflatedBytes }: PreprocessSummary["cost"]): string {
-  const all = Object.values(seconds).reduce((sum, one) => sum + one, 0);
-  const shares = Object.entries(seconds).map(([stage, spent]) => `${stage} ${((100 * spent) / all).toFixed(0)} %`);
-  const rate = (inflatedBytes / 1e6 / all).toFixed(1);
-  return `${rate} MB of JSON a second and worker; its time: ${shares.join(", ")}`;
-}
-
-const columnWidths = [10, 7, 12, 16, 17, 12, 10];
-
-function formatRow(cells: (string | number)[]): string {
-  return cells
-    .map((cell, i) => {
-      const text = typeof cell === "number" ? cell.toLocaleString("en-US") : cell;
-      return i === 0 ? text.padEnd(columnWidths[i]) : text.padStart(columnWidths[i]);
-    })
-    .join("");
-}
-
-function parseSplits(list: string): Split[] {
-  return list.split(",").map((name) => {
-    const split = name.trim();
-    if (split !== "train" && split !== "validation") {
-      throw usageError(`unknown split ${split}`, {
-        code: "flag-invalid",
-        where: "--split",
-        hint: "give train, validation or both: train,validation",
-      });
-    }
-    return split;
-  });
-}
-
-function parseBytes(text: string, where: string): number {
-  const match = /^(\d+(?:\.\d+)?)\s*([kMGT]?)(i?)B?$/i.exec(text.trim());
-  if (!match)
-    throw usageError(`${text} is no size`, {
-      code: "flag-invalid",
-      where,
-      hint: "give bytes, or such as 500MB, 32GB, 1TiB",
-    });
-  const power = ["", "k", "m", "g", "t"].indexOf(match[2].toLowerCase());
-  return Number(match[1]) * (match[3] ? 1024 : 1000) ** power;
-}
-
-function parseSpeed(text: string): number {
-  const speed = Number(text);
-  if (speed > 0 && Number.isFinite(speed)) return speed;
-  throw usageError(`${text} is no speed`, { code: "flag-invalid", where: "--speed", hint: "give MB/s, such as 35" });
 }

@@ -2,8 +2,9 @@ import { createHash } from "node:crypto";
 import { MswitchError } from "../base/errors.js";
 import { randomStream } from "../base/random.js";
 import type { TokenDataset } from "../dataset/read/tokenDataset.js";
+import { requireZeroPadding } from "../vocab/loadVocabulary.js";
 import type { ValidationExamples } from "./batch.js";
-import { exampleLengths, requireSentinels, requireZeroPadding } from "./objectives/exampleLengths.js";
+import { exampleLengths, requireSentinels } from "./objectives/exampleLengths.js";
 import { readSegment, segmentCount } from "./objectives/segments.js";
 import { corruptSpans } from "./objectives/spanCorruption.js";
 

@@ -83,8 +83,9 @@ export async function inspectDataset(dir: string, options: InspectOptions = {}):
       );
       for (const shard of chosen[i]) {
         const path = join(dir, shard.file);
+        const source = pick.size > 0 ? (await readRecord(join(dir, recordFile(shard.file))))?.source.path : undefined;
         for await (const batch of readRowBatches(path, manifest.tokenType)) {
-          report.documents.push(...(await pickDocuments(dir, shard, batch, counts.documents, pick, decoder, size)));
+          report.documents.push(...pickDocuments(shard, source, batch, counts.documents, pick, decoder, size));
           count(batch, path, table, counts);
         }
         bars?.advance(language, shard.bytes, [shard.bytes]);
@@ -108,11 +109,10 @@ function shardsOf(manifest: DatasetManifest, code: string, limit: number): Shard
   return manifest.shards.filter(({ language }) => language === code).slice(0, limit);
 }
 
-/** Whether the document of this number is one of `wanted` spread evenly over `all`. */
-function everyNth(all: number, wanted: number): (number: number) => boolean {
+/** Numbers of `wanted` documents spread evenly over `all`. */
+function everyNth(all: number, wanted: number): Set<number> {
   const count = Math.min(wanted, all);
-  const numbers = new Set(Array.from({ length: count }, (_, i) => Math.floor((i * all) / count)));
-  return (number) => numbers.has(number);
+  return new Set(Array.from({ length: count }, (_, i) => Math.floor((i * all) / count)));
 }
 
 function count(batch: RowBatch, path: string, table: PieceTable, counts: Parameters<typeof countTokens>[2]): void {
@@ -123,26 +123,25 @@ function count(batch: RowBatch, path: string, table: PieceTable, counts: Paramet
 }
 
 /** The documents of a batch that `pick` takes; `before` documents of the language were read before it. */
-async function pickDocuments(
-  dir: string,
+function pickDocuments(
   { file, language, split }: ShardEntry,
+  source: string | undefined,
   { offsets, tokens, lines, bytes }: RowBatch,
   before: number,
-  pick: (number: number) => boolean,
+  pick: ReadonlySet<number>,
   decoder: PieceDecoder,
   size: number,
-): Promise<ShownDocument[]> {
+): ShownDocument[] {
   const shown: ShownDocument[] = [];
   for (let row = 0; row < lines.length; row++) {
-    if (!pick(before + row)) continue;
-    const record = await readRecord(join(dir, recordFile(file)));
+    if (!pick.has(before + row)) continue;
     const end = Math.min(offsets[row + 1], offsets[row] + shownTokens);
     const ids = [...tokens.subarray(offsets[row], end)];
     if (ids.some((id) => id >= size)) continue;
     shown.push({
       language,
       split,
-      source: record?.source.path ?? file,
+      source: source ?? file,
       line: lines[row],
       bytes: bytes[row],
       tokens: offsets[row + 1] - offsets[row],

@@ -1,12 +1,13 @@
 import { createHash } from "node:crypto";
-import { readFile, stat } from "node:fs/promises";
+import { readFile } from "node:fs/promises";
 import { join } from "node:path";
 import { withAtomicFile, writeFileAtomic } from "../../base/atomicFile.js";
 import { usageError } from "../../base/errors.js";
 import { sha256File } from "../../base/hash.js";
 import type { Vocabulary } from "../../vocab/vocabulary.js";
 import { type DatasetManifest, datasetFormat, type ShardRecord } from "./manifest.js";
-import { listRecords, readRecords } from "./shardRecord.js";
+import type { RecordIndex } from "./recordIndex.js";
+import { type KnownShard, readRecord } from "./shardRecord.js";
 import { tokenTypeFor } from "./tokenType.js";
 
 /** Names inside a dataset's folder. */
@@ -26,7 +27,7 @@ export function emptyManifest(vocabulary: Vocabulary): DatasetManifest {
 }
 
 /** Adds a shard to a manifest. Shards must come in reading order: by language, split and index. */
-export function addToManifest(manifest: DatasetManifest, record: ShardRecord): void {
+export function addToManifest(manifest: DatasetManifest, record: KnownShard): void {
   const { language, split, documents, tokens, textBytes, output } = record;
   manifest.languages[language] ??= {};
   const splits = manifest.languages[language];
@@ -55,28 +56,34 @@ export function addCounts(into: Record<string, number>, counts: Record<string, n
  * Merges the records into `dataset.json` and `quarantine.jsonl`; files that say it already are left alone. Several processes may
  * do so at once: whichever writes last looks for records that were written meanwhile and, where there are some, merges again.
  */
-export async function writeManifest(out: string, vocabulary: Vocabulary): Promise<void> {
+export async function writeManifest(out: string, vocabulary: Vocabulary, records: RecordIndex): Promise<void> {
   const manifestPath = join(out, manifestFile);
   const quarantinePath = join(out, quarantineFile);
-  for (let state = ""; ; ) {
-    const now = await stateOfRecords(out);
-    if (now === state) return;
-    state = now;
+  await records.refresh();
+  do {
     const manifest = emptyManifest(vocabulary);
-    const quarantine = createHash("sha256");
-    for await (const record of readRecords(await listRecords(out))) {
+    for (const [, record] of records.inOrder()) {
       // Two runs with two vocabularies may have begun in an empty folder at the same moment.
       if (record.vocabulary !== vocabulary.fingerprint) throw otherVocabulary(out, vocabulary, record.vocabulary);
       addToManifest(manifest, record);
-      quarantine.update(quarantineText(record));
     }
-    if ((await sha256File(quarantinePath).catch(() => "")) !== quarantine.digest("hex")) {
+    const hash = createHash("sha256");
+    for await (const text of quarantineTexts(records)) hash.update(text);
+    if ((await sha256File(quarantinePath).catch(() => "")) !== hash.digest("hex")) {
       await withAtomicFile(quarantinePath, async (file) => {
-        for await (const record of readRecords(await listRecords(out))) await file.writeFile(quarantineText(record));
+        for await (const text of quarantineTexts(records)) await file.writeFile(text);
       });
     }
     const text = `${JSON.stringify(manifest, null, 1)}\n`;
     if ((await readFile(manifestPath, "utf8").catch(() => "")) !== text) await writeFileAtomic(manifestPath, text);
+  } while (await records.refresh());
+}
+
+/** What the quarantine file says of each shard. Only records that list rejections are read for it. */
+async function* quarantineTexts(records: RecordIndex): AsyncGenerator<string> {
+  for (const [path, { listsRejections }] of records.inOrder()) {
+    const record = listsRejections ? await readRecord(path) : undefined;
+    if (record) yield quarantineText(record);
   }
 }
 
@@ -92,16 +99,6 @@ export function quarantineText({ source, rejected, rejections }: ShardRecord): s
 /** Sum of counts by name. */
 export function sumOf(counts: Record<string, number>): number {
   return Object.values(counts).reduce((sum, count) => sum + count, 0);
-}
-
-async function stateOfRecords(out: string): Promise<string> {
-  const paths = await listRecords(out);
-  const states: string[] = [];
-  for (const path of paths) {
-    const found = await stat(path).catch(() => undefined);
-    states.push(`${path} ${found?.mtimeMs} ${found?.size}`);
-  }
-  return states.join("\n") || "none";
 }
 
 /** @param other fingerprint of the one that the folder was made with */

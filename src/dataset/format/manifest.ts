@@ -1,5 +1,7 @@
 import * as z from "zod";
 import { sha256 } from "../../base/hash.js";
+import { splits } from "../../corpus/shards/shard.js";
+import { tokenTypes } from "./tokenType.js";
 
 /** Version of the dataset's layout; a reader refuses any other. */
 export const datasetFormat = 1;
@@ -21,7 +23,7 @@ export const shardRecordSchema = z.strictObject({
     version: z.string().optional(),
   }),
   language: z.string(),
-  split: z.enum(["train", "validation"]),
+  split: z.enum(splits),
   index: count,
   count: count,
   /** Fingerprint of the vocabulary. */
@@ -55,9 +57,9 @@ export const datasetManifestSchema = z.strictObject({
     /** Pieces in the model. */
     size: count,
   }),
-  tokenType: z.enum(["uint16", "uint32"]),
+  tokenType: z.enum(tokenTypes),
   /** Totals by language code and split. */
-  languages: z.record(z.string(), z.partialRecord(z.enum(["train", "validation"]), splitTotals)),
+  languages: z.record(z.string(), z.partialRecord(z.enum(splits), splitTotals)),
   /** Number of rejections by cause over all shards. */
   rejected: z.record(z.string(), count),
   /** The Arrow files in reading order: by language, split, index. */
@@ -65,7 +67,7 @@ export const datasetManifestSchema = z.strictObject({
     z.strictObject({
       file: tokenFile,
       language: z.string(),
-      split: z.enum(["train", "validation"]),
+      split: z.enum(splits),
       documents: count,
       tokens: count,
       /** Size of the Arrow file. */

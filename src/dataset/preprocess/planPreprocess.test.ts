@@ -30,12 +30,12 @@ describe("planPreprocess", () => {
       ["0/2", 3, 90e6],
       ["1/2", 2, 60e6],
     ]);
-    // At 30 MB/s of JSON and 3 bytes for each compressed one, 10 MB take a second: 10 and 50 by one worker, 30 by the other.
-    expect(plan.tasks.map((task) => task.seconds)).toEqual([6, 4]);
-    expect(plan).toMatchObject({ seconds: 6, workerSeconds: 15, textBytes: 450e6, inputSpeedPerNode: 20 });
+    // At 30 MB/s of JSON and 3 bytes for each compressed one, 10 MB take a second: 50 by one worker, 30 and 10 by the other.
+    expect(plan.tasks.map((task) => task.seconds)).toEqual([5, 4]);
+    expect(plan).toMatchObject({ seconds: 5, workerSeconds: 15, textBytes: 450e6, inputSpeedPerNode: 20 });
     // The sample's vocabulary fits 16 bits.
     expect(plan.outputBytes / plan.tokens).toBeCloseTo(2, 1);
-    expect(printPlan(plan)).toMatch(/shards +5 \(all of known size\)[\s\S]*about 6s[\s\S]*1\/2 +2 +60\.0 MB {2}4s/);
+    expect(printPlan(plan)).toMatch(/shards +5 \(all of known size\)[\s\S]*about 5s[\s\S]*1\/2 +2 +60\.0 MB {2}4s/);
   });
 
   it("asks a server for a few sizes and takes the others for their mean", async () => {

@@ -1,13 +1,15 @@
 import { availableParallelism } from "node:os";
 import pLimit from "p-limit";
+import type { Log } from "../../base/log.js";
 import { DownloadFault, HttpClient, type HttpOptions } from "../../corpus/remote/httpClient.js";
 import { isRemote } from "../../corpus/remote/remoteFile.js";
 import { defaultCacheBytes, defaultConnections } from "../../corpus/remote/shardCache.js";
+import { publishedSize } from "../../corpus/remote/shardSize.js";
 import { discoverShards } from "../../corpus/shards/discoverShards.js";
-import { findLanguage } from "../../corpus/shards/languages.js";
-import type { Shard, Split } from "../../corpus/shards/shard.js";
+import { inflatedPerCompressedByte, type Shard, type Split } from "../../corpus/shards/shard.js";
 import { loadVocabulary } from "../../vocab/loadVocabulary.js";
 import { tokenTypeFor } from "../format/tokenType.js";
+import { shardsOfTask, simulateRun } from "./shardOrder.js";
 
 /**
  * MB of JSON text a second that one worker takes from gzip to Arrow on a corpus of 101 languages with a vocabulary of 200,000
@@ -15,17 +17,11 @@ import { tokenTypeFor } from "../format/tokenType.js";
  */
 export const defaultSpeed = 20;
 
-/** Bytes of JSON a compressed byte holds: 2.8 for mC4 (27 TB in 9.7), 3.1 measured on a corpus of 101 languages. */
-const gzipRatio = 3;
-
 /** mC4 has 27 TB of text in 6.3 trillion of mT5's tokens. */
 const textBytesPerToken = 4.3;
 
 /** What else a document takes in a token file: line, bytes and offset, for pages of about 4 kB. */
 const rowOverhead = 0.003;
-
-/** Compressed bytes for each of mT5's tokens: the public copy has 9.7 TB with `und`, which is a few per cent of it. */
-const publishedBytesPerToken = 1.5;
 
 /** Shards of one language and split whose size a server is asked for; the others are taken for their mean. */
 const askedPerGroup = 3;
@@ -35,6 +31,11 @@ export interface PlanOptions {
   vocab: string;
   languages?: string[];
   splits?: Split[];
+  /** As `preprocess` takes them. */
+  language?: string;
+  textField?: string;
+  validationEvery?: number;
+  log?: Log;
   /** Machines, each with a task of its own. */
   nodes: number;
   /** Worker threads of each; default one a core of this machine. */
@@ -90,27 +91,28 @@ export interface PreprocessPlan {
  * @throws usageError for a bad source, selection or vocabulary
  */
 export async function planPreprocess(options: PlanOptions): Promise<PreprocessPlan> {
-  const { sources, languages, splits, nodes, workers = availableParallelism(), speed = defaultSpeed } = options;
+  const { sources, nodes, workers = availableParallelism(), speed = defaultSpeed } = options;
   const { connections = defaultConnections, cacheBytes = defaultCacheBytes } = options;
   const vocabulary = await loadVocabulary(options.vocab);
   const client = new HttpClient({ attempts: 3, ...options.http }, options.signal);
-  const shards = await discoverShards(sources, { languages, splits, client });
+  const shards = await discoverShards(sources, { ...options, client });
   const { sizes, measured } = await sizesOf(shards, client, connections);
 
-  const secondsOf = (bytes: number): number => (bytes * gzipRatio) / (speed * 1e6);
-  const tasks = Array.from({ length: nodes }, (_, i): PlannedTask => {
-    const mine = sizes.filter((_, at) => at % nodes === i);
+  const secondsOf = (bytes: number): number => (bytes * inflatedPerCompressedByte) / (speed * 1e6);
+  const sized = shards.map((shard, i): Shard => ({ ...shard, bytes: sizes[i] }));
+  const tasks = Array.from({ length: nodes }, (_, index): PlannedTask => {
+    const mine = shardsOfTask(sized, { index, count: nodes });
     return {
-      task: `${i}/${nodes}`,
+      task: `${index}/${nodes}`,
       shards: mine.length,
-      bytes: sum(mine),
-      seconds: makespan(mine, workers, secondsOf),
+      bytes: sum(mine.map(({ bytes }) => bytes)),
+      seconds: simulateRun(mine, workers, ({ bytes }) => secondsOf(bytes)),
     };
   });
   const bytes = sum(sizes);
   const largestShard = sizes.reduce((most, size) => Math.max(most, size), 0);
   const remoteBytes = sum(sizes.filter((_, i) => isRemote(shards[i].path)));
-  const textBytes = bytes * gzipRatio;
+  const textBytes = bytes * inflatedPerCompressedByte;
   const tokens = textBytes / textBytesPerToken;
   const tokenBytes = tokenTypeFor(vocabulary.embeddingRows) === "uint16" ? 2 : 4;
   // A node never holds more than its own share, nor less than what is in hand.
@@ -131,7 +133,7 @@ export async function planPreprocess(options: PlanOptions): Promise<PreprocessPl
     largestShard,
     seconds: Math.max(...tasks.map((task) => task.seconds)),
     workerSeconds: secondsOf(bytes),
-    inputSpeedPerNode: (workers * speed) / gzipRatio,
+    inputSpeedPerNode: (workers * speed) / inflatedPerCompressedByte,
     tasks,
   };
 }
@@ -177,25 +179,6 @@ async function sizesOf(
     for (const i of group) sizes[i] ??= mean;
   }
   return { sizes: sizes.filter(isKnown), measured };
-}
-
-/** Mean size of mC4's shards of a language and split by what was published of them; undefined for other splittings. */
-function publishedSize({ language, split, count }: Shard): number | undefined {
-  const task = findLanguage(language);
-  if (!task || count !== (split === "train" ? task.trainShards : task.validationShards)) return undefined;
-  const pages = split === "train" ? 1 : task.validationPages / task.trainPages;
-  return (task.tokensBillions * 1e9 * publishedBytesPerToken * pages) / count;
-}
-
-/** When the last shard is done, each given to the worker that is free first. */
-function makespan(sizes: number[], workers: number, secondsOf: (bytes: number) => number): number {
-  const free = new Array<number>(workers).fill(0);
-  for (const size of sizes) {
-    let first = 0;
-    for (let i = 1; i < workers; i++) if (free[i] < free[first]) first = i;
-    free[first] += secondsOf(size);
-  }
-  return Math.max(...free);
 }
 
 function meanOf(sizes: (number | undefined)[]): number | undefined {

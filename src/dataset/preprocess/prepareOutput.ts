@@ -6,7 +6,8 @@ import { sha256, sha256File } from "../../base/hash.js";
 import type { Shard } from "../../corpus/shards/shard.js";
 import type { Vocabulary } from "../../vocab/vocabulary.js";
 import { manifestFile, otherVocabulary, vocabularyFile } from "../format/buildManifest.js";
-import { listRecords, readRecords, recordFolder } from "../format/shardRecord.js";
+import type { RecordIndex } from "../format/recordIndex.js";
+import { recordFolder } from "../format/shardRecord.js";
 
 /**
  * Makes sure that a folder may take this dataset, and makes it ready: the vocabulary copied in, dead processes' temporary files
@@ -15,7 +16,12 @@ import { listRecords, readRecords, recordFolder } from "../format/shardRecord.js
  * @throws usageError before anything is written, where the folder holds something else: other files, a dataset of another
  *   vocabulary, or the same languages cut into another number of shards
  */
-export async function prepareOutput(out: string, vocabulary: Vocabulary, shards: Shard[]): Promise<void> {
+export async function prepareOutput(
+  out: string,
+  vocabulary: Vocabulary,
+  shards: Shard[],
+  records: RecordIndex,
+): Promise<void> {
   const names: string[] = await readdir(out).catch((error: NodeJS.ErrnoException) => {
     if (error.code === "ENOENT") return [];
     throw usageError("the output folder cannot be used", {
@@ -33,7 +39,7 @@ export async function prepareOutput(out: string, vocabulary: Vocabulary, shards:
       hint: "name an empty or a new folder",
     });
   }
-  const begun = await checkRecords(out, vocabulary, shards);
+  const begun = checkRecords(out, vocabulary, shards, records);
   const made = await fingerprintOf(join(out, manifestFile));
   if (made !== undefined && made !== vocabulary.fingerprint) throw otherVocabulary(out, vocabulary, made);
   const copy = join(out, vocabularyFile);
@@ -53,10 +59,10 @@ export async function prepareOutput(out: string, vocabulary: Vocabulary, shards:
 }
 
 /** Refuses records of another dataset. Returns whether there are any. */
-async function checkRecords(out: string, vocabulary: Vocabulary, shards: Shard[]): Promise<boolean> {
+function checkRecords(out: string, vocabulary: Vocabulary, shards: Shard[], records: RecordIndex): boolean {
   let found = false;
   const counts = new Map(shards.map((shard) => [`${shard.language} ${shard.split}`, shard]));
-  for await (const record of readRecords(await listRecords(out))) {
+  for (const [, record] of records.inOrder()) {
     if (record.vocabulary !== vocabulary.fingerprint) throw otherVocabulary(out, vocabulary, record.vocabulary);
     const shard = counts.get(`${record.language} ${record.split}`);
     if (shard && shard.count !== record.count) {

@@ -1,21 +1,30 @@
+import { availableParallelism } from "node:os";
 import { join } from "node:path";
 import { workerUrl } from "../../base/builtCode.js";
 import { exitCode, MswitchError } from "../../base/errors.js";
 import { datasetWriteError } from "../../base/fileSystemError.js";
 import { forEachConcurrently } from "../../base/forEachConcurrently.js";
-import { silentLog } from "../../base/log.js";
+import { type Log, silentLog } from "../../base/log.js";
 import type { Progress } from "../../base/progress.js";
 import { defaultMaxLineBytes } from "../../corpus/read/readDocuments.js";
 import { HttpClient, type HttpOptions } from "../../corpus/remote/httpClient.js";
+import { refuseLargeDownload } from "../../corpus/remote/refuseLargeDownload.js";
 import { isRemote } from "../../corpus/remote/remoteFile.js";
-import { defaultCacheBytes, defaultCacheDirectory, openShardCache } from "../../corpus/remote/shardCache.js";
+import {
+  defaultCacheBytes,
+  defaultCacheDirectory,
+  defaultConnections,
+  openShardCache,
+} from "../../corpus/remote/shardCache.js";
 import { discoverShards } from "../../corpus/shards/discoverShards.js";
 import type { Shard, Split } from "../../corpus/shards/shard.js";
 import { encoderImage } from "../../vocab/encode/encoderImage.js";
 import { loadVocabulary } from "../../vocab/loadVocabulary.js";
 import { openModelFile } from "../../vocab/sentencepiece/openModelFile.js";
 import { quarantineFile, writeManifest } from "../format/buildManifest.js";
-import { isCurrent, listRecords, readRecord, recordedOptions, recordPath, type Wanted } from "../format/shardRecord.js";
+import { RecordIndex } from "../format/recordIndex.js";
+import { recordFile, tokenFileName } from "../format/shardRecord.js";
+import { isCurrent, type Wanted } from "./isCurrent.js";
 import { prepareOutput } from "./prepareOutput.js";
 import {
   addToTotals,
@@ -24,22 +33,35 @@ import {
   type SummaryTotals,
   summarize,
 } from "./preprocessSummary.js";
-import { weightsOf } from "./shardOrder.js";
-import { ShardPool } from "./shardPool.js";
-import { type TokenizeAllOptions, type TokenizeResult, tokenizeAll } from "./tokenizeAll.js";
+import { shardsOfTask, type Task, weightsOf } from "./shardOrder.js";
+import { dropFlag, ShardThread } from "./shardThread.js";
+import { type TokenizeResult, tokenizeAll } from "./tokenizeAll.js";
 
-/** Small files read at a time. */
-const readsAtOnce = 16;
+/** Finished shards that are held against their files at a time. */
+const checksAtOnce = 16;
 
-export interface PreprocessOptions extends TokenizeAllOptions {
+export interface PreprocessOptions {
+  /** The dataset's folder. */
+  out: string;
   /** Directories, files, patterns or http(s) addresses of mC4 shards, as `discoverShards` takes them. */
   sources: string[];
   /** A SentencePiece `.model` file. */
   vocab: string;
   languages?: string[];
   splits?: Split[];
-  /** Take only the share `index` (from 0) of `count` of the shards. */
-  task?: { index: number; count: number };
+  /** The sources are files of any name in this language; `discoverShards` says how they are taken. */
+  language?: string;
+  /** Field or column of the text, where it is not `text`. */
+  textField?: string;
+  validationEvery?: number;
+  /** May download more than 100 GB. */
+  yes?: boolean;
+  /** Work on the share of one of several tasks only. */
+  task?: Task;
+  /** Worker threads; default one a core. */
+  workers?: number;
+  /** Downloads at a time; default `defaultConnections`. */
+  connections?: number;
   maxLineBytes?: number;
   /** Read every source and output again and compare hashes, instead of trusting size and time. */
   verify?: boolean;
@@ -50,6 +72,8 @@ export interface PreprocessOptions extends TokenizeAllOptions {
   http?: Partial<HttpOptions>;
   /** Makes the bars: parts are languages, totals compressed bytes, amounts text bytes and tokens. */
   progress?: (parts: { name: string; total: number }[]) => Progress;
+  log?: Log;
+  signal?: AbortSignal;
 }
 
 /**
@@ -69,17 +93,22 @@ export async function preprocess(options: PreprocessOptions): Promise<Preprocess
   const model = openModelFile(options.vocab);
   const vocabulary = await loadVocabulary(model);
   const client = new HttpClient(options.http, signal);
-  const listed = await discoverShards(sources, { languages, splits, client });
-  const mine = task ? listed.filter((_, i) => i % task.count === task.index) : listed;
+  const { language, textField, validationEvery } = options;
+  const corpus = { languages, splits, language, textField, validationEvery };
+  const listed = await discoverShards(sources, { ...corpus, client, log });
+  const mine = task ? shardsOfTask(listed, task) : listed;
 
   try {
-    await prepareOutput(out, vocabulary, listed);
-    const wanted = { vocabulary: vocabulary.fingerprint, options: recordedOptions({ maxLineBytes }), verify, client };
+    const records = await RecordIndex.open(out);
+    await prepareOutput(out, vocabulary, listed, records);
+    warnOfRemoved(listed, records, log);
+    const wanted = { vocabulary: vocabulary.fingerprint, maxLineBytes, verify, client };
     const totals = emptyTotals();
-    const todo = await addDone(totals, out, mine, wanted, signal);
+    const todo = await addDone(totals, out, mine, records, wanted, signal);
     const skipped = totals.total.shards;
     if (skipped > 0) log.info(`${skipped} of ${mine.length} shards are done already`);
 
+    if (!options.yes) refuseLargeDownload(todo);
     const cache = todo.some(({ path }) => isRemote(path))
       ? await openShardCache(
           options.cacheDir ?? defaultCacheDirectory(),
@@ -87,19 +116,24 @@ export async function preprocess(options: PreprocessOptions): Promise<Preprocess
           client,
         )
       : undefined;
+    const drop = dropFlag();
     const image = todo.length > 0 ? await encoderImage(model) : undefined;
-    const pool = new ShardPool(workerUrl("./shardWorker", import.meta.url), { out, vocabulary, maxLineBytes, image });
+    const workerData = { out, vocabulary, maxLineBytes, image, drop };
+    const threads = Array.from(
+      { length: Math.min(options.workers ?? availableParallelism(), todo.length) },
+      () => new ShardThread(workerUrl("./shardWorker", import.meta.url), workerData),
+    );
     const progress =
       todo.length > 0 ? options.progress?.([...weightsOf(todo)].map(([name, total]) => ({ name, total }))) : undefined;
-    const drop = (): void => pool.dropAll();
-    signal?.addEventListener("abort", drop);
     let result: TokenizeResult;
     try {
-      result = await tokenizeAll(todo, totals, pool, cache, options, progress);
+      const connections = options.connections ?? defaultConnections;
+      const dropAll = (): void => void Atomics.store(drop, 0, 1);
+      const way = { out, threads, drop: dropAll, cache, connections, records, totals, progress, log, signal };
+      result = await tokenizeAll(todo, way);
     } finally {
-      signal?.removeEventListener("abort", drop);
       progress?.stop();
-      await pool.close();
+      await Promise.all(threads.map((thread) => thread.close()));
     }
     if (signal?.aborted) {
       throw new MswitchError("interrupted", {
@@ -110,13 +144,30 @@ export async function preprocess(options: PreprocessOptions): Promise<Preprocess
         exitCode: exitCode.interrupted,
       });
     }
-    const written = !task || (await allRecorded(out, listed));
-    if (written) await writeManifest(out, vocabulary);
+    if (task) await records.refresh();
+    const written = listed.every((shard) => records.get(shard)) || !task;
+    if (written) await writeManifest(out, vocabulary, records);
     const quarantine = written ? join(out, quarantineFile) : null;
+    if (totals.total.shards > 0 && totals.total.documents === 0) log.warn(`${out}: no document came out of the source`);
     return summarize(totals, { out, skipped, ...result, quarantine, complete: written });
   } catch (error) {
     throw datasetWriteError(error, out);
   }
+}
+
+/** Names finished shards of the languages and splits in work that the source no longer has: they stay part of the dataset. */
+function warnOfRemoved(listed: Shard[], records: RecordIndex, log: Log): void {
+  const here = new Set(listed.map((shard) => tokenFileName(shard)));
+  const splits = new Set(listed.map(({ language, split }) => `${language} ${split}`));
+  const removed: string[] = [];
+  for (const [, { language, split, output }] of records.inOrder()) {
+    if (splits.has(`${language} ${split}`) && !here.has(output.file)) removed.push(output.file);
+  }
+  if (removed.length === 0) return;
+  const some = `${removed.slice(0, 3).join(", ")}${removed.length > 3 ? ", …" : ""}`;
+  log.warn(
+    `${removed.length} finished shards are not in the source any more and stay part of the dataset: ${some}; to take one out, delete it and ${recordFile(removed[0])}`,
+  );
 }
 
 /** Adds the shards whose output stands to the totals; returns the others, in their order. */
@@ -124,22 +175,16 @@ async function addDone(
   totals: SummaryTotals,
   out: string,
   shards: Shard[],
+  records: RecordIndex,
   wanted: Wanted,
   signal: AbortSignal | undefined,
 ): Promise<Shard[]> {
-  const recorded = new Set(await listRecords(out));
   const done = new Set<Shard>();
-  await forEachConcurrently(shards, readsAtOnce, async (shard) => {
-    const path = recordPath(out, shard);
-    const record = recorded.has(path) && !signal?.aborted ? await readRecord(path) : undefined;
+  await forEachConcurrently(shards, checksAtOnce, async (shard) => {
+    const record = signal?.aborted ? undefined : records.get(shard);
     if (!record || !(await isCurrent(out, shard, record, wanted))) return;
     done.add(shard);
     addToTotals(totals, record);
   });
   return shards.filter((shard) => !done.has(shard));
-}
-
-async function allRecorded(out: string, shards: Shard[]): Promise<boolean> {
-  const recorded = new Set(await listRecords(out));
-  return shards.every((shard) => recorded.has(recordPath(out, shard)));
 }

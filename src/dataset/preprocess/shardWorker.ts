@@ -1,5 +1,5 @@
 import { parentPort, workerData } from "node:worker_threads";
-import { MswitchError, messageOf } from "../../base/errors.js";
+import { MswitchError, messageOf, toClonable } from "../../base/errors.js";
 import { datasetWriteError } from "../../base/fileSystemError.js";
 import type { Encoder } from "../../vocab/encode/encoder.js";
 import { createLibraryEncoder } from "../../vocab/encode/libraryEncoder.js";
@@ -7,7 +7,7 @@ import { UnigramEncoder } from "../../vocab/encode/unigramEncoder.js";
 import { openModelFile } from "../../vocab/sentencepiece/openModelFile.js";
 import { batchBuffers } from "../format/arrowWriter.js";
 import { tokenTypeFor } from "../format/tokenType.js";
-import type { ShardReply, ShardRequest, ShardWorkerData } from "./shardProtocol.js";
+import type { ShardReply, ShardRequest, ShardWorkerData } from "./shardThread.js";
 import { Dropped, type ShardProgress, tokenizeShard } from "./tokenizeShard.js";
 
 if (!parentPort) throw new Error("shardWorker runs as a worker thread only");
@@ -53,7 +53,7 @@ async function tokenize(shard: ShardRequest): Promise<ShardReply> {
     // The reader tells of its own faults by rejections: what the file system refuses here is the output.
     const refused = datasetWriteError(error, options.out);
     if (!(refused instanceof MswitchError)) return { kind: "failed", why: messageOf(error) };
-    return { kind: "refused", what: refused.what, details: refused.details };
+    return { kind: "refused", error: toClonable(refused) };
   }
 }
 

@@ -1,6 +1,3 @@
-import { availableParallelism } from "node:os";
-import pLimit from "p-limit";
-import { MswitchError } from "../../base/errors.js";
 import { datasetWriteError } from "../../base/fileSystemError.js";
 import { forEachConcurrently } from "../../base/forEachConcurrently.js";
 import { type Log, silentLog } from "../../base/log.js";
@@ -8,18 +5,17 @@ import type { Progress } from "../../base/progress.js";
 import { noSeconds, stages } from "../../corpus/read/stageClock.js";
 import { DownloadFault } from "../../corpus/remote/httpClient.js";
 import { isRemote } from "../../corpus/remote/remoteFile.js";
-import { defaultConnections, type Lease, type ShardCache } from "../../corpus/remote/shardCache.js";
-import type { Shard } from "../../corpus/shards/shard.js";
+import type { Lease, ShardCache } from "../../corpus/remote/shardCache.js";
+import { inflatedPerCompressedByte, type Shard } from "../../corpus/shards/shard.js";
 import { sumOf } from "../format/buildManifest.js";
 import type { ShardRecord } from "../format/manifest.js";
+import type { RecordIndex } from "../format/recordIndex.js";
 import { commitShard } from "../format/shardRecord.js";
 import { addToTotals, type SummaryTotals } from "./preprocessSummary.js";
-import { inOrder, ShardQueue, weightOf } from "./shardOrder.js";
-import type { ShardOutcome, ShardPool } from "./shardPool.js";
-import type { ShardCost } from "./tokenizeShard.js";
-
-/** Text grows about this much when it is inflated: only the bars between two shards rest on it. */
-const gzipRatio = 3;
+import { ReadyShards } from "./readyShards.js";
+import { inOrder, weightOf } from "./shardOrder.js";
+import type { ShardOutcome, ShardThread } from "./shardThread.js";
+import type { ShardCost, ShardProgress } from "./tokenizeShard.js";
 
 const warningsPerShard = 5;
 const warningsInAll = 100;
@@ -27,10 +23,17 @@ const warningsInAll = 100;
 export interface TokenizeAllOptions {
   /** The dataset's folder. */
   out: string;
-  /** Worker threads; default one a core. */
-  workers?: number;
+  threads: ShardThread[];
+  /** Makes the threads drop the shards in hand. */
+  drop(): void;
+  /** Where shards of servers are had from. */
+  cache: ShardCache | undefined;
   /** Downloads at a time. */
-  connections?: number;
+  connections: number;
+  /** Takes in what is done. */
+  records: RecordIndex;
+  totals: SummaryTotals;
+  progress: Progress | undefined;
   log?: Log;
   signal?: AbortSignal;
 }
@@ -43,105 +46,116 @@ export interface TokenizeResult {
 }
 
 /**
- * Tokenizes shards, several at a time, and adds them to the totals. Of a shard nothing is kept beyond them: mC4 has 59,410.
+ * Tokenizes shards and adds them to records and totals. A downloader fetches the shards of servers, a bounded number ahead; each thread
+ * takes from those that are here.
  *
- * @throws MswitchError where the output cannot be written
+ * @throws MswitchError where output or cache cannot be written
  */
-export async function tokenizeAll(
-  todo: Shard[],
-  totals: SummaryTotals,
-  pool: ShardPool,
-  cache: ShardCache | undefined,
-  options: TokenizeAllOptions,
-  progress: Progress | undefined,
-): Promise<TokenizeResult> {
-  const { out, workers = availableParallelism(), connections = defaultConnections, signal } = options;
+export async function tokenizeAll(todo: Shard[], options: TokenizeAllOptions): Promise<TokenizeResult> {
+  const { out, threads, cache, connections, records, totals, progress, signal } = options;
   const log = progress?.log ?? options.log ?? silentLog;
-  const tokenizing = pLimit(workers);
-  const downloading = pLimit(connections);
-  // Each worker may be a shard ahead of what the disk has confirmed, and downloads ahead of the workers, but not so far that the disk
-  // fills.
-  const inHand = 2 * workers + (cache ? connections : 0);
   const result: TokenizeResult = { failures: [], cost: { seconds: noSeconds(), inflatedBytes: 0 } };
   const warn = createWarner(log);
-  let refused: MswitchError | undefined;
-  const refuse = (error: MswitchError): void => {
-    refused ??= error;
-    pool.dropAll();
-  };
-  const finish = async (shard: Shard, outcome: ShardOutcome): Promise<void> => {
-    if (outcome.kind === "done") {
-      try {
-        await commitShard(out, outcome.record, outcome.temporary);
-      } catch (error) {
-        const unwritable = datasetWriteError(error, out);
-        if (!(unwritable instanceof MswitchError)) throw error;
-        return refuse(unwritable);
-      }
-      addToTotals(totals, outcome.record);
-      for (const stage of stages) result.cost.seconds[stage] += outcome.cost.seconds[stage];
-      result.cost.inflatedBytes += outcome.cost.inflatedBytes;
-      warn(outcome.record);
-    } else if (outcome.kind === "failed") {
-      result.failures.push({ file: shard.path, why: outcome.why });
-      log.warn(`${shard.path}: the shard was left out: ${outcome.why}`);
-    } else if (outcome.kind === "refused") {
-      refuse(new MswitchError(outcome.what, outcome.details));
-    }
-  };
-  const queue = new ShardQueue();
-  const tokenizeNext = async (): Promise<{ shard: Shard; outcome: ShardOutcome } | undefined> => {
-    const shard = signal?.aborted || refused ? undefined : queue.take(pool.idleLanguages, pool.busyLanguages);
-    if (!shard) return undefined;
-    const weight = weightOf(shard);
-    let advanced = 0;
-    const outcome = await pool.run(shard, ({ tokens, textBytes }) => {
-      const step = Math.min(textBytes / gzipRatio, weight - advanced);
-      advanced += step;
-      progress?.advance(shard.language, step, [textBytes, tokens]);
-    });
-    progress?.advance(shard.language, weight - advanced, [0, 0]);
-    return { shard, outcome };
-  };
-  const download = async (shard: Shard, from: ShardCache): Promise<Lease | undefined> => {
-    if (signal?.aborted || refused) return undefined;
-    try {
-      return await from.obtain(shard.path);
-    } catch (error) {
-      if (signal?.aborted) return undefined;
-      if (error instanceof DownloadFault) await finish(shard, { kind: "failed", why: error.message });
-      else if (error instanceof MswitchError) refused ??= error;
-      else throw error;
-      return undefined;
-    }
-  };
-  const leases = new Map<string, Lease>();
-  const needsDownload = (shard: Shard): boolean => cache !== undefined && isRemote(shard.path);
-  // Does for some shard what is to be done with each: which one is decided when a worker is free.
-  const work = async (shard: Shard): Promise<void> => {
-    if (cache && needsDownload(shard)) {
-      const lease = await downloading(download, shard, cache);
-      if (!lease) return;
-      leases.set(shard.path, lease);
-      const { file, bytes, sha256, version } = lease;
-      queue.add({ ...shard, copy: { file, bytes, sha256, version } });
-    }
-    const done = await tokenizing(tokenizeNext);
-    if (!done) return;
-    const lease = leases.get(done.shard.path);
-    leases.delete(done.shard.path);
-    await (done.outcome.kind === "failed" ? lease?.discard() : lease?.release());
-    await finish(done.shard, done.outcome);
-  };
   const ordered = inOrder(todo);
-  for (const shard of ordered) if (!needsDownload(shard)) queue.add(shard);
+  const ready = new ReadyShards(
+    ordered.filter(({ path }) => !isRemote(path)),
+    threads.length + connections,
+  );
+  const leases = new Map<string, Lease>();
+
+  let refused: unknown;
+  const stop = (error?: unknown): void => {
+    refused ??= error;
+    ready.stop();
+    options.drop();
+  };
+  const onAbort = (): void => stop();
+  signal?.addEventListener("abort", onAbort);
+  if (signal?.aborted) onAbort();
+
+  const leaveOut = (shard: Shard, why: string): void => {
+    result.failures.push({ file: shard.path, why });
+    log.warn(`${shard.path}: the shard was left out: ${why}`);
+  };
+
+  const download = async (shard: Shard, from: ShardCache): Promise<void> => {
+    if (!(await ready.room())) return;
+    try {
+      const lease = await from.obtain(shard.path);
+      const { file, bytes, sha256, version } = lease;
+      leases.set(shard.path, lease);
+      ready.add({ ...shard, copy: { file, bytes, sha256, version } });
+    } catch (error) {
+      ready.forgo();
+      if (signal?.aborted) return;
+      if (error instanceof DownloadFault) leaveOut(shard, error.message);
+      else stop(error);
+    }
+  };
+
+  const finish = async (shard: Shard, outcome: ShardOutcome): Promise<void> => {
+    const lease = leases.get(shard.path);
+    leases.delete(shard.path);
+    await (outcome.kind === "failed" ? lease?.discard() : lease?.release());
+    if (outcome.kind === "failed") leaveOut(shard, outcome.why);
+    else if (outcome.kind === "refused") stop(outcome.error);
+    if (outcome.kind !== "done") return;
+    try {
+      await commitShard(out, outcome.record, outcome.temporary);
+      await records.add(outcome.record);
+    } catch (error) {
+      return stop(datasetWriteError(error, out));
+    }
+    addToTotals(totals, outcome.record);
+    for (const stage of stages) result.cost.seconds[stage] += outcome.cost.seconds[stage];
+    result.cost.inflatedBytes += outcome.cost.inflatedBytes;
+    warn(outcome.record);
+  };
+
+  const consume = async (thread: ShardThread): Promise<void> => {
+    // A thread may be a shard ahead of what the disk has confirmed.
+    let finishing: Promise<void> = Promise.resolve();
+    for (;;) {
+      const shard = await ready.take(() => [thread.language, busyLanguages(threads)]);
+      if (!shard) break;
+      const bar = advancer(shard, progress);
+      const outcome = await thread.run(shard, bar.advance);
+      bar.finish();
+      await finishing;
+      finishing = finish(shard, outcome);
+    }
+    await finishing;
+  };
+
+  const downloadAll = async (): Promise<void> => {
+    const remote = ordered.filter(({ path }) => isRemote(path));
+    if (cache) await forEachConcurrently(remote, connections, (shard) => download(shard, cache));
+    ready.end();
+  };
   try {
-    await forEachConcurrently(ordered, inHand, work);
+    await Promise.all([downloadAll(), ...threads.map(consume)]);
   } finally {
+    signal?.removeEventListener("abort", onAbort);
     for (const lease of leases.values()) await lease.release();
   }
-  if (refused) throw refused;
+  if (refused !== undefined) throw refused;
   return result;
+}
+
+function busyLanguages(threads: ShardThread[]): string[] {
+  return threads.flatMap(({ busy, language }) => (busy && language !== undefined ? [language] : []));
+}
+
+/** Moves the bars as a shard is tokenized: its compressed bytes are told from the text until it is done. */
+function advancer(shard: Shard, progress: Progress | undefined) {
+  const { language } = shard;
+  let left = weightOf(shard);
+  const advance = ({ tokens, textBytes }: ShardProgress): void => {
+    const step = Math.min(textBytes / inflatedPerCompressedByte, left);
+    left -= step;
+    progress?.advance(language, step, [textBytes, tokens]);
+  };
+  return { advance, finish: () => progress?.advance(language, left, [0, 0]) };
 }
 
 /** Names what was set aside, file and line, without flooding: all of it stands in the quarantine file. */

@@ -1,9 +1,8 @@
 import { closeSync, mkdirSync, openSync, rmSync, statSync } from "node:fs";
 import { dirname, join } from "node:path";
 import { temporaryName } from "../../base/atomicFile.js";
-import { compressionOf } from "../../corpus/read/decompress.js";
 import type { Rejection } from "../../corpus/read/document.js";
-import { readDocuments } from "../../corpus/read/readDocuments.js";
+import { readShard } from "../../corpus/read/readShard.js";
 import { StageClock, type StageSeconds } from "../../corpus/read/stageClock.js";
 import type { Shard } from "../../corpus/shards/shard.js";
 import type { Encoder } from "../../vocab/encode/encoder.js";
@@ -84,7 +83,7 @@ export async function tokenizeShard(
     try {
       const writer = new TokenFileWriter(target, buffers, metadata);
       clock.lap("write");
-      for await (const chunk of readDocuments(read, { maxLineBytes, compression: compressionOf(name), clock })) {
+      for await (const chunk of readShard(shard, { maxLineBytes, clock })) {
         const progress = { tokens: 0, textBytes: 0 };
         for (const { text, line } of chunk.documents) {
           const ids = encoder.encode(text);
@@ -131,7 +130,7 @@ export async function tokenizeShard(
     index,
     count,
     vocabulary: vocabulary.fingerprint,
-    options: recordedOptions({ maxLineBytes }),
+    options: recordedOptions(shard, { maxLineBytes }),
     ...totals,
     rejected: Object.fromEntries(Object.entries(rejected).sort()),
     rejections: rejections.map(({ line, cause, detail }) => ({ line, cause, detail })),

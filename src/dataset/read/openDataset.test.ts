@@ -10,6 +10,7 @@ import { loadVocabulary } from "../../vocab/loadVocabulary.js";
 import { batchBuffers, TokenFileWriter } from "../format/arrowWriter.js";
 import { vocabularyFile, writeManifest } from "../format/buildManifest.js";
 import type { ShardRecord } from "../format/manifest.js";
+import { RecordIndex } from "../format/recordIndex.js";
 import { commitShard, tokenFileName } from "../format/shardRecord.js";
 import { tokenTypeFor } from "../format/tokenType.js";
 import { openDataset } from "./openDataset.js";
@@ -69,7 +70,7 @@ beforeAll(async () => {
   await writeShard(whole, "zh-Latn", "train", 0, 1, [[7]]);
   await writeShard(whole, "zh", "validation", 0, 1, [[8, 9]]);
   await writeFileAtomic(join(whole, vocabularyFile), await readFile(model));
-  await writeManifest(whole, vocabulary);
+  await writeManifest(whole, vocabulary, await RecordIndex.open(whole));
 });
 afterAll(() => rm(whole, { recursive: true }));
 beforeEach(async () => {

@@ -1,7 +1,8 @@
 import fc from "fast-check";
 import { describe, expect, test } from "vitest";
 import { memoryVocabulary } from "../../../test/memoryDataset.js";
-import { exampleLengths, noiseCounts, requireSentinels, requireZeroPadding } from "./exampleLengths.js";
+import { requireZeroPadding } from "../../vocab/loadVocabulary.js";
+import { exampleLengths, noiseCounts, requireSentinels } from "./exampleLengths.js";
 
 describe("exampleLengths", () => {
   test.each([

@@ -56,19 +56,6 @@ export function exampleLengths(inputLength: number): ExampleLengths {
 }
 
 /**
- * Refuses, before any work, a vocabulary whose padding is not id 0, which is what rows are filled with and what the model masks.
- */
-export function requireZeroPadding({ padId, path }: Pick<Vocabulary, "padId" | "path">): void {
-  if (padId === 0) return;
-  throw usageError(`the vocabulary's padding has id ${padId}`, {
-    code: "vocabulary-padding-invalid",
-    where: path,
-    why: "T5's examples and model take id 0 for padding",
-    hint: "Train it with `mswitch vocab train`, or with SentencePiece's --pad_id=0 --eos_id=1 --unk_id=2 --bos_id=-1.",
-  });
-}
-
-/**
  * Refuses, before any work, an input length whose examples have more masked spans than the vocabulary has sentinels (2048 needs
  * 114, mT5 has 100).
  */

@@ -1,13 +1,20 @@
 import { Worker } from "node:worker_threads";
 import { workerUrl } from "../../base/builtCode.js";
-import { MswitchError } from "../../base/errors.js";
+import { type ClonableError, fromClonable, MswitchError } from "../../base/errors.js";
 import type { Batch, StreamConfig } from "../batch.js";
-import {
-  fromPlainError,
-  type PrefetchAnswer,
-  type PrefetchRequest,
-  type PrefetchWorkerData,
-} from "./prefetchProtocol.js";
+
+/** What the worker is started with. */
+export interface PrefetchWorkerData {
+  /** Folder of the tokenized dataset; the worker opens it itself. */
+  datasetDir: string;
+  config: StreamConfig;
+}
+
+/** Main thread to worker: the step to compute next. Answers come in the order of the requests. */
+export type PrefetchRequest = number;
+
+/** Worker to main thread. */
+export type PrefetchAnswer = { batch: Batch } | { error: ClonableError };
 
 export interface PrefetchOptions {
   /** Step of the first batch. */
@@ -68,7 +75,7 @@ export function prefetch(
   worker.on("message", (answer: PrefetchAnswer) => {
     const slot = unanswered.shift();
     if ("batch" in answer) slot?.resolve(answer.batch);
-    else slot?.reject(fromPlainError(answer.error));
+    else slot?.reject(fromClonable(answer.error));
   });
   worker.on("error", end);
   worker.on("exit", (code) =>

@@ -1,13 +1,9 @@
 import { parentPort, workerData } from "node:worker_threads";
+import { toClonable } from "../../base/errors.js";
 import { openDataset } from "../../dataset/read/openDataset.js";
 import type { ExampleStream } from "../batch.js";
 import { createExampleStream } from "../createExampleStream.js";
-import {
-  type PrefetchAnswer,
-  type PrefetchRequest,
-  type PrefetchWorkerData,
-  toPlainError,
-} from "./prefetchProtocol.js";
+import type { PrefetchAnswer, PrefetchRequest, PrefetchWorkerData } from "./prefetch.js";
 
 if (!parentPort) throw new Error("prefetchWorker runs as a worker thread only");
 const port = parentPort;
@@ -26,6 +22,6 @@ port.on("message", async (step: PrefetchRequest) => {
       batch.languages.buffer as ArrayBuffer,
     ]);
   } catch (error) {
-    port.postMessage({ error: toPlainError(error) } satisfies PrefetchAnswer);
+    port.postMessage({ error: toClonable(error) } satisfies PrefetchAnswer);
   }
 });

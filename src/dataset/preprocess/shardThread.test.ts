@@ -1,7 +1,7 @@
 import { afterEach, expect, it } from "vitest";
 import type { Shard } from "../../corpus/shards/shard.js";
 import type { Vocabulary } from "../../vocab/vocabulary.js";
-import { ShardPool } from "./shardPool.js";
+import { dropFlag, ShardThread } from "./shardThread.js";
 
 /** A worker that does with a shard what the shard's name says, and answers with its own number. */
 const source = `
@@ -24,18 +24,20 @@ const shard = (name: string): Shard => ({
   bytes: 1,
 });
 
-let pool: ShardPool;
-const makePool = (): ShardPool => {
-  pool = new ShardPool(url, { out: "", vocabulary: {} as Vocabulary, maxLineBytes: 1 });
-  return pool;
-};
-afterEach(() => pool.close());
+const threads: ShardThread[] = [];
+const drop = dropFlag();
+function startThread(): ShardThread {
+  const thread = new ShardThread(url, { out: "", vocabulary: {} as Vocabulary, maxLineBytes: 1, drop });
+  threads.push(thread);
+  return thread;
+}
+afterEach(() => Promise.all(threads.splice(0).map((thread) => thread.close())));
 
 it("uses a worker again and passes its progress on", async () => {
-  const run = makePool();
+  const thread = startThread();
   const seen: number[] = [];
-  const first = await run.run(shard("a"), ({ textBytes }) => seen.push(textBytes));
-  const second = await run.run(shard("b"), ({ textBytes }) => seen.push(textBytes));
+  const first = await thread.run(shard("a"), ({ textBytes }) => seen.push(textBytes));
+  const second = await thread.run(shard("b"), ({ textBytes }) => seen.push(textBytes));
   expect(second).toEqual(first);
   expect(seen).toEqual([2, 2]);
 });
@@ -44,18 +46,17 @@ it.each([
   ["throw", /its worker crashed \(broken\)/],
   ["exit", /its worker ended early \(code 7\)/],
 ])("a worker that dies (%s) takes its shard down and no other", async (name, why) => {
-  const run = makePool();
-  const outcomes = await Promise.all(["a", name, "b"].map((one) => run.run(shard(one), () => undefined)));
-  expect(outcomes[1]).toEqual({ kind: "failed", why: expect.stringMatching(why) });
-  const next = await Promise.all(["c", "d", "e"].map((one) => run.run(shard(one), () => undefined)));
-  for (const outcome of [outcomes[0], outcomes[2], ...next]) {
+  const [one, two] = [startThread(), startThread()];
+  const outcomes = await Promise.all([one.run(shard(name), () => undefined), two.run(shard("a"), () => undefined)]);
+  expect(outcomes[0]).toEqual({ kind: "failed", why: expect.stringMatching(why) });
+  const next = await Promise.all([one, two].map((thread) => thread.run(shard("b"), () => undefined)));
+  for (const outcome of [outcomes[1], ...next]) {
     expect(outcome).toEqual({ kind: "failed", why: expect.stringMatching(/^\d+$/) });
   }
 });
 
 it("drops the shards in hand when it is told to", async () => {
-  const run = makePool();
-  const waiting = [run.run(shard("wait"), () => undefined), run.run(shard("wait"), () => undefined)];
-  run.dropAll();
+  const waiting = [startThread(), startThread()].map((thread) => thread.run(shard("wait"), () => undefined));
+  Atomics.store(drop, 0, 1);
   expect(await Promise.all(waiting)).toEqual([{ kind: "dropped" }, { kind: "dropped" }]);
 });

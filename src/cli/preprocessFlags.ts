@@ -1,0 +1,37 @@
+import { usageError } from "../base/errors.js";
+import { type Split, splits } from "../corpus/shards/shard.js";
+
+/** `train,validation`. */
+export function parseSplits(list: string): Split[] {
+  return list.split(",").map((name) => {
+    const split = name.trim();
+    if (!(splits as readonly string[]).includes(split)) {
+      throw usageError(`unknown split ${split}`, {
+        code: "flag-invalid",
+        where: "--split",
+        hint: "give train, validation or both: train,validation",
+      });
+    }
+    return split as Split;
+  });
+}
+
+/** Bytes, with or without a unit: `500MB`, `32GB`, `1TiB`. */
+export function parseBytes(text: string, where: string): number {
+  const match = /^(\d+(?:\.\d+)?)\s*([kMGT]?)(i?)B?$/i.exec(text.trim());
+  if (!match)
+    throw usageError(`${text} is no size`, {
+      code: "flag-invalid",
+      where,
+      hint: "give bytes, or such as 500MB, 32GB, 1TiB",
+    });
+  const power = ["", "k", "m", "g", "t"].indexOf(match[2].toLowerCase());
+  return Number(match[1]) * (match[3] ? 1024 : 1000) ** power;
+}
+
+/** MB/s. */
+export function parseSpeed(text: string): number {
+  const speed = Number(text);
+  if (speed > 0 && Number.isFinite(speed)) return speed;
+  throw usageError(`${text} is no speed`, { code: "flag-invalid", where: "--speed", hint: "give MB/s, such as 35" });
+}
