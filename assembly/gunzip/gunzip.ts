@@ -82,13 +82,16 @@ function inflateMember(): i32 {
 }
 
 function readTrailer(): i32 {
-  const left = s.inputEnd - s.inputNext;
   if (place === afterMember) {
-    if (left === 0) return status.inputNeeded;
-    if (load<u8>(s.inputNext) === 0) return status.ended;
+    // Zeros are padding, at the end of the file as well as between two members.
+    let p = s.inputNext;
+    while (p < s.inputEnd && load<u8>(p) === 0) p++;
+    s.setInput(p, 0, 0);
+    if (p === s.inputEnd) return status.inputNeeded;
     place = atMagic;
     return status.going;
   }
+  const left = s.inputEnd - s.inputNext;
   if (left < 4) return status.inputNeeded;
   const read = load<u32>(s.inputNext);
   s.setInput(s.inputNext + 4, 0, 0);

@@ -8,8 +8,16 @@ const closeBrace: u32 = 0x7d;
 const backslash: u32 = 0x5c;
 const space: u32 = 0x20;
 const letterU: u32 = 0x75;
-/** The four bytes of `text`. */
-const textName: u32 = 0x74786574;
+/** The field whose value is the text. */
+const maxFieldBytes: usize = 1024;
+const field: usize = memory.data(<i32>maxFieldBytes, 16);
+let fieldLength: usize = 0;
+
+/** Where the host puts the name of the field, of at most 1024 bytes. */
+export function fieldAt(length: usize): usize {
+  fieldLength = min(length, maxFieldBytes);
+  return field;
+}
 
 /** By the byte after a backslash what it stands for; 0 where that is nothing (`u` is not among them). */
 const simpleEscapes: usize = memory.data(256, 16);
@@ -36,7 +44,7 @@ export let textEnd: usize = 0;
 let next: usize = 0;
 
 /**
- * Finds the value of `text` in a line that is an object whose values are all strings, and writes it to `to`, unescaped, with up to 16 bytes
+ * Finds the value of the field in a line that is an object whose values are all strings, and writes it to `to`, unescaped, with up to 16 bytes
  * behind it. Sets `textEnd`.
  *
  * @returns false where the line is anything else, and be it that it is only written in another way: other values, white space other
@@ -53,9 +61,9 @@ export function findText(line: usize, end: usize, to: usize): bool {
     if (p >= end || load<u8>(p) !== quote) return false;
     const name = p + 1;
     p = special(name);
-    // An escaped name may spell `text`.
+    // An escaped name may spell the field's.
     if (p >= end || load<u8>(p) !== quote) return false;
-    const isText = p - name === 4 && load<u32>(name) === textName;
+    const isText = p - name === fieldLength && memory.compare(name, field, fieldLength) === 0;
     p = skipSpaces(p + 1);
     if (p >= end || load<u8>(p) !== colon) return false;
     p = skipSpaces(p + 1);

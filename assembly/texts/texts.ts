@@ -4,6 +4,8 @@
  */
 import { findText, textEnd } from "./findText";
 
+export { fieldAt } from "./findText";
+
 const newline: u8 = 0x0a;
 const carriageReturn: u8 = 0x0d;
 const quote: u8 = 0x22;
@@ -21,6 +23,8 @@ let maxLineBytes: usize = 0;
 /** Lines that have ended. */
 let lines: f64 = 0;
 let ended: bool = false;
+/** Whether lines are given out as they are. */
+let plainText: bool = false;
 
 /** The bytes in hand: from `lineStart` to `filled`, of which there is no newline before `searched`. */
 let buffer: usize = 0;
@@ -42,8 +46,9 @@ let foundLength: usize = 0;
 let lineLength: f64 = 0;
 
 /** Begins a new stream. */
-export function start(limit: usize): void {
+export function start(limit: usize, asTheyAre: bool): void {
   maxLineBytes = limit;
+  plainText = asTheyAre;
   lines = 0;
   ended = false;
   dropped = 0;
@@ -122,7 +127,7 @@ export function next(): i32 {
     let lineEnd = last;
     while (lineEnd > first && load<u8>(lineEnd - 1) === carriageReturn) lineEnd--;
     if (lineEnd === first) continue;
-    if (findText(first, lineEnd, textsEnd)) {
+    if (!plainText && findText(first, lineEnd, textsEnd)) {
       foundAt = textsEnd;
       foundLength = textEnd - textsEnd;
       textsEnd = textEnd;

@@ -2,9 +2,9 @@ import { Flags } from "@oclif/core";
 import { exitCode } from "../base/errors.js";
 import { stderrLog } from "../base/log.js";
 import { keepYoungGenerationSmall } from "../base/youngGeneration.js";
+import { parseTask } from "../cli/flagValues.js";
 import { withInterrupt } from "../cli/interrupt.js";
 import { MswitchCommand } from "../cli/mswitchCommand.js";
-import { parseTask } from "../cli/parseTask.js";
 import type { PreprocessPlan } from "../dataset/preprocess/planPreprocess.js";
 import type { PreprocessSummary } from "../dataset/preprocess/preprocessSummary.js";
 
@@ -139,7 +139,7 @@ Every shard is finished on its own and durably. Stopped at any moment, the same 
 
   async run(): Promise<PreprocessSummary | PreprocessPlan> {
     const { flags } = await this.parse(Preprocess);
-    const { parseBytes, parseSpeed, parseSplits } = await import("../cli/preprocessFlags.js");
+    const { parseBytes, parseSpeed, parseSplits } = await import("../cli/flagValues.js");
     const { requireLanguageCode, requireLanguages } = await import("../corpus/shards/languages.js");
     const { source: sources, vocab, out, workers, connections, verify, nodes = 1 } = flags;
     const languages = flags.languages === "all" ? undefined : requireLanguages(flags.languages);

@@ -1,8 +1,8 @@
 import { Args, Flags } from "@oclif/core";
 import { stderrLog } from "../base/log.js";
+import { parseTask } from "../cli/flagValues.js";
 import { withInterrupt } from "../cli/interrupt.js";
 import { MswitchCommand } from "../cli/mswitchCommand.js";
-import { parseTask } from "../cli/parseTask.js";
 import type { StudyPlan } from "../study/studyPlan.js";
 import type { StudyResults } from "../study/studyResults.js";
 

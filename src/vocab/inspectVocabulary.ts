@@ -1,7 +1,14 @@
+import { MswitchError } from "../base/errors.js";
 import { createDecoder } from "./encode/createDecoder.js";
 import { createEncoder } from "./encode/createEncoder.js";
-import { vocabularyOf } from "./loadVocabulary.js";
-import { type ModelType, pieceText, pieceType, readModelFile } from "./sentencepiece/modelFile.js";
+import { embeddingRowsOf, requireZeroPadding, sentinelIdsOf, vocabularyOf } from "./loadVocabulary.js";
+import {
+  type ModelType,
+  pieceText,
+  pieceType,
+  readModelFile,
+  type SentencePieceModel,
+} from "./sentencepiece/modelFile.js";
 import type { Vocabulary } from "./vocabulary.js";
 
 const kinds = {
@@ -15,7 +22,9 @@ const kinds = {
 
 /** What `mswitch vocab inspect` prints. */
 export interface VocabularyReport {
-  vocabulary: Vocabulary;
+  vocabulary: Omit<Vocabulary, "padId" | "eosId"> & Partial<Vocabulary>;
+  /** Why `preprocess` and `pretrain` would refuse it. */
+  unusable?: string;
   modelType: ModelType;
   byteFallback: boolean;
   /** Number of pieces of each kind that occurs. */
@@ -29,7 +38,7 @@ export interface VocabularyReport {
 /** Reads a SentencePiece model and says what it holds, and how it encodes `text`. */
 export async function inspectVocabulary(path: string, text?: string): Promise<VocabularyReport> {
   const model = readModelFile(path);
-  const vocabulary = vocabularyOf(model);
+  const { vocabulary, unusable } = usableVocabulary(model);
   const pieces: VocabularyReport["pieces"] = {};
   for (const [kind, type] of Object.entries(kinds)) {
     const count = model.types.reduce((sum, t) => sum + (t === type ? 1 : 0), 0);
@@ -47,6 +56,7 @@ export async function inspectVocabulary(path: string, text?: string): Promise<Vo
 
   const report: VocabularyReport = {
     vocabulary,
+    unusable,
     modelType: model.trainer.modelType,
     byteFallback: model.trainer.byteFallback,
     pieces,
@@ -62,4 +72,23 @@ export async function inspectVocabulary(path: string, text?: string): Promise<Vo
     report.encoded = { bytes: bytes.length, tokens, decoded: decoder.decode(ids) };
   }
   return report;
+}
+
+/** What is known of a vocabulary, also of one that cannot be trained with: many sound models have no padding. */
+function usableVocabulary(model: SentencePieceModel): Pick<VocabularyReport, "vocabulary" | "unusable"> {
+  const { path, fingerprint, size, unkId } = model;
+  let vocabulary: VocabularyReport["vocabulary"] = {
+    ...{ path, fingerprint, size, unkId },
+    sentinelIds: sentinelIdsOf(model),
+    embeddingRows: embeddingRowsOf(model),
+  };
+  try {
+    const whole = vocabularyOf(model);
+    vocabulary = whole;
+    requireZeroPadding(whole);
+    return { vocabulary };
+  } catch (error) {
+    if (!(error instanceof MswitchError)) throw error;
+    return { vocabulary, unusable: error.what };
+  }
 }

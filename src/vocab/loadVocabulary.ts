@@ -1,4 +1,4 @@
-import { MswitchError } from "../base/errors.js";
+import { MswitchError, usageError } from "../base/errors.js";
 import { keptUnderFingerprint } from "./encode/keptUnderFingerprint.js";
 import { parseModel, pieceText, pieceType, type SentencePieceModel } from "./sentencepiece/modelFile.js";
 import { type ModelFile, openModelFile } from "./sentencepiece/openModelFile.js";
@@ -17,7 +17,8 @@ const format = "vocabulary-1";
  * model is not parsed.
  *
  * @param file the path, or the file that was opened there
- * @throws MswitchError where the file is no whole model, or lacks the padding or end-of-sequence piece that T5 needs
+ * @throws MswitchError where the file is no whole model, lacks the padding or end-of-sequence piece that T5 needs, or has padding of an id
+ *   other than 0
  */
 export async function loadVocabulary(file: string | ModelFile): Promise<Vocabulary> {
   const opened = typeof file === "string" ? openModelFile(file) : file;
@@ -27,23 +28,44 @@ export async function loadVocabulary(file: string | ModelFile): Promise<Vocabula
     built.set(json);
     return built;
   });
-  return { ...JSON.parse(Buffer.from(kept).toString()), path: opened.path };
+  const vocabulary: Vocabulary = { ...JSON.parse(Buffer.from(kept).toString()), path: opened.path };
+  requireZeroPadding(vocabulary);
+  return vocabulary;
+}
+
+/**
+ * Refuses a vocabulary whose padding is not id 0, which is what rows of a batch are filled with and what the model masks.
+ *
+ * @throws usageError
+ */
+export function requireZeroPadding({ padId, path }: Pick<Vocabulary, "padId" | "path">): void {
+  if (padId === 0) return;
+  throw usageError(`the vocabulary's padding has id ${padId}`, {
+    code: "vocabulary-padding-invalid",
+    where: path,
+    why: "T5's examples and model take id 0 for padding",
+    hint: "train it with `mswitch vocab train`, or with SentencePiece's --pad_id=0 --eos_id=1 --unk_id=2 --bos_id=-1",
+  });
 }
 
 /** `loadVocabulary` for a model that has been read. */
 export function vocabularyOf(model: SentencePieceModel): Vocabulary {
-  const sentinelIds = sentinelIdsOf(model);
-  const top = Math.max(model.size, sentinelIds[0] + 1);
   return {
     path: model.path,
     fingerprint: model.fingerprint,
     size: model.size,
-    embeddingRows: Math.ceil(top / rowMultiple) * rowMultiple,
+    embeddingRows: embeddingRowsOf(model),
     padId: controlId(model, model.trainer.padPiece, "padding"),
     eosId: controlId(model, model.trainer.eosPiece, "end-of-sequence"),
     unkId: model.unkId,
-    sentinelIds,
+    sentinelIds: sentinelIdsOf(model),
   };
+}
+
+/** Rows of the embedding: pieces and sentinels, rounded up. */
+export function embeddingRowsOf(model: SentencePieceModel): number {
+  const top = Math.max(model.size, sentinelIdsOf(model)[0] + 1);
+  return Math.ceil(top / rowMultiple) * rowMultiple;
 }
 
 /**

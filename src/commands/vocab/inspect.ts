@@ -39,7 +39,7 @@ export default class VocabInspect extends MswitchCommand {
         "normalization",
         `${normalization.name || "none"}; ${normalization.flags.join(", ") || "white space kept as it is"}`,
       ],
-      ["special ids", `pad ${padId}, eos ${eosId}, unk ${unkId}`],
+      ["special ids", `pad ${padId ?? "none"}, eos ${eosId ?? "none"}, unk ${unkId}`],
       [
         "sentinels",
         `${sentinelIds.length}, ${sentinelIds[0]} down to ${sentinelIds.at(-1)}${report.sentinelsInModel ? "" : ", above the pieces"}`,
@@ -48,6 +48,7 @@ export default class VocabInspect extends MswitchCommand {
       ["sha256", vocabulary.fingerprint],
     ];
     for (const [name, value] of rows) this.log(`${name.padEnd(15)} ${value}`);
+    if (report.unusable) this.log(`cannot be used for preprocess and pretrain: ${report.unusable}`);
     if (encoded) {
       this.log("");
       for (const { id, piece } of encoded.tokens) this.log(`${String(id).padStart(8)}  ${piece}`);

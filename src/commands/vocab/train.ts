@@ -31,10 +31,23 @@ Prints how many bytes of each language make a token. The same shards, options, s
   static override flags = {
     source: Flags.string({
       summary:
-        "Directory of shards, a shard, or a pattern such as 'corpus/c4-{af,am}*.json.gz'; may be given several times. Only training shards are read.",
+        "What `mswitch preprocess` takes: directory, shard, pattern or address of shards, hf:allenai/c4, or with --language files of any name. May be given several times. Only training shards are read.",
       multiple: true,
       required: true,
-      helpValue: "DIR|GLOB",
+      helpValue: "DIR|GLOB|URL",
+    }),
+    language: Flags.string({
+      summary: "Take files of any name as text of this language: an mC4 code or a BCP 47 code such as hr.",
+      helpValue: "CODE",
+      exclusive: ["languages"],
+    }),
+    "text-field": Flags.string({ summary: "Field or column that holds the text. Default: text.", helpValue: "NAME" }),
+    "validation-every": Flags.integer({
+      summary:
+        "With --language and no file named validation: every N-th document is left out, as in preprocess; 0 for none.",
+      default: 100,
+      min: 0,
+      helpValue: "N",
     }),
     size: Flags.integer({
       summary: "Pieces, 3 special and 256 byte pieces among them (mT5: 250000).",
@@ -52,6 +65,15 @@ Prints how many bytes of each language make a token. The same shards, options, s
         "Exponent of the languages' shares: 1 follows the number of documents, 0 makes all equal. Default: 1/3.3, mT5's.",
     }),
     "max-sentences": Flags.integer({ summary: "Lines of text to train on, at most.", default: 1_000_000, min: 1 }),
+    "max-bytes": Flags.string({
+      summary: "Compressed bytes to read at most; of a larger corpus some shards of each language are chosen.",
+      default: "10GB",
+      helpValue: "BYTES",
+    }),
+    "cache-dir": Flags.string({
+      summary: "Where downloaded shards lie. Default: ~/.cache/mswitch/shards.",
+      helpValue: "DIR",
+    }),
     coverage: Flags.string({
       summary: "Share of all characters that get a piece of their own; the rarer ones are spelt in bytes.",
       default: "0.99999",
@@ -67,12 +89,20 @@ Prints how many bytes of each language make a token. The same shards, options, s
     const { flags } = await this.parse(VocabTrain);
     const alpha = flags.alpha === undefined ? 1 / 3.3 : numberBetween("alpha", flags.alpha, 0, 1);
     const coverage = numberBetween("coverage", flags.coverage, 0.9, 1);
-    const { requireLanguages } = await import("../../corpus/shards/languages.js");
+    const { parseBytes } = await import("../../cli/flagValues.js");
+    const { createProgress } = await import("../../base/progress.js");
+    const { requireLanguageCode, requireLanguages } = await import("../../corpus/shards/languages.js");
     const { trainVocabulary } = await import("../../vocab/train/trainVocabulary.js");
     const result = await withInterrupt((signal) =>
       trainVocabulary({
         sources: flags.source,
         languages: flags.languages === "all" ? undefined : requireLanguages(flags.languages),
+        language: flags.language === undefined ? undefined : requireLanguageCode(flags.language),
+        textField: flags["text-field"],
+        validationEvery: flags["validation-every"],
+        maxBytes: parseBytes(flags["max-bytes"], "--max-bytes"),
+        cacheDir: flags["cache-dir"],
+        progress: (parts) => createProgress({ parts, rates: [{ label: "MB/s", scale: 1e-6 }] }),
         size: flags.size,
         out: flags.out,
         alpha,

@@ -8,7 +8,7 @@ const idle: Inflater[] = [];
 const magic = [0x1f, 0x8b];
 
 /**
- * Inflates a gzip stream of any number of members; zero bytes after the last are padding. Every byte that can be decoded before
+ * Inflates a gzip stream of any number of members; zero bytes between them and after the last are padding. Every byte that can be decoded before
  * a fault is given out before the fault is thrown, whatever the chunks.
  *
  * @returns pieces, not to be changed, each valid until the next is asked for

@@ -197,10 +197,13 @@ describe("Inflater", () => {
     expectSame(inflate(compressed), expected);
   });
 
-  it("passes over all behind a zero after a member", () => {
-    const compressed = Buffer.concat([gzipSync("abc"), Buffer.from("\0garbage")]);
+  it("passes over zeros after a member, and refuses anything else that is no member", () => {
+    const padded = Buffer.concat([gzipSync("abc"), Buffer.alloc(9), gzipSync("def"), Buffer.alloc(3)]);
+    const garbage = Buffer.concat([gzipSync("abc"), Buffer.from("\0garbage")]);
     for (const size of [1, 1000]) {
-      expect(inflate(compressed, size)).toEqual({ output: Buffer.from("abc"), fault: undefined, mayEnd: true });
+      expect(inflate(padded, size)).toEqual({ output: Buffer.from("abcdef"), fault: undefined, mayEnd: true });
+      const fault = "incorrect header check";
+      expect(inflate(garbage, size)).toEqual({ output: Buffer.from("abc"), fault, mayEnd: false });
     }
   });
 });

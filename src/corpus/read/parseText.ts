@@ -6,18 +6,16 @@ import type { Rejection } from "./document.js";
 export type TextFault = Pick<Rejection, "cause" | "detail">;
 
 /**
- * The `text` field of a line of JSON by way of `JSON.parse`: what defines the result of `TextFinder`, and its way out wherever
+ * The text of a line of JSON by way of `JSON.parse`: what defines the result of `TextFinder`, and its way out wherever
  * a line is unusual.
  *
  * @param line one line without its newline; left as it is
+ * @param field of the object, `text` in mC4
  * @returns the text in UTF-8, unescaped, never empty; of a field that comes twice the last one
  */
-export function parseText(line: Uint8Array): Uint8Array | TextFault {
-  const bytes = Buffer.from(line.buffer, line.byteOffset, line.byteLength);
-  // Decoding replaces bad bytes without a word, so they are looked for first.
-  if (!isUtf8(bytes)) return textFault("invalid-utf8", `byte ${firstBadByte(bytes) + 1} of the line is not UTF-8`);
-  const nul = bytes.indexOf(0);
-  if (nul >= 0) return textFault("nul", `byte ${nul + 1} of the line is a NUL`);
+export function parseText(line: Uint8Array, field: string): Uint8Array | TextFault {
+  const bytes = checkText(line);
+  if (!(bytes instanceof Uint8Array)) return bytes;
   let value: unknown;
   try {
     value = JSON.parse(bytes.toString());
@@ -28,15 +26,30 @@ export function parseText(line: Uint8Array): Uint8Array | TextFault {
   if (typeof value !== "object" || value === null || Array.isArray(value)) {
     return textFault("not-an-object", `the line is JSON, but ${nameOf(value)}`);
   }
-  if (!Object.hasOwn(value, "text")) return textFault("missing-text", "the object has no field text");
-  const { text } = value as { text: unknown };
-  if (typeof text !== "string") return textFault("text-not-string", `text is ${nameOf(text)}`);
-  if (text === "") return textFault("empty-text", "text is empty");
+  if (!Object.hasOwn(value, field)) {
+    const there = Object.keys(value).slice(0, 8).join(", ");
+    return textFault(
+      "missing-text",
+      `the object has no field ${field}; --text-field names another: ${there || "it has none"}`,
+    );
+  }
+  const text = (value as Record<string, unknown>)[field];
+  if (typeof text !== "string") return textFault("text-not-string", `${field} is ${nameOf(text)}`);
+  if (text === "") return textFault("empty-text", `${field} is empty`);
   const nulCharacter = text.indexOf("\0");
   if (nulCharacter >= 0) return textFault("nul", `character ${nulCharacter + 1} of text is a NUL`);
   const surrogate = text.search(/\p{Surrogate}/u);
   if (surrogate >= 0) return textFault("lone-surrogate", `character ${surrogate + 1} of text is half a surrogate pair`);
   return Buffer.from(text);
+}
+
+/** Text as it stands in a file: its bytes, where they are UTF-8 without NUL. */
+export function checkText(text: Uint8Array): Buffer | TextFault {
+  const bytes = Buffer.from(text.buffer, text.byteOffset, text.byteLength);
+  // Decoding replaces bad bytes without a word, so they are looked for first.
+  if (!isUtf8(bytes)) return textFault("invalid-utf8", `byte ${firstBadByte(bytes) + 1} of the line is not UTF-8`);
+  const nul = bytes.indexOf(0);
+  return nul < 0 ? bytes : textFault("nul", `byte ${nul + 1} of the line is a NUL`);
 }
 
 export function textFault(cause: TextFault["cause"], detail: string): TextFault {

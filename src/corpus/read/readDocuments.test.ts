@@ -5,8 +5,8 @@ import { join } from "node:path";
 import { gzipSync } from "node:zlib";
 import fc from "fast-check";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
-import type { Rejection } from "./document.js";
-import { type ReadDocumentsOptions, readDocuments, type ShardSummary } from "./readDocuments.js";
+import type { Rejection, ShardSummary } from "./document.js";
+import { type ReadDocumentsOptions, readDocuments } from "./readDocuments.js";
 
 let folder: string;
 beforeAll(async () => {

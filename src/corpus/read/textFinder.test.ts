@@ -18,7 +18,7 @@ function find(pieces: Uint8Array[], maxLineBytes = 1e6): FoundLine[] {
       else found.push(one);
     }
   };
-  finder.start(maxLineBytes);
+  finder.start(maxLineBytes, "text");
   for (const piece of pieces) take(finder.push(piece));
   take(finder.end());
   return found;
@@ -28,7 +28,7 @@ function find(pieces: Uint8Array[], maxLineBytes = 1e6): FoundLine[] {
 function extract(line: string | Uint8Array) {
   const [found] = find([Buffer.from(line as string)]);
   if ("text" in found) return { text: found.text, isPlain: true };
-  return { text: parseText((found as { line: Uint8Array }).line), isPlain: false };
+  return { text: parseText((found as { line: Uint8Array }).line, "text"), isPlain: false };
 }
 
 const textOf = (line: string) => Buffer.from(extract(line).text as Uint8Array).toString();
@@ -93,7 +93,7 @@ describe("TextFinder", () => {
   });
 
   it("knows nothing of the stream before", () => {
-    finder.start(100);
+    finder.start(100, "text");
     finder.push(Buffer.from('{"text":"a')).next();
     expect(find([Buffer.from('{"text":"b"}')])).toEqual([{ number: 1, text: Buffer.from("b") }]);
     expect(find([none])).toEqual([]);
@@ -188,7 +188,7 @@ describe("the bytes' way and JSON.parse's", () => {
     fc.assert(
       fc.property(bytes, fc.nat(70), (line, offset) => {
         fc.pre(line.length > 0 && !line.includes(10));
-        const expected = parseText(line);
+        const expected = parseText(line, "text");
         // Wherever it lies among the vectors of memory, whatever stands behind it.
         const pieces = [Buffer.alloc(offset, "x"), Buffer.from("\n"), line, Buffer.from('\n"\\}{')];
         const found = find(pieces).find(({ number }) => number === 2);

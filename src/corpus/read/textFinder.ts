@@ -3,7 +3,8 @@ import { type WasmMemory, wasmModule } from "../../base/builtCode.js";
 /** What `assembly/texts/texts.ts` exports. Pointers are byte offsets into `memory`. */
 interface TextsExports {
   memory: WasmMemory;
-  start(maxLineBytes: number): void;
+  start(maxLineBytes: number, asTheyAre: boolean): void;
+  fieldAt(length: number): number;
   pieceAt(length: number): number;
   addPiece(length: number): void;
   end(): void;
@@ -45,9 +46,15 @@ export class TextFinder {
     return this.#wasm.lineCount();
   }
 
-  /** Begins a new stream. */
-  start(maxLineBytes: number): void {
-    this.#wasm.start(Math.min(maxLineBytes, maxLineLimit));
+  /**
+   * Begins a new stream.
+   *
+   * @param textField name of the field that holds the text; undefined for lines that are no JSON, which are given out as they are
+   */
+  start(maxLineBytes: number, textField: string | undefined): void {
+    const name = Buffer.from(textField ?? "");
+    this.#wasm.start(Math.min(maxLineBytes, maxLineLimit), textField === undefined);
+    new Uint8Array(this.#wasm.memory.buffer, this.#wasm.fieldAt(name.length) >>> 0, name.length).set(name);
   }
 
   /** Gives out the lines that end in `piece`. */

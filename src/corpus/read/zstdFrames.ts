@@ -5,6 +5,8 @@ import { StreamFault } from "./readCompressed.js";
 /** The largest window accepted: what `zstd -19` writes is a quarter of it, and each stream in work may take so much memory. */
 const maxWindowBytes = 32 * 2 ** 20;
 const maxBlockBytes = 128 * 1024;
+/** Descriptor of a window of 128 KiB: what one block holds at most. */
+const oneBlockWindow = 7 << 3;
 const frameMagic = 0xfd2fb528;
 const skippableMagic = 0x184d2a50;
 
@@ -91,7 +93,8 @@ export class ZstdFrames {
     const sizeBytes = sizeFlag === 0 ? (singleSegment ? 1 : 0) : 1 << sizeFlag;
     const dictionaryBytes = [0, 1, 2, 4][flags & 3];
     const sizeAt = 5 + (singleSegment ? 0 : 1) + dictionaryBytes;
-    if (pending.length < sizeAt + sizeBytes) return undefined;
+    // With the first block's header, which says whether it is the only one.
+    if (pending.length < sizeAt + sizeBytes + 3) return undefined;
     this.framesBegun++;
     if ((flags & 8) !== 0) throw damaged("a reserved bit is set");
     if (pending.subarray(sizeAt - dictionaryBytes, sizeAt).some((byte) => byte !== 0)) {
@@ -104,7 +107,11 @@ export class ZstdFrames {
       throw new StreamFault("zstd-window", `${limit}: compress it without --long or --ultra`);
     }
     const decoder = this.createDecoder((data) => this.decoded.push(data));
-    decoder.push(this.take(sizeAt + sizeBytes));
+    const oneBlock = (pending[sizeAt + sizeBytes] & 1) === 1;
+    const header = Buffer.from(this.take(sizeAt + sizeBytes));
+    // The decoder makes a window for each frame; one block never reaches beyond itself.
+    if (!singleSegment && oneBlock && windowBytes > maxBlockBytes) header[5] = oneBlockWindow;
+    decoder.push(header);
     const hasChecksum = (flags & 4) !== 0;
     this.frame = { decoder, windowBytes, hasChecksum, contentBytes, decodedBytes: 0, hash: this.createHash() };
     return new Uint8Array(0);

@@ -1,3 +1,4 @@
+import { setMaxListeners } from "node:events";
 import { setTimeout as sleep } from "node:timers/promises";
 import { exitCode, MswitchError, messageOf } from "../../base/errors.js";
 import { type HttpResponse, httpRequest, type RequestTimeouts, TransientFault } from "./httpRequest.js";
@@ -62,6 +63,8 @@ export class HttpClient {
     private readonly signal?: AbortSignal,
   ) {
     this.options = { ...defaultHttpOptions, ...options };
+    // Every wait and every request listens to it; Node takes more than ten for a leak.
+    if (signal) setMaxListeners(0, signal);
   }
 
   /**

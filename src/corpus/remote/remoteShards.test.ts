@@ -15,7 +15,7 @@ const names = ["c4-af.tfrecord-00000-of-00002.json.gz", "c4-zh-Latn-validation.t
 
 describe("templates", () => {
   it("mc4 is the public copy, with the numbers of its own loader", async () => {
-    const all = await discoverShards(["mc4"]);
+    const all = await discoverShards(["hf:allenai/c4"]);
     // Sums of datasets/mc4/mc4.py of huggingface/datasets, without und.
     expect(all.filter(({ split }) => split === "train")).toHaveLength(55_952);
     expect(all.filter(({ split }) => split === "validation")).toHaveLength(354);

@@ -1,7 +1,7 @@
 import * as z from "zod";
 import { usageError } from "../../base/errors.js";
-import { allLanguages, findLanguage, nearestLanguageHint } from "../shards/languages.js";
-import type { Split } from "../shards/shard.js";
+import { allLanguages, findLanguage, unknownLanguageHint } from "../shards/languages.js";
+import { splits as allSplits, type Split } from "../shards/shard.js";
 import { formatShardName, parseShardName, type ShardIdentity } from "../shards/shardName.js";
 import { DownloadFault, type HttpClient } from "./httpClient.js";
 import { TransientFault } from "./httpRequest.js";
@@ -57,7 +57,7 @@ export async function remoteShards(source: string, selection: Selection, client:
   return shards;
 }
 
-function fromTemplate(template: string, { languages, splits = ["train", "validation"] }: Selection): RemoteShard[] {
+function fromTemplate(template: string, { languages, splits = allSplits }: Selection): RemoteShard[] {
   const names = [...template.matchAll(/\{([^{}]*)\}/g)].map((match) => match[1]);
   const known = ["code", "language", "split", "suffix", "index", "count", "name"];
   const unknown = names.find((name) => !known.includes(name));
@@ -116,7 +116,7 @@ function fromTemplate(template: string, { languages, splits = ["train", "validat
 function taskOf(code: string): ReturnType<typeof allLanguages>[number] {
   const task = findLanguage(code);
   if (!task)
-    throw usageError(`unknown language ${code}`, { code: "unknown-language", hint: nearestLanguageHint(code) });
+    throw usageError(`unknown language ${code}`, { code: "unknown-language", hint: unknownLanguageHint(code) });
   return task;
 }
 

@@ -29,6 +29,14 @@ async function failure(sources: string[], options = {}): Promise<MswitchError> {
   return error as MswitchError;
 }
 
+/** What is told of the sources. */
+async function told(sources: string[], options = {}): Promise<string> {
+  const lines: string[] = [];
+  const log = { info: (line: string) => void lines.push(line), warn: (line: string) => void lines.push(line) };
+  await discoverShards(sources, { ...options, log });
+  return lines.join("\n");
+}
+
 const train = (code: string, index: number, count: number) =>
   `c4-${code}.tfrecord-${String(index).padStart(5, "0")}-of-${String(count).padStart(5, "0")}.json.gz`;
 
@@ -129,5 +137,92 @@ describe("discoverShards", () => {
       code: "no-matching-shards",
       why: expect.stringContaining("af train"),
     });
+  });
+
+  it("names what is missing and what it passes over", async () => {
+    await fill(train("af", 0, 5), train("af", 3, 5), `${train("af", 1, 5)}.part`, "LICENSE", train("und", 0, 1));
+    const said = await told([root], { languages: ["af", "hr"] });
+    expect(said).toMatch(/2 files were passed over; 1 of them almost named as a shard: c4-af\S*\.part, LICENSE/);
+    expect(said).toMatch(/1 shards of undetermined language/);
+    expect(said).toMatch(/no shard of hr. mC4 has no Croatian/);
+    expect(said).toMatch(/af train: 2 of 5 shards are there; missing: 1 to 2, 4/);
+  });
+
+  it("takes mC4 3.1.0's names, numbered in their order", async () => {
+    await fill("c4-af.00008-00009.json.gz", "c4-af.00000-00001.json.gz", "c4-af-validation.00000.json.gz");
+    const shards = await discoverShards([root]);
+    expect(shards.map(({ name, split, index, count }) => [name, split, index, count])).toEqual([
+      ["c4-af.00000-00001.json.gz", "train", 0, 2],
+      ["c4-af.00008-00009.json.gz", "train", 1, 2],
+      ["c4-af-validation.00000.json.gz", "validation", 0, 1],
+    ]);
+    expect(await told([root])).toMatch(/af train: part 2 to 7 of mC4 3.1.0 is in no file/);
+  });
+
+  it("finds shards in the one folder below that has some, and names several", async () => {
+    await fill("README.md", `multilingual/${train("af", 0, 1)}`, "en/c4-train.00000-of-00001.json.gz");
+    expect((await discoverShards([root])).map(({ path }) => path)).toEqual([
+      join(root, "multilingual", train("af", 0, 1)),
+    ]);
+    expect(await told([root])).toMatch(/reading those of \S+multilingual/);
+    await fill(`other/${train("af", 0, 1)}`);
+    expect((await failure([root])).hint).toMatch(/multilingual, \S+other: name one/);
+  });
+
+  it("takes any folder called mc4 for a folder, and the public copy only by its address", async () => {
+    await fill(`mc4/${train("af", 0, 1)}`);
+    const before = process.cwd();
+    process.chdir(root);
+    try {
+      expect(await discoverShards(["mc4"])).toHaveLength(1);
+      expect(await failure(["c4"])).toMatchObject({
+        code: "source-unreadable",
+        hint: expect.stringMatching(/hf:allenai/),
+      });
+    } finally {
+      process.chdir(before);
+    }
+    expect(await failure(["hf:oscar/oscar"])).toMatchObject({ code: "source-not-an-address" });
+    const [shard] = await discoverShards(["hf:allenai/c4"], { languages: ["zu"], splits: ["validation"] });
+    expect(shard.path).toMatch(/^https:\/\/huggingface.co\/.*c4-zu-validation/);
+  });
+});
+
+describe("discoverShards with a language", () => {
+  const own = async (options = {}) =>
+    (await discoverShards([root], { language: "hr", ...options })).map(({ name, split, index, count }) => [
+      name,
+      split,
+      index,
+      count,
+    ]);
+
+  it("takes files of every format and name, a validation split by name", async () => {
+    await fill("b.txt", "a.parquet", "c.jsonl.zst", "dev.csv.gz", "test.txt", "README.md", ".hidden.txt");
+    expect(await own()).toEqual([
+      ["a.parquet", "train", 0, 3],
+      ["b.txt", "train", 1, 3],
+      ["c.jsonl.zst", "train", 2, 3],
+      ["dev.csv.gz", "validation", 0, 1],
+    ]);
+    expect(await told([root], { language: "hr" })).toMatch(/2 files were passed over: README.md, test.txt/);
+  });
+
+  it("numbers files as their names say, and shares documents out where no file is for validation", async () => {
+    await fill("c4-train.00000-of-01024.json.gz", "c4-train.00007-of-01024.json.gz");
+    expect(await own()).toEqual([
+      ["c4-train.00000-of-01024.json.gz", "train", 0, 1024],
+      ["c4-train.00007-of-01024.json.gz", "train", 7, 1024],
+    ]);
+    const shards = await discoverShards([root], { language: "hr", validationEvery: 50, textField: "content" });
+    expect(shards).toHaveLength(4);
+    expect(shards[0]).toMatchObject({ textField: "content", holdOut: { every: 50, held: false } });
+    expect(shards[2]).toMatchObject({ split: "validation", holdOut: { every: 50, held: true } });
+  });
+
+  it("refuses a source without a file that can be read", async () => {
+    await fill("a.pdf", "test.txt");
+    expect(await failure([root], { language: "hr" })).toMatchObject({ code: "source-empty" });
+    expect(await failure([join(root, "a.pdf")], { language: "hr" })).toMatchObject({ code: "source-empty" });
   });
 });

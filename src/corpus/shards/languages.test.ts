@@ -1,5 +1,13 @@
 import { describe, expect, it } from "vitest";
-import { allLanguages, findLanguage, requireLanguages } from "./languages.js";
+import {
+  allLanguages,
+  findLanguage,
+  isLanguageCode,
+  languageName,
+  requireLanguageCode,
+  requireLanguages,
+  unknownLanguageHint,
+} from "./languages.js";
 
 describe("the table of languages", () => {
   it("holds mC4's 107 tasks, 101 languages and 6 Latin-script variants", () => {
@@ -41,7 +49,7 @@ describe("requireLanguages", () => {
   it.each([
     ["he", /did you mean iw \(Hebrew\)/],
     ["zh_Latn", /zh-Latn \(Chinese \(Latin\)\)/],
-    ["af,und", /did you mean/],
+    ["af,und", /undetermined/],
     ["norwegan", /no \(Norwegian\)/],
     ["qqqqqqqqqqqqqq", /listed/],
   ])("refuses %s and helps", (list, hint) => {
@@ -56,5 +64,31 @@ describe("requireLanguages", () => {
 
   it("refuses an empty list", () => {
     expect(() => requireLanguages(" ,")).toThrow(expect.objectContaining({ code: "no-language" }));
+  });
+});
+
+describe("codes beside mC4's", () => {
+  it.each(["hr", "bs", "br", "tt", "bo", "sr-Latn", "pt-BR", "es-419"])("%s is a language", (code) => {
+    expect(isLanguageCode(code)).toBe(true);
+    expect(requireLanguages(code)).toEqual([code]);
+    // None of them is taken for a neighbour.
+    expect(unknownLanguageHint(code)).not.toMatch(/did you mean/);
+  });
+
+  it.each(["und", "he", "hrv", "xx", "zh-Latin", "sr-latn", "pt-XQ", "a", ""])("%s is none", (code) => {
+    expect(isLanguageCode(code)).toBe(false);
+  });
+
+  it.each(["zh-Hant", "zh-Hans"])("%s is mC4's zh", (code) => {
+    expect(unknownLanguageHint(code)).toMatch(/did you mean zh \(/);
+  });
+
+  it("one's own corpus may have any code that BCP 47 can write", () => {
+    for (const code of ["hr", "he", "aab", "sr-Latn"]) expect(requireLanguageCode(code)).toBe(code);
+    for (const code of ["hrv", "Croatian!", "sr_Latn"]) {
+      expect(() => requireLanguageCode(code)).toThrow(expect.objectContaining({ code: "unknown-language" }));
+    }
+    expect(languageName("hr")).toBe("Croatian");
+    expect(languageName("zz")).toBeUndefined();
   });
 });

@@ -59,20 +59,75 @@ export function findLanguage(code: string): Language | undefined {
 }
 
 /** Today's ISO codes of the languages that mC4 keeps under another. */
-const isoCodes: Record<string, string> = { he: "iw", nb: "no", nn: "no", tl: "fil" };
+const isoCodes: Record<string, string> = { he: "iw", nb: "no", nn: "no", tl: "fil", "zh-Hant": "zh", "zh-Hans": "zh" };
 
-/** Names the code of mC4 that a user probably meant by an unknown one, or by a language's name. */
-export function nearestLanguageHint(word: string): string {
-  const tasks = allLanguages();
-  const near = isoCodes[word] ?? nearest(word, [...tasks.map((task) => task.code), ...tasks.map((task) => task.name)]);
-  const task = tasks.find(({ code, name }) => code === near || name === near);
-  return task
-    ? `did you mean ${task.code} (${task.name})?`
-    : "mC4's codes are listed in data/languages.json: iw for Hebrew, no for Norwegian, fil for Filipino, …";
+const names = {
+  language: new Intl.DisplayNames(["en"], { type: "language", fallback: "none" }),
+  script: new Intl.DisplayNames(["en"], { type: "script", fallback: "none" }),
+  region: new Intl.DisplayNames(["en"], { type: "region", fallback: "none" }),
+};
+
+/** The English name of a language by mC4's table or, for other BCP 47 codes, by Unicode's; undefined where neither knows it. */
+export function languageName(code: string): string | undefined {
+  const task = findLanguage(code);
+  if (task) return task.name;
+  const [language, ...rest] = code.split("-");
+  try {
+    if (Intl.getCanonicalLocales(code)[0] !== code || names.language.of(language) === undefined) return undefined;
+    const known = rest.every((tag) => {
+      if (/^[A-Z][a-z]{3}$/.test(tag)) return names.script.of(tag) !== undefined;
+      return /^(?:[A-Z]{2}|\d{3})$/.test(tag) && names.region.of(tag) !== undefined;
+    });
+    return known ? names.language.of(code) : undefined;
+  } catch {
+    return undefined;
+  }
+}
+
+/** Whether a code is mC4's or a BCP 47 code of a known language (`hr`, `br`, `sr-Latn`) other than the one of which mC4 has another. */
+export function isLanguageCode(code: string): boolean {
+  return code !== "und" && isoCodes[code] === undefined && languageName(code) !== undefined;
 }
 
 /**
- * The task codes a user asked for, without repetition, in the order given.
+ * The code of a corpus of one's own: any that is well-formed by BCP 47, of whatever language.
+ *
+ * @throws usageError
+ */
+export function requireLanguageCode(code: string): string {
+  let canonical: string | undefined;
+  try {
+    [canonical] = Intl.getCanonicalLocales(code);
+  } catch {
+    // No BCP 47.
+  }
+  if (findLanguage(code) || canonical === code) return code;
+  throw usageError(`${code} is no language code`, {
+    code: "unknown-language",
+    where: "--language",
+    why: canonical ? `BCP 47 writes it ${canonical}` : "it is not as BCP 47 has them",
+    hint: canonical ? `--language ${canonical}` : "give a code such as hr, br or sr-Latn",
+  });
+}
+
+/** What to say about a code of which there is nothing: mC4's own code for it, or one that is written almost so. Never another language. */
+export function unknownLanguageHint(word: string): string {
+  const tasks = allLanguages();
+  if (word === "und") return "und is mC4's mark for pages of undetermined language, which are no task of it.";
+  const name = languageName(word);
+  if (isoCodes[word] === undefined && name !== undefined) return findLanguage(word) ? "" : `mC4 has no ${name}.`;
+  // Of two letters each neighbour is another language.
+  const near =
+    isoCodes[word] ??
+    (word.length > 3 ? nearest(word, [...tasks.map((one) => one.code), ...tasks.map((one) => one.name)]) : undefined);
+  const task = tasks.find(({ code, name: known }) => code === near || known === near);
+  return task
+    ? `did you mean ${task.code} (${task.name})?`
+    : "mC4's codes are listed in data/languages.json: iw for Hebrew, no for Norwegian, fil for Filipino, …; other languages have their BCP 47 codes.";
+}
+
+/**
+ * The codes a user asked for, without repetition, in the order given.
  *
  * @param list `"all"` for mC4's 107 tasks, or codes separated by commas: `"af,am"`
  * @throws usageError for an empty list or an unknown code
@@ -83,8 +138,8 @@ export function requireLanguages(list: string): string[] {
   if (codes.length === 0)
     throw usageError("no language is named", { code: "no-language", hint: "give all, or codes such as af,am" });
   for (const code of codes) {
-    if (!findLanguage(code))
-      throw usageError(`unknown language ${code}`, { code: "unknown-language", hint: nearestLanguageHint(code) });
+    if (!isLanguageCode(code))
+      throw usageError(`unknown language ${code}`, { code: "unknown-language", hint: unknownLanguageHint(code) });
   }
   return [...new Set(codes)];
 }

@@ -1,17 +1,25 @@
 /** mC4's two splits. */
-export type Split = "train" | "validation";
+export const splits = ["train", "validation"] as const;
+export type Split = (typeof splits)[number];
 
-/** One source file of an mC4-shaped corpus: `c4-CODE[-validation].tfrecord-IIIII-of-NNNNN.json.gz`. */
+/** Bytes of JSON that a compressed byte holds: 2.8 for mC4 (27 TB in 9.7), 3.1 measured on a corpus of 101 languages. */
+export const inflatedPerCompressedByte = 3;
+
+/** One source file of a corpus, as of mC4: `c4-CODE[-validation].tfrecord-IIIII-of-NNNNN.json.gz`. */
 export interface Shard {
   /** File name, the shard's identity: `c4-af.tfrecord-00000-of-00002.json.gz`. */
   name: string;
-  /** mC4's own code of the task: `iw`, `no`, `zh-Latn`, … */
+  /** mC4's own code of the task, `iw`, `no`, `zh-Latn`, …, or a BCP 47 tag. */
   language: string;
   split: Split;
   index: number;
   count: number;
   /** Where it comes from: a path, or an http(s) address. */
   path: string;
+  /** Field or column of the text, where it is not `text`. */
+  textField?: string;
+  /** Of a file that both splits share: each so-manieth line or row is of the validation split. */
+  holdOut?: { every: number; held: boolean };
   /** Compressed size; 0 where it is not known before the shard is read. */
   bytes: number;
   /** The copy to read of a shard that comes from a server. */

@@ -28,8 +28,14 @@ export function createDecoder(model: string | SentencePieceModel): PieceDecoder 
   const types = decodedTypes(read);
   const denormalize = denormalizerOf(read);
 
+  /** Pieces that were asked for, as they stand in the model and with their spaces. */
+  const texts: string[] = [];
+  const spaced: string[] = [];
   const pieceOf = (id: number): string => {
-    if (id >= 0 && id < size && Number.isInteger(id)) return pieceText(read, id);
+    if (id >= 0 && id < size && Number.isInteger(id)) {
+      texts[id] ??= pieceText(read, id);
+      return texts[id];
+    }
     const sentinel = sentinels.get(id);
     if (sentinel === undefined) throw new RangeError(`${id} is no id of ${read.path}: it holds ${size} pieces`);
     return sentinel;
@@ -39,13 +45,14 @@ export function createDecoder(model: string | SentencePieceModel): PieceDecoder 
     let text = "";
     let bytes: number[] = [];
     const flushBytes = (): void => {
-      if (bytes.length > 0) text += textOfBytes(bytes);
+      if (bytes.length === 0) return;
+      text += textOfBytes(bytes);
       bytes = [];
     };
     let atStart = true;
     let tookFirstSpace = false;
     for (const id of ids) {
-      let piece = pieceOf(id);
+      const piece = pieceOf(id);
       const type = id < size ? types[id] : pieceType.userDefined;
       if (type === pieceType.byte) {
         bytes.push(Number.parseInt(piece.slice(1, -1), 16));
@@ -60,11 +67,13 @@ export function createDecoder(model: string | SentencePieceModel): PieceDecoder 
         continue;
       }
       if (atStart && trimsFirstSpace && piece.startsWith("\u2581")) {
-        piece = piece.slice(1);
+        text += piece.slice(1).replaceAll("\u2581", " ");
         // With extra spaces removed, every leading one goes; without, only the one that encoding added.
         tookFirstSpace = !normalizer.removeExtraWhitespaces;
+        continue;
       }
-      text += piece.replaceAll("\u2581", " ");
+      spaced[id] ??= piece.replaceAll("\u2581", " ");
+      text += spaced[id];
     }
     flushBytes();
     return denormalize ? denormalize(text) : text;
@@ -117,7 +126,9 @@ function denormalizerOf(model: SentencePieceModel): ((text: string) => string) |
   );
   return (text) => {
     const bytes = Buffer.from(text);
-    new Uint8Array(wasm.memory.buffer, wasm.textAt(bytes.length), bytes.length).set(bytes);
+    // The call may move the memory, so its buffer is looked up after it.
+    const at = wasm.textAt(bytes.length);
+    new Uint8Array(wasm.memory.buffer, at, bytes.length).set(bytes);
     const count = wasm.normalizeText(bytes.length);
     let result = "";
     for (const codePoint of new Uint32Array(wasm.memory.buffer, wasm.idsAt(), count))

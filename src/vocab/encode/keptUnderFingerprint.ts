@@ -1,8 +1,7 @@
 import { createHash } from "node:crypto";
 import { closeSync, fstatSync, openSync, readSync } from "node:fs";
-import { homedir } from "node:os";
-import { join } from "node:path";
 import { withAtomicFile } from "../../base/atomicFile.js";
+import { userCache } from "../../base/userCache.js";
 
 /** In shared memory, so that threads need not copy it. */
 export type SharedBytes = Uint8Array<SharedArrayBuffer>;
@@ -22,8 +21,7 @@ export async function keptUnderFingerprint<Built extends SharedBytes | undefined
   format: string,
   build: () => Built,
 ): Promise<SharedBytes | Built> {
-  const cacheHome = process.env.XDG_CACHE_HOME || join(homedir(), ".cache");
-  const path = join(cacheHome, "mswitch", `${fingerprint}.${format}`);
+  const path = userCache(`${fingerprint}.${format}`);
   const kept = readKept(path);
   if (kept) return kept;
   const built = build();

@@ -5,8 +5,16 @@ import { join } from "node:path";
 import { gzipSync } from "node:zlib";
 import fc from "fast-check";
 import { describe, expect, it } from "vitest";
+import { readShard } from "../../corpus/read/readShard.js";
 import type { Shard } from "../../corpus/shards/shard.js";
-import { countSentences, maxSentenceBytes, sentenceQuotas, sentencesOf, writeSentences } from "./sampleSentences.js";
+import {
+  chooseShards,
+  countSentences,
+  maxSentenceBytes,
+  sentenceQuotas,
+  sentencesOf,
+  writeSentences,
+} from "./sampleSentences.js";
 
 function shardOf(language: string, documents: string[]): Shard {
   const name = `c4-${language}.tfrecord-00000-of-00001.json.gz`;
@@ -73,7 +81,7 @@ describe("writeSentences", () => {
     shardOf("am", ["ሀ", "ለ\nሐ"]),
   ];
   const sample = async (seed: number): Promise<string> => {
-    const counts = await countSentences(shards, () => undefined);
+    const counts = await countSentences(shards, readShard, () => undefined);
     expect(counts).toEqual([
       { language: "af", documents: 30, sentences: 60, rejected: 0 },
       { language: "am", documents: 2, sentences: 3, rejected: 0 },
@@ -84,7 +92,7 @@ describe("writeSentences", () => {
       ["af", 20],
       ["am", 3],
     ]);
-    await writeSentences(file, shards, { counts, quotas, seed }, () => undefined);
+    await writeSentences(file, shards, readShard, { counts, quotas, seed });
     await file.close();
     return readFileSync(path, "utf8");
   };
@@ -96,5 +104,28 @@ describe("writeSentences", () => {
     expect(new Set(lines.slice(0, 20)).size).toBe(20);
     expect(await sample(1)).toBe(text);
     expect(await sample(2)).not.toBe(text);
+  });
+});
+
+describe("chooseShards", () => {
+  const shard = (language: string, index: number, bytes: number): Shard => ({
+    ...{ name: `${language} ${index}`, language, split: "train", index, count: 9, path: "", bytes },
+  });
+  const size = ({ bytes }: Shard): number => bytes;
+  const shards = [...Array.from({ length: 50 }, (_, i) => shard("en", i, 10)), shard("af", 0, 3), shard("cy", 0, 900)];
+
+  it("takes all where they are few", () => {
+    expect(chooseShards(shards, { maxBytes: 2000, alpha: 0.3, seed: 1 }, size)).toEqual(shards);
+  });
+
+  it("keeps to the limit, but for one shard of each language, the same for the same seed", () => {
+    const choose = (seed: number) => chooseShards(shards, { maxBytes: 200, alpha: 0.3, seed }, size);
+    const bytes = (language: string) =>
+      choose(1).reduce((sum, one) => sum + (one.language === language ? one.bytes : 0), 0);
+    expect([bytes("af"), bytes("cy")]).toEqual([3, 900]);
+    expect(bytes("en")).toBeGreaterThan(0);
+    expect(bytes("en")).toBeLessThanOrEqual(100);
+    expect(choose(1)).toEqual(choose(1));
+    expect(choose(2)).not.toEqual(choose(1));
   });
 });

@@ -1,7 +1,7 @@
 import type { FileHandle } from "node:fs/promises";
 import { setImmediate as nextTurn } from "node:timers/promises";
 import { randomStream } from "../../base/random.js";
-import { readDocuments } from "../../corpus/read/readDocuments.js";
+import type { DocumentChunk, Rejection } from "../../corpus/read/document.js";
 import type { Shard } from "../../corpus/shards/shard.js";
 
 /** SentencePiece's trainer passes over longer lines (its `max_sentence_length`), so they are cut. */
@@ -42,22 +42,67 @@ export function sentencesOf(text: Uint8Array): string[] {
   return sentences;
 }
 
+/** Reads the shards of a sample, from wherever they come; a shard that cannot be had gives nothing and is told of. */
+export type ReadSample = (shard: Shard) => AsyncIterable<DocumentChunk>;
+
 /** Counts documents and sentences of each language, in the order of the shards. */
-export async function countSentences(shards: Shard[], onShard: (shard: Shard) => void): Promise<LanguageCount[]> {
+export async function countSentences(
+  shards: Shard[],
+  read: ReadSample,
+  onRejected: (shard: Shard, rejections: Rejection[]) => void,
+): Promise<LanguageCount[]> {
   const counts = new Map<string, LanguageCount>();
   for (const shard of shards) {
     const { language } = shard;
     const count = counts.get(language) ?? { language, documents: 0, sentences: 0, rejected: 0 };
     counts.set(language, count);
-    for await (const { documents, rejections } of readDocuments(shard.path)) {
+    const rejected: Rejection[] = [];
+    for await (const { documents, rejections } of read(shard)) {
       await nextTurn();
       count.rejected += rejections.length;
+      rejected.push(...rejections.slice(0, 1000 - rejected.length));
       count.documents += documents.length;
       for (const { text } of documents) count.sentences += sentencesOf(text).length;
     }
-    onShard(shard);
+    if (rejected.length > 0) onRejected(shard, rejected);
   }
   return [...counts.values()];
+}
+
+/**
+ * The shards to sample from, where the corpus is larger than what may be read: of each language as many bytes as its share ∝ bytes^alpha
+ * of the limit, but at least one shard; which ones is chosen at random, the same for the same seed.
+ *
+ * @param sizeOf compressed bytes of a shard
+ */
+export function chooseShards(
+  shards: Shard[],
+  { maxBytes, alpha, seed }: { maxBytes: number; alpha: number; seed: number },
+  sizeOf: (shard: Shard) => number,
+): Shard[] {
+  const byLanguage = new Map<string, Shard[]>();
+  for (const shard of shards) byLanguage.set(shard.language, [...(byLanguage.get(shard.language) ?? []), shard]);
+  const bytesOf = (some: Shard[]): number => some.reduce((sum, shard) => sum + sizeOf(shard), 0);
+  const counts = [...byLanguage].map(([language, some]) => {
+    const bytes = bytesOf(some);
+    return { language, documents: bytes, sentences: bytes, rejected: 0 };
+  });
+  if (bytesOf(shards) <= maxBytes) return shards;
+  const quotas = sentenceQuotas(counts, alpha, maxBytes);
+  const chosen = new Set<Shard>();
+  for (const [language, some] of byLanguage) {
+    const random = randomStream(seed, "vocabulary shards", language);
+    const waiting = [...some];
+    let left = quotas.get(language) ?? 0;
+    while (waiting.length > 0) {
+      const [shard] = waiting.splice(random.integer(waiting.length), 1);
+      const size = sizeOf(shard);
+      if (size > left && waiting.length + 1 < some.length) break;
+      chosen.add(shard);
+      left -= size;
+    }
+  }
+  return shards.filter((shard) => chosen.has(shard));
 }
 
 /**
@@ -99,8 +144,8 @@ export function sentenceQuotas(counts: LanguageCount[], alpha: number, max: numb
 export async function writeSentences(
   file: FileHandle,
   shards: Shard[],
+  read: ReadSample,
   { counts, quotas, seed }: { counts: LanguageCount[]; quotas: Map<string, number>; seed: number },
-  onShard: (shard: Shard) => void,
 ): Promise<void> {
   const states = new Map(
     counts.map(({ language, sentences }) => [
@@ -115,7 +160,7 @@ export async function writeSentences(
   for (const shard of shards) {
     const state = states.get(shard.language);
     if (!state) continue;
-    for await (const { documents } of readDocuments(shard.path)) {
+    for await (const { documents } of read(shard)) {
       await nextTurn();
       let lines = "";
       for (const { text } of documents) {
@@ -129,6 +174,5 @@ export async function writeSentences(
       }
       await file.write(lines);
     }
-    onShard(shard);
   }
 }

@@ -1,7 +1,9 @@
 import { execFile, spawn } from "node:child_process";
+import { join } from "node:path";
 import { promisify } from "node:util";
 import { MswitchError, usageError } from "../../base/errors.js";
 import type { Log } from "../../base/log.js";
+import { userCache } from "../../base/userCache.js";
 
 /** SentencePiece's own trainer, as it was found on this machine. */
 export interface Trainer {
@@ -21,14 +23,15 @@ sentencepiece.SentencePieceTrainer.train(**dict(pairs))
 const run = promisify(execFile);
 
 /**
- * Finds SentencePiece's trainer: the Python package of `python` where one is named, or else `spm_train` on the PATH, or else the
- * package of `python3`.
+ * Finds SentencePiece's trainer: the Python package of `python` where one is named, or else of the Python that `MSWITCH_PYTHON` names, or else
+ * `spm_train` on the PATH, or else the package of `python3` or of the environment that `make` has made.
  *
  * @throws usageError that says what to install
  */
 export async function findTrainer(python?: string): Promise<Trainer> {
+  const named = python ?? process.env.MSWITCH_PYTHON;
   const tried: string[] = [];
-  if (python === undefined) {
+  if (named === undefined) {
     try {
       const { stdout } = await run("spm_train", ["--version"]);
       return { name: `spm_train, ${stdout.trim()}`, command: "spm_train", prefix: [] };
@@ -36,13 +39,15 @@ export async function findTrainer(python?: string): Promise<Trainer> {
       tried.push("spm_train is not on the PATH");
     }
   }
-  const command = python ?? "python3";
-  try {
-    const { stdout } = await run(command, ["-c", "import sentencepiece; print(sentencepiece.__version__)"]);
-    return { name: `Python package sentencepiece ${stdout.trim()}`, command, prefix: ["-c", pythonMain] };
-  } catch (error) {
-    const missing = (error as NodeJS.ErrnoException).code === "ENOENT";
-    tried.push(missing ? `there is no ${command}` : `${command} has no package sentencepiece`);
+  const venv = process.env.MSWITCH_VENV ?? userCache("oracles");
+  for (const command of named ? [named] : ["python3", join(venv, "bin", "python")]) {
+    try {
+      const { stdout } = await run(command, ["-c", "import sentencepiece; print(sentencepiece.__version__)"]);
+      return { name: `Python package sentencepiece ${stdout.trim()}`, command, prefix: ["-c", pythonMain] };
+    } catch (error) {
+      const missing = (error as NodeJS.ErrnoException).code === "ENOENT";
+      tried.push(missing ? `there is no ${command}` : `${command} has no package sentencepiece`);
+    }
   }
   throw usageError("SentencePiece's trainer was not found", {
     code: "trainer-not-found",
@@ -84,18 +89,29 @@ export async function runTrainer(
       for (const line of parts) {
         lines.push(line);
         if (lines.length > 50) lines.shift();
+        // 0.2.0 and older: `trainer_interface.cc(428) LOG(INFO) Loaded all`; 0.2.2: `I0000 … trainer_interface.cc:422] Loaded all`.
         const news =
-          /\) LOG\(INFO\) (Loaded all|Alphabet size|all chars count|Initialized|EM sub_iter|Saving model).*/.exec(line);
-        if (news) log.info(news[0].slice(") LOG(INFO) ".length));
+          /(?:\) LOG\(INFO\) |\] )((?:Loaded all|Alphabet size|all chars count|Initialized|Making suffix|Extracting|EM sub_iter|Saving model).*)/.exec(
+            line,
+          );
+        if (news) log.info(news[1]);
       }
     });
-    const code = await new Promise<number | null>((resolve, reject) => {
-      child.once("error", reject).once("close", resolve);
+    const [code, killedBy] = await new Promise<[number | null, NodeJS.Signals | null]>((resolve, reject) => {
+      child.once("error", reject).once("close", (...end) => resolve(end));
     });
     if (signal.aborted)
       throw new MswitchError("interrupted while the vocabulary was trained", { code: "interrupted", exitCode: 130 });
     if (code === 0) return;
     lines.push(rest);
+    if (killedBy !== null) {
+      throw new MswitchError(`SentencePiece's trainer was killed (${killedBy})`, {
+        code: "trainer-killed",
+        where: trainer.name,
+        why: "most often the system does that for want of memory",
+        hint: "fewer --max-sentences: the trainer needs about 24 bytes of memory for each byte of text",
+      });
+    }
     throw new MswitchError("SentencePiece's trainer failed", {
       code: "trainer-failed",
       where: trainer.name,

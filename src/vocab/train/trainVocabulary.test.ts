@@ -3,8 +3,9 @@ import { tmpdir } from "node:os";
 import { delimiter, join } from "node:path";
 import { fileURLToPath } from "node:url";
 import { afterEach, beforeEach, describe, expect, it } from "vitest";
+import { startFlakyServer } from "../../../test/flakyServer.js";
 import { silentLog } from "../../base/log.js";
-import { trainVocabulary } from "./trainVocabulary.js";
+import { type TrainVocabularyOptions, trainVocabulary } from "./trainVocabulary.js";
 
 const root = fileURLToPath(new URL("../../..", import.meta.url));
 const samplePath = join(root, "vocab/sample.model");
@@ -35,19 +36,20 @@ describe("trainVocabulary", () => {
     process.env.PATH = path;
   });
 
-  const train = (options: { python?: string; sources?: string[] } = {}) =>
+  const train = (options: Partial<TrainVocabularyOptions> = {}) =>
     trainVocabulary({
-      sources: options.sources ?? [join(root, "data/sample")],
+      sources: [join(root, "data/sample")],
       languages: ["af", "am", "zu"],
       size: 6000,
       out: join(folder, "new.model"),
       alpha: 1 / 3.3,
       maxSentences: 90,
+      maxBytes: 1e9,
       coverage: 0.9995,
       seed: 1,
-      python: options.python,
       log: silentLog,
       signal: controller.signal,
+      ...options,
     });
 
   it("asks the trainer for mT5's vocabulary, keeps what it made, and measures it", async () => {
@@ -112,5 +114,64 @@ describe("trainVocabulary", () => {
       exitCode: 2,
       hint: expect.stringContaining("pip install sentencepiece"),
     });
+  });
+
+  it("tells of the trainer's progress, in the words of either version", async () => {
+    standIn(
+      `echo "trainer_interface.cc(428) LOG(INFO) Loaded all 90 sentences" >&2; echo "I0000 00:00:1.1 1 unigram_model_trainer.cc:644] EM sub_iter=0 size=3" >&2; cp "${samplePath}" vocabulary.model`,
+    );
+    const said: string[] = [];
+    const log = { info: (line: string) => void said.push(line), warn: (line: string) => void said.push(line) };
+    await train({ log });
+    expect(said).toContain("Loaded all 90 sentences");
+    expect(said).toContain("EM sub_iter=0 size=3");
+  });
+
+  it("names memory where the system killed the trainer", async () => {
+    standIn("kill -9 $$");
+    await expect(train()).rejects.toMatchObject({
+      code: "trainer-killed",
+      why: expect.stringContaining("memory"),
+      hint: expect.stringContaining("--max-sentences"),
+    });
+  });
+
+  it("refuses a folder as the file before it reads the source", async () => {
+    standIn("exit 1");
+    await expect(train({ out: folder, sources: ["nowhere"] })).rejects.toMatchObject({ code: "output-unusable" });
+    expect(readdirSync(folder)).toEqual([]);
+  });
+
+  it("names what it could not read, with file, line and cause", async () => {
+    standIn(`cp "${samplePath}" vocabulary.model`);
+    const shard = join(folder, "c4-af.tfrecord-00000-of-00001.jsonl");
+    writeFileSync(shard, '{"text": "een"}\nnot json\n');
+    const said: string[] = [];
+    const log = { info: () => undefined, warn: (line: string) => void said.push(line) };
+    const { rejected } = await train({ sources: [shard], languages: ["af"], log });
+    expect(rejected).toBe(1);
+    expect(said).toEqual([expect.stringMatching(/c4-af\S* line 2: invalid-json/)]);
+  });
+
+  it("takes the sources that preprocess takes: an address, files of any name", async () => {
+    standIn(`cp "${samplePath}" vocabulary.model`);
+    const server = await startFlakyServer();
+    try {
+      const body = Buffer.from('{"text": "een"}\n{"text": "twee"}\n');
+      server.files.set("/c4-af.tfrecord-00000-of-00001.jsonl", { body });
+      const source = `${server.url}/c4-af.tfrecord-00000-of-00001.jsonl`;
+      const remote = await train({ sources: [source], languages: undefined, cacheDir: join(folder, "cache") });
+      expect(remote.languages).toMatchObject([{ language: "af", documents: 2 }]);
+    } finally {
+      await server.close();
+    }
+    writeFileSync(join(folder, "a.txt"), "jedan\ndva\ntri\n");
+    const own = await train({
+      sources: [join(folder, "a.txt")],
+      languages: undefined,
+      language: "hr",
+      validationEvery: 3,
+    });
+    expect(own.languages).toMatchObject([{ language: "hr", documents: 2 }]);
   });
 });

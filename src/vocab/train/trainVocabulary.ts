@@ -1,36 +1,26 @@
-import { createReadStream } from "node:fs";
-import { mkdir, mkdtemp, open, readFile, rm, stat } from "node:fs/promises";
-import { basename, dirname, join, resolve } from "node:path";
+import { constants, createReadStream } from "node:fs";
+import { access, mkdir, readFile, rm, stat } from "node:fs/promises";
+import { dirname, join, resolve } from "node:path";
 import { createInterface } from "node:readline";
-import { writeFileAtomic } from "../../base/atomicFile.js";
-import { MswitchError, usageError } from "../../base/errors.js";
+import { removeStaleTemporaries, temporaryName, writeFileAtomic } from "../../base/atomicFile.js";
+import { messageOf, usageError } from "../../base/errors.js";
+import { formatBytes } from "../../base/format.js";
 import { sha256 } from "../../base/hash.js";
-import type { Log } from "../../base/log.js";
-import { discoverShards } from "../../corpus/shards/discoverShards.js";
-import type { Shard } from "../../corpus/shards/shard.js";
 import { createEncoder } from "../encode/createEncoder.js";
 import { parseModel } from "../sentencepiece/modelFile.js";
 import { modelFileOf } from "../sentencepiece/openModelFile.js";
-import { countSentences, maxSentenceBytes, sentenceQuotas, writeSentences } from "./sampleSentences.js";
+import { type LanguageCount, maxSentenceBytes } from "./sampleSentences.js";
+import { type SampleOptions, sampleShards, sampleText } from "./sampleText.js";
 import { findTrainer, runTrainer } from "./sentencePieceTrainer.js";
 
-export interface TrainVocabularyOptions {
-  sources: string[];
-  /** mC4 codes; all that are there where absent. */
-  languages?: string[];
+export interface TrainVocabularyOptions extends SampleOptions {
   /** Pieces, the 3 special and 256 byte pieces among them. */
   size: number;
   out: string;
-  /** Exponent of the languages' shares (mT5: 1/3.3). */
-  alpha: number;
-  maxSentences: number;
   /** Share of all characters that get a piece of their own; the others are spelt in bytes. */
   coverage: number;
-  seed: number;
   /** A Python that has the package `sentencepiece`; found where absent. */
   python?: string;
-  log: Log;
-  signal: AbortSignal;
 }
 
 /** How a language fares in a new vocabulary, over the sentences that were sampled of it. */
@@ -57,6 +47,8 @@ export interface TrainedVocabulary {
 
 /** SentencePiece divides its sums among its threads, so their number changes the result: fixed, whatever the machine has. */
 const trainerThreads = 16;
+/** Memory that the trainer takes for a byte of text: 3.96 GB were measured for 167 MB. */
+const memoryPerByte = 24;
 /** Beyond this much text SentencePiece's suffix array needs 64-bit positions. */
 const largeCorpusBytes = 2 ** 30;
 
@@ -70,15 +62,17 @@ const largeCorpusBytes = 2 ** 30;
 export async function trainVocabulary(options: TrainVocabularyOptions): Promise<TrainedVocabulary> {
   const { out, size, log, signal } = options;
   const trainer = await findTrainer(options.python);
-  const shards = await discoverShards(options.sources, { languages: options.languages, splits: ["train"] });
-  log.info(`${shards.length} training shards; trainer: ${trainer.name}`);
+  await requireWritable(out);
+  const shards = await sampleShards(options);
+  log.info(`${shards.chosen.length} training shards; trainer: ${trainer.name}`);
 
   const directory = dirname(resolve(out));
-  await mkdir(directory, { recursive: true });
-  const work = await mkdtemp(join(directory, `.${basename(out)}.tmp-`));
+  await removeStaleTemporaries(directory);
+  const work = temporaryName(resolve(out));
+  await mkdir(work);
   try {
     const sentences = join(work, "sentences.txt");
-    const { counts, quotas } = await sampleTo(sentences, shards, options);
+    const { counts, quotas } = await sampleText(sentences, shards, options);
     const { size: bytes } = await stat(sentences);
     if (bytes === 0)
       throw usageError("the source holds no text to train on", {
@@ -86,7 +80,10 @@ export async function trainVocabulary(options: TrainVocabularyOptions): Promise<
         where: options.sources.join(", "),
       });
 
-    log.info(`training ${size} pieces on ${(bytes / 1e6).toFixed(1)} MB of text`);
+    const memory = formatBytes(bytes * memoryPerByte);
+    log.info(
+      `training ${size} pieces on ${(bytes / 1e6).toFixed(1)} MB of text; the trainer needs about ${memory} of memory`,
+    );
     // Names relative to the folder, because the model keeps them.
     await runTrainer(trainer, {
       directory: work,
@@ -120,45 +117,39 @@ export async function trainVocabulary(options: TrainVocabularyOptions): Promise<
   }
 }
 
-/** Counts, then samples: two passes over the shards, so that no more than a few of their documents are ever in memory. */
-async function sampleTo(
-  path: string,
-  shards: Shard[],
-  { alpha, maxSentences, seed, log, signal }: TrainVocabularyOptions,
-) {
-  const total = shards.reduce((sum, shard) => sum + shard.bytes, 0);
-  const reporter = (what: string) => {
-    let done = 0;
-    let said = Date.now();
-    return (shard: Shard): void => {
-      if (signal.aborted)
-        throw new MswitchError(`interrupted while ${what} sentences`, { code: "interrupted", exitCode: 130 });
-      done += shard.bytes;
-      if (Date.now() - said < 5000) return;
-      said = Date.now();
-      log.info(
-        `${what} sentences: ${shard.name}, ${((100 * done) / total).toFixed(0)} % of ${(total / 1e6).toFixed(0)} MB`,
-      );
-    };
-  };
-  const counts = await countSentences(shards, reporter("counting"));
-  for (const { language, rejected } of counts) {
-    if (rejected > 0) log.warn(`${language}: ${rejected} lines or rests of shards could not be read and were left out`);
-  }
-  const quotas = sentenceQuotas(counts, alpha, maxSentences);
-  const file = await open(path, "wx");
+/**
+ * Makes sure that the file can be written before hours of work.
+ *
+ * @throws usageError
+ */
+async function requireWritable(out: string): Promise<void> {
+  const directory = dirname(resolve(out));
   try {
-    await writeSentences(file, shards, { counts, quotas, seed }, reporter("sampling"));
-  } finally {
-    await file.close();
+    await mkdir(directory, { recursive: true });
+    await access(directory, constants.W_OK);
+  } catch (error) {
+    throw usageError("the vocabulary cannot be written", {
+      code: "output-unusable",
+      where: directory,
+      why: messageOf(error),
+      hint: "name another --out",
+    });
   }
-  return { counts, quotas };
+  const there = await stat(out).catch(() => undefined);
+  if (there?.isDirectory()) {
+    throw usageError("the vocabulary cannot be written", {
+      code: "output-unusable",
+      where: out,
+      why: "it is a folder",
+      hint: `--out ${join(out, "vocabulary.model")}`,
+    });
+  }
 }
 
 /** Bytes and tokens of the sampled sentences, which stand in the file language by language. */
 async function measure(
   path: string,
-  counts: Awaited<ReturnType<typeof countSentences>>,
+  counts: LanguageCount[],
   quotas: Map<string, number>,
   encoder: Awaited<ReturnType<typeof createEncoder>>,
 ): Promise<LanguageReport[]> {
