@@ -73,6 +73,8 @@ test("a study trains its runs and compares them in pairs of seeds; two tasks giv
   expect(sparse.gain!.interval).not.toBeNull();
   expect(results.runs[0].curve.map(({ step }) => step)).toEqual([0, 6, 12]);
 
+  expect(readFileSync(join(folder, "one", "times.md"), "utf8")).toMatch(/^\| sparse \| \S*\d/m);
+
   const two = writeStudyFile("two");
   const ends = await Promise.all(["0/2", "1/2"].map((task) => start(two, "--task", task).ended));
   expect(ends.map((end) => end.code)).toEqual([0, 0]);

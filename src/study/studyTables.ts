@@ -33,10 +33,19 @@ const columns: Column[] = [
   ["source use", ({ sourceUse }) => withInterval(sourceUse, nats)],
 ];
 
-/** The study's tables in Markdown. */
+/** The table of variants, and quality and source use by step and seed. */
+export function studyTable(results: StudyResults): string {
+  const rows = results.variants.map((row) => columns.map(([, cell]) => cell(row, results)));
+  const variants = table(
+    columns.map(([name]) => name),
+    rows,
+  );
+  return [variants, "Quality (and source use) by step:", curvesTable(results)].join("\n\n");
+}
+
+/** The study's report in Markdown. */
 export function studyMarkdown(results: StudyResults): string {
   const { title, baseline, threshold, seeds, missing } = results;
-  const rows = results.variants.map((row) => columns.map(([, cell]) => cell(row, results)));
   const notes = [
     `Means over seeds (${seeds.join(", ")}) and 95 % intervals by Student's t. Quality: mean over languages at the end, nats a target token, higher is better. Gain and step speed-up: against “${baseline}”, in pairs of equal seeds; the speed-up is the mean over languages.`,
     ...(threshold === null ? [] : [`Threshold: ${nats(threshold)}; in brackets the seeds that reached it.`]),
@@ -45,29 +54,23 @@ export function studyMarkdown(results: StudyResults): string {
       ? [`**Not finished: ${missing.map(({ variant, seed }) => `${variant}, seed ${seed}`).join("; ")}.**`]
       : []),
   ];
-  return `${[
-    `# ${title}`,
-    table(
-      columns.map(([name]) => name),
-      rows,
-    ),
-    ...notes,
-    ...sourceUseTable(results),
-  ].join("\n\n")}\n`;
+  return `${[`# ${title}`, studyTable(results), ...notes].join("\n\n")}\n`;
 }
 
-/** Source use at each evaluation, seed by seed: when each run began to read. */
-function sourceUseTable({ runs }: StudyResults): string[] {
+/** Quality and source use at each evaluation, seed by seed: when each run began to read. */
+export function curvesTable({ runs }: StudyResults): string {
   const at = [...new Set(runs.flatMap(({ curve }) => curve.map(({ step }) => step)))].sort((a, b) => a - b);
   // Ten columns at most.
   const shown = at.filter((step, i) => step > 0 && (at.length - 1 - i) % Math.ceil(at.length / 10) === 0);
-  if (shown.length === 0) return [];
   const rows = runs.map(({ variant, seed, curve }) => [
     variant,
     String(seed),
-    ...shown.map((step) => curve.find((point) => point.step === step)?.sourceUse?.toFixed(2) ?? none),
+    ...shown.map((step) => {
+      const point = curve.find((each) => each.step === step);
+      return point ? `${nats(point.quality)} (${point.sourceUse?.toFixed(2) ?? none})` : none;
+    }),
   ]);
-  return ["## Source use by step", table(["model", "seed", ...shown.map(steps)], rows)];
+  return table(["model", "seed", ...shown.map(steps)], rows);
 }
 
 /** Times of the runs: apart from the results, which do not depend on the machine. */
