@@ -85,8 +85,11 @@ export async function setupTensorFlow({
   await linkLibrary(tensorflow, join(binding, "deps"));
 
   const gyp = join(folder, "node_modules", "node-gyp", "bin", "node-gyp.js");
-  const headers = dirname(dirname(process.execPath));
-  const nodeDir = (await exists(join(headers, "include", "node", "node_api.h"))) ? [`--nodedir=${headers}`] : [];
+  // Node-API is the same in all versions: headers of another Node.js do. Without any, node-gyp downloads them.
+  const prefixes = [dirname(dirname(process.execPath)), "/usr/local", "/usr"];
+  const found = await Promise.all(prefixes.map((prefix) => exists(join(prefix, "include", "node", "node_api.h"))));
+  const prefix = prefixes.find((_, index) => found[index]);
+  const nodeDir = prefix ? [`--nodedir=${prefix}`] : [];
   const module = [
     "--module_name=tfjs_binding",
     `--module_path=${join(binding, "lib", "napi-v8")}`,
