@@ -35,6 +35,8 @@ export interface LossOptions {
   step: number;
   /** The batch is the whole where left out. */
   share?: LossShare;
+  /** f of the balance loss by layer, of more tokens than are here: see `RouterOptions.globalLoad_E`. */
+  globalLoads?: ReadonlyMap<string, tf.Tensor1D>;
 }
 
 /** One training step's loss and gradients. The caller disposes of the result (`disposeStep`). Noise is a function of seed and step. */
@@ -42,11 +44,13 @@ export function lossAndGradients(
   config: ModelConfig,
   params: Parameters,
   batch: ModelBatch,
-  { seed, step, share = { crossEntropy: 1, auxiliary: 1 } }: LossOptions,
+  { seed, step, share = { crossEntropy: 1, auxiliary: 1 }, globalLoads }: LossOptions,
 ): StepResult {
   let parts: Omit<StepResult, "loss" | "gradients"> | undefined;
   const { value, grads } = tf.variableGrads(() => {
-    const { hidden_BTD, head_VD, real_BT, routed } = switchT5(config, params, batch, { training: true, seed, step });
+    const { hidden_BTD, head_VD, real_BT, routed } = switchT5(config, params, batch, {
+      ...{ training: true, seed, step, globalLoads },
+    });
     const hidden_ND = tf.reshape(hidden_BTD, [-1, config.dModel]) as tf.Tensor2D;
     const target_N = tf.reshape(batch.targets, [-1]) as tf.Tensor1D;
     const mean = linearCrossEntropy(hidden_ND, head_VD, target_N, tf.reshape(real_BT, [-1]));

@@ -22,7 +22,9 @@ export interface ModelBatch {
 }
 
 /** In training there is noise (jitter, dropout), a function of seed and step, and the training capacity. */
-export type Mode = { training: true; seed: number; step: number } | { training: false };
+export type Mode =
+  | { training: true; seed: number; step: number; globalLoads?: ReadonlyMap<string, tf.Tensor1D> }
+  | { training: false };
 
 export interface Decoded {
   /** What the output layer is applied to, [B, T, D]. */
@@ -79,6 +81,7 @@ export function switchT5(config: ModelConfig, params: Parameters, batch: ModelBa
     const switchLayer: SwitchLayer = {
       name: `${stack}.${block}`,
       router: weight(`${name}.router.classifier`),
+      globalLoad_E: mode.training ? mode.globalLoads?.get(`${stack}.${block}`) : undefined,
       routerDtype: config.precision === "bfloat16" ? "bfloat16" : "float32",
       experts: matrices(config, weight, `${name}.experts`),
     };

@@ -7,7 +7,7 @@ import { describeTorch } from "../../test/helpers/fastPaths.js";
 import { expectClose, random } from "../../test/helpers/tensors.js";
 import { loadBackend } from "../backends/loadBackend.js";
 import { precision } from "../ops/precision.js";
-import { createOptimizer, gradientNorm } from "./optimizer.js";
+import { createOptimizer, gradientNorm, type OptimizerOptions } from "./optimizer.js";
 
 let folder: string;
 beforeAll(async () => {
@@ -69,6 +69,56 @@ test("the state of another model is refused", async () => {
   ).rejects.toMatchObject({
     code: "optimizer-state-mismatch",
   });
+});
+
+const named = {
+  "shared.weight": [6, 4],
+  "encoder.block.0.layer.0.SelfAttention.q.weight": [4, 4],
+  "encoder.block.0.layer.1.mlp.router.classifier.weight": [2, 4],
+  "encoder.block.0.layer.1.mlp.experts.wi.weight": [2, 8, 4],
+  "encoder.final_layer_norm.weight": [4],
+};
+const hyper = { beta1: 0.9, beta2: 0.99, epsilon: 1e-8, weightDecay: 0.5, scaleByParameterRms: false };
+const muonOptions: OptimizerOptions = {
+  algorithm: "muon",
+  momentum: 0.95,
+  nesterov: true,
+  scale: "match-rms",
+  ...hyper,
+};
+
+test("Muon has the hidden matrices, AdamW the rest; each kind at its factor, norms without decay; saved and restored", async () => {
+  const params = newParams(named);
+  const optimizer = createOptimizer(params, { ...muonOptions, learningRateFactors: { router: 0, embeddings: 0.5 } });
+  const zeros = new Map([...params].map(([name, { shape }]) => [name, tf.zeros(shape)]));
+  optimizer.update(zeros, { learningRate: 0.1, step: 0, gradNorm: 0 });
+  // No gradient: weight decay alone moves them.
+  expect(values(params).map(([first]) => first)).toEqual([0.4875, 0.475, 0.5, 0.475, 0.5].map(Math.fround));
+  const path = join(folder, "muon.safetensors");
+  await optimizer.save(path);
+  const { openSafetensors } = await import("../model/checkpoint/safetensors.js");
+  const file = await openSafetensors(path);
+  const slots = [...file.tensors.keys()].map((name) => name.split("/")[1]).sort();
+  await file.close();
+  expect(slots).toEqual(["mean", "mean", "mean", "momentum", "momentum", "square", "square", "square"]);
+  const adafactor = createOptimizer(params, { algorithm: "adafactor", minFactoredSize: 4 });
+  await expect(adafactor.restore(path)).rejects.toMatchObject({ code: "optimizer-state-mismatch" });
+});
+
+test("gradients whose norm is above clipNorm are scaled down to it", () => {
+  const [clipped, scaled] = [newParams(named), newParams(named)];
+  const gradients = new Map(
+    [...clipped].map(([name, { shape }], i) => [name, tf.randomNormal(shape, 0, 1, "float32", i)]),
+  );
+  const gradNorm = gradientNorm(gradients).dataSync()[0];
+  const update = (params: Map<string, tf.Variable>, clipNorm: number | undefined, factor: number): void =>
+    createOptimizer(params, { ...muonOptions, clipNorm }).update(
+      new Map([...gradients].map(([name, gradient]) => [name, tf.mul(gradient, factor)])),
+      { learningRate: 0.1, step: 0, gradNorm },
+    );
+  update(clipped, gradNorm / 4, 1);
+  update(scaled, undefined, 0.25);
+  for (const [i, value] of values(clipped).entries()) expectClose(value, values(scaled)[i], 1e-5);
 });
 
 test("the gradient norm is that of all gradients together, and not finite where one is not", () => {

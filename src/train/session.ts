@@ -62,8 +62,10 @@ export async function openSession(run: PreparedRun, options: SessionOptions): Pr
   const { config, model, stream, plan, paths } = run;
   const address = worldAddress(process.env);
   if (address) requireDivisible(config.stream.batchSize, address.worldSize);
+  const { accumulate = 1 } = config.batch ?? {};
   const backend = await loadBackend(config.backend);
-  const rows = config.stream.batchSize / (address?.worldSize ?? 1);
+  const rows = config.stream.batchSize / ((address?.worldSize ?? 1) * accumulate);
+  requireWholeRows(rows, accumulate);
   const need = leastMemory(model, plan.parameters, rows, stream.lengths, backend.name);
   requireMemory(need, backend, rows);
 
@@ -105,7 +107,7 @@ export async function openSession(run: PreparedRun, options: SessionOptions): Pr
     );
 
     const trainStep = createTrainStep({
-      ...{ model, params, optimizer, world, run: config.run },
+      ...{ model, params, optimizer, world, run: config.run, accumulate },
       // Each rank draws noise of its own.
       seed: world.size > 1 ? config.seed + 1_000_003 * (world.rank + 1) : config.seed,
       isStopping: () => options.signal.aborted,
@@ -159,6 +161,16 @@ async function loadParameters({ directory }: Checkpoint, model: ModelConfig): Pr
   const why = `${other} is ${shapeOf(params.get(other)?.shape)} in the checkpoint and ${shapeOf(shapes.get(other))} in the run`;
   disposeParameters(params);
   throw usageError("the checkpoint is of another model", { code: "checkpoint-model-mismatch", where: directory, why });
+}
+
+/** @throws usageError where a step's rows do not make so many equal micro-batches */
+function requireWholeRows(rows: number, accumulate: number): void {
+  if (Number.isInteger(rows)) return;
+  throw usageError(`${rows * accumulate} rows cannot be computed in ${accumulate} equal micro-batches`, {
+    code: "batch-not-divisible",
+    where: "batch.accumulate",
+    hint: "set stream.batchSize to a multiple of batch.accumulate and of the number of processes",
+  });
 }
 
 function requireDivisible(batchSize: number, worldSize: number): void {

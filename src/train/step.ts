@@ -3,10 +3,11 @@ import type { CapturedGraph, GraphCapture } from "../backends/graphCapture.js";
 import { MswitchError, messageOf } from "../base/errors.js";
 import { soloWorld, type World } from "../distributed/world.js";
 import type { ModelConfig } from "../model/config.js";
-import { disposeStep, lossAndGradients, type ModelBatch, type StepResult } from "../model/lossAndGradients.js";
+import { disposeStep, lossAndGradients, type StepResult } from "../model/lossAndGradients.js";
 import type { Parameters } from "../model/parameters.js";
 import type { Batch } from "../stream/batch.js";
-import { partOf, reduceStep } from "./dataParallel.js";
+import { accumulateGradients, toTensors } from "./accumulate.js";
+import { reduceStep } from "./dataParallel.js";
 import { gradientNorm, type Optimizer } from "./optimizer.js";
 
 /** What one update is made of. */
@@ -17,6 +18,8 @@ export interface StepParts {
   seed: number;
   /** The run's directory, for errors. */
   run: string;
+  /** Micro-batches that a process computes its rows in; 1 where left out. */
+  accumulate?: number;
   /** The processes that share each batch. */
   world?: World;
   /** Whether this process was asked to stop. */
@@ -61,6 +64,10 @@ export function createTrainStep(parts: StepParts): TrainStep {
     onEager?.("several processes train together");
     return eager;
   }
+  if ((parts.accumulate ?? 1) > 1) {
+    onEager?.("a step is several micro-batches");
+    return eager;
+  }
   if (hasNoise(model)) {
     onEager?.("dropout and jitter are drawn anew in every step on the host");
     return eager;
@@ -83,11 +90,18 @@ function hasNoise({ dropout, switch: sparse }: ModelConfig): boolean {
   return dropout > 0 || (sparse !== null && (sparse.jitter > 0 || sparse.expertDropout > 0));
 }
 
-function eagerStep({ model, params, optimizer, seed, run, world = soloWorld, isStopping }: StepParts): TrainStep {
+function eagerStep({
+  model,
+  params,
+  optimizer,
+  seed,
+  run,
+  world = soloWorld,
+  accumulate = 1,
+  isStopping,
+}: StepParts): TrainStep {
   return async (batch, { step, learningRate }) => {
-    const part = partOf(batch, world);
-    const tensors = toTensors(part.batch);
-    const result = lossAndGradients(model, params, tensors, { seed, step, share: part.share });
+    const result = accumulateGradients(batch, accumulate, world, { model, params, seed, step });
     const stop = tf.tensor1d([isStopping?.() ? 1 : 0]);
     if (world.size > 1) await reduceStep(world, result, stop);
     const guard = guardOf(result);
@@ -96,7 +110,7 @@ function eagerStep({ model, params, optimizer, seed, run, world = soloWorld, isS
     const stopping = (await stop.data())[0] > 0;
     const dispose = (): void => {
       disposeStep(result);
-      tf.dispose([guard, stop, tensors.inputs, tensors.targets]);
+      tf.dispose([guard, stop]);
     };
     return { result, gradNorm, stop: stopping, dispose };
   };
@@ -132,13 +146,6 @@ function capturedStep(
     const { result, guard } = recorded!;
     const gradNorm = await requireFinite(guard, place.step, run);
     return { result, gradNorm, stop: isStopping?.() ?? false, dispose: () => {} };
-  };
-}
-
-function toTensors({ batchSize, lengths, inputs, targets }: Batch): ModelBatch {
-  return {
-    inputs: tf.tensor2d(inputs, [batchSize, lengths.inputs], "int32"),
-    targets: tf.tensor2d(targets, [batchSize, lengths.targets], "int32"),
   };
 }
 

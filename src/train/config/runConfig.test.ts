@@ -87,10 +87,16 @@ test("a run's identity leaves out what does not change its result, and nothing e
     { optimizer: { learningRate: { schedule: "constant", base: 1 } } },
     { evaluation: { examplesPerLanguage: 3 } },
     { precision: "selective" },
+    { batch: { accumulate: 2 } },
+    { optimizer: { clipNorm: 1 } },
+    { optimizer: { algorithm: "adamw", learningRate: { schedule: "constant", base: 1 } } },
+    { model: { preset: "tiny-switch", switch: { topK: 2 } } },
   ]) {
     expect(hash(fixed), JSON.stringify(fixed)).not.toBe(hash());
   }
   expect(identityHash(parsed(), { ...content, dataset: "c" })).not.toBe(hash());
+  const cosine = { optimizer: { algorithm: "adamw", learningRate: { schedule: "cosine", base: 1 } } };
+  expect(hash({ ...cosine, steps: 9 })).not.toBe(hash(cosine));
   const ramp = { optimizer: { learningRate: { schedule: "constant", base: 1, rampDownSteps: 2 } } };
   expect(hash({ ...ramp, steps: 9 })).not.toBe(hash(ramp));
 });

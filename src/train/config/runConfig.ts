@@ -48,6 +48,13 @@ export const runConfigSchema = z.strictObject({
     /** Step n takes batch n + skipBatches: a way past data that a run diverges on. */
     skipBatches: z.int().min(0).optional(),
   }),
+  /** Absent: one micro-batch a step. */
+  batch: z
+    .strictObject({
+      /** Micro-batches that the rows of a step are computed in, one after the other: less memory, the same batch. */
+      accumulate: size.default(1),
+    })
+    .optional(),
   optimizer: optimizerSchema.prefault({}),
   steps: size,
   seed: z.int().min(0).default(0),

@@ -1,0 +1,148 @@
+import * as tf from "@tensorflow/tfjs-core";
+import type { World } from "../distributed/world.js";
+import type { ModelConfig } from "../model/config.js";
+import { disposeStep, lossAndGradients, type ModelBatch, type StepResult } from "../model/lossAndGradients.js";
+import type { Parameters } from "../model/parameters.js";
+import { disposeReports, type RouterReport } from "../model/routerReport.js";
+import { switchT5 } from "../model/switchT5.js";
+import type { Batch } from "../stream/batch.js";
+import { partOf } from "./dataParallel.js";
+
+/** Between the noise of one micro-batch and that of the next. */
+const seedStride = 15_485_863;
+
+export interface AccumulatedStep {
+  model: ModelConfig;
+  params: Parameters;
+  seed: number;
+  step: number;
+}
+
+/**
+ * Loss and gradients of a rank's rows of a batch, computed in `parts` micro-batches of equal size one after the other: the memory of one of them, and
+ * the gradients of all rows together. The same as in one go but for rounding, where
+ *
+ * - a routing group lies within a micro-batch (`group: sequence`, or a number of tokens that divides it), or nothing is dropped and
+ *   `balance` is "batch": places are counted in groups;
+ * - there is no noise: each micro-batch draws its own.
+ *
+ * With `balance: "batch"` the loads of all micro-batches are counted first, in a forward pass of its own: a third more work.
+ */
+export function accumulateGradients(
+  batch: Batch,
+  parts: number,
+  { rank, size }: Pick<World, "rank" | "size">,
+  { model, params, seed, step }: AccumulatedStep,
+): StepResult {
+  const microBatches = Array.from({ length: parts }, (_, i) =>
+    partOf(batch, { rank: rank * parts + i, size: size * parts }),
+  );
+  const isGlobal = parts > 1 && model.switch?.balance === "batch" && model.switch.auxLossWeight > 0;
+  const seedOf = (i: number): number => seed + seedStride * i;
+  const withTensors = <T>(of: Batch, body: (tensors: ModelBatch) => T): T => {
+    const tensors = toTensors(of);
+    const result = body(tensors);
+    tf.dispose([tensors.inputs, tensors.targets]);
+    return result;
+  };
+  const loads = isGlobal
+    ? globalLoads(
+        microBatches.map(({ batch: micro }, i) =>
+          withTensors(micro, (tensors) => loadsOf(model, params, tensors, { seed: seedOf(i), step })),
+        ),
+      )
+    : undefined;
+  let sum: StepResult | undefined;
+  for (const [i, { batch: micro, share }] of microBatches.entries()) {
+    const result = withTensors(micro, (tensors) =>
+      lossAndGradients(model, params, tensors, { seed: seedOf(i), step, share, globalLoads: loads?.[i] }),
+    );
+    sum = sum ? added(sum, result) : result;
+  }
+  for (const ofPart of loads ?? []) for (const load of ofPart.values()) load.dispose();
+  return parts === 1 ? sum! : withMeanRouting(sum!, parts);
+}
+
+/** A batch's ids on the device. The caller disposes of them. */
+export function toTensors({ batchSize, lengths, inputs, targets }: Batch): ModelBatch {
+  return {
+    inputs: tf.tensor2d(inputs, [batchSize, lengths.inputs], "int32"),
+    targets: tf.tensor2d(targets, [batchSize, lengths.targets], "int32"),
+  };
+}
+
+/** How often each expert was chosen in each layer of a micro-batch, [E], by layer. */
+function loadsOf(
+  model: ModelConfig,
+  params: Parameters,
+  batch: ModelBatch,
+  { seed, step }: { seed: number; step: number },
+): Map<string, tf.Tensor1D> {
+  const counts = new Map<string, tf.Tensor1D>();
+  tf.tidy(() => {
+    for (const { report } of switchT5(model, params, batch, { training: true, seed, step }).routed) {
+      // Padding that is routed counts, and is no part of `expertCounts`: then all micro-batches weigh the same.
+      const weight = model.switch?.ignorePadding ? tf.sum(report.expertCounts) : tf.scalar(1);
+      counts.set(report.layer, tf.keep(tf.mul(report.load, weight)));
+    }
+  });
+  return counts;
+}
+
+/**
+ * What each micro-batch's balance takes for f, by layer: the whole batch's loads, times what the micro-batch has of its choices in
+ * parts of an equal share. It takes the mean of its own probabilities, and weighs 1 / parts.
+ */
+function globalLoads(counts: readonly ReadonlyMap<string, tf.Tensor1D>[]): Map<string, tf.Tensor1D>[] {
+  const loads = counts.map((ofPart) => {
+    const scaled = [...ofPart].map(([layer, own_E]): [string, tf.Tensor1D] => [
+      layer,
+      tf.tidy(() => {
+        const all_E = counts.map((other) => other.get(layer)!).reduce((sum, other) => tf.add(sum, other));
+        const total = tf.sum(all_E);
+        const share = tf.div(tf.mul(tf.sum(own_E), counts.length), total);
+        return tf.mul(tf.div(all_E, total), share);
+      }),
+    ]);
+    return new Map(scaled);
+  });
+  for (const ofPart of counts) for (const own_E of ofPart.values()) own_E.dispose();
+  return loads;
+}
+
+/** Sums of two results, which are freed. */
+function added(a: StepResult, b: StepResult): StepResult {
+  const sum = <T extends tf.Tensor>(x: T, y: tf.Tensor): T => tf.add(x, y) as T;
+  const result: StepResult = {
+    loss: sum(a.loss, b.loss),
+    crossEntropy: sum(a.crossEntropy, b.crossEntropy),
+    auxLoss: sum(a.auxLoss, b.auxLoss),
+    zLoss: sum(a.zLoss, b.zLoss),
+    routing: a.routing.map((report, i) => ({
+      layer: report.layer,
+      load: sum(report.load, b.routing[i].load),
+      fractionDropped: sum(report.fractionDropped, b.routing[i].fractionDropped),
+      confidence: sum(report.confidence, b.routing[i].confidence),
+      expertCounts: tf.concat2d([report.expertCounts, b.routing[i].expertCounts], 0),
+    })),
+    gradients: new Map([...a.gradients].map(([name, gradient]) => [name, sum(gradient, b.gradients.get(name)!)])),
+  };
+  disposeStep(a);
+  disposeStep(b);
+  return result;
+}
+
+/** Routing figures are means over the micro-batches. */
+function withMeanRouting(result: StepResult, parts: number): StepResult {
+  const routing = result.routing.map(
+    ({ layer, load, fractionDropped, confidence, expertCounts }): RouterReport => ({
+      layer,
+      load: tf.div(load, parts),
+      fractionDropped: tf.div(fractionDropped, parts),
+      confidence: tf.div(confidence, parts),
+      expertCounts: tf.clone(expertCounts),
+    }),
+  );
+  disposeReports(result.routing);
+  return { ...result, routing };
+}
