@@ -2,24 +2,26 @@
 // rate that their matrix products reach alone, memory and a profile; beside them, in turn, Transformers or TensorFlow.js's wasm.
 //   npm run bench:train                                            dense and 8 experts, bf16: about two minutes
 //   npm run bench:train -- --peer transformers --steps 5
+//   npm run bench:train -- --shape small --threads 1                preset tiny, 128 sequences of 64 and 17 tokens
 //   npm run bench:train -- --config dense,switch8,switch32,switch128 --precision bf16,float32 --vocab 32128,250112
 //   npm run bench:train -- --config dense --peer tfjs              a wasm step takes minutes: fewer sequences, fewer steps
-//   --threads N (both sides)  --batch N  --backend torch:cuda:0  --variants float32,bfloat16,compile (of Transformers)  --json
+//   --threads N (both sides)  --batch N  --vocab N  --backend torch:cuda:0  --variants float32,bfloat16,compile (of Transformers)  --json
 // Python with Transformers: MSWITCH_PYTHON, or what scripts/setup-python made.
-import { availableParallelism } from "node:os";
+import { availableParallelism, cpus } from "node:os";
 import { oraclePython } from "../scripts/oraclePython.mjs";
 import { parseFlags } from "../scripts/parseFlags.mjs";
 import { startOurs, startTransformers, stepsInTurn, warmUp } from "./train/child.mjs";
 import { describe, median, relations, summarise } from "./train/report.mjs";
-import { configNames, tfjsBatchSize, tokensPerStep } from "./train/shapes.mjs";
+import { configNames, shapes, tfjsBatchSize, tokensPerStep } from "./train/shapes.mjs";
 
 const { values: flags } = parseFlags(import.meta.url, {
   options: {
     config: { type: "string", default: "dense,switch8" },
     precision: { type: "string", default: "bf16" },
-    vocab: { type: "string", default: "32128" },
+    shape: { type: "string", default: "mt5-small" },
+    vocab: { type: "string" },
     steps: { type: "string", default: "5" },
-    batch: { type: "string", default: "8" },
+    batch: { type: "string" },
     threads: { type: "string", default: String(availableParallelism()) },
     backend: { type: "string", default: "torch" },
     peer: { type: "string", multiple: true, default: [] },
@@ -29,8 +31,6 @@ const { values: flags } = parseFlags(import.meta.url, {
 });
 const steps = Number(flags.steps);
 const threads = Number(flags.threads);
-const batchSize = Number(flags.batch);
-const wasmBatchSize = Math.min(tfjsBatchSize, batchSize);
 const python = oraclePython() ?? "python3";
 const precisions = { bf16: "selective", float32: "float32", bfloat16: "bfloat16" };
 const list = (text, known) => {
@@ -42,6 +42,11 @@ const list = (text, known) => {
   }
   return names;
 };
+const [shapeName] = list(flags.shape, Object.keys(shapes));
+const shape = shapes[shapeName];
+const batchSize = Number(flags.batch ?? shape.batch);
+const vocabularies = (flags.vocab ?? String(shape.vocab)).split(",").map(Number);
+const wasmBatchSize = Math.min(tfjsBatchSize, batchSize);
 list(flags.peer.join() || "tfjs", ["transformers", "tfjs"]);
 
 const ratioOf = (peer, ours, field) => median(peer.map((step, i) => step[field] / ours[i][field]));
@@ -58,7 +63,7 @@ async function race(ours, name, startPeer, { warmUps, rounds, batch, note }) {
     return {
       name,
       info: peer.info,
-      summary: summarise(its, tokensPerStep(batch)),
+      summary: summarise(its, tokensPerStep(shape, batch)),
       peakMiB,
       ratio: scale * ratioOf(its, mine, "seconds"),
       cpuRatio: scale * ratioOf(its, mine, "cpuSeconds"),
@@ -72,14 +77,15 @@ async function race(ours, name, startPeer, { warmUps, rounds, batch, note }) {
 /** One configuration: our steps alone, then a peer's and ours in turn, then the ceiling in the same process. */
 async function measure(config, vocab, precision) {
   const asTransformers = flags.peer.includes("transformers") && config !== "dense";
-  const options = { config, vocab, precision: precisions[precision], threads, asTransformers };
+  const options = { shape: shapeName, config, vocab, precision: precisions[precision], threads, asTransformers };
   const child = await startOurs({ ...options, backend: flags.backend, batch: batchSize });
   await warmUp(child, 2);
   const [own] = await stepsInTurn([child], steps);
   const peers = [];
   if (flags.peer.includes("transformers")) {
     for (const variant of list(flags.variants, ["float32", "bfloat16", "compile"])) {
-      const start = () => startTransformers(python, { config, vocab, variant, threads, batch: batchSize });
+      const start = () =>
+        startTransformers(python, { shape: shapeName, config, vocab, variant, threads, batch: batchSize });
       peers.push(await race(child, `Transformers ${variant}`, start, { warmUps: 2, rounds: steps, batch: batchSize }));
     }
   }
@@ -100,7 +106,7 @@ async function measure(config, vocab, precision) {
     vocab,
     precision,
     feedForward: asTransformers ? "relu" : "gated-gelu",
-    ours: { info: child.info, summary: summarise(own, tokensPerStep(batchSize)), peakMiB },
+    ours: { info: child.info, summary: summarise(own, tokensPerStep(shape, batchSize)), peakMiB },
     ceiling,
     profile,
     peers,
@@ -111,9 +117,9 @@ async function measure(config, vocab, precision) {
 const results = [];
 const print = (text) => (flags.json ? console.error(text) : console.log(text));
 print(
-  `training steps, ${batchSize} sequences of 512 and 114 tokens (${tokensPerStep(batchSize)} a step), ${threads} threads; medians\n`,
+  `training steps, ${batchSize} sequences of ${shape.lengths.inputs} and ${shape.lengths.targets} tokens (${tokensPerStep(shape, batchSize)} a step), ${threads} threads, ${cpus()[0]?.model.trim() ?? "unknown processor"}; medians\n`,
 );
-for (const vocab of list(flags.vocab).map(Number)) {
+for (const vocab of vocabularies) {
   for (const precision of list(flags.precision, Object.keys(precisions))) {
     for (const config of list(flags.config, configNames)) {
       results.push(await measure(config, vocab, precision));

@@ -32,17 +32,37 @@ function tripleSeconds(tf, narrow, { kind, batch, m, k, n }) {
   return seconds;
 }
 
-/**
- * @returns seconds that the products of one step take alone, and GFLOP/s of square products of 2048
- */
-export function measureCeiling(tf, narrow, config, batch) {
+/** Seconds that the products of one step take alone, by whichever kernels are set. */
+function productSeconds(tf, narrow, products) {
   const known = new Map();
   let seconds = 0;
-  for (const product of stepProducts(config, batch)) {
+  for (const product of products) {
     const key = [product.kind, product.batch, product.m, product.k, product.n].join();
     if (!known.has(key)) known.set(key, tripleSeconds(tf, narrow, product));
     seconds += product.count * known.get(key);
   }
+  return seconds;
+}
+
+/**
+ * @param gemm { kernels(), set(type, name) } of a backend that has several kernels: the products are timed by each of them
+ * @returns seconds that the products of one step take alone, the least of any kernels here and their name, and GFLOP/s of square
+ * products of 2048
+ */
+export function measureCeiling(tf, narrow, config, lengths, batch, gemm) {
+  const products = stepProducts(config, lengths, batch);
+  const seconds = productSeconds(tf, narrow, products);
   const square = tripleSeconds(tf, narrow, { kind: "linear", batch: 1, m: 2048, k: 2048, n: 2048 });
-  return { seconds, squareGflops: (3 * 2 * 2048 ** 3) / square / 1e9 };
+  const result = { seconds, squareGflops: (3 * 2 * 2048 ** 3) / square / 1e9, best: { seconds, name: "" } };
+  if (gemm === undefined) return result;
+  const type = config.precision === "float32" ? "float32" : "bfloat16";
+  const { available, chosen } = gemm.kernels();
+  result.best.name = chosen[type];
+  for (const name of available[type].filter((one) => one !== chosen[type])) {
+    gemm.set(type, name);
+    const others = productSeconds(tf, narrow, products);
+    if (others < result.best.seconds) result.best = { seconds: others, name };
+  }
+  gemm.set(type, chosen[type]);
+  return result;
 }

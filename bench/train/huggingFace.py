@@ -1,6 +1,6 @@
 """The peer: Hugging Face Transformers' MT5 or Switch model in one process, stepped by the lines it reads (see ours.mjs).
 
-python huggingFace.py '{"config": "dense", "vocab": 32128, "variant": "bfloat16", "batch": 8, "threads": 2}'
+python huggingFace.py '{"shape": "mt5-small", "config": "dense", "vocab": 32128, "variant": "bfloat16", "batch": 8, "threads": 2}'
 
 variant: float32; bfloat16 (autocast over float32 weights); compile (bfloat16 under torch.compile).
 """
@@ -23,18 +23,19 @@ from transformers import (
 
 transformers.logging.set_verbosity_error()
 options = json.loads(sys.argv[1])
-lengths = {"inputs": 512, "targets": 114}
+small = options["shape"] == "small"
+# bench/train/shapes.mjs has the same.
+lengths = {"inputs": 64, "targets": 17} if small else {"inputs": 512, "targets": 114}
 if options.get("threads"):
     torch.set_num_threads(options["threads"])
 torch.manual_seed(1)
 shape = dict(
     vocab_size=options["vocab"],
-    d_model=512,
-    d_kv=64,
-    d_ff=1024,
-    num_layers=8,
-    num_decoder_layers=8,
-    num_heads=6,
+    **(
+        dict(d_model=64, d_kv=16, d_ff=128, num_layers=2, num_decoder_layers=2, num_heads=4)
+        if small
+        else dict(d_model=512, d_kv=64, d_ff=1024, num_layers=8, num_decoder_layers=8, num_heads=6)
+    ),
     dropout_rate=0.0,
     tie_word_embeddings=False,
     decoder_start_token_id=0,
@@ -54,8 +55,8 @@ def switch(experts, router_logits):
     config = SwitchTransformersConfig(
         **shape,
         num_experts=experts,
-        num_sparse_encoder_layers=4,
-        num_sparse_decoder_layers=4,
+        num_sparse_encoder_layers=2 if small else 4,
+        num_sparse_decoder_layers=2 if small else 4,
         router_jitter_noise=0.01,
         router_z_loss_coef=0.0,
         router_aux_loss_coef=0.01,

@@ -1,7 +1,7 @@
 // One model in one process, stepped by the lines it reads: step, profile, ceiling, end. Answers with one JSON line each.
-//   node bench/train/ours.mjs '{"config": "dense", "vocab": 32128, "precision": "selective", "backend": "torch", "batch": 8}'
+//   node bench/train/ours.mjs '{"config": "dense", "vocab": 32128, "shape": "mt5-small", "precision": "selective", "backend": "torch", "batch": 8}'
 import { createInterface } from "node:readline";
-import { precision, setTorchThreads } from "@mswitch/tfjs-backend-torch";
+import { gemmKernels, precision, setGemm, setTorchThreads } from "@mswitch/tfjs-backend-torch";
 import { loadBackend } from "../../dist/backends/loadBackend.js";
 import { countParameters, stepFlops } from "../../dist/model/count.js";
 import { disposeStep, lossAndGradients } from "../../dist/model/lossAndGradients.js";
@@ -9,9 +9,10 @@ import { parameterShapes } from "../../dist/model/parameters.js";
 import { createOptimizer } from "../../dist/train/optimizer.js";
 import { measureCeiling } from "./ceiling.mjs";
 import { watchKernels } from "./profile.mjs";
-import { lengths, modelConfig } from "./shapes.mjs";
+import { modelConfig, shapes } from "./shapes.mjs";
 
 const options = JSON.parse(process.argv[2]);
+const { lengths } = shapes[options.shape];
 const config = modelConfig(options.config, options);
 const torch = options.backend.startsWith("torch");
 if (torch && options.threads) setTorchThreads(options.threads);
@@ -76,7 +77,15 @@ const commands = {
   },
   // Before the ceiling, whose own matrices would count.
   peak: () => ({ peakMiB: process.resourceUsage().maxRSS / 1024 }),
-  ceiling: () => measureCeiling(tf, narrow, config, options.batch),
+  ceiling: () =>
+    measureCeiling(
+      tf,
+      narrow,
+      config,
+      lengths,
+      options.batch,
+      torch ? { kernels: gemmKernels, set: setGemm } : undefined,
+    ),
 };
 
 console.log(

@@ -53,6 +53,11 @@ export function describe(result) {
     `${config}, vocabulary ${vocab}, ${precision}${feedForward === "relu" ? ", ReLU feed-forward as Transformers' Switch" : ""}`,
     ...sideLines({ name: "mswitch", ...ours }),
     `    ${fixed(rate, 0)} GFLOP/s; its matrix products alone take ${fixed(ceiling.seconds, 2)} s, ${fixed(alone, 0)} GFLOP/s: the step reaches ${percent(ceiling.seconds / secondsPerStep)} of that (2048 square: ${fixed(ceiling.squareGflops, 0)} GFLOP/s)`,
+    ...(ceiling.best.name
+      ? [
+          `    the best kernels here for these products: ${ceiling.best.name}, ${fixed(ours.info.flops / ceiling.best.seconds / 1e9, 0)} GFLOP/s; those chosen reach ${percent(ceiling.best.seconds / ceiling.seconds)} of that, the step ${percent(ceiling.best.seconds / secondsPerStep)}`,
+        ]
+      : []),
     ...profileLines(profile, 8),
     ...peers.flatMap((peer) =>
       peer.error

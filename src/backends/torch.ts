@@ -30,7 +30,7 @@ export async function loadTorch(
       hint: "pip install torch, then npm run build:native -w @mswitch/tfjs-backend-torch",
     });
   }
-  const { torchVersion, cudaDevices, cudaBuild, threads, cpu } = status.info;
+  const { torchVersion, cudaDevices, cudaBuild, threads, cpu, gemm } = status.info;
   const cuda = cudaBuild ? `${cudaDevices} CUDA devices` : "no CUDA";
   if (!(await tf.setBackend(device))) {
     throw new MswitchError(`the backend ${device} did not start`, {
@@ -40,7 +40,24 @@ export async function loadTorch(
     });
   }
   const onCuda = device.startsWith("torch:cuda") || (device === "torch" && cudaDevices > 0);
-  const place = onCuda ? device.replace(/^torch$/, "torch:cuda:0") : `CPU (${cpu}), ${threads} threads, ${cuda}`;
+  const place = onCuda
+    ? device.replace(/^torch$/, "torch:cuda:0")
+    : `CPU (${cpu}; matrix products bfloat16:${gemm.bfloat16}, float32:${gemm.float32}), ${threads} threads, ${cuda}`;
   const cudaDevice = onCuda ? Number(/\d+$/.exec(place)?.[0] ?? 0) : undefined;
   return { description: `libtorch ${torchVersion} on ${place}`, threads, cudaDevice };
+}
+
+/** Which kernels multiply matrices here and what each of them reached, for `doctor`; undefined without libtorch. */
+export async function describeGemm(): Promise<string | undefined> {
+  const torch = await import("@mswitch/tfjs-backend-torch").catch(() => undefined);
+  const status = torch?.torchStatus();
+  if (torch === undefined || !status?.available) return undefined;
+  const { gemm } = status.info;
+  const rates = torch.gemmMeasurement()?.rates;
+  const types = ["bfloat16", "float32"] as const;
+  const parts = types.map((type) => {
+    const measured = Object.entries(rates?.[type] ?? {}).map(([name, gflops]) => `${name} ${gflops.toFixed(0)}`);
+    return `${type} by ${gemm[type]}${measured.length > 0 ? ` (${measured.join(", ")} GFLOP/s in one thread)` : ""}`;
+  });
+  return `${parts.join("; ")}. TFJS_TORCH_GEMM=bfloat16:NAME,float32:NAME takes others`;
 }

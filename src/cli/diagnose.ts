@@ -4,6 +4,7 @@ import { statfs } from "node:fs/promises";
 import { availableParallelism, cpus, totalmem } from "node:os";
 import { promisify } from "node:util";
 import { findBackends } from "../backends/loadBackend.js";
+import { describeGemm } from "../backends/torch.js";
 import { shipped } from "./packageRoot.js";
 
 /** One thing mswitch looks for on a machine. */
@@ -66,6 +67,7 @@ export async function diagnose(): Promise<Finding[]> {
     findDisk(),
     findBackends(),
   ]);
+  const gemm = await describeGemm();
   const usable = backends.find((backend) => backend.usable);
   return [
     {
@@ -88,6 +90,7 @@ export async function diagnose(): Promise<Finding[]> {
       detail: description,
       required: false,
     })),
+    ...(gemm ? [{ name: "Matrix products", found: true, detail: gemm, required: false }] : []),
     {
       name: "Default backend",
       found: usable !== undefined,

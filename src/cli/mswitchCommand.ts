@@ -1,4 +1,4 @@
-import { Command, Errors } from "@oclif/core";
+import { Command, Errors, Flags } from "@oclif/core";
 import { exitCode, MswitchError, messageOf } from "../base/errors.js";
 import { nearest } from "../base/nearest.js";
 
@@ -58,4 +58,19 @@ export function errorDocument(error: unknown): { error: Record<string, unknown> 
   if (!(error instanceof MswitchError)) return { error: { code: "internal", message: messageOf(error) } };
   const { code, what, where, why, hint, message } = error;
   return { error: { code, message, what, where, why, hint } };
+}
+
+/** `--threads` of commands that compute on the processor. */
+export const threadsFlag = Flags.integer({
+  description:
+    "Processor threads of one operation; one a core where left out. Small operations take one thread whatever it says.",
+  min: 1,
+});
+
+/**
+ * Sets the threads of libtorch for this process and those that it starts. OpenMP reads the variable once, when libtorch is loaded: call
+ * it before a backend is.
+ */
+export function useThreads(threads: number | undefined): void {
+  if (threads !== undefined) process.env.OMP_NUM_THREADS = String(threads);
 }

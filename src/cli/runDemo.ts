@@ -32,8 +32,10 @@ export async function runDemo({ out, backend, log, signal }: DemoOptions): Promi
   const { name: chosen } = await loadBackend(backend);
   const size = chosen.startsWith("torch") ? "-large" : "";
   const runs = { dense: join(folder, `dense${size}`), switch: join(folder, `switch${size}`) };
-  const cores = availableParallelism();
+  const cores = Number(process.env.OMP_NUM_THREADS) || availableParallelism();
   const threads = Math.max(1, Math.floor(cores / 2));
+  // The commands inherit it.
+  process.env.OMP_NUM_THREADS = String(threads);
 
   const mswitch = (name: string, args: string[]): Promise<string> => finished(name, args, threads, log, signal);
   const pretrain = (name: "dense" | "switch"): Promise<string> => {

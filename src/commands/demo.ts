@@ -1,7 +1,7 @@
 import { Flags } from "@oclif/core";
 import { stderrLog } from "../base/log.js";
 import { withInterrupt } from "../cli/interrupt.js";
-import { MswitchCommand } from "../cli/mswitchCommand.js";
+import { MswitchCommand, threadsFlag, useThreads } from "../cli/mswitchCommand.js";
 import type { DemoReport } from "../cli/runDemo.js";
 
 export default class Demo extends MswitchCommand {
@@ -22,10 +22,12 @@ figures honestly are. Stopped or killed, the same command goes on from where it 
   static override flags = {
     out: Flags.directory({ description: "Folder for the dataset, the runs and the report.", default: "runs/demo" }),
     backend: Flags.string({ description: "TensorFlow.js backend; the best one found where left out (see `doctor`)." }),
+    threads: threadsFlag,
   };
 
   async run(): Promise<DemoReport> {
     const { flags } = await this.parse(Demo);
+    useThreads(flags.threads);
     const { runDemo } = await import("../cli/runDemo.js");
     const report = await withInterrupt((signal) => runDemo({ ...flags, log: stderrLog, signal }));
     for (const { name, headline } of report.candidates) this.log(`${name}: ${headline}`);

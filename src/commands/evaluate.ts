@@ -1,6 +1,6 @@
 import { Args, Flags } from "@oclif/core";
 import { stderrLog } from "../base/log.js";
-import { MswitchCommand } from "../cli/mswitchCommand.js";
+import { MswitchCommand, threadsFlag, useThreads } from "../cli/mswitchCommand.js";
 import { type EvalPoint, meanSourceUse } from "../run/runFiles.js";
 
 interface EvaluateResult {
@@ -46,11 +46,13 @@ export default class Evaluate extends MswitchCommand {
         "With --no-capacity every token reaches its expert, as in Transformers; a model without capacity in evaluation is always measured so.",
     }),
     backend: Flags.string({ description: "TensorFlow.js backend; the run's own where left out." }),
+    threads: threadsFlag,
     out: Flags.string({ helpValue: "FILE", description: "Also write the evaluation to this file (JSON)." }),
   };
 
   async run(): Promise<EvaluateResult> {
     const { args, flags } = await this.parse(Evaluate);
+    useThreads(flags.threads);
     const { findLanguage, requireLanguages } = await import("../corpus/shards/languages.js");
     const { languages: list, ...options } = flags;
     const chosen = list === undefined ? undefined : requireLanguages(list);

@@ -2,7 +2,7 @@ import { Args, Flags } from "@oclif/core";
 import { exitCode } from "../base/errors.js";
 import { stderrLog } from "../base/log.js";
 import { withInterrupt } from "../cli/interrupt.js";
-import { MswitchCommand } from "../cli/mswitchCommand.js";
+import { MswitchCommand, threadsFlag, useThreads } from "../cli/mswitchCommand.js";
 import type { PretrainResult } from "../train/pretrain.js";
 
 export default class Pretrain extends MswitchCommand {
@@ -67,13 +67,15 @@ Relative paths, in the file and in flags, are relative to the working directory.
       description: "Step n takes batch n plus this many: a way past data on which a run diverges.",
     }),
     backend: Flags.string({ description: "TensorFlow.js backend; the best one found where left out (see `doctor`)." }),
+    threads: threadsFlag,
   };
 
   async run(): Promise<PretrainResult> {
     const { args, flags } = await this.parse(Pretrain);
-    const { set: sets, run, backend, processes, "from-step": fromStep, "skip-batches": skipBatches } = flags;
+    useThreads(flags.threads);
+    const { set: sets, run, backend, processes, "from-step": fromStep, "skip-batches": skipBatches, threads } = flags;
     const overrides = { sets, run, backend, fromStep, skipBatches };
-    if (processes !== undefined) return this.runInProcesses(args.pipeline, overrides, processes);
+    if (processes !== undefined) return this.runInProcesses(args.pipeline, { ...overrides, threads }, processes);
     const { pretrain } = await import("../train/pretrain.js");
     const { createProgress } = await import("../base/progress.js");
     // Elsewhere than on a terminal the log's own lines tell the progress.
@@ -89,7 +91,11 @@ Relative paths, in the file and in flags, are relative to the working directory.
   /** Starts this command once for each rank, and gives what rank 0 came to. */
   private async runInProcesses(
     file: string,
-    { sets, ...flags }: { sets: string[]; run?: string; backend?: string; fromStep?: string; skipBatches?: number },
+    {
+      sets,
+      threads,
+      ...flags
+    }: { sets: string[]; run?: string; backend?: string; fromStep?: string; skipBatches?: number; threads?: number },
     processes: number,
   ): Promise<PretrainResult> {
     const { runProcesses } = await import("../cli/runProcesses.js");
@@ -108,7 +114,7 @@ Relative paths, in the file and in flags, are relative to the working directory.
       runProcesses({
         args: ["pretrain", file, ...options, ...sets.flatMap((set) => ["--set", set]), "--json"],
         ...{ processes, log: stderrLog, signal, bin: shipped("bin", "run.js") },
-        threads: Math.max(1, Math.floor(availableParallelism() / processes)),
+        threads: threads ?? Math.max(1, Math.floor(availableParallelism() / processes)),
       }),
     );
     return this.report(JSON.parse(stdout) as PretrainResult);

@@ -2,6 +2,7 @@
 import { existsSync } from "node:fs";
 import { createRequire } from "node:module";
 import { fileURLToPath } from "node:url";
+import { chooseGemm } from "./chooseGemm.js";
 import {
   type AttributeValues,
   encodeCall,
@@ -32,9 +33,22 @@ export interface AddonInfo {
   threads: number;
   /** Instruction set of libtorch's CPU kernels. */
   cpu: string;
+  /** Which kernels multiply matrices of each type on the CPU. */
+  gemm: GemmChoice;
+  /** All that this CPU has. */
+  gemmAvailable: Record<keyof GemmChoice, string[]>;
   /** Whether this build can record work as CUDA graphs. */
   graphs: boolean;
 }
+
+/** Kernels that multiply matrices, by type: native/cpu/gemm/choice.h has their names. */
+export interface GemmChoice {
+  bfloat16: string;
+  float32: string;
+}
+
+/** GFLOP/s of one thread, by name of the kernels. */
+export type GemmRates = Record<keyof GemmChoice, Record<string, number>>;
 
 interface Addon {
   run(op: number): number | undefined;
@@ -50,6 +64,8 @@ interface Addon {
   checkResults(on: boolean): void;
   info(): AddonInfo;
   setThreads(threads: number): void;
+  measureGemm(): GemmRates;
+  setGemm(type: keyof GemmChoice, name: string): void;
   synchronize(device: number): void;
   overwrite(handle: number, values: Float32Array | Int32Array): void;
   graphBegin(device: number): void;
@@ -100,12 +116,22 @@ function load(): Loaded {
       `the libtorch addon has not been built: ${path} is not there. Run: npm run build:native -w @mswitch/tfjs-backend-torch`,
     );
   }
+  sleepWhileWaiting();
   const addon = createRequire(import.meta.url)(path) as Addon;
+  chooseGemm(addon, path);
   const signatures = JSON.parse(addon.ops()) as NativeSignature[];
   const operations = new Map(signatures.map((signature, number) => [signature.name, { number, signature }]));
   loaded = { addon, operations, args: new Float64Array(0), results: new Float64Array(0) };
   resize(loaded, firstBufferLength, firstBufferLength);
   return loaded;
+}
+
+/**
+ * OpenMP's threads wait for each other in a loop for some milliseconds, in which nothing else has their cores: beside one busy process
+ * a step took 30 times as long. A short loop, then sleep. libgomp reads this when it is loaded; what a user has set stands.
+ */
+function sleepWhileWaiting(): void {
+  if (process.env.OMP_WAIT_POLICY === undefined) process.env.GOMP_SPINCOUNT ??= "2000";
 }
 
 function resize(native: Loaded, argsLength: number, resultsLength: number): void {

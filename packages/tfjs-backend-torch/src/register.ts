@@ -9,9 +9,10 @@ import {
   registerKernel,
   type Tensor,
 } from "@tensorflow/tfjs-core";
+import { type GemmMeasurement, gemmFile, storedGemm } from "./chooseGemm.js";
 import { allKernels } from "./kernels/all.js";
 import { type PrecisionAttrs, precisionKernelName } from "./kernels/precision.js";
-import { type AddonInfo, addonPath, nativeAddon } from "./native.js";
+import { type AddonInfo, addonPath, type GemmChoice, nativeAddon } from "./native.js";
 import { TorchBackend } from "./torchBackend.js";
 
 // Above webgpu's and tfjs-node's 3.
@@ -66,6 +67,22 @@ export function torchStatus(): TorchStatus {
 export function setTorchThreads(threads: number): void {
   if (!Number.isInteger(threads) || threads < 1) throw new Error(`threads must be a positive integer, got ${threads}`);
   nativeAddon().setThreads(threads);
+}
+
+/** The kernels that can multiply matrices on this CPU, by type, and those in use. */
+export function gemmKernels(): { available: Record<keyof GemmChoice, string[]>; chosen: GemmChoice } {
+  const { gemm, gemmAvailable } = nativeAddon().info();
+  return { available: gemmAvailable, chosen: gemm };
+}
+
+/** What was measured of them on this machine for this build, if it could be kept. */
+export function gemmMeasurement(): GemmMeasurement | undefined {
+  return storedGemm(gemmFile(nativeAddon().info().torchVersion, addonPath()));
+}
+
+/** Takes other kernels for matrices of a type, for this process, unless `TFJS_TORCH_GEMM` names some. Throws where there are none of that name. */
+export function setGemm(type: keyof GemmChoice, name: string): void {
+  nativeAddon().setGemm(type, name);
 }
 
 /**

@@ -65,6 +65,20 @@ VECTORS inline __m512 exponential(__m512 x, __mmask16 which = 0xffff) {
   return _mm512_maskz_scalef_ps(_mm512_mask_cmp_ps_mask(which, x, _mm512_set1_ps(-87), _CMP_NLT_UQ), p, n);
 }
 
+// The same to 2 units in the last place, as cpu/simd.h's fastExp.
+VECTORS inline __m512 exactExponential(__m512 x, __mmask16 which = 0xffff) {
+  const __m512 n = _mm512_roundscale_ps(_mm512_mul_ps(x, _mm512_set1_ps(1.44269504f)), _MM_FROUND_TO_NEAREST_INT | _MM_FROUND_NO_EXC);
+  const __m512 r = _mm512_fnmadd_ps(n, _mm512_set1_ps(-2.12194440e-4f), _mm512_fnmadd_ps(n, _mm512_set1_ps(0.693359375f), x));
+  __m512 p = _mm512_set1_ps(1.9875691500e-4f);
+  p = _mm512_fmadd_ps(p, r, _mm512_set1_ps(1.3981999507e-3f));
+  p = _mm512_fmadd_ps(p, r, _mm512_set1_ps(8.3334519073e-3f));
+  p = _mm512_fmadd_ps(p, r, _mm512_set1_ps(4.1665795894e-2f));
+  p = _mm512_fmadd_ps(p, r, _mm512_set1_ps(1.6666665459e-1f));
+  p = _mm512_fmadd_ps(p, r, _mm512_set1_ps(5.0000001201e-1f));
+  p = _mm512_add_ps(_mm512_fmadd_ps(p, _mm512_mul_ps(r, r), r), _mm512_set1_ps(1));
+  return _mm512_maskz_scalef_ps(_mm512_mask_cmp_ps_mask(which, x, _mm512_set1_ps(-87), _CMP_NLT_UQ), p, n);
+}
+
 // 1 / (1 + e^-x), to 7e-5 of it.
 VECTORS inline __m512 sigmoid(__m512 x) {
   const __m512 bounded = _mm512_max_ps(x, _mm512_set1_ps(-80));

@@ -11,16 +11,32 @@ namespace tfjs_torch {
 // How many run side by side here: the threads, or one inside a parallel region.
 inline int64_t workersHere() { return at::in_parallel_region() ? 1 : at::get_num_threads(); }
 
-// body(worker, task) for each task, which goes to the worker, one of workersHere(), that is free: cores that share their units with
-// others are not equally fast from one millisecond to the next.
+// The same for so many multiplications: what takes some ten microseconds takes less time in one thread than waking another.
+inline int64_t workersFor(int64_t multiplications) {
+  constexpr int64_t kSmall = 1 << 21;
+  return multiplications < kSmall ? 1 : workersHere();
+}
+
+// Items of so many values each that a thread takes at least, for the same reason.
+inline int64_t grainFor(int64_t values) {
+  constexpr int64_t kValues = 16384;
+  return std::max<int64_t>(kValues / std::max<int64_t>(values, 1), 1);
+}
+
+// body(worker, task) for each task, which goes to the worker, one of so many, that is free: cores that share their units with others are
+// not equally fast from one millisecond to the next.
 template <typename F>
-void forTasks(int64_t tasks, const F& body) {
+void forTasks(int64_t tasks, int64_t workers, const F& body) {
   std::atomic<int64_t> next{0};
-  at::parallel_for(0, std::min(workersHere(), tasks), 1, [&](int64_t begin, int64_t end) {
+  at::parallel_for(0, std::min(workers, tasks), 1, [&](int64_t begin, int64_t end) {
     for (int64_t worker = begin; worker < end; ++worker) {
       for (int64_t task = next++; task < tasks; task = next++) body(worker, task);
     }
   });
+}
+template <typename F>
+void forTasks(int64_t tasks, const F& body) {
+  forTasks(tasks, workersHere(), body);
 }
 
 }  // namespace tfjs_torch

@@ -20,8 +20,12 @@ inline at::Tensor inWidth(const at::Tensor& weight, const at::Tensor& scratch) {
   return copy;
 }
 
-// Matrix units narrow a weight when they pack it, and have nothing to wait for with few rows either.
-inline bool isPackedNarrow(const at::Tensor& x) { return x.scalar_type() == at::kBFloat16 && narrowProducts() == NarrowProducts::kAmx; }
+// Kernels that pack convert a weight on the way. With few rows in float32 reading the weights takes the time, and others do without
+// packing.
+inline bool isPackedGemm(const at::Tensor& x, int64_t rows) {
+  constexpr int64_t kFewFloats = 32;
+  return isPacked(x.scalar_type()) && (x.scalar_type() == at::kBFloat16 || rows > kFewFloats);
+}
 
 // Elsewhere few rows are multiplied in float32, in which the weights lie, whatever their own width: reading the weights is what takes the
 // time.
@@ -42,7 +46,7 @@ inline at::Tensor asFloat(const at::Tensor& x) {
 
 // out ← x·Wᵀ, with W in x's width or brought to it in `scratch`.
 inline void timesTransposed(at::Tensor out, const at::Tensor& x, const at::Tensor& weight, const at::Tensor& scratch) {
-  if (isPackedNarrow(x)) return narrowProduct(out, x, weight.t(), false);
+  if (isPackedGemm(x, x.size(0))) return ownGemm(out, x, weight.t(), false);
   if (!isFew(x, weight)) return productOut(out, x, inWidth(weight, scratch).t());
   const at::Tensor y = floatRoom(out);
   fewRowsTimesTransposed(asFloat(x).const_data_ptr<float>(), weight.const_data_ptr<float>(), x.size(0), weight.size(0), weight.size(1),
@@ -52,7 +56,7 @@ inline void timesTransposed(at::Tensor out, const at::Tensor& x, const at::Tenso
 
 // out ← x·W, or out + x·W.
 inline void times(at::Tensor out, const at::Tensor& x, const at::Tensor& weight, bool add, const at::Tensor& scratch) {
-  if (isPackedNarrow(x)) return narrowProduct(out, x, weight, add);
+  if (isPackedGemm(x, x.size(0))) return ownGemm(out, x, weight, add);
   if (!isFew(x, weight)) {
     if (add) return addProduct(out, x, inWidth(weight, scratch));
     return productOut(out, x, inWidth(weight, scratch));
@@ -80,9 +84,9 @@ inline void weightGradient(const at::Tensor& gradient, int64_t e, const at::Tens
   const int64_t terms = a.size(0), rows = out.size(0), columns = out.size(1);
   SquareSums& sums = *squareSums(gradient);
   float *const byRow = sums.rows.data() + e * rows, *const byColumn = sums.columns.data() + e * columns;
-  if (isPackedNarrow(a) && hasResultSquares() && at::in_parallel_region()) {
+  if (isPackedGemm(a, a.size(0)) && at::in_parallel_region()) {
     const ResultSquares squares{byRow, byColumn};
-    narrowProduct(out, a.t(), b, false, &squares);
+    ownGemm(out, a.t(), b, false, &squares);
     sums.total[e] = std::accumulate(byRow, byRow + rows, 0.0);
     return;
   }

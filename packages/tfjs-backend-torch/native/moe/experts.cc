@@ -72,7 +72,7 @@ struct Sizes {
         hidden(w.out.size(2)),
         // One call of the library an expert would cost more than it multiplies: it takes bfloat16 operands apart and keeps a plan for each
         // number of rows.
-        type(hasNarrowProducts() ? x.scalar_type() : at::kFloat) {}
+        type(hasOwnGemm(x.scalar_type()) ? x.scalar_type() : at::kFloat) {}
 
   std::vector<Scratch> scratch(bool backward) const {
     std::vector<Scratch> all(workersFor(experts));

@@ -6,7 +6,7 @@
 #include <napi.h>
 #include <torch/csrc/api/include/torch/version.h>
 
-#include "cpu/gemm/bf16_gemm.h"
+#include "cpu/gemm/choice.h"
 #include "distributed/binding.h"
 #include "optim/square_sums.h"
 #include "runtime/allocator.h"
@@ -17,6 +17,8 @@
 
 namespace tfjs_torch {
 namespace {
+
+constexpr std::pair<const char*, GemmType> gemmTypes[] = {{"bfloat16", GemmType::kBf16}, {"float32", GemmType::kFloat32}};
 
 // State of one JavaScript environment. Node destroys it on the environment's own thread before the process or the worker
 // ends, so tensors never outlive the libraries that free them.
@@ -34,6 +36,8 @@ class TorchAddon : public Napi::Addon<TorchAddon> {
                              InstanceMethod("checkResults", &TorchAddon::setChecksResults),
                              InstanceMethod("info", &TorchAddon::info),
                              InstanceMethod("setThreads", &TorchAddon::setThreads),
+                             InstanceMethod("measureGemm", &TorchAddon::measureGemm),
+                             InstanceMethod("setGemm", &TorchAddon::setGemm),
                              InstanceMethod("synchronize", &TorchAddon::synchronize),
                              InstanceMethod("overwrite", &TorchAddon::overwrite),
                              InstanceMethod("graphBegin", &TorchAddon::graphBegin),
@@ -262,14 +266,47 @@ class TorchAddon : public Napi::Addon<TorchAddon> {
     result.Set("cudaDevices", cuda ? static_cast<double>(at::detail::getCUDAHooks().getNumGPUs()) : 0.0);
     result.Set("cudaBuild", at::detail::getCUDAHooks().hasCUDA() || cuda);
     result.Set("threads", static_cast<double>(at::get_num_threads()));
-    const char* const by[] = {", bfloat16 products by the library", ", bfloat16 products in FP16", ", bfloat16 products by AMX",
-                              ", bfloat16 products in float32"};
-    result.Set("cpu", at::get_cpu_capability() + by[static_cast<int>(narrowProducts())]);
+    result.Set("cpu", at::get_cpu_capability());
+    const auto gemm = Napi::Object::New(info.Env());
+    const auto available = Napi::Object::New(info.Env());
+    for (const auto& [name, type] : gemmTypes) {
+      gemm.Set(name, gemmName(type));
+      const std::vector<std::string> names = gemmNames(type);
+      const auto list = Napi::Array::New(info.Env(), names.size());
+      for (size_t i = 0; i < names.size(); ++i) list.Set(static_cast<uint32_t>(i), names[i]);
+      available.Set(name, list);
+    }
+    result.Set("gemmAvailable", available);
+    result.Set("gemm", gemm);
     result.Set("graphs", Graphs::available());
     return result;
   }
 
   void setThreads(const Napi::CallbackInfo& info) { at::set_num_threads(info[0].As<Napi::Number>().Int32Value()); }
+
+  // measureGemm(): GFLOP/s of each way to multiply matrices here, by type and name (cpu/gemm/choice.h).
+  Napi::Value measureGemm(const Napi::CallbackInfo& info) {
+    return guarded(info.Env(), "measureGemm", [&]() -> Napi::Value {
+      const auto result = Napi::Object::New(info.Env());
+      for (const auto& [name, type] : gemmTypes) {
+        const auto rates = Napi::Object::New(info.Env());
+        for (const auto& [way, rate] : tfjs_torch::measureGemm(type)) rates.Set(way, rate);
+        result.Set(name, rates);
+      }
+      return result;
+    });
+  }
+
+  // setGemm(type, name)
+  void setGemm(const Napi::CallbackInfo& info) {
+    const std::string type = info[0].As<Napi::String>(), name = info[1].As<Napi::String>();
+    guarded(info.Env(), "setGemm", [&] {
+      for (const auto& [known, which] : gemmTypes) {
+        if (type == known) tfjs_torch::setGemm(which, name);
+      }
+      return 0;
+    });
+  }
 
   void synchronize(const Napi::CallbackInfo& info) {
     const int device = info[0].As<Napi::Number>().Int32Value();

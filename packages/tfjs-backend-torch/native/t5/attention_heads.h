@@ -5,7 +5,7 @@
 #include <cmath>
 #include <memory>
 
-#include "cpu/gemm/amx/attention.h"
+#include "cpu/gemm/packed/packed_gemm.h"
 #include "cpu/gemm/small_gemm.h"
 #include "cpu/simd.h"
 #include "cpu/tasks.h"
@@ -110,9 +110,7 @@ std::vector<AttentionScratch<T>> attentionScratch(const AttentionShape& s, int64
 template <typename T>
 void attendHeads(const AttentionShape& s, const HeadRows<T>& q, const HeadRows<T>& k, const HeadRows<T>& v, const HeadRows<T>& ctx,
                  const AttentionBias& bias, float* most, float* inverse) {
-  if constexpr (!std::is_same_v<T, float>) {
-    if (narrowProducts() == NarrowProducts::kAmx) return amx::attendHeads(s, {q, k, v, ctx}, bias, most, inverse);
-  }
+  if (const auto* kernels = packedKernels<T>()) return kernels->attendHeads(s, {q, k, v, ctx}, bias, most, inverse);
   const float* const position = bias.position.const_data_ptr<float>();
   const float* const mask = bias.mask.const_data_ptr<float>();
   const int64_t block = blockRows(s.S);
@@ -156,10 +154,8 @@ template <typename T>
 void attendHeadsGrad(const AttentionShape& s, const HeadRows<T>& q, const HeadRows<T>& k, const HeadRows<T>& v, const HeadRows<T>& ctx,
                      const HeadRows<T>& dctx, const AttentionBias& bias, const float* most, const float* inverse, const HeadRows<T>& dq,
                      const HeadRows<T>& dk, const HeadRows<T>& dv, float* dPosition) {
-  if constexpr (!std::is_same_v<T, float>) {
-    if (narrowProducts() == NarrowProducts::kAmx) {
-      return amx::attendHeadsGrad(s, {q, k, v, ctx}, dctx, bias, most, inverse, {dq, dk, dv}, dPosition);
-    }
+  if (const auto* kernels = packedKernels<T>()) {
+    return kernels->attendHeadsGrad(s, {q, k, v, ctx}, dctx, bias, most, inverse, {dq, dk, dv}, dPosition);
   }
   const float* const position = bias.position.const_data_ptr<float>();
   const float* const mask = bias.mask.const_data_ptr<float>();

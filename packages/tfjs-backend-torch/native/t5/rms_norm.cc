@@ -1,5 +1,6 @@
 // T5's RMSNorm, forward and backward in one pass each.
 #include "cpu/simd.h"
+#include "cpu/tasks.h"
 #include "runtime/call.h"
 #include "runtime/registry.h"
 
@@ -11,13 +12,13 @@ void normRows(const X* x, const float* weight, Y* y, float* inverse, int64_t row
 #ifdef TFJS_TORCH_BF16_VECTORS
   if constexpr (std::is_same_v<X, float> && std::is_same_v<Y, c10::BFloat16>) {
     if (vectors::available() && d % 32 == 0) {
-      return at::parallel_for(0, rows, 16, [=](int64_t begin, int64_t end) {
+      return at::parallel_for(0, rows, grainFor(d), [=](int64_t begin, int64_t end) {
         vectors::normRows(x + begin * d, weight, y + begin * d, inverse + begin, end - begin, d, epsilon);
       });
     }
   }
 #endif
-  parallelSimd(rows, 16, [=](int64_t begin, int64_t end) INLINE_LAMBDA {
+  parallelSimd(rows, grainFor(d), [=](int64_t begin, int64_t end) INLINE_LAMBDA {
     for (int64_t n = begin; n < end; ++n) {
       const X* const xn = x + n * d;
       Y* const yn = y + n * d;
@@ -40,7 +41,7 @@ void normGradRows(const Y* dy, const X* x, const float* weight, const float* inv
 #ifdef TFJS_TORCH_BF16_VECTORS
   if constexpr (std::is_same_v<X, float> && std::is_same_v<Y, c10::BFloat16>) {
     if (vectors::available() && d % 32 == 0 && vectors::isAligned(dx)) {
-      return at::parallel_for(0, rows, 16, [=](int64_t begin, int64_t end) {
+      return at::parallel_for(0, rows, grainFor(d), [=](int64_t begin, int64_t end) {
         const int64_t at = begin * d;
         vectors::normGradRows(dy + at, x + at, weight, inverse + begin, known == nullptr ? nullptr : known + at, dx + at,
                               partial + at::get_thread_num() * d, end - begin, d);
@@ -48,7 +49,7 @@ void normGradRows(const Y* dy, const X* x, const float* weight, const float* inv
     }
   }
 #endif
-  parallelSimd(rows, 16, [=](int64_t begin, int64_t end) INLINE_LAMBDA {
+  parallelSimd(rows, grainFor(d), [=](int64_t begin, int64_t end) INLINE_LAMBDA {
     float* const dw = partial + at::get_thread_num() * d;
     for (int64_t n = begin; n < end; ++n) {
       const X* const xn = x + n * d;

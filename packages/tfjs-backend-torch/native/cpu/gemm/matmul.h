@@ -7,13 +7,13 @@
 
 #include <vector>
 
-#include "cpu/gemm/bf16_gemm.h"
+#include "cpu/gemm/own_gemm.h"
 #include "cpu/tasks.h"
 
 namespace tfjs_torch {
 
 // Whether bfloat16 matrices are multiplied as they are where x lies, which is faster there than float32 copies.
-inline bool isNarrowFast(const at::Tensor& x) { return !x.is_cpu() || narrowProducts() != NarrowProducts::kFloat32; }
+inline bool isNarrowFast(const at::Tensor& x) { return !x.is_cpu() || bf16Gemm() != Bf16Gemm::kFloat32; }
 
 inline bool isSlow(const at::Tensor& x) { return x.scalar_type() == at::kBFloat16 && !isNarrowFast(x); }
 
@@ -21,25 +21,25 @@ inline bool isSlow(const at::Tensor& x) { return x.scalar_type() == at::kBFloat1
 inline at::Tensor inFastWidth(const at::Tensor& x) { return isSlow(x) ? x.to(at::kFloat) : x; }
 
 // Whether out [m, n] of a·b is one of ours.
-inline bool isNarrowProduct(const at::Tensor& a, const at::Tensor& b) {
+inline bool isOwnGemm(const at::Tensor& a, const at::Tensor& b) {
   // Fewer are the library's: packing would cost as much as multiplying.
-  constexpr int64_t kLeastRows = 12, kLeastColumns = 32, kLeastTerms = 32;
-  return a.scalar_type() == at::kBFloat16 && b.scalar_type() == at::kBFloat16 && a.is_cpu() && hasNarrowProducts() &&
-         a.size(0) >= kLeastRows && b.size(1) >= kLeastColumns && a.size(1) >= kLeastTerms;
+  constexpr int64_t kLeastRows = 8, kLeastColumns = 16, kLeastTerms = 16;
+  return a.scalar_type() == b.scalar_type() && a.is_cpu() && hasOwnGemm(a.scalar_type()) && a.size(0) >= kLeastRows &&
+         b.size(1) >= kLeastColumns && a.size(1) >= kLeastTerms;
 }
 
 // a [m, k]·b [k, n]
 inline at::Tensor product(const at::Tensor& a, const at::Tensor& b) {
-  if (!isNarrowProduct(a, b)) return at::mm(inFastWidth(a), inFastWidth(b)).to(a.scalar_type());
+  if (!isOwnGemm(a, b)) return at::mm(inFastWidth(a), inFastWidth(b)).to(a.scalar_type());
   at::Tensor out = at::empty({a.size(0), b.size(1)}, a.options());
-  narrowProduct(out, a, b, false);
+  ownGemm(out, a, b, false);
   return out;
 }
 
 // out ← a·b, all of one width in which they are fast.
 inline void productOut(at::Tensor out, const at::Tensor& a, const at::Tensor& b) {
-  if (isNarrowProduct(a, b)) {
-    narrowProduct(out, a, b, false);
+  if (isOwnGemm(a, b)) {
+    ownGemm(out, a, b, false);
   } else {
     at::mm_out(out, a, b);
   }
@@ -47,8 +47,8 @@ inline void productOut(at::Tensor out, const at::Tensor& a, const at::Tensor& b)
 
 // out ← out + a·b, likewise.
 inline void addProduct(at::Tensor out, const at::Tensor& a, const at::Tensor& b) {
-  if (isNarrowProduct(a, b)) {
-    narrowProduct(out, a, b, true);
+  if (isOwnGemm(a, b)) {
+    ownGemm(out, a, b, true);
   } else {
     at::addmm_out(out, out, a, b);
   }
@@ -60,9 +60,9 @@ inline at::Tensor products(const at::Tensor& a, const at::Tensor& b) {
   const auto library = [&] { return at::matmul(inFastWidth(a), inFastWidth(b)).to(a.scalar_type()); };
   if (a.dim() < 3 || a.dim() != b.dim() || batch(a) != batch(b) || a.numel() == 0) return library();
   const at::Tensor as = a.flatten(0, -3), bs = b.flatten(0, -3);
-  if (!isNarrowProduct(as[0], bs[0])) return library();
+  if (!isOwnGemm(as[0], bs[0])) return library();
   const at::Tensor out = at::empty({as.size(0), as.size(1), bs.size(2)}, a.options());
-  const auto one = [&](int64_t i) { narrowProduct(out[i], as[i], bs[i], false); };
+  const auto one = [&](int64_t i) { ownGemm(out[i], as[i], bs[i], false); };
   if (out.size(0) < 2 * workersHere()) {
     for (int64_t i = 0; i < out.size(0); ++i) one(i);
   } else {  // enough of them for a thread to take each on its own

@@ -4,7 +4,7 @@
 
 #include <ATen/ATen.h>
 
-#include "cpu/gemm/bf16_gemm.h"
+#include "cpu/gemm/own_gemm.h"
 #include "cpu/simd.h"
 
 namespace tfjs_torch {
@@ -85,7 +85,7 @@ inline void gemmLibrary(const NarrowLines& a, const NarrowLines& b, bool add, fl
 template <typename T>
 void gemm(Factor<T>& a, Factor<T>& b, Columns which, bool add, float* c, int64_t ldc) {
   if constexpr (!std::is_same_v<T, float>) {
-    if (narrowProducts() == NarrowProducts::kHalf) return narrowProduct(a.lines, a.panels, b.lines, b.panels, which, {c, ldc, true, add});
+    if (bf16Gemm() == Bf16Gemm::kFp16) return fp16Gemm(a.lines, a.panels, b.lines, b.panels, which, {c, ldc, true, add});
   }
   gemmLibrary(a.lines, columnsOf(b.lines, which), add, c, ldc);
 }

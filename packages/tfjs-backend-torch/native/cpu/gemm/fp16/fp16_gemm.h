@@ -1,6 +1,6 @@
 #pragma once
 
-#include "cpu/gemm/bf16_gemm.h"
+#include "cpu/gemm/own_gemm.h"
 
 namespace tfjs_torch::half {
 

@@ -8,7 +8,7 @@
 #include <cstdint>
 #include <cstring>
 
-#include "cpu/gemm/bf16_gemm.h"
+#include "cpu/gemm/own_gemm.h"
 
 #if defined(__x86_64__) && defined(__GNUC__) && !defined(__clang__) && __GNUC__ >= 12
 #define TFJS_TORCH_FP16

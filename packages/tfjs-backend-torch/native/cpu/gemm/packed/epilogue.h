@@ -1,12 +1,12 @@
 #pragma once
 
-// How sums leave matrix units: narrowed, added to what is there, past the caches, with their squares.
+// How sums leave a microkernel: narrowed, added to what is there, past the caches, with their squares.
 
-#include "cpu/gemm/amx/panels.h"
+#include "cpu/gemm/packed/panels.h"
 
-#ifdef TFJS_TORCH_AMX
+#ifdef TFJS_TORCH_PACKED
 
-namespace tfjs_torch::amx {
+namespace tfjs_torch::packed {
 
 // Where a result goes. Large ones go past the caches: a line would be read before it is written, and is not needed soon.
 struct Target {
@@ -22,11 +22,11 @@ struct Target {
   }
   // Whether sums of these panels need not go by way of memory of their own.
   bool takes(int64_t rowPanel, int64_t columnPanel) const {
-    return out.isFloat && (rowPanel + 1) * kLines <= rows && (columnPanel + 1) * kLines <= columns;
+    return out.isFloat && along == nullptr && (rowPanel + 1) * kLines <= rows && (columnPanel + 1) * kLines <= columns;
   }
 };
 
-// Sums [32, 32] on their way to the result: row after row while the units multiply the next ones.
+// Sums [32, 32] on their way to the result: row after row while the next ones are multiplied.
 class Writing {
  public:
   explicit Writing(const Target& target) : target_(target) {}
@@ -40,7 +40,7 @@ class Writing {
     at_ = row * target_.out.distance + column;
   }
 
-  AMX __attribute__((always_inline)) void some(int64_t rows) {
+  KERNEL __attribute__((always_inline)) void some(int64_t rows) {
     for (; rows > 0 && rows_ > 0; --rows, --rows_, sums_ += kLines, at_ += target_.out.distance) {
       writeRow();
       if (target_.along != nullptr) addSquares();
@@ -48,7 +48,7 @@ class Writing {
   }
 
  private:
-  AMX __attribute__((always_inline)) void writeRow() const {
+  KERNEL __attribute__((always_inline)) void writeRow() const {
     __m512 x = _mm512_load_ps(sums_), y = _mm512_load_ps(sums_ + kTile);
     if (target_.out.isFloat) {
       float* const to = static_cast<float*>(target_.out.data) + at_;
@@ -76,7 +76,7 @@ class Writing {
   }
 
   // Sums of what is not in the result are of 0.
-  AMX __attribute__((always_inline)) void addSquares() {
+  KERNEL __attribute__((always_inline)) void addSquares() {
     const __m512 x = _mm512_load_ps(sums_), y = _mm512_load_ps(sums_ + kTile);
     _mm512_storeu_ps(along_, _mm512_fmadd_ps(x, x, _mm512_fmadd_ps(y, y, _mm512_loadu_ps(along_))));
     _mm512_storeu_ps(down_, _mm512_fmadd_ps(x, x, _mm512_loadu_ps(down_)));
@@ -90,6 +90,6 @@ class Writing {
   int64_t rows_ = 0, columns_ = 0, at_ = 0;
 };
 
-}  // namespace tfjs_torch::amx
+}  // namespace tfjs_torch::packed
 
 #endif

@@ -1,8 +1,8 @@
-// Products of bfloat16 matrices by the library, in half precision and by matrix units, as far as this CPU has them: vitest.config.ts runs this
-// file once for each.
+// Matrix products by each of the kernels of native/cpu/gemm/choice.h, as far as this CPU has them: vitest.config.ts runs this file once for
+// each, with TFJS_TORCH_GEMM.
 import * as tf from "@tensorflow/tfjs-core";
 import { afterEach, beforeAll, beforeEach, describe, expect, test } from "vitest";
-import { precision, setTorchThreads } from "../src/register.js";
+import { precision, setTorchThreads, torchStatus } from "../src/register.js";
 
 beforeAll(async () => {
   tf.env().set("PROD", true);
@@ -16,11 +16,29 @@ const rounded = (x: tf.Tensor2D): tf.Tensor2D => precision(precision(x, "bfloat1
 const normal = (rows: number, columns: number, seed: number): tf.Tensor2D =>
   rounded(tf.randomNormal([rows, columns], 0, 1, "float32", seed));
 
-const narrowProduct = (a: tf.Tensor2D, b: tf.Tensor2D, transposeA = false, transposeB = false): tf.Tensor2D =>
+const bfloat16Product = (a: tf.Tensor2D, b: tf.Tensor2D, transposeA = false, transposeB = false): tf.Tensor2D =>
   precision(
     tf.matMul(precision(a, "bfloat16"), precision(b, "bfloat16"), transposeA, transposeB) as tf.Tensor2D,
     "float32",
   );
+
+/** The product in double precision. */
+function exactProduct(a: tf.Tensor2D, b: tf.Tensor2D, transposeA: boolean, transposeB: boolean): tf.Tensor2D {
+  const [x, y] = [a.dataSync(), b.dataSync()];
+  const [m, k] = transposeA ? [a.shape[1], a.shape[0]] : a.shape;
+  const n = transposeB ? b.shape[0] : b.shape[1];
+  const [xRow, xTerm] = transposeA ? [1, m] : [k, 1];
+  const [yTerm, yColumn] = transposeB ? [1, k] : [n, 1];
+  const out = new Float32Array(m * n);
+  for (let i = 0; i < m; i++) {
+    for (let j = 0; j < n; j++) {
+      let sum = 0;
+      for (let t = 0; t < k; t++) sum += x[i * xRow + t * xTerm]! * y[t * yTerm + j * yColumn]!;
+      out[i * n + j] = sum;
+    }
+  }
+  return tf.tensor2d(out, [m, n]);
+}
 
 /** ‖y − want‖ / ‖want‖ */
 const relativeError = (y: tf.Tensor, want: tf.Tensor): number =>
@@ -28,6 +46,20 @@ const relativeError = (y: tf.Tensor, want: tf.Tensor): number =>
 
 // Rounding the result to bfloat16 alone is 0.0017.
 const TOLERANCE = 0.0025;
+// 2,500 terms in float32.
+const FLOAT32_TOLERANCE = 5e-6;
+
+test("kernels that are asked for are taken where the CPU has them", () => {
+  const status = torchStatus();
+  if (!status.available) throw new Error(status.reason);
+  const { bfloat16, float32 } = status.info.gemm;
+  const asked = process.env.TFJS_TORCH_GEMM ?? "";
+  for (const always of ["library", "float32"]) {
+    if (asked.includes(`bfloat16:${always}`)) expect(bfloat16).toBe(always);
+  }
+  if (asked.includes("float32:library")) expect(float32).toBe("library");
+  expect(["library", "avx512"]).toContain(float32);
+});
 
 const SHAPES = [
   [96, 128, 256],
@@ -49,8 +81,9 @@ describe.each(SHAPES)("%i by %i of %i terms", (m, n, k) => {
   ])("transposed: %s, %s", (transposeA, transposeB) => {
     const a = transposeA ? normal(k, m, 1) : normal(m, k, 1);
     const b = transposeB ? normal(n, k, 2) : normal(k, n, 2);
-    const want = tf.matMul(a, b, transposeA, transposeB);
-    expect(relativeError(narrowProduct(a, b, transposeA, transposeB), want)).toBeLessThan(TOLERANCE);
+    const want = exactProduct(a, b, transposeA, transposeB);
+    expect(relativeError(bfloat16Product(a, b, transposeA, transposeB), want)).toBeLessThan(TOLERANCE);
+    expect(relativeError(tf.matMul(a, b, transposeA, transposeB), want)).toBeLessThan(FLOAT32_TOLERANCE);
   });
 });
 
@@ -79,20 +112,20 @@ test("large and small magnitudes keep their digits", () => {
     [2 ** 123, 2 ** -20],
     [1, 2 ** -60],
   ] as const) {
-    const y = narrowProduct(tf.mul(a, first) as tf.Tensor2D, tf.mul(b, second) as tf.Tensor2D);
+    const y = bfloat16Product(tf.mul(a, first) as tf.Tensor2D, tf.mul(b, second) as tf.Tensor2D);
     expect(relativeError(tf.div(y, first * second), want)).toBeLessThan(TOLERANCE);
   }
 });
 
 test("values that all have one sign add up", () => {
   const a = tf.ones([32, 1000]) as tf.Tensor2D;
-  const y = narrowProduct(a, tf.fill([1000, 64], 3) as tf.Tensor2D).dataSync();
+  const y = bfloat16Product(a, tf.fill([1000, 64], 3) as tf.Tensor2D).dataSync();
   // 3,000 rounded to bfloat16.
   expect(new Set(y)).toEqual(new Set([3008]));
   // The largest value of a binade: nothing that is scaled to a range lies nearer to its end. Equal terms round the same way each time,
   // which is half precision's worst case: 0.004, and as much again for the result in bfloat16.
   const largest = 255 / 128;
-  const x = narrowProduct(tf.fill([32, 1024], largest) as tf.Tensor2D, tf.fill([1024, 256], -largest) as tf.Tensor2D);
+  const x = bfloat16Product(tf.fill([32, 1024], largest) as tf.Tensor2D, tf.fill([1024, 256], -largest) as tf.Tensor2D);
   const want = tf.fill([32, 256], -1024 * largest ** 2);
   expect(relativeError(x, want)).toBeLessThan(0.008);
 });
@@ -102,7 +135,7 @@ test("an infinity times positive numbers is infinity", () => {
     Array.from({ length: 24 * 64 }, (_, i) => (i === 5 * 64 + 9 ? Number.NEGATIVE_INFINITY : 1)),
     [24, 64],
   );
-  const y = narrowProduct(a, tf.ones([64, 128])).arraySync();
+  const y = bfloat16Product(a, tf.ones([64, 128])).arraySync();
   expect(y.map((row) => new Set(row))).toEqual(y.map((_, i) => new Set([i === 5 ? Number.NEGATIVE_INFINITY : 64])));
 });
 
@@ -113,14 +146,14 @@ test("rows of very different sizes do not spoil each other", () => {
   );
   const a = tf.mul(normal(48, 256, 5), size) as tf.Tensor2D;
   const b = normal(256, 96, 6);
-  const y = narrowProduct(a, b);
+  const y = bfloat16Product(a, b);
   expect(relativeError(tf.div(y, size), tf.div(tf.matMul(a, b), size))).toBeLessThan(TOLERANCE);
 });
 
 test("zeros give zeros, and what is not finite stays in its row and column", () => {
   const zeros = tf.zeros([40, 64]) as tf.Tensor2D;
   expect(
-    narrowProduct(zeros, normal(64, 32, 7))
+    bfloat16Product(zeros, normal(64, 32, 7))
       .dataSync()
       .every((x) => x === 0),
   ).toBe(true);
@@ -128,7 +161,7 @@ test("zeros give zeros, and what is not finite stays in its row and column", () 
   values[7 * 64 + 3] = Number.NaN;
   values[20 * 64 + 5] = Number.POSITIVE_INFINITY;
   const b = normal(64, 32, 9);
-  const rows = narrowProduct(tf.tensor2d(values, [40, 64]), b).arraySync();
+  const rows = bfloat16Product(tf.tensor2d(values, [40, 64]), b).arraySync();
   const finite = tf.tensor2d(
     values.map((x) => (Number.isFinite(x) ? x : 0)),
     [40, 64],
@@ -146,15 +179,17 @@ test("zeros give zeros, and what is not finite stays in its row and column", () 
 });
 
 // The library's products may add up in another order with another number of threads.
-test.skipIf(["library", "float32"].includes(process.env.TFJS_TORCH_NARROW_PRODUCTS ?? ""))(
-  "the number of threads changes no bit",
-  () => {
-    const a = normal(300, 1500, 10);
-    const b = normal(1500, 400, 11);
-    setTorchThreads(1);
-    const one = narrowProduct(a, b).dataSync();
-    setTorchThreads(2);
-    expect(narrowProduct(a, b).dataSync()).toEqual(one);
-    setTorchThreads(1);
-  },
-);
+test("the number of threads changes no bit of our own products", () => {
+  const status = torchStatus();
+  if (!status.available) throw new Error(status.reason);
+  const { bfloat16, float32 } = status.info.gemm;
+  const a = normal(300, 1500, 10);
+  const b = normal(1500, 400, 11);
+  const results = [1, 2].map((threads) => {
+    setTorchThreads(threads);
+    return { bfloat16: bfloat16Product(a, b).dataSync(), float32: tf.matMul(a, b).dataSync() };
+  });
+  setTorchThreads(1);
+  if (!["library", "float32"].includes(bfloat16)) expect(results[1]!.bfloat16).toEqual(results[0]!.bfloat16);
+  if (float32 !== "library") expect(results[1]!.float32).toEqual(results[0]!.float32);
+});

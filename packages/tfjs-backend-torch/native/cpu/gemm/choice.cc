@@ -1,0 +1,182 @@
+#include "cpu/gemm/choice.h"
+
+#include <algorithm>
+#include <atomic>
+#include <chrono>
+#include <cstdlib>
+#include <ctime>
+#include <string_view>
+
+#include "cpu/cpu_features.h"
+#include "cpu/gemm/fp16/fp16_gemm.h"
+#include "cpu/gemm/matmul.h"
+#include "cpu/gemm/packed/packed_gemm.h"
+
+namespace tfjs_torch {
+namespace {
+
+constexpr const char* kBf16Names[] = {"library", "float32", "fp16", "amx", "avx512"};
+constexpr const char* kFloat32Names[] = {"library", "avx512"};
+
+bool isAvailable(Bf16Gemm which) {
+  switch (which) {
+    case Bf16Gemm::kFp16: return half::isAvailable();
+    case Bf16Gemm::kAmx: return packed::amxKernels() != nullptr;
+    case Bf16Gemm::kAvx512: return packed::avx512Bf16Kernels() != nullptr;
+    default: return true;
+  }
+}
+bool isAvailable(Float32Gemm which) { return which == Float32Gemm::kLibrary || packed::avx512Float32Kernels() != nullptr; }
+
+// What TFJS_TORCH_GEMM says of a type, or nothing.
+std::string_view wanted(std::string_view type) {
+  const char* const setting = std::getenv("TFJS_TORCH_GEMM");
+  std::string_view all = setting == nullptr ? "" : setting;
+  while (!all.empty()) {
+    const std::string_view one = all.substr(0, all.find(','));
+    if (one.size() > type.size() && one.substr(0, type.size()) == type && one[type.size()] == ':') return one.substr(type.size() + 1);
+    all.remove_prefix(std::min(one.size() + 1, all.size()));
+  }
+  return {};
+}
+
+template <typename Which, size_t count>
+bool find(const char* const (&names)[count], std::string_view name, Which& to) {
+  const auto* const at = std::find(std::begin(names), std::end(names), name);
+  if (at == std::end(names)) return false;
+  to = static_cast<Which>(at - std::begin(names));
+  return isAvailable(to);
+}
+
+// Without a measurement. On Intel AVX512-BF16 does half as many multiplications a cycle as float32, so half precision's arithmetic comes
+// first there; on AMD (Zen 4, Zen 5) it does twice as many.
+Bf16Gemm firstBf16() {
+  Bf16Gemm which;
+  if (find(kBf16Names, wanted("bfloat16"), which)) return which;
+  if (isAvailable(Bf16Gemm::kAmx)) return Bf16Gemm::kAmx;
+  if (isAvailable(Bf16Gemm::kFp16)) return Bf16Gemm::kFp16;
+  if (isAvailable(Bf16Gemm::kAvx512) && cpuFeatures().isAmd) return Bf16Gemm::kAvx512;
+  return cpuFeatures().matrixUnits ? Bf16Gemm::kLibrary : Bf16Gemm::kFloat32;
+}
+// libtorch's BLAS, MKL, runs at 40 % of what AMD's CPUs can do.
+Float32Gemm firstFloat32() {
+  Float32Gemm which;
+  if (find(kFloat32Names, wanted("float32"), which)) return which;
+  return isAvailable(Float32Gemm::kAvx512) && cpuFeatures().isAmd ? Float32Gemm::kAvx512 : Float32Gemm::kLibrary;
+}
+
+std::atomic<Bf16Gemm>& chosenBf16() {
+  static std::atomic<Bf16Gemm> chosen{firstBf16()};
+  return chosen;
+}
+std::atomic<Float32Gemm>& chosenFloat32() {
+  static std::atomic<Float32Gemm> chosen{firstFloat32()};
+  return chosen;
+}
+
+// This thread's own: other processes that take turns with it do not count.
+double processorSeconds() {
+#if defined(__linux__)
+  timespec now{};
+  clock_gettime(CLOCK_THREAD_CPUTIME_ID, &now);
+  return static_cast<double>(now.tv_sec) + 1e-9 * static_cast<double>(now.tv_nsec);
+#else
+  return std::chrono::duration<double>(std::chrono::steady_clock::now().time_since_epoch()).count();
+#endif
+}
+
+double gflops(at::ScalarType type) {
+  // [m, k] by [k, n] as y = x·Wᵀ, dx = dy·W and dW = dyᵀ·x have them, of a layer of mT5-Small's and of a small model's.
+  constexpr int64_t shapes[][3] = {{1024, 512, 1024}, {2048, 64, 128}};
+  double rates = 0;
+  for (const auto& [m, k, n] : shapes) {
+    const auto options = at::TensorOptions().dtype(type);
+    const at::Tensor x = at::full({m, k}, 0.01, options), w = at::full({n, k}, 0.01, options), dy = at::full({m, n}, 0.01, options);
+    const auto once = [&] {
+      product(x, w.t());
+      product(dy, w);
+      product(dy.t(), x);
+    };
+    once();
+    double best = 1e9;
+    for (int i = 0; i < 5; ++i) {
+      const double started = processorSeconds();
+      once();
+      best = std::min(best, processorSeconds() - started);
+    }
+    rates += 6.0 * static_cast<double>(m * k * n) / best / 1e9 / std::size(shapes);
+  }
+  return rates;
+}
+
+template <typename Which, size_t count>
+std::vector<std::pair<std::string, double>> measure(const char* const (&names)[count], std::atomic<Which>& chosen, at::ScalarType type) {
+  const Which before = chosen;
+  const int threads = at::get_num_threads();
+  at::set_num_threads(1);
+  std::vector<std::pair<std::string, double>> rates;
+  for (size_t i = 0; i < count; ++i) {
+    const auto which = static_cast<Which>(i);
+    if (!isAvailable(which)) continue;
+    chosen = which;
+    rates.emplace_back(names[i], gflops(type));
+  }
+  chosen = before;
+  at::set_num_threads(threads);
+  return rates;
+}
+
+}  // namespace
+
+Bf16Gemm bf16Gemm() { return chosenBf16().load(std::memory_order_relaxed); }
+Float32Gemm float32Gemm() { return chosenFloat32().load(std::memory_order_relaxed); }
+
+template <>
+const packed::Kernels<c10::BFloat16>* packedKernels() {
+  switch (bf16Gemm()) {
+    case Bf16Gemm::kAmx: return packed::amxKernels();
+    case Bf16Gemm::kAvx512: return packed::avx512Bf16Kernels();
+    default: return nullptr;
+  }
+}
+template <>
+const packed::Kernels<float>* packedKernels() {
+  return float32Gemm() == Float32Gemm::kAvx512 ? packed::avx512Float32Kernels() : nullptr;
+}
+
+std::vector<std::string> gemmNames(GemmType type) {
+  std::vector<std::string> names;
+  const auto add = [&](const auto& all, auto which) {
+    for (size_t i = 0; i < std::size(all); ++i) {
+      if (isAvailable(static_cast<decltype(which)>(i))) names.emplace_back(all[i]);
+    }
+  };
+  if (type == GemmType::kBf16)
+    add(kBf16Names, Bf16Gemm{});
+  else
+    add(kFloat32Names, Float32Gemm{});
+  return names;
+}
+
+std::string gemmName(GemmType type) {
+  return type == GemmType::kBf16 ? kBf16Names[static_cast<int>(bf16Gemm())] : kFloat32Names[static_cast<int>(float32Gemm())];
+}
+
+void setGemm(GemmType type, const std::string& name) {
+  const auto set = [&](const auto& names, auto& chosen, std::string_view asked) {
+    auto which = chosen.load();
+    if (find(names, asked, which)) return;  // TFJS_TORCH_GEMM stands
+    TORCH_CHECK(find(names, name, which), "no matrix products by ", name, " here");
+    chosen = which;
+  };
+  if (type == GemmType::kBf16)
+    set(kBf16Names, chosenBf16(), wanted("bfloat16"));
+  else
+    set(kFloat32Names, chosenFloat32(), wanted("float32"));
+}
+
+std::vector<std::pair<std::string, double>> measureGemm(GemmType type) {
+  return type == GemmType::kBf16 ? measure(kBf16Names, chosenBf16(), at::kBFloat16) : measure(kFloat32Names, chosenFloat32(), at::kFloat);
+}
+
+}  // namespace tfjs_torch

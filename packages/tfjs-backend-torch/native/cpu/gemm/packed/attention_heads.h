@@ -1,0 +1,315 @@
+#pragma once
+
+// Attention's heads by panels, for any microkernel: softmax and its gradient write what is multiplied next as panels, so nothing is packed
+// between the products.
+
+#include <algorithm>
+#include <vector>
+
+#include "cpu/gemm/packed/gemm.h"
+#include "cpu/gemm/packed/softmax.h"
+
+#ifdef TFJS_TORCH_PACKED
+
+namespace tfjs_torch::packed {
+
+// Queries whose gradients of keys and values are summed up by one product, and panels of keys whose scores are there at a time, in the
+// core's first cache.
+inline constexpr int64_t kHeadGradRows = 256, kKeyPanels = 4, kAlongRows = kHeadGradRows * kLines;
+
+// Rows of float32 a power of two apart would meet in the same lines of the cache.
+inline int64_t padded(int64_t columns) { return columns + kLines; }
+
+inline int64_t linesOf(int64_t all, int64_t panel) { return std::min(all - panel * kLines, kLines); }
+
+// Takes one piece of memory after another.
+struct Pieces {
+  char* next;
+  template <typename T>
+  T* take(int64_t count) {
+    T* const at = reinterpret_cast<T*>(next);
+    next += ceilDivide(count * static_cast<int64_t>(sizeof(T)), 64) * 64;
+    return at;
+  }
+};
+
+// All panels of a matrix, one behind the other.
+template <typename E>
+KERNEL inline void packAll(const Lines<E>& x, bool isLeft, E* to) {
+  const int64_t lines = isLeft ? x.rows : x.columns, terms = isLeft ? x.columns : x.rows;
+  pack(Operand(x), isLeft, {0, ceilDivide(lines, kLines), 0, terms}, to, panelSize<E>(terms));
+}
+
+// 32 sums to E, the first so many of them.
+template <typename E>
+KERNEL inline void storeLine(__m512 low, __m512 high, E* to, int64_t count) {
+  if constexpr (std::is_same_v<E, float>) {
+    _mm512_mask_storeu_ps(to, firstOf16(count), low);
+    _mm512_mask_storeu_ps(to + kTile, firstOf16(count - kTile), high);
+  } else {
+    _mm512_mask_storeu_epi16(to, firstOf32(count), reinterpret_cast<__m512i>(_mm512_cvtne2ps_pbh(high, low)));
+  }
+}
+
+// Sums [rows, K] to rows of E, each times a scale.
+template <typename E>
+KERNEL void writeRows(const float* sums, int64_t distance, const float* scales, int64_t rows, int64_t width, E* to, int64_t stride) {
+  for (int64_t r = 0; r < rows; ++r) {
+    const __m512 scale = _mm512_set1_ps(scales == nullptr ? 1 : scales[r]);
+    for (int64_t c = 0; c < width; c += kLines) {
+      const float* const x = sums + r * distance + c;
+      storeLine(_mm512_mul_ps(_mm512_loadu_ps(x), scale), _mm512_mul_ps(_mm512_loadu_ps(x + kTile), scale), to + r * stride + c, width - c);
+    }
+  }
+}
+
+// Sums [K, rows] to the same.
+template <typename E>
+KERNEL void writeColumns(const float* sums, int64_t distance, int64_t rows, int64_t width, E* to, int64_t stride) {
+  for (int64_t r = 0; r < rows; r += kTile) {
+    for (int64_t c = 0; c < width; c += kLines) {
+      __m512i x[2][16];
+      UNROLL for (int half = 0; half < 2; ++half) {
+        UNROLL for (int i = 0; i < 16; ++i) x[half][i] = _mm512_loadu_si512(sums + (c + half * kTile + i) * distance + r);
+        transpose(x[half]);
+      }
+      const int64_t count = std::min(rows - r, kTile);
+      for (int64_t i = 0; i < count; ++i) {
+        storeLine(_mm512_castsi512_ps(x[0][i]), _mm512_castsi512_ps(x[1][i]), to + (r + i) * stride + c, width - c);
+      }
+    }
+  }
+}
+
+// Sizes that all heads share: panels of keys and of a head's width, blocks and values of such a panel along the width and the keys.
+template <typename E>
+struct Sizes {
+  int64_t keys, widths, widthBlocks, keyBlocks, alongWidth, alongKeys;
+  explicit Sizes(const AttentionShape& s)
+      : keys(ceilDivide(s.S, kLines)),
+        widths(ceilDivide(s.K, kLines)),
+        widthBlocks(ceilDivide(s.K, Layout<E>::kTerms)),
+        keyBlocks(ceilDivide(s.S, Layout<E>::kTerms)),
+        alongWidth(panelSize<E>(s.K)),
+        alongKeys(panelSize<E>(s.S)) {}
+  // Blocks of so many panels of keys: weights of keys beyond the last are 0, what they would meet is not there.
+  int64_t blocksOf(int64_t panels) const { return std::min(panels * Layout<E>::kPanelBlocks, keyBlocks); }
+};
+
+// What one head's work needs.
+template <typename E>
+struct Room {
+  E *keyT, *value, *query, *weights;
+  float *scores, *out;
+  int64_t scoreDistance, outDistance;
+  Room(Pieces& pieces, const AttentionShape&, const Sizes<E>& n) : scoreDistance(padded(n.keys * kLines)), outDistance(n.widths * kLines) {
+    keyT = pieces.take<E>(n.keys * n.alongWidth);
+    value = pieces.take<E>(n.widths * n.alongKeys);
+    query = pieces.take<E>(n.alongWidth);
+    weights = pieces.take<E>(n.keys * Layout<E>::kPanelTerms);
+    scores = pieces.take<float>(kLines * scoreDistance);
+    out = pieces.take<float>(kLines * outDistance);
+  }
+};
+
+// The same on the way back, with the sums of keys' and values' gradients, which are transposed.
+template <typename E>
+struct GradRoom {
+  E *keyT, *valueT, *key, *query, *dOut, *queryT, *dOutT, *weights, *dScores, *dScoreRows;
+  float *scores, *dWeights, *out, *dKeyT, *dValueT, *byDistance;
+  int64_t scoreDistance, outDistance, sumDistance, sumCount, distanceCount;
+  GradRoom(Pieces& pieces, const AttentionShape& s, const Sizes<E>& n)
+      : scoreDistance(padded(kKeyPanels * kLines)),
+        outDistance(n.widths * kLines),
+        sumDistance(padded(n.keys * kLines)),
+        sumCount(outDistance * sumDistance),
+        distanceCount(s.distances() + 5 * kLines) {
+    keyT = pieces.take<E>(n.keys * n.alongWidth);
+    valueT = pieces.take<E>(n.keys * n.alongWidth);
+    key = pieces.take<E>(n.widths * n.alongKeys);
+    query = pieces.take<E>(n.alongWidth);
+    dOut = pieces.take<E>(n.alongWidth);
+    queryT = pieces.take<E>(n.widths * kAlongRows);
+    dOutT = pieces.take<E>(n.widths * kAlongRows);
+    weights = pieces.take<E>(n.keys * kAlongRows);
+    dScores = pieces.take<E>(n.keys * kAlongRows);
+    dScoreRows = pieces.take<E>(n.keys * Layout<E>::kPanelTerms);
+    scores = pieces.take<float>(kLines * scoreDistance);
+    dWeights = pieces.take<float>(kLines * scoreDistance);
+    out = pieces.take<float>(kLines * outDistance);
+    dKeyT = pieces.take<float>(sumCount);
+    dValueT = pieces.take<float>(sumCount);
+    byDistance = pieces.take<float>(distanceCount);
+  }
+  // Where a query's distances begin: one after the last query, or one of a block's that are none, has its own place before them.
+  float* distancesOf(int64_t T, int64_t t) const { return byDistance + 2 * kLines + (T - 1 - t); }
+};
+
+template <typename U>
+struct Heads {
+  using E = typename U::Element;
+
+  static void attend(const AttentionShape& s, const HeadOperands<E>& x, const AttentionBias& bias, float* most, float* inverse) {
+    forHeads<Room<E>>(s, [&](int64_t unit, const Room<E>& room) { attendHead(s, x, bias, unit, most, inverse, room); });
+  }
+
+  static void attendGrad(const AttentionShape& s, const HeadOperands<E>& x, const HeadRows<E>& dctx, const AttentionBias& bias,
+                         const float* most, const float* inverse, const HeadGradients<E>& gradients, float* dPosition) {
+    forHeads<GradRoom<E>>(s, [&](int64_t unit, const GradRoom<E>& room) {
+      attendHeadGrad(s, x, dctx, bias, unit, most, inverse, gradients, dPosition, room);
+    });
+  }
+
+ private:
+  KERNEL static void multiply(const E* left, const E* right, int64_t blocks, int64_t rows, bool add, float* sums, int64_t distance) {
+    U::template multiply<Loads::kKept, Loads::kKept>(left, right, blocks, rows, add, {sums, distance * 4},
+                                                     []() KERNEL __attribute__((always_inline)){});
+  }
+
+  KERNEL static void attendHead(const AttentionShape& s, const HeadOperands<E>& x, const AttentionBias& bias, int64_t unit, float* most,
+                                float* inverse, const Room<E>& room) {
+    const Sizes<E> n(s);
+    const int64_t b = unit / s.H, h = unit % s.H;
+    packAll<E>({x.k.at(b, h), s.K, s.S, x.k.stride, false}, false, room.keyT);
+    packAll<E>({x.v.at(b, h), s.S, s.K, x.v.stride, true}, false, room.value);
+    const float* const position = bias.position.const_data_ptr<float>() + h * s.distances();
+    const float* const mask = bias.mask.const_data_ptr<float>() + b * s.S;
+    for (int64_t t0 = 0; t0 < s.T; t0 += kLines) {
+      const int64_t rows = std::min(kLines, s.T - t0), panels = s.causal ? std::min(n.keys, ceilDivide(t0 + rows, kLines)) : n.keys;
+      packAll<E>({x.q.at(b, h, t0), rows, s.K, x.q.stride, true}, true, room.query);
+      for (int64_t j = 0; j < panels; ++j) {
+        multiply(room.query, room.keyT + j * n.alongWidth, n.widthBlocks, rows, false, room.scores + j * kLines, room.scoreDistance);
+      }
+      for (int64_t r = 0; r < rows; ++r) {
+        const int64_t t = t0 + r;
+        const HeadStatistics row = softmaxRow<E>(room.scores + r * room.scoreDistance, position + (s.T - 1 - t), mask,
+                                                 s.causal ? std::min(s.S, t + 1) : s.S, panels, room.weights + r * Layout<E>::kTerms);
+        most[unit * s.T + t] = row.most;
+        inverse[unit * s.T + t] = row.inverse;
+      }
+      for (int64_t c = 0; c < n.widths; ++c) {
+        multiply(room.weights, room.value + c * n.alongKeys, n.blocksOf(panels), rows, false, room.out + c * kLines, room.outDistance);
+      }
+      writeRows(room.out, room.outDistance, inverse + unit * s.T + t0, rows, s.K, x.ctx.at(b, h, t0), x.ctx.stride);
+    }
+  }
+
+  // Of 32 queries, the first at `row` of its block: weights and scores' gradients of so many panels of keys.
+  KERNEL static void gradientPanels(const AttentionShape& s, const GradRoom<E>& room, const GradRow* queries, int64_t t0, int64_t row,
+                                    int64_t count, int64_t panels, const float* mask) {
+    const Sizes<E> n(s);
+    for (int64_t first = 0; first < panels; first += kKeyPanels) {
+      const int64_t many = std::min(kKeyPanels, panels - first), j = first * kLines;
+      for (int64_t i = 0; i < many; ++i) {
+        const int64_t at = (first + i) * n.alongWidth;
+        multiply(room.query, room.keyT + at, n.widthBlocks, count, false, room.scores + i * kLines, room.scoreDistance);
+        multiply(room.dOut, room.valueT + at, n.widthBlocks, count, false, room.dWeights + i * kLines, room.scoreDistance);
+      }
+      for (int64_t r = 0; r < kLines; r += 2) {
+        GradRow pair[2] = {queries[r], queries[r + 1]};
+        for (int64_t i = 0; i < 2; ++i) {
+          pair[i].score = room.scores + (r + i) * room.scoreDistance;
+          pair[i].dWeight = room.dWeights + (r + i) * room.scoreDistance;
+          pair[i].byDistance += j;
+          pair[i].seen -= j;
+        }
+        const int64_t at = first * kAlongRows + Layout<E>::termAt(row + r);
+        softmaxRowsGrad<E>(pair, mask + j, many,
+                           {room.weights + at, room.dScores + at, room.dScoreRows + first * Layout<E>::kPanelTerms + r * Layout<E>::kTerms,
+                            kAlongRows, room.distancesOf(s.T, t0 + row + r + 1) + j});
+      }
+    }
+  }
+
+  KERNEL static float along(const E* x, const E* y, int64_t n) {
+    if constexpr (std::is_same_v<E, float>) {
+      __m512 sum = _mm512_setzero_ps();
+      for (int64_t i = 0; i < n; i += kTile) {
+        const __mmask16 which = firstOf16(n - i);
+        sum = _mm512_fmadd_ps(_mm512_maskz_loadu_ps(which, x + i), _mm512_maskz_loadu_ps(which, y + i), sum);
+      }
+      return _mm512_reduce_add_ps(sum);
+    } else {
+      return vectors::dot(x, y, n);
+    }
+  }
+
+  KERNEL static void attendHeadGrad(const AttentionShape& s, const HeadOperands<E>& x, const HeadRows<E>& dctx, const AttentionBias& bias,
+                                    int64_t unit, const float* most, const float* inverse, const HeadGradients<E>& gradients,
+                                    float* dPosition, const GradRoom<E>& room) {
+    const Sizes<E> n(s);
+    const int64_t b = unit / s.H, h = unit % s.H;
+    packAll<E>({x.k.at(b, h), s.K, s.S, x.k.stride, false}, false, room.keyT);
+    packAll<E>({x.v.at(b, h), s.K, s.S, x.v.stride, false}, false, room.valueT);
+    packAll<E>({x.k.at(b, h), s.S, s.K, x.k.stride, true}, false, room.key);
+    std::fill_n(room.dKeyT, room.sumCount, 0.0f);
+    std::fill_n(room.dValueT, room.sumCount, 0.0f);
+    std::fill_n(room.byDistance, room.distanceCount, 0.0f);
+    const float* const position = bias.position.const_data_ptr<float>() + h * s.distances();
+    const float* const mask = bias.mask.const_data_ptr<float>() + b * s.S;
+    for (int64_t t0 = 0; t0 < s.T; t0 += kHeadGradRows) {
+      const int64_t rows = std::min(kHeadGradRows, s.T - t0), panels = s.causal ? std::min(n.keys, ceilDivide(t0 + rows, kLines)) : n.keys;
+      packAll<E>({x.q.at(b, h, t0), s.K, rows, x.q.stride, false}, true, room.queryT);
+      packAll<E>({dctx.at(b, h, t0), s.K, rows, dctx.stride, false}, true, room.dOutT);
+      for (int64_t row = 0; row < rows; row += kLines) {
+        const int64_t count = std::min(kLines, rows - row);
+        packAll<E>({x.q.at(b, h, t0 + row), count, s.K, x.q.stride, true}, true, room.query);
+        packAll<E>({dctx.at(b, h, t0 + row), count, s.K, dctx.stride, true}, true, room.dOut);
+        // Queries beyond the last see no key.
+        GradRow queries[kLines] = {};
+        for (int64_t r = 0; r < count; ++r) {
+          const int64_t t = t0 + row + r, of = unit * s.T + t;
+          queries[r] = {nullptr,
+                        nullptr,
+                        position + (s.T - 1 - t),
+                        most[of],
+                        inverse[of],
+                        along(x.ctx.at(b, h, t), dctx.at(b, h, t), s.K),
+                        s.causal ? std::min(s.S, t + 1) : s.S};
+        }
+        gradientPanels(s, room, queries, t0, row, count, panels, mask);
+        for (int64_t c = 0; c < n.widths; ++c) {
+          multiply(room.dScoreRows, room.key + c * n.alongKeys, n.blocksOf(panels), count, false, room.out + c * kLines, room.outDistance);
+        }
+        writeRows<E>(room.out, room.outDistance, nullptr, count, s.K, gradients.dq.at(b, h, t0 + row), gradients.dq.stride);
+      }
+      const int64_t blocks = ceilDivide(rows, Layout<E>::kTerms);
+      for (int64_t j = 0; j < panels; ++j) {
+        for (int64_t c = 0; c < n.widths; ++c) {
+          const int64_t left = c * panelSize<E>(rows), right = j * kAlongRows, to = c * kLines * room.sumDistance + j * kLines;
+          multiply(room.queryT + left, room.dScores + right, blocks, linesOf(s.K, c), true, room.dKeyT + to, room.sumDistance);
+          multiply(room.dOutT + left, room.weights + right, blocks, linesOf(s.K, c), true, room.dValueT + to, room.sumDistance);
+        }
+      }
+    }
+    writeColumns(room.dKeyT, room.sumDistance, s.S, s.K, gradients.dk.at(b, h), gradients.dk.stride);
+    writeColumns(room.dValueT, room.sumDistance, s.S, s.K, gradients.dv.at(b, h), gradients.dv.stride);
+    const float* const byDistance = room.distancesOf(s.T, s.T - 1);
+    for (int64_t i = 0; i < s.distances(); ++i) dPosition[unit * s.distances() + i] += byDistance[i];
+  }
+
+  // body(unit, room) for each head of each sequence, with room of its worker's.
+  template <typename OneRoom, typename F>
+  static void forHeads(const AttentionShape& s, const F& body) {
+    const Sizes<E> n(s);
+    Pieces counted{nullptr};
+    OneRoom(counted, s, n);
+    const int64_t bytes = reinterpret_cast<intptr_t>(counted.next);
+    at::Tensor memory = at::empty({workersHere(), bytes}, at::TensorOptions().dtype(at::kByte));
+    char* const start = static_cast<char*>(memory.mutable_data_ptr());
+    forTasks(s.B * s.H, [&](int64_t worker, int64_t unit) {
+      [[maybe_unused]] const typename U::Scope scope;
+      Pieces pieces{start + worker * bytes};
+      body(unit, OneRoom(pieces, s, n));
+    });
+  }
+};
+
+template <typename U>
+constexpr Kernels<typename U::Element> kernelsOf() {
+  return {multiply<U>, Heads<U>::attend, Heads<U>::attendGrad};
+}
+
+}  // namespace tfjs_torch::packed
+
+#endif

@@ -1,0 +1,166 @@
+#pragma once
+
+// Matrix products by panels, for any microkernel (cpu/gemm/packed/microkernel.h).
+
+#include <algorithm>
+#include <numeric>
+#include <vector>
+
+#include "cpu/gemm/packed/epilogue.h"
+#include "cpu/gemm/packed/microkernel.h"
+#include "cpu/tasks.h"
+
+#ifdef TFJS_TORCH_PACKED
+
+namespace tfjs_torch::packed {
+
+// Terms that are multiplied without a stop: sums of more wait in memory for the next ones.
+inline constexpr int64_t kDepth = 512, kMostAtOnce = 1024;
+// Bytes of a task's panels, which stay in the second cache, and panels of the other operand that these meet at a time.
+inline constexpr int64_t kOwnBytes = 1 << 19, kSharedPanels = 16;
+// Bytes of the other operand up to which it stays there too: beyond, each task reads it from further away.
+inline constexpr int64_t kSharedBytes = 1 << 20;
+// Panels that are packed together.
+inline constexpr int64_t kPackedPanels = 4;
+// At least so many tasks a thread, where there are enough panels, and where each of them reads the other operand anew.
+inline constexpr int64_t kTasks = 8, kReadingTasks = 2;
+inline constexpr int64_t kSums = kLines * kLines;
+// Of the first cache's blocks of 2 KB those that stay there beside sums and results.
+inline constexpr int64_t kFirstCacheBlocks = 18;
+
+// What is multiplied next is fetched to the second cache, so many lines for each block: loads of tiles do not make the CPU do it.
+template <typename E>
+struct Ahead {
+  const E* at;
+  int64_t lines;
+};
+
+// Others are written while these are multiplied.
+template <typename U, Loads leftLoads, Loads rightLoads>
+KERNEL inline void multiplyPanel(const typename U::Element* left, const typename U::Element* right, int64_t blocks, int64_t rows, bool add,
+                                 const Sums& sums, Writing& others, Ahead<typename U::Element>& ahead) {
+  const int64_t rowsEach = ceilDivide(kLines, std::max<int64_t>(blocks, 1));
+  U::template multiply<leftLoads, rightLoads>(
+      left, right, blocks, rows, add, sums, [&]() KERNEL __attribute__((always_inline)) {
+        others.some(rowsEach);
+        for (int64_t line = 0; line < ahead.lines; ++line, ahead.at += Layout<typename U::Element>::kTerms) {
+          __builtin_prefetch(ahead.at, 0, 2);
+        }
+      });
+  others.some(kLines);
+}
+
+// Panels of one operand: which, and where those of the terms at hand lie, so far apart.
+template <typename E>
+struct PanelRange {
+  const E* data;
+  int64_t begin, end, distance;
+  int64_t size() const { return end - begin; }
+  const E* at(int64_t i) const { return data + (i - begin) * distance; }
+};
+
+// So many terms of all: at the last ones the result is written, until then the sums wait.
+struct Part {
+  int64_t terms;
+  bool isFirst, isLast;
+};
+
+template <typename U>
+KERNEL void multiplyRanges(const PanelRange<typename U::Element>& left, const PanelRange<typename U::Element>& right, const Part& part,
+                           float* waiting, const Target& target) {
+  using L = Layout<typename U::Element>;
+  const int64_t blocks = ceilDivide(part.terms, L::kTerms);
+  alignas(64) float turns[2][kSums];
+  Writing writing(target);
+  // The shorter range's panels stay in the second cache while the longer one is gone through once.
+  const bool rowsOften = left.size() <= right.size();
+  const int64_t often = rowsOften ? left.size() : right.size(), all = left.size() * right.size();
+  Ahead<typename U::Element> ahead{nullptr, ceilDivide(L::kBlock / L::kTerms, often)};
+  // Of the longer range the panel at hand stays in the first cache, if it fits; a few short ones all do.
+  const bool allFit = (often + 1) * blocks <= kFirstCacheBlocks, oneFits = blocks <= kFirstCacheBlocks;
+  const auto multiplyOne = allFit      ? multiplyPanel<U, Loads::kKept, Loads::kKept>
+                           : !oneFits  ? multiplyPanel<U, Loads::kPast, Loads::kPast>
+                           : rowsOften ? multiplyPanel<U, Loads::kPast, Loads::kKept>
+                                       : multiplyPanel<U, Loads::kKept, Loads::kPast>;
+  for (int64_t turn = 0; turn < all; ++turn) {
+    const int64_t row = rowsOften ? turn % often : turn / often, column = rowsOften ? turn / often : turn % often;
+    const int64_t i = left.begin + row, j = right.begin + column;
+    if (turn % often == 0) ahead.at = rowsOften ? right.at(j + 1) : left.at(i + 1);
+    if (target.takes(i, j)) {
+      const Sums sums{static_cast<float*>(target.out.data) + i * kLines * target.out.distance + j * kLines, target.out.distance * 4};
+      multiplyOne(left.at(i), right.at(j), blocks, kLines, !part.isFirst || target.out.add, sums, writing, ahead);
+      continue;
+    }
+    float* const sums = part.isFirst && part.isLast ? turns[turn % 2] : waiting + turn * kSums;
+    multiplyOne(left.at(i), right.at(j), blocks, std::min(target.rows - i * kLines, kLines), !part.isFirst, {sums, kLines * 4}, writing,
+                ahead);
+    if (part.isLast) writing.begin(sums, i * kLines, j * kLines);
+  }
+  writing.some(kLines);
+  if (target.streams) _mm_sfence();
+}
+
+// What a thread keeps from task to task.
+struct Scratch {
+  at::Tensor own, sums;
+};
+
+// The smaller operand is packed once for all threads, the larger one by the thread that multiplies with it, while it is in its cache.
+template <typename U>
+void multiply(const Operand& a, const Operand& b, const NarrowResult& out, const ResultSquares* squares) {
+  using E = typename U::Element;
+  const int64_t terms = a.columns, workers = workersFor(a.rows * a.columns * b.columns);
+  if (a.rows == 0 || b.columns == 0) {
+    if (squares != nullptr) {
+      std::fill_n(squares->rows, a.rows, 0.0f);
+      std::fill_n(squares->columns, b.columns, 0.0f);
+    }
+    return;
+  }
+  const int64_t depth = terms <= kMostAtOnce ? std::max<int64_t>(terms, 1) : kDepth;
+  const bool shareLeft = a.rows <= b.columns;
+  const Operand &shared = shareLeft ? a : b, &owned = shareLeft ? b : a;
+  const int64_t sharedPanels = ceilDivide(std::min(a.rows, b.columns), kLines);
+  const int64_t ownedPanels = ceilDivide(std::max(a.rows, b.columns), kLines);
+  const int64_t size = panelSize<E>(terms), ownSize = panelSize<E>(depth);
+  at::Tensor sharedBuffer;
+  E* const packed = roomFor<E>(sharedBuffer, sharedPanels * size);
+  forTasks(ceilDivide(sharedPanels, kPackedPanels), workers, [&](int64_t, int64_t task) {
+    const int64_t first = task * kPackedPanels, end = std::min(first + kPackedPanels, sharedPanels);
+    pack(shared, shareLeft, {first, end, 0, terms}, packed + first * size, size);
+  });
+  Target target(out, a.rows, b.columns);
+  std::vector<float> along, down;
+  if (squares != nullptr) {
+    along.resize(ceilDivide(a.rows, kLines) * kLines * kTile);
+    down.resize(ceilDivide(b.columns, kLines) * kLines);
+    target.along = along.data();
+    target.down = down.data();
+  }
+  const int64_t tasks = (sharedPanels * size * static_cast<int64_t>(sizeof(E)) <= kSharedBytes ? kTasks : kReadingTasks) * workers;
+  const int64_t block =
+      std::clamp<int64_t>(ceilDivide(ownedPanels, tasks), 1, std::max<int64_t>(kOwnBytes / static_cast<int64_t>(sizeof(E)) / ownSize, 1));
+  std::vector<Scratch> scratch(workers);
+  forTasks(ceilDivide(ownedPanels, block), workers, [&](int64_t worker, int64_t task) {
+    const int64_t first = task * block, end = std::min(first + block, ownedPanels);
+    E* const own = roomFor<E>(scratch[worker].own, block * ownSize);
+    float* const sums = depth < terms ? roomFor<float>(scratch[worker].sums, block * kSharedPanels * kSums) : nullptr;
+    [[maybe_unused]] const typename U::Scope scope;
+    for (int64_t other = 0; other < sharedPanels; other += kSharedPanels) {
+      for (int64_t k = 0; k == 0 || k < terms; k += depth) {
+        const int64_t until = std::min(k + depth, terms);
+        if (other == 0 || depth < terms) pack(owned, !shareLeft, {first, end, k, until}, own, ownSize);
+        const PanelRange<E> mine{own, first, end, ownSize};
+        const PanelRange<E> theirs{packed + other * size + k * kLines, other, std::min(other + kSharedPanels, sharedPanels), size};
+        multiplyRanges<U>(shareLeft ? theirs : mine, shareLeft ? mine : theirs, {until - k, k == 0, until == terms}, sums, target);
+      }
+    }
+  });
+  if (squares == nullptr) return;
+  for (int64_t r = 0; r < a.rows; ++r) squares->rows[r] = std::accumulate(along.data() + r * kTile, along.data() + (r + 1) * kTile, 0.0f);
+  std::copy_n(down.data(), b.columns, squares->columns);
+}
+
+}  // namespace tfjs_torch::packed
+
+#endif
