@@ -1,5 +1,7 @@
 import * as tf from "@tensorflow/tfjs-core";
 import { MswitchError, messageOf } from "../base/errors.js";
+import { formatBytes } from "../base/format.js";
+import { deviceMemory } from "./deviceMemory.js";
 
 /**
  * libtorch through our own backend.
@@ -42,5 +44,7 @@ export async function loadTorch(
   const onCuda = device.startsWith("torch:cuda") || (device === "torch" && cudaDevices > 0);
   const place = onCuda ? device.replace(/^torch$/, "torch:cuda:0") : `CPU (${cpu}), ${threads} threads, ${cuda}`;
   const cudaDevice = onCuda ? Number(/\d+$/.exec(place)?.[0] ?? 0) : undefined;
-  return { description: `libtorch ${torchVersion} on ${place}`, threads, cudaDevice };
+  const memory = deviceMemory();
+  const room = memory ? `, ${formatBytes(memory.total)}` : "";
+  return { description: `libtorch ${torchVersion} on ${place}${room}`, threads, cudaDevice };
 }

@@ -32,7 +32,8 @@ export interface LossShare {
 
 export interface LossOptions {
   seed: number;
-  step: number;
+  /** A number or, where the step is captured to be replayed, int32 [1]. */
+  step: number | tf.Tensor1D;
   /** The batch is the whole where left out. */
   share?: LossShare;
 }
@@ -46,7 +47,11 @@ export function lossAndGradients(
 ): StepResult {
   let parts: Omit<StepResult, "loss" | "gradients"> | undefined;
   const { value, grads } = tf.variableGrads(() => {
-    const { hidden_BTD, head_VD, real_BT, routed } = switchT5(config, params, batch, { training: true, seed, step });
+    const { hidden_BTD, head_VD, real_BT, routed } = switchT5(config, params, batch, {
+      training: true,
+      seed,
+      step: typeof step === "number" ? tf.tensor1d([step], "int32") : step,
+    });
     const hidden_ND = tf.reshape(hidden_BTD, [-1, config.dModel]) as tf.Tensor2D;
     const target_N = tf.reshape(batch.targets, [-1]) as tf.Tensor1D;
     const mean = linearCrossEntropy(hidden_ND, head_VD, target_N, tf.reshape(real_BT, [-1]));

@@ -36,6 +36,14 @@ export interface AddonInfo {
   graphs: boolean;
 }
 
+/** Bytes of a CUDA device: what tensors hold, the most that they held, what is kept for them, and all there is. */
+export interface DeviceMemory {
+  allocated: number;
+  peak: number;
+  reserved: number;
+  total: number;
+}
+
 interface Addon {
   run(op: number): number | undefined;
   results(): void;
@@ -51,6 +59,7 @@ interface Addon {
   info(): AddonInfo;
   setThreads(threads: number): void;
   synchronize(device: number): void;
+  deviceMemory(device: number): DeviceMemory | undefined;
   overwrite(handle: number, values: Float32Array | Int32Array): void;
   graphBegin(device: number): void;
   graphEnd(): number;
@@ -85,9 +94,9 @@ interface Loaded {
 
 const firstBufferLength = 4096;
 
-/** Where the build step puts the addon. */
+/** Where the build step puts the addon, or the one that TFJS_TORCH_ADDON names. */
 export function addonPath(): string {
-  return fileURLToPath(new URL("../build/Release/tfjs_torch.node", import.meta.url));
+  return process.env.TFJS_TORCH_ADDON ?? fileURLToPath(new URL("../build/Release/tfjs_torch.node", import.meta.url));
 }
 
 let loaded: Loaded | null = null;

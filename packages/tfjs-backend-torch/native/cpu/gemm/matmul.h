@@ -9,11 +9,12 @@
 
 #include "cpu/gemm/bf16_gemm.h"
 #include "cpu/tasks.h"
+#include "runtime/device.h"
 
 namespace tfjs_torch {
 
 // Whether bfloat16 matrices are multiplied as they are where x lies, which is faster there than float32 copies.
-inline bool isNarrowFast(const at::Tensor& x) { return !x.is_cpu() || narrowProducts() != NarrowProducts::kFloat32; }
+inline bool isNarrowFast(const at::Tensor& x) { return onCuda(x) || narrowProducts() != NarrowProducts::kFloat32; }
 
 inline bool isSlow(const at::Tensor& x) { return x.scalar_type() == at::kBFloat16 && !isNarrowFast(x); }
 
@@ -24,7 +25,7 @@ inline at::Tensor inFastWidth(const at::Tensor& x) { return isSlow(x) ? x.to(at:
 inline bool isNarrowProduct(const at::Tensor& a, const at::Tensor& b) {
   // Fewer are the library's: packing would cost as much as multiplying.
   constexpr int64_t kLeastRows = 12, kLeastColumns = 32, kLeastTerms = 32;
-  return a.scalar_type() == at::kBFloat16 && b.scalar_type() == at::kBFloat16 && a.is_cpu() && hasNarrowProducts() &&
+  return a.scalar_type() == at::kBFloat16 && b.scalar_type() == at::kBFloat16 && !onCuda(a) && hasNarrowProducts() &&
          a.size(0) >= kLeastRows && b.size(1) >= kLeastColumns && a.size(1) >= kLeastTerms;
 }
 
