@@ -213,7 +213,8 @@ void checkLayers() {
     checkCrossEntropy<float>(3, vocab);
     checkCrossEntropy<__nv_bfloat16>(2, vocab);
   }
-  checkAttention(1, 1, 1, false, true, false);
+  checkAttention(1, 1, 30, false, false, true);
+  checkAttention(1, 3, 17, false, true, false);
   checkAttention(2, 5, 9, false, false, true);
   checkAttention(2, 70, 70, false, true, true);
   checkAttention(1, 66, 66, true, true, false);
