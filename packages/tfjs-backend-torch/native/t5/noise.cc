@@ -55,7 +55,7 @@ void noise(Call& c) {
 }
 
 const Operations ops = {
-    {"TorchNoise(x: float32[...], step: int32[1]; isDropout: bool, a: number, b: number, key: ints[2] in [0, 4294967295]) -> y: "
+    {"TorchNoise(x: float[...], step: int32[1]; isDropout: bool, a: number, b: number, key: ints[2] in [0, 4294967295]) -> y: "
      "float32[...]",
      noise},
 };
