@@ -5,7 +5,7 @@
 //   npm run bench:train -- --shape small --threads 1                preset tiny, 128 sequences of 64 and 17 tokens
 //   npm run bench:train -- --config dense,switch8,switch32,switch128 --precision bf16,float32 --vocab 32128,250112
 //   npm run bench:train -- --config dense --peer tfjs              a wasm step takes minutes: fewer sequences, fewer steps
-//   --threads N (both sides)  --batch N  --vocab N  --backend torch:cuda:0  --variants float32,bfloat16,compile (of Transformers)  --json
+//   --threads N (both sides)  --batch N  --vocab N  --backend torch:cuda:0 (both sides)  --peak-tflops 989  --eager  --variants float32,bfloat16,compile (of Transformers)  --json
 // Python with Transformers: MSWITCH_PYTHON, or what scripts/setup-python made.
 import { availableParallelism, cpus } from "node:os";
 import { oraclePython } from "../scripts/oraclePython.mjs";
@@ -26,10 +26,15 @@ const { values: flags } = parseFlags(import.meta.url, {
     backend: { type: "string", default: "torch" },
     peer: { type: "string", multiple: true, default: [] },
     variants: { type: "string", default: "float32,bfloat16,compile" },
+    // Dense bfloat16 TFLOP/s of the device by its maker, for the share of them that a step reaches (MFU).
+    "peak-tflops": { type: "string" },
+    eager: { type: "boolean", default: false },
     json: { type: "boolean", default: false },
   },
 });
 const steps = Number(flags.steps);
+/** What Transformers is given: the same device. */
+const device = /^torch:(cuda:\d)$/.exec(flags.backend)?.[1] ?? (flags.backend === "torch:cuda" ? "cuda:0" : "cpu");
 const threads = Number(flags.threads);
 const python = oraclePython() ?? "python3";
 const precisions = { bf16: "selective", float32: "float32", bfloat16: "bfloat16" };
@@ -77,7 +82,10 @@ async function race(ours, name, startPeer, { warmUps, rounds, batch, note }) {
 /** One configuration: our steps alone, then a peer's and ours in turn, then the ceiling in the same process. */
 async function measure(config, vocab, precision) {
   const asTransformers = flags.peer.includes("transformers") && config !== "dense";
-  const options = { shape: shapeName, config, vocab, precision: precisions[precision], threads, asTransformers };
+  const options = {
+    ...{ shape: shapeName, config, vocab, precision: precisions[precision], threads, asTransformers },
+    eager: flags.eager,
+  };
   const child = await startOurs({ ...options, backend: flags.backend, batch: batchSize });
   await warmUp(child, 2);
   const [own] = await stepsInTurn([child], steps);
@@ -85,7 +93,7 @@ async function measure(config, vocab, precision) {
   if (flags.peer.includes("transformers")) {
     for (const variant of list(flags.variants, ["float32", "bfloat16", "compile"])) {
       const start = () =>
-        startTransformers(python, { shape: shapeName, config, vocab, variant, threads, batch: batchSize });
+        startTransformers(python, { shape: shapeName, config, vocab, variant, threads, batch: batchSize, device });
       peers.push(await race(child, `Transformers ${variant}`, start, { warmUps: 2, rounds: steps, batch: batchSize }));
     }
   }
@@ -108,6 +116,7 @@ async function measure(config, vocab, precision) {
     feedForward: asTransformers ? "relu" : "gated-gelu",
     ours: { info: child.info, summary: summarise(own, tokensPerStep(shape, batchSize)), peakMiB },
     ceiling,
+    ...(flags["peak-tflops"] ? { peakFlops: Number(flags["peak-tflops"]) * 1e12 } : {}),
     profile,
     peers,
     ...(hisBest ? { bestTransformers: { name: hisBest.name, ratio: hisBest.ratio } } : {}),

@@ -1,6 +1,6 @@
 """The peer: Hugging Face Transformers' MT5 or Switch model in one process, stepped by the lines it reads (see ours.mjs).
 
-python huggingFace.py '{"shape": "mt5-small", "config": "dense", "vocab": 32128, "variant": "bfloat16", "batch": 8, "threads": 2}'
+python huggingFace.py '{"shape": "mt5-small", "config": "dense", "vocab": 32128, "variant": "bfloat16", "batch": 8, "threads": 2, "device": "cpu"}'
 
 variant: float32; bfloat16 (autocast over float32 weights); compile (bfloat16 under torch.compile).
 """
@@ -26,6 +26,8 @@ options = json.loads(sys.argv[1])
 small = options["shape"] == "small"
 # bench/train/shapes.mjs has the same.
 lengths = {"inputs": 64, "targets": 17} if small else {"inputs": 512, "targets": 114}
+device = torch.device(options.get("device", "cpu"))
+on_cuda = device.type == "cuda"
 if options.get("threads"):
     torch.set_num_threads(options["threads"])
 torch.manual_seed(1)
@@ -79,16 +81,17 @@ def switch(experts, router_logits):
     return model
 
 
-inputs = torch.randint(3, options["vocab"], (options["batch"], lengths["inputs"]))
-labels = torch.randint(3, options["vocab"], (options["batch"], lengths["targets"]))
+inputs = torch.randint(3, options["vocab"], (options["batch"], lengths["inputs"])).to(device)
+labels = torch.randint(3, options["vocab"], (options["batch"], lengths["targets"])).to(device)
 
 
 def loss_of(model):
-    with torch.autocast("cpu", torch.bfloat16, enabled=options["variant"] != "float32"):
+    with torch.autocast(device.type, torch.bfloat16, enabled=options["variant"] != "float32"):
         return model(input_ids=inputs, labels=labels).loss
 
 
-notes = [f"transformers {transformers.__version__}", f"torch {torch.__version__}", f"{torch.get_num_threads()} threads"]
+where = torch.cuda.get_device_name(device) if on_cuda else f"{torch.get_num_threads()} threads"
+notes = [f"transformers {transformers.__version__}", f"torch {torch.__version__}", where]
 if options["config"] == "dense":
     model = dense()
 else:
@@ -110,25 +113,45 @@ model.train()
 with torch.no_grad():
     # Its initialization of an untied head gives losses near 100 and gradients full of denormals, four times slower.
     model.lm_head.weight.normal_(0, shape["d_model"] ** -0.5)
+model.to(device)
+notes.append(f"attention {getattr(model.config, '_attn_implementation', 'unknown')}")
 step_model = torch.compile(model) if options["variant"] == "compile" else model
 optimizer = Adafactor(model.parameters(), lr=1e-3, scale_parameter=True, relative_step=False, warmup_init=False)
 
 
+def mark():
+    """A moment: an event of the device's stream, the clock on a CPU."""
+    if not on_cuda:
+        return time.perf_counter()
+    event = torch.cuda.Event(enable_timing=True)
+    event.record()
+    return event
+
+
+def between(begin, end):
+    """Seconds. Events must have happened."""
+    return begin.elapsed_time(end) / 1e3 if on_cuda else end - begin
+
+
 def step():
-    started, cpu = time.perf_counter(), time.process_time()
+    cpu = time.process_time()
+    started = mark()
     loss = loss_of(step_model)
-    forward = time.perf_counter()
+    forward = mark()
     loss.backward()
-    differentiated = time.perf_counter()
+    differentiated = mark()
     optimizer.step()
     optimizer.zero_grad(set_to_none=True)
-    ended = time.perf_counter()
+    ended = mark()
+    value = loss.item()
+    if on_cuda:
+        torch.cuda.synchronize()
     return {
-        "loss": loss.item(),
-        "seconds": ended - started,
+        "loss": value,
+        "seconds": between(started, ended),
         "cpuSeconds": time.process_time() - cpu,
-        "forwardSeconds": forward - started,
-        "optimizerSeconds": ended - differentiated,
+        "forwardSeconds": between(started, forward),
+        "optimizerSeconds": between(differentiated, ended),
     }
 
 
@@ -144,4 +167,5 @@ for line in sys.stdin:
     if command == "step":
         say(step())
     elif command == "peak":
-        say({"peakMiB": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024})
+        host = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
+        say({"peakMiB": torch.cuda.max_memory_allocated(device) / 2**20 if on_cuda else host})

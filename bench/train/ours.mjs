@@ -2,11 +2,14 @@
 //   node bench/train/ours.mjs '{"config": "dense", "vocab": 32128, "shape": "mt5-small", "precision": "selective", "backend": "torch", "batch": 8}'
 import { createInterface } from "node:readline";
 import { gemmKernels, precision, setGemm, setTorchThreads } from "@mswitch/tfjs-backend-torch";
+import { deviceMemory } from "../../dist/backends/deviceMemory.js";
+import { findGraphCapture } from "../../dist/backends/graphCapture.js";
 import { loadBackend } from "../../dist/backends/loadBackend.js";
+import { randomStream } from "../../dist/base/random.js";
 import { countParameters, stepFlops } from "../../dist/model/count.js";
-import { disposeStep, lossAndGradients } from "../../dist/model/lossAndGradients.js";
 import { parameterShapes } from "../../dist/model/parameters.js";
 import { createOptimizer } from "../../dist/train/optimizer.js";
+import { createTrainStep } from "../../dist/train/step.js";
 import { measureCeiling } from "./ceiling.mjs";
 import { watchKernels } from "./profile.mjs";
 import { modelConfig, shapes } from "./shapes.mjs";
@@ -41,42 +44,52 @@ function initialise() {
 
 const params = initialise();
 const optimizer = createOptimizer(params, { algorithm: "adafactor", minFactoredSize: 128 });
+const { uint32 } = randomStream(1, "bench");
 const ids = (length) =>
-  tf.tidy(() => tf.cast(tf.randomUniform([options.batch, length], 3, config.vocabSize, "float32", 1), "int32"));
-const batch = { inputs: ids(lengths.inputs), targets: ids(lengths.targets) };
+  Int32Array.from({ length: options.batch * length }, () => 3 + (uint32() % (config.vocabSize - 3)));
+const batch = { batchSize: options.batch, lengths, inputs: ids(lengths.inputs), targets: ids(lengths.targets) };
+const notes = [];
+// As training runs it: captured as a graph where the device can.
+const trainStep = createTrainStep({
+  model: config,
+  params,
+  optimizer,
+  seed: 1,
+  run: "bench",
+  capture: options.eager ? undefined : await findGraphCapture(),
+  onEager: (why) => notes.push(why),
+});
+const eagerStep = createTrainStep({ model: config, params, optimizer, seed: 1, run: "bench" });
+const synchronize = () => tf.backend().synchronize?.();
 let steps = 0;
 
-async function step() {
+/** Seconds between two moments at which the device has nothing left to do. */
+async function timed(run) {
   const cpu = process.cpuUsage();
+  synchronize();
   const started = performance.now();
-  const result = lossAndGradients(config, params, batch, { seed: 1, step: steps });
-  const differentiated = performance.now();
-  optimizer.update(result.gradients, { learningRate: 1e-3, step: steps, gradNorm: 1 });
-  const [loss] = await result.loss.data();
-  const ended = performance.now();
-  disposeStep(result);
-  steps++;
+  const { result, dispose } = await run(batch, { step: steps, learningRate: 1e-3 });
+  synchronize();
+  const seconds = (performance.now() - started) / 1e3;
   const { user, system } = process.cpuUsage(cpu);
-  return {
-    loss,
-    seconds: (ended - started) / 1e3,
-    cpuSeconds: (user + system) / 1e6,
-    optimizerSeconds: (ended - differentiated) / 1e3,
-  };
+  const [loss] = await result.loss.data();
+  dispose();
+  steps++;
+  return { loss, seconds, cpuSeconds: (user + system) / 1e6, ...(notes.length > 0 ? { notes } : {}) };
 }
 
 // What narrows a matrix to the run's precision: on other backends and in float32, nothing.
 const narrow = (x) => (torch && config.precision !== "float32" ? precision(x, "bfloat16") : x);
 
 const commands = {
-  step,
+  step: () => timed(trainStep),
   async profile() {
-    const watch = watchKernels(tf);
-    const timed = await step();
-    return { ...timed, ...watch.end() };
+    const watch = watchKernels(tf, synchronize, (name) => name.startsWith("TorchAda") || name.startsWith("TorchMuon"));
+    const step = await timed(eagerStep);
+    return { ...step, ...watch.end() };
   },
   // Before the ceiling, whose own matrices would count.
-  peak: () => ({ peakMiB: process.resourceUsage().maxRSS / 1024 }),
+  peak: () => ({ peakMiB: deviceMemory() ? deviceMemory().peak / 2 ** 20 : process.resourceUsage().maxRSS / 1024 }),
   ceiling: () =>
     measureCeiling(
       tf,

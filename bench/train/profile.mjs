@@ -1,7 +1,13 @@
 // Where a step's time goes: forward and backward apart, and the time inside each TensorFlow.js kernel.
 
-/** Watches one step. `end()` gives { forwardSeconds, kernels: [{ name, calls, seconds }] }, longest first, and stops watching. */
-export function watchKernels(tf) {
+/**
+ * Watches one step. `end()` gives { forwardSeconds, optimizerSeconds, kernels: [{ name, calls, seconds }] }, longest first, and stops
+ * watching.
+ *
+ * @param synchronize waits for the device, so that a kernel's time is its own
+ * @param isOptimizer whether a kernel of this name is the optimizer's
+ */
+export function watchKernels(tf, synchronize, isOptimizer) {
   const engine = tf.engine();
   const { runKernel, gradients } = engine;
   const kernels = new Map();
@@ -11,10 +17,12 @@ export function watchKernels(tf) {
 
   engine.runKernel = (name, inputs, attrs) => {
     open.push(0);
+    synchronize();
     const started = now();
     try {
       return runKernel.call(engine, name, inputs, attrs);
     } finally {
+      synchronize();
       const seconds = now() - started;
       const inside = open.pop();
       if (open.length > 0) open[open.length - 1] += seconds;
@@ -39,7 +47,9 @@ export function watchKernels(tf) {
       // The methods are the prototype's: what was set above goes.
       delete engine.runKernel;
       delete engine.gradients;
-      return { forwardSeconds, kernels: [...kernels.values()].sort((a, b) => b.seconds - a.seconds) };
+      const all = [...kernels.values()].sort((a, b) => b.seconds - a.seconds);
+      const optimizerSeconds = all.reduce((sum, { name, seconds }) => sum + (isOptimizer(name) ? seconds : 0), 0);
+      return { forwardSeconds, optimizerSeconds, kernels: all };
     },
   };
 }

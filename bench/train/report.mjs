@@ -45,14 +45,15 @@ function profileLines({ seconds, forwardSeconds, optimizerSeconds, kernels }, to
 
 /** A configuration's result as lines for people. */
 export function describe(result) {
-  const { config, vocab, precision, feedForward, ours, ceiling, profile, peers } = result;
+  const { config, vocab, precision, feedForward, ours, ceiling, profile, peers, peakFlops } = result;
   const { secondsPerStep } = ours.summary;
   const rate = ours.info.flops / secondsPerStep / 1e9;
   const alone = ours.info.flops / ceiling.seconds / 1e9;
+  const mfu = (seconds) => (peakFlops ? `, MFU ${fixed((100 * ours.info.flops) / seconds / peakFlops)} %` : "");
   return [
     `${config}, vocabulary ${vocab}, ${precision}${feedForward === "relu" ? ", ReLU feed-forward as Transformers' Switch" : ""}`,
     ...sideLines({ name: "mswitch", ...ours }),
-    `    ${fixed(rate, 0)} GFLOP/s; its matrix products alone take ${fixed(ceiling.seconds, 2)} s, ${fixed(alone, 0)} GFLOP/s: the step reaches ${percent(ceiling.seconds / secondsPerStep)} of that (2048 square: ${fixed(ceiling.squareGflops, 0)} GFLOP/s)`,
+    `    ${fixed(rate, 0)} GFLOP/s${mfu(secondsPerStep)}; its matrix products alone take ${fixed(ceiling.seconds, 2)} s, ${fixed(alone, 0)} GFLOP/s: the step reaches ${percent(ceiling.seconds / secondsPerStep)} of that (2048 square: ${fixed(ceiling.squareGflops, 0)} GFLOP/s)`,
     ...(ceiling.best.name
       ? [
           `    the best kernels here for these products: ${ceiling.best.name}, ${fixed(ours.info.flops / ceiling.best.seconds / 1e9, 0)} GFLOP/s; those chosen reach ${percent(ceiling.best.seconds / ceiling.seconds)} of that, the step ${percent(ceiling.best.seconds / secondsPerStep)}`,

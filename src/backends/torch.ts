@@ -1,5 +1,7 @@
 import * as tf from "@tensorflow/tfjs-core";
 import { MswitchError, messageOf } from "../base/errors.js";
+import { formatBytes } from "../base/format.js";
+import { deviceMemory } from "./deviceMemory.js";
 
 /**
  * libtorch through our own backend.
@@ -44,7 +46,9 @@ export async function loadTorch(
     ? device.replace(/^torch$/, "torch:cuda:0")
     : `CPU (${cpu}; matrix products bfloat16:${gemm.bfloat16}, float32:${gemm.float32}), ${threads} threads, ${cuda}`;
   const cudaDevice = onCuda ? Number(/\d+$/.exec(place)?.[0] ?? 0) : undefined;
-  return { description: `libtorch ${torchVersion} on ${place}`, threads, cudaDevice };
+  const memory = deviceMemory();
+  const room = memory ? `, ${formatBytes(memory.total)}` : "";
+  return { description: `libtorch ${torchVersion} on ${place}${room}`, threads, cudaDevice };
 }
 
 /** Which kernels multiply matrices here and what each of them reached, for `doctor`; undefined without libtorch. */

@@ -1,5 +1,6 @@
 import { setImmediate as turnEventLoop } from "node:timers/promises";
 import * as tf from "@tensorflow/tfjs-core";
+import { deviceMemory } from "../backends/deviceMemory.js";
 import { MswitchError } from "../base/errors.js";
 import type { ModelConfig } from "../model/config.js";
 import { disposeExampleLogProbs, exampleLogProbs } from "../model/exampleLogProbs.js";
@@ -7,9 +8,11 @@ import type { Parameters } from "../model/parameters.js";
 import type { EvalPoint, LanguageQuality, LayerRouting } from "../run/runFiles.js";
 import type { ValidationExamples } from "../stream/batch.js";
 
-/** Encoder positions of one evaluation batch: small enough for any model that can be trained on the machine. */
-const batchPositions = 4096;
-const mostRows = 64;
+/**
+ * Encoder positions and rows of one evaluation batch: small enough for any model that can be trained on the machine, and for a device enough
+ * to be kept busy.
+ */
+const batchLimits = { cpu: { positions: 4096, rows: 64 }, device: { positions: 32_768, rows: 256 } };
 
 /** Examples of a language that are also read with another's source: `sourceUse`. */
 const sourceUseExamples = 8;
@@ -43,7 +46,8 @@ export async function evaluateModel(
   const routing = createRoutingTally();
   let done = 0;
   const score = async (set: ValidationExamples, onLayer?: (layer: LayerCounts) => void): Promise<Scores> => {
-    const size = Math.min(Math.max(Math.floor(batchPositions / set.lengths.inputs), 1), mostRows);
+    const { positions, rows: mostRows } = deviceMemory() ? batchLimits.device : batchLimits.cpu;
+    const size = Math.min(Math.max(Math.floor(positions / set.lengths.inputs), 1), mostRows);
     const scores: Scores = { logProbs: [], tokens: [] };
     for (let start = 0; start < set.batchSize; start += size) {
       const rows = Math.min(size, set.batchSize - start);

@@ -32,7 +32,8 @@ export interface LossShare {
 
 export interface LossOptions {
   seed: number;
-  step: number;
+  /** A number or, where the step is captured to be replayed, int32 [1]. */
+  step: number | tf.Tensor1D;
   /** The batch is the whole where left out. */
   share?: LossShare;
   /** f of the balance loss by layer, of more tokens than are here: see `RouterOptions.globalLoad_E`. */
@@ -49,7 +50,10 @@ export function lossAndGradients(
   let parts: Omit<StepResult, "loss" | "gradients"> | undefined;
   const { value, grads } = tf.variableGrads(() => {
     const { hidden_BTD, head_VD, real_BT, routed } = switchT5(config, params, batch, {
-      ...{ training: true, seed, step, globalLoads },
+      training: true,
+      seed,
+      step: typeof step === "number" ? tf.tensor1d([step], "int32") : step,
+      globalLoads,
     });
     const hidden_ND = tf.reshape(hidden_BTD, [-1, config.dModel]) as tf.Tensor2D;
     const target_N = tf.reshape(batch.targets, [-1]) as tf.Tensor1D;

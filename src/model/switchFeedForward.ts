@@ -4,7 +4,7 @@ import { compactSlots } from "../ops/moe/compactSlots.js";
 import { combine, dispatch } from "../ops/moe/dispatch.js";
 import { expertFeedForward } from "../ops/moe/expertFeedForward.js";
 import { expertCapacity, router } from "../ops/moe/router.js";
-import { type NoiseKey, uniformNoise } from "../ops/noise.js";
+import { jitter, type NoiseKey } from "../ops/noise.js";
 import type { Dtype } from "../ops/precision.js";
 import type { RoutingGroup, SwitchConfig } from "./config.js";
 import type { RouterReport } from "./routerReport.js";
@@ -58,9 +58,7 @@ export function switchFeedForward(
 
   const x_ND = tf.reshape(x_BTD, [-1, width]) as tf.Tensor2D;
   const real_N = tf.reshape(real_BT, [-1]) as tf.Tensor1D;
-  const jittered_ND = noise.jitter
-    ? (tf.mul(x_ND, uniformNoise(x_ND.shape, 1 - config.jitter, 1 + config.jitter, noise.jitter)) as tf.Tensor2D)
-    : x_ND;
+  const jittered_ND = noise.jitter ? jitter(x_ND, config.jitter, noise.jitter) : x_ND;
   const routing = router(jittered_ND, layer.router, real_N, {
     groups,
     capacity: places,

@@ -2,7 +2,7 @@ import * as tf from "@tensorflow/tfjs-core";
 import { type AttentionBias, attention } from "../ops/attention.js";
 import { embedding } from "../ops/embedding.js";
 import { type FeedForwardWeights, feedForward } from "../ops/feedForward.js";
-import { dropout } from "../ops/noise.js";
+import { dropout, type NoiseKey } from "../ops/noise.js";
 import type { Dtype } from "../ops/precision.js";
 import { relativePositionBias } from "../ops/relativePositionBias.js";
 import { residual } from "../ops/residual.js";
@@ -21,9 +21,9 @@ export interface ModelBatch {
   targets: tf.Tensor2D;
 }
 
-/** In training there is noise (jitter, dropout), a function of seed and step, and the training capacity. */
+/** In training there is noise (jitter, dropout), a function of seed and step (int32 [1]), and the training capacity. */
 export type Mode =
-  | { training: true; seed: number; step: number; globalLoads?: ReadonlyMap<string, tf.Tensor1D> }
+  | { training: true; seed: number; step: tf.Tensor1D; globalLoads?: ReadonlyMap<string, tf.Tensor1D> }
   | { training: false };
 
 export interface Decoded {
@@ -44,7 +44,8 @@ export interface Decoded {
 export function switchT5(config: ModelConfig, params: Parameters, batch: ModelBatch, mode: Mode): Decoded {
   const routed: SwitchOutput[] = [];
   const weight = (name: string): tf.Variable => params.get(`${name}.weight`)!;
-  const noiseKey = (kind: string, place: string) => (mode.training ? [mode.seed, kind, mode.step, place] : null);
+  const noiseKey = (kind: string, place: string): NoiseKey | null =>
+    mode.training ? { seed: mode.seed, place: `${kind} ${place}`, step: mode.step } : null;
   // Undefined where nothing is dropped, so that an operation may take its fast path.
   const dropFrom = (place: string, rate = config.dropout) => {
     const key = noiseKey("dropout", place);

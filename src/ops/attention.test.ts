@@ -147,4 +147,15 @@ describeTorch("attention's fast path", () => {
   it.each([true, false])("is the reference within a long sequence, causal: %s", (causal) =>
     compare(false, { causal }, true, { length: 301, keys: 0, headWidth: 40 }),
   );
+  // mT5's, which have kernels of their own on CUDA; more rows than a tile has.
+  it("is the reference with heads of 64", () => {
+    const sizes = { length: 70, keys: 70, headWidth: 64 };
+    const mask = tf.tensor2d(
+      Array.from({ length: batch * 70 }, (_, i) => (i % 70 < 60 ? 1 : 0)),
+      [batch, 70],
+    );
+    compare(false, { real: mask }, true, sizes);
+    compare(false, { causal: true }, true, sizes);
+    compare(true, { real: mask }, false, { ...sizes, length: 5 });
+  });
 });

@@ -96,6 +96,9 @@ export const metricsLineSchema = z.object({
   flopsPerSecond: z.number(),
   /** Resident memory of the process, bytes. */
   memoryBytes: z.number(),
+  /** Of the accelerator: what tensors hold, and the most that they held since the process began. Absent on the CPU. */
+  deviceMemoryBytes: z.number().optional(),
+  devicePeakMemoryBytes: z.number().optional(),
 });
 export type MetricsLine = z.infer<typeof metricsLineSchema>;
 

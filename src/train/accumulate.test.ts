@@ -76,9 +76,10 @@ const same: [string, ModelConfig, () => Batch][] = [
   ["padding routed too", sparse({ ...roomy, balance: "batch", ignorePadding: false }), padded],
 ];
 
-function tests(): void {
-  it.each(same)("four micro-batches are one batch within 1e-6: %s", (_, model, batch) => {
-    expect(difference(model, batch())).toBeLessThan(1e-6);
+/** @param limit of a gradient's difference, relative, by norm */
+function tests(limit: number): void {
+  it.each(same)("four micro-batches are one batch but for rounding: %s", (_, model, batch) => {
+    expect(difference(model, batch())).toBeLessThan(limit);
   });
 
   it("balance in groups that are micro-batches is not that of the batch", () => {
@@ -88,7 +89,8 @@ function tests(): void {
 
 describe("accumulation on wasm", () => {
   beforeAll(() => loadBackend("wasm"));
-  tests();
+  tests(1e-6);
 });
 
-describeTorch("accumulation on torch", tests);
+// Its products add up in blocks, in another order for other numbers of rows: 1.6e-6 was seen.
+describeTorch("accumulation on torch", () => tests(3e-6));

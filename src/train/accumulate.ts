@@ -80,7 +80,8 @@ function loadsOf(
 ): Map<string, tf.Tensor1D> {
   const counts = new Map<string, tf.Tensor1D>();
   tf.tidy(() => {
-    for (const { report } of switchT5(model, params, batch, { training: true, seed, step }).routed) {
+    const step_1 = tf.tensor1d([step], "int32");
+    for (const { report } of switchT5(model, params, batch, { training: true, seed, step: step_1 }).routed) {
       // Padding that is routed counts, and is no part of `expertCounts`: then all micro-batches weigh the same.
       const weight = model.switch?.ignorePadding ? tf.sum(report.expertCounts) : tf.scalar(1);
       counts.set(report.layer, tf.keep(tf.mul(report.load, weight)));

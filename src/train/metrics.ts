@@ -1,4 +1,5 @@
 import type * as tf from "@tensorflow/tfjs-core";
+import { deviceMemory } from "../backends/deviceMemory.js";
 import { formatBytes, formatDuration, formatFlops } from "../base/format.js";
 import type { StepResult } from "../model/lossAndGradients.js";
 import type { MetricsLine } from "../run/runFiles.js";
@@ -31,11 +32,13 @@ export interface LogLine extends StepMetrics, Stretch {
 /** The line of `metrics.jsonl`. */
 export function toMetricsLine(line: LogLine, plan: { tokensPerStep: number; flopsPerStep: number }): MetricsLine {
   const { steps, seconds, ...values } = line;
+  const device = deviceMemory();
   return {
     ...values,
     tokensPerSecond: (steps * plan.tokensPerStep) / seconds,
     flopsPerSecond: (steps * plan.flopsPerStep) / seconds,
     memoryBytes: process.memoryUsage.rss(),
+    ...(device ? { deviceMemoryBytes: device.allocated, devicePeakMemoryBytes: device.peak } : {}),
   };
 }
 
@@ -113,6 +116,7 @@ export function formatMetrics(line: MetricsLine, totalSteps: number, secondsLeft
     `${Math.round(line.tokensPerSecond).toLocaleString("en-US")} tok/s`,
     `${formatFlops(line.flopsPerSecond)}/s`,
     `mem ${formatBytes(line.memoryBytes)}`,
+    ...(line.devicePeakMemoryBytes === undefined ? [] : [`device peak ${formatBytes(line.devicePeakMemoryBytes)}`]),
     `wait ${(line.dataWait * 100).toFixed(1)}%`,
     `eta ${formatDuration(secondsLeft)}`,
   ].join(" ");

@@ -58,7 +58,7 @@ const warmUpSteps = 2;
 /** The training step on the active backend: recorded where that can be, else kernel by kernel. */
 export function createTrainStep(parts: StepParts): TrainStep {
   const eager = eagerStep(parts);
-  const { capture, model, onEager } = parts;
+  const { capture, onEager } = parts;
   if (!capture) return eager;
   if (parts.world && parts.world.size > 1) {
     onEager?.("several processes train together");
@@ -66,10 +66,6 @@ export function createTrainStep(parts: StepParts): TrainStep {
   }
   if ((parts.accumulate ?? 1) > 1) {
     onEager?.("a step is several micro-batches");
-    return eager;
-  }
-  if (hasNoise(model)) {
-    onEager?.("dropout and jitter are drawn anew in every step on the host");
     return eager;
   }
   let done = 0;
@@ -84,10 +80,6 @@ export function createTrainStep(parts: StepParts): TrainStep {
     }
     return step(batch, place);
   };
-}
-
-function hasNoise({ dropout, switch: sparse }: ModelConfig): boolean {
-  return dropout > 0 || (sparse !== null && (sparse.jitter > 0 || sparse.expertDropout > 0));
 }
 
 function eagerStep({
@@ -116,7 +108,7 @@ function eagerStep({
   };
 }
 
-/** The whole step as recorded work: batch, and learning rate and the like, are written where it reads them; the guard keeps the weights. */
+/** The whole step as recorded work: batch, step number, and learning rate and the like, are written where it reads them; the guard keeps the weights. */
 function capturedStep(
   { model, params, optimizer, seed, run, isStopping }: StepParts,
   capture: GraphCapture,
@@ -124,24 +116,26 @@ function capturedStep(
 ): TrainStep {
   const tensors = toTensors(first);
   const rates = tf.tensor1d(optimizer.rates({ learningRate: 0, step: 0 }));
+  const step_1 = tf.tensor1d([0], "int32");
   let recorded: { result: StepResult; guard: tf.Tensor1D } | undefined;
   let work: CapturedGraph;
   try {
     work = capture.record(() => {
-      const result = lossAndGradients(model, params, tensors, { seed, step: 0 });
+      const result = lossAndGradients(model, params, tensors, { seed, step: step_1 });
       const guard = guardOf(result);
       optimizer.updateGuarded(result.gradients, rates, guard);
       tf.dispose([...result.gradients.values()]);
       recorded = { result: { ...result, gradients: new Map() }, guard };
     });
   } catch (error) {
-    tf.dispose([tensors.inputs, tensors.targets, rates]);
+    tf.dispose([tensors.inputs, tensors.targets, rates, step_1]);
     throw error;
   }
   return async ({ inputs, targets }, place) => {
     capture.overwrite(tensors.inputs, inputs);
     capture.overwrite(tensors.targets, targets);
     capture.overwrite(rates, optimizer.rates(place));
+    capture.overwrite(step_1, Int32Array.of(place.step));
     work.replay();
     const { result, guard } = recorded!;
     const gradNorm = await requireFinite(guard, place.step, run);

@@ -7,6 +7,9 @@ import { expectClose, random } from "./tensors.js";
 
 const torch = torchStatus();
 
+/** Whether `torch` takes its path for CUDA: on a GPU, or in the emulated build (test/emulatedCuda.test.ts). */
+export const isOnDevice = (torch.available && torch.info.cudaDevices > 0) || process.env.TFJS_TORCH_ADDON !== undefined;
+
 /** Tests on the torch backend; where its addon is not built, one skipped test that says why. */
 export function describeTorch(name: string, tests: () => void): void {
   describe(name, () => {

@@ -50,6 +50,14 @@ export interface GemmChoice {
 /** GFLOP/s of one thread, by name of the kernels. */
 export type GemmRates = Record<keyof GemmChoice, Record<string, number>>;
 
+/** Bytes of a CUDA device: what tensors hold, the most that they held, what is kept for them, and all there is. */
+export interface DeviceMemory {
+  allocated: number;
+  peak: number;
+  reserved: number;
+  total: number;
+}
+
 interface Addon {
   run(op: number): number | undefined;
   results(): void;
@@ -67,6 +75,7 @@ interface Addon {
   measureGemm(): GemmRates;
   setGemm(type: keyof GemmChoice, name: string): void;
   synchronize(device: number): void;
+  deviceMemory(device: number): DeviceMemory | undefined;
   overwrite(handle: number, values: Float32Array | Int32Array): void;
   graphBegin(device: number): void;
   graphEnd(): number;
@@ -101,9 +110,9 @@ interface Loaded {
 
 const firstBufferLength = 4096;
 
-/** Where the build step puts the addon. */
+/** Where the build step puts the addon, or the one that TFJS_TORCH_ADDON names. */
 export function addonPath(): string {
-  return fileURLToPath(new URL("../build/Release/tfjs_torch.node", import.meta.url));
+  return process.env.TFJS_TORCH_ADDON ?? fileURLToPath(new URL("../build/Release/tfjs_torch.node", import.meta.url));
 }
 
 let loaded: Loaded | null = null;

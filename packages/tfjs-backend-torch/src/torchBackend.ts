@@ -8,7 +8,7 @@ import {
   type TensorInfo,
   util,
 } from "@tensorflow/tfjs-core";
-import { callNative, type NativeDtype, type NativeTensor, nativeAddon, nativeDtypes } from "./native.js";
+import { callNative, type DeviceMemory, type NativeDtype, type NativeTensor, nativeAddon, nativeDtypes } from "./native.js";
 import type { AttributeValues, InputsOf, NativeInput } from "./signature.js";
 
 /** What a data id stands for: a tensor in libtorch by handle, or the bytes of strings. */
@@ -28,6 +28,8 @@ export interface TorchMemory {
   /** Tensors that libtorch holds for this JavaScript thread, and their bytes (bfloat16 counts two bytes a value). */
   torchTensors: number;
   torchBytes: number;
+  /** Of the CUDA device that the backend is on; absent on the CPU. */
+  device?: DeviceMemory;
 }
 
 const noAttributes: AttributeValues = {};
@@ -160,14 +162,20 @@ export class TorchBackend extends KernelBackend {
 
   override memory(): TorchMemory {
     const { tensors, bytes } = nativeAddon().stats();
-    return { unreliable: false, torchTensors: tensors, torchBytes: bytes };
+    const device = nativeAddon().deviceMemory(this.device);
+    return { unreliable: false, torchTensors: tensors, torchBytes: bytes, ...(device ? { device } : {}) };
+  }
+
+  /** Waits until the device has done all that it was given. */
+  synchronize(): void {
+    nativeAddon().synchronize(this.device);
   }
 
   override async time(run: () => void): Promise<{ kernelMs: number }> {
-    nativeAddon().synchronize(this.device);
+    this.synchronize();
     const start = util.now();
     run();
-    nativeAddon().synchronize(this.device);
+    this.synchronize();
     return { kernelMs: util.now() - start };
   }
 

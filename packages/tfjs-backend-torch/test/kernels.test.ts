@@ -4,19 +4,13 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { fileURLToPath } from "node:url";
 import { describe, expect, test } from "vitest";
+import { asCpp } from "../scripts/emulateCuda.mjs";
 
 const native = fileURLToPath(new URL("../native/", import.meta.url));
 const sources = join(native, "cuda");
 const checks = fileURLToPath(new URL("kernels/", import.meta.url));
 const [compiler, ...options] = (process.env.CXX ?? "g++").trim().split(/\s+/);
 const missing = spawnSync(compiler, [...options, "--version"]).status !== 0;
-
-/** C++ of a source of CUDA: memory whose size the launch gives. */
-const asCpp = (cuda: string): string =>
-  cuda.replace(
-    /extern __shared__ (\w+) (\w+)\[\];/g,
-    "$1* const $2 = reinterpret_cast<$1*>(emulated::dynamicShared.data());",
-  );
 
 /** Compiles the kernels, changed by `edit`, with their checks, and runs them on the CPU. */
 function runChecks(edit: (source: string) => string): { status: number | null; output: string } {
@@ -29,8 +23,9 @@ function runChecks(edit: (source: string) => string): { status: number | null; o
       return path;
     });
     const program = join(folder, "checks");
+    const programs = ["checks.cc", "layers.cc"].map((name) => join(checks, name));
     const flags = ["-std=gnu++20", "-O1", "-Wall", `-I${join(checks, "include")}`, `-I${native}`];
-    const built = spawnSync(compiler, [...options, ...flags, join(checks, "checks.cc"), ...parts, "-o", program], {
+    const built = spawnSync(compiler, [...options, ...flags, ...programs, ...parts, "-o", program], {
       encoding: "utf8",
     });
     if (built.status !== 0) throw new Error(built.stderr);

@@ -1,5 +1,7 @@
 // Gathering and scattering by index.
 #include "runtime/call.h"
+#include "runtime/device.h"
+#include "runtime/graph.h"
 #include "runtime/registry.h"
 
 namespace tfjs_torch {
@@ -20,6 +22,8 @@ void gather(Call& c) {
   const at::Tensor& indices = c.x(1);
   const int64_t perBatch = batch == 0 ? 0 : indices.numel() / batch;
   if (indices.numel() == 0 || c.x(0).numel() == 0) return c.result(at::zeros(shape, c.x(0).options()));
+  // On a device an index out of range is an assertion, after which the process can compute nothing more there.
+  if (onCuda(c.x(0)) && !isRecording()) rejectOutOfRange(indices, dim);
   if (batch == 1) {
     const at::Tensor rows = c.x(0).reshape({outer, dim, slice});
     try {

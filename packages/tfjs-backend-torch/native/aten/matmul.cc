@@ -3,6 +3,7 @@
 
 #include "cpu/gemm/matmul.h"
 #include "runtime/call.h"
+#include "runtime/device.h"
 #include "runtime/registry.h"
 
 namespace tfjs_torch {
@@ -18,7 +19,7 @@ at::Tensor widthProduct(at::Tensor a, at::Tensor b) {
     b = b.to(at::kBFloat16);
   }
   const bool whole = !a.is_floating_point() && !a.is_complex();
-  if (whole && a.is_cuda()) {  // CUDA has no integer matrix product; double is exact below 2^53.
+  if (whole && onCuda(a)) {  // CUDA has no integer matrix product; double is exact below 2^53.
     return widthProduct(a.to(at::kDouble), b.to(at::kDouble)).to(at::kInt);
   }
   if (whole) {

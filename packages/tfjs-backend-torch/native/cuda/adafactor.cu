@@ -1,4 +1,4 @@
-// Adafactor over all matrices of all parameters in six launches. src/ops/optimizers/adafactor.ts has the same constants.
+// Adafactor over all matrices of all parameters in seven launches. src/ops/optimizers/adafactor.ts has the same constants.
 #include <cuda_bf16.h>
 
 #include "cuda/kernels.h"
@@ -10,6 +10,7 @@ namespace {
 constexpr int kThreads = 256;
 constexpr int kWarp = 32;
 constexpr int kRowLanes = kThreads / kWarp;
+constexpr int64_t kRowsOfATile = 2048;
 constexpr float kEpsilonGradient = 1e-30f;
 constexpr float kEpsilonParameter = 1e-3f;
 constexpr float kClippingThreshold = 1;
@@ -83,25 +84,48 @@ __global__ void rowMoments(AdafactorWork work) {
   if (m.second) m.first[row] = m.first[row] * beta + (squares / n + kEpsilonGradient) * (1 - beta);
 }
 
-// A block a tile of 32 columns: column moments.
-__global__ void columnMoments(AdafactorWork work) {
+__device__ inline int64_t runsOf(const AdafactorMatrix& m) { return (m.rows + kRowsOfATile - 1) / kRowsOfATile; }
+
+// A block a tile of 32 columns and at most kRowsOfATile rows: Σ gradient² of each column. Eight loads are under way at a time.
+__global__ void columnSquares(AdafactorWork work) {
   if (isStopped(work)) return;
   const AdafactorMatrix m = work.matrices[matrixAt(work, blockIdx.x, &AdafactorMatrix::firstTile)];
-  const int64_t c = (blockIdx.x - m.firstTile) * kWarp + threadIdx.x % kWarp;
+  const int64_t tile = blockIdx.x - m.firstTile, runs = runsOf(m), first = tile % runs * kRowsOfATile;
+  const int64_t c = tile / runs * kWarp + threadIdx.x % kWarp, end = first + kRowsOfATile < m.rows ? first + kRowsOfATile : m.rows;
   const int lane = threadIdx.x / kWarp;
   __shared__ float parts[kRowLanes][kWarp];
   float sum = 0;
   if (c < m.columns) {
-    for (int64_t r = lane; r < m.rows; r += kRowLanes) {
+    constexpr int kAhead = 8;
+    int64_t r = first + lane;
+    for (; r + (kAhead - 1) * kRowLanes < end; r += kAhead * kRowLanes) {
+      float g[kAhead];
+#pragma unroll
+      for (int k = 0; k < kAhead; ++k) g[k] = gradientAt(work, m, (r + k * kRowLanes) * m.columns + c);
+#pragma unroll
+      for (int k = 0; k < kAhead; ++k) sum += g[k] * g[k];
+    }
+    for (; r < end; r += kRowLanes) {
       const float g = gradientAt(work, m, r * m.columns + c);
       sum += g * g;
     }
   }
   parts[lane][threadIdx.x % kWarp] = sum;
   __syncthreads();
-  if (lane > 0 || c >= m.columns) return;
+  if (lane > 0) return;
   sum = 0;
   for (int l = 0; l < kRowLanes; ++l) sum += parts[l][threadIdx.x];
+  work.columns[blockIdx.x * kWarp + threadIdx.x] = sum;
+}
+
+// A warp a tile; that of a tile's first run adds the runs up, in order: column moments.
+__global__ void columnMoments(AdafactorWork work) {
+  if (isStopped(work)) return;
+  const AdafactorMatrix m = work.matrices[matrixAt(work, blockIdx.x, &AdafactorMatrix::firstTile)];
+  const int64_t tile = blockIdx.x - m.firstTile, runs = runsOf(m), c = tile / runs * kWarp + threadIdx.x;
+  if (tile % runs != 0 || c >= m.columns) return;
+  float sum = 0;
+  for (int64_t run = 0; run < runs; ++run) sum += work.columns[(blockIdx.x + run) * kWarp + threadIdx.x];
   const float beta = work.rates[1];
   m.second[c] = m.second[c] * beta + (sum / m.rows + kEpsilonGradient) * (1 - beta);
 }
@@ -167,9 +191,12 @@ __global__ void applyUpdates(AdafactorWork work) {
 
 }  // namespace
 
+int64_t adafactorTiles(int64_t rows, int64_t columns) { return (columns + kWarp - 1) / kWarp * ((rows + kRowsOfATile - 1) / kRowsOfATile); }
+
 void adafactorStep(const AdafactorWork& work, cudaStream_t stream) {
   launch("rowMoments", rowMoments, work.rows, kThreads, 0, stream, work);
-  launch("columnMoments", columnMoments, work.tiles, kThreads, 0, stream, work);
+  launch("columnSquares", columnSquares, work.tiles, kThreads, 0, stream, work);
+  launch("columnMoments", columnMoments, work.tiles, kWarp, 0, stream, work);
   launch("rowMeans", rowMeans, work.count, kThreads, 0, stream, work);
   launch("updateSquares", updateSquares, work.rows, kThreads, 0, stream, work);
   launch("stepSizes", stepSizes, work.count, kThreads, 0, stream, work);

@@ -4,10 +4,9 @@
 #include "cpu/simd.h"
 #include "moe/moe.h"
 #include "runtime/call.h"
+#include "runtime/device.h"
 #include "runtime/registry.h"
 #ifdef TFJS_TORCH_CUDA
-#include <c10/cuda/CUDAStream.h>
-
 #include "cuda/kernels.h"
 #endif
 
@@ -34,12 +33,12 @@ bool isNarrow(const at::Tensor& x) { return x.scalar_type() == at::kBFloat16; }
 
 at::Tensor dispatch(const at::Tensor& x, const at::Tensor& slot, int64_t slots) {
   const int64_t width = x.size(1);
-  if (x.is_cuda()) {
+  if (onCuda(x)) {
 #ifdef TFJS_TORCH_CUDA
     const at::Tensor rows = x.contiguous(), index = slot.contiguous();
     at::Tensor filled = at::empty({slots, width}, x.options());
     cuda::dispatchRows(rows.const_data_ptr(), index.const_data_ptr<int32_t>(), isNarrow(x), x.size(0), slots, width,
-                       filled.mutable_data_ptr(), c10::cuda::getCurrentCUDAStream(x.device().index()));
+                       filled.mutable_data_ptr(), currentStream(x));
     return filled;
 #endif
     // What has no slot goes to a spare row.
@@ -64,14 +63,14 @@ at::Tensor dispatch(const at::Tensor& x, const at::Tensor& slot, int64_t slots) 
 
 at::Tensor combine(const at::Tensor& y, const at::Tensor& slot, const at::Tensor& gate) {
   const int64_t slots = y.size(0), width = y.size(1), tokens = slot.size(0);
-  if (y.is_cuda()) {
+  if (onCuda(y)) {
 #ifdef TFJS_TORCH_CUDA
     const at::Tensor rowsOfSlots = y.contiguous(), places = slot.contiguous();
     const at::Tensor gates = gate.defined() ? gate.to(at::kFloat).contiguous() : at::Tensor();
     at::Tensor combined = at::empty({tokens, width}, y.options());
     cuda::combineRows(rowsOfSlots.const_data_ptr(), places.const_data_ptr<int32_t>(),
                       gates.defined() ? gates.const_data_ptr<float>() : nullptr, isNarrow(y), tokens, slots, width,
-                      combined.mutable_data_ptr(), c10::cuda::getCurrentCUDAStream(y.device().index()));
+                      combined.mutable_data_ptr(), currentStream(y));
     return combined;
 #endif
     const at::Tensor index = slot.to(at::kLong);
@@ -110,14 +109,14 @@ std::pair<at::Tensor, at::Tensor> combineGradient(const at::Tensor& d, const at:
                                                   const at::Tensor& gate) {
   const int64_t slots = y.size(0), width = y.size(1);
   const at::Tensor dy = d.to(y.scalar_type()).contiguous();
-  if (y.is_cuda()) {
+  if (onCuda(y)) {
 #ifdef TFJS_TORCH_CUDA
     const at::Tensor rowsOfSlots = y.contiguous(), places = slot.contiguous(), gates = gate.to(at::kFloat).contiguous();
     at::Tensor dY = at::empty({slots, width}, y.options());
     at::Tensor dGates = at::empty({slot.size(0)}, gates.options());
     cuda::combineRowsGradient(dy.const_data_ptr(), rowsOfSlots.const_data_ptr(), places.const_data_ptr<int32_t>(),
                               gates.const_data_ptr<float>(), isNarrow(y), slot.size(0), slots, width, dY.mutable_data_ptr(),
-                              dGates.mutable_data_ptr<float>(), c10::cuda::getCurrentCUDAStream(y.device().index()));
+                              dGates.mutable_data_ptr<float>(), currentStream(y));
     return {dY, dGates};
 #endif
     const at::Tensor index = slot.to(at::kLong);

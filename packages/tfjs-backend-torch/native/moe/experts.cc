@@ -8,6 +8,7 @@
 #include "moe/expert_products.h"
 #include "moe/moe.h"
 #include "runtime/call.h"
+#include "runtime/device.h"
 #include "runtime/registry.h"
 #include "t5/activation.h"
 
@@ -125,7 +126,7 @@ std::vector<at::Tensor> gradientByAten(const at::Tensor& d, const at::Tensor& x,
 
 std::vector<at::Tensor> expertFeedForward(const at::Tensor& slots, const at::Tensor& occupied, const Experts& weights) {
   const at::Tensor x = slots.contiguous();
-  if (x.is_cuda()) return forwardByAten(x, weights);
+  if (onCuda(x)) return forwardByAten(x, weights);
   const Sizes size(x, weights);
   const auto rows = slotsInUse(occupied, size.experts, size.slots);
   const bool gated = weights.in.size() == 2;
@@ -170,7 +171,7 @@ std::vector<at::Tensor> expertFeedForward(const at::Tensor& slots, const at::Ten
 std::vector<at::Tensor> expertFeedForwardGradient(const at::Tensor& d, const at::Tensor& slots, const at::Tensor& occupied,
                                                   const Experts& weights, const std::vector<at::Tensor>& pre) {
   const at::Tensor x = slots.contiguous(), dy = d.to(x.scalar_type()).contiguous();
-  if (x.is_cuda()) return gradientByAten(dy, x, weights, pre);
+  if (onCuda(x)) return gradientByAten(dy, x, weights, pre);
   const Sizes size(x, weights);
   const auto rows = slotsInUse(occupied, size.experts, size.slots);
   const bool gated = weights.in.size() == 2;

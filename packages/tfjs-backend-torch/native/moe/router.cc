@@ -4,10 +4,9 @@
 #include "cpu/simd.h"
 #include "moe/moe.h"
 #include "runtime/call.h"
+#include "runtime/device.h"
 #include "runtime/registry.h"
 #ifdef TFJS_TORCH_CUDA
-#include <c10/cuda/CUDAStream.h>
-
 #include "cuda/kernels.h"
 #endif
 
@@ -143,7 +142,7 @@ at::Tensor place(Routing& r, const at::Tensor& logits, const at::Tensor& realTok
   r.slot = at::empty({tokens}, i);
   r.occupied = at::empty({experts, o.groups}, i);
   at::Tensor taken = at::empty({o.groups, experts}, i);
-  const auto stream = c10::cuda::getCurrentCUDAStream(wide.device().index());
+  const auto stream = currentStream(wide);
   int32_t* const expert = r.expert.mutable_data_ptr<int32_t>();
   cuda::routerSoftmax(wide.const_data_ptr<float>(), real.const_data_ptr<float>(), o.ignorePadding, isNarrow, tokens, experts,
                       r.probs.mutable_data_ptr<float>(), expert, r.gate.mutable_data_ptr<float>(), r.logZ.mutable_data_ptr<float>(),
@@ -193,7 +192,7 @@ Routing routeOnCuda(const at::Tensor& logits, const at::Tensor& real, const Rout
   r.dropped = at::rsub(at::lt(r.slot, slots).sum().div(all), 1);
   r.confidence = r.gate.sum().div(all);
   // Whole numbers: in whatever order they are added the sum is the same.
-  const at::Tensor row = at::arange(o.rows, r.expert.options().dtype(at::kLong)).repeat_interleave(tokens / o.rows, tokens);
+  const at::Tensor row = at::arange(o.rows, r.expert.options().dtype(at::kLong)).repeat_interleave(tokens / o.rows, 0, tokens);
   const at::Tensor cell = at::add(row.mul(experts), r.expert.clamp_min(0));
   const at::Tensor counted = at::logical_and(at::ne(real, 0), at::ge(r.expert, 0)).to(at::kFloat);
   r.counts = at::zeros({o.rows * experts}, wide.options()).scatter_add(0, cell, counted).reshape({o.rows, experts});
@@ -203,13 +202,13 @@ Routing routeOnCuda(const at::Tensor& logits, const at::Tensor& real, const Rout
 }  // namespace
 
 Routing route(const at::Tensor& logits, const at::Tensor& real, const RouterOptions& o) {
-  return logits.is_cuda() ? routeOnCuda(logits, real, o) : routeOnCpu(logits, real, o);
+  return onCuda(logits) ? routeOnCuda(logits, real, o) : routeOnCpu(logits, real, o);
 }
 
 at::Tensor routeGradient(const at::Tensor& dGate, const at::Tensor& dBalance, const at::Tensor& dZ, const at::Tensor& probs,
                          const at::Tensor& expert, const at::Tensor& logZ, const at::Tensor& share) {
   const int64_t tokens = probs.size(0), experts = probs.size(1), groups = share.size(0), ofGroup = tokens / groups;
-  if (probs.is_cuda()) {
+  if (onCuda(probs)) {
     const at::Tensor routed = at::ge(expert, 0).to(at::kFloat);
     at::Tensor d = at::mul(share, dBalance).unsqueeze(1).expand({groups, ofGroup, experts}).reshape({tokens, experts});
     d = d.scatter_add(1, expert.clamp_min(0).to(at::kLong).unsqueeze(1), dGate.unsqueeze(1));

@@ -11,11 +11,10 @@
 #include "optim/adafactor_cpu.h"
 #include "optim/parameters.h"
 #include "runtime/call.h"
+#include "runtime/device.h"
 #include "runtime/graph.h"
 #include "runtime/registry.h"
 #ifdef TFJS_TORCH_CUDA
-#include <c10/cuda/CUDAStream.h>
-
 #include "cuda/kernels.h"
 #endif
 
@@ -44,7 +43,7 @@ void adafactorOnCuda(const std::vector<AdafactorParameter>& parameters, const at
                           factored ? p.second.mutable_data_ptr<float>() + s * p.columns : nullptr, p.rows, p.columns, rows, tiles,
                           isNarrow});
       rows += p.rows;
-      if (factored) tiles += (p.columns + 31) / 32;
+      if (factored) tiles += cuda::adafactorTiles(p.rows, p.columns);
     }
   }
   const auto count = static_cast<int64_t>(matrices.size());
@@ -53,10 +52,11 @@ void adafactorOnCuda(const std::vector<AdafactorParameter>& parameters, const at
   const at::Tensor table = toDevice(at::from_blob(matrices.data(), {bytes}, at::kByte), rates.device());
   const at::Tensor values = at::empty({rows}, rates.options()), updates = at::empty({rows}, rates.options());
   const at::Tensor means = at::empty({count}, rates.options()), steps = at::empty({count}, rates.options());
+  const at::Tensor columns = at::empty({tiles, 32}, rates.options());
   cuda::adafactorStep({static_cast<const cuda::AdafactorMatrix*>(table.const_data_ptr()), count, rows, tiles, rates.const_data_ptr<float>(),
                        guard.const_data_ptr<float>(), guard.numel(), values.mutable_data_ptr<float>(), updates.mutable_data_ptr<float>(),
-                       means.mutable_data_ptr<float>(), steps.mutable_data_ptr<float>()},
-                      c10::cuda::getCurrentCUDAStream(rates.device().index()));
+                       means.mutable_data_ptr<float>(), columns.mutable_data_ptr<float>(), steps.mutable_data_ptr<float>()},
+                      currentStream(rates));
 }
 #else
 void updateByAten(const AdafactorParameter& p, const at::Tensor& rates, const at::Tensor& guard) {
@@ -90,7 +90,7 @@ void updateByAten(const AdafactorParameter& p, const at::Tensor& rates, const at
 }  // namespace
 
 void adafactor(const std::vector<AdafactorParameter>& parameters, const at::Tensor& ratesTensor, const at::Tensor& guard) {
-  if (ratesTensor.is_cuda()) {
+  if (onCuda(ratesTensor)) {
 #ifdef TFJS_TORCH_CUDA
     adafactorOnCuda(parameters, ratesTensor, guard);
 #else
@@ -142,7 +142,7 @@ void adafactor(const std::vector<AdafactorParameter>& parameters, const at::Tens
 
 at::Tensor sumOfSquares(const std::vector<at::Tensor>& tensors) {
   TORCH_CHECK(!tensors.empty(), "no tensors");
-  if (tensors[0].is_cuda()) {
+  if (onCuda(tensors[0])) {
     at::Tensor sum = at::zeros({}, tensors[0].options().dtype(at::kFloat));
     for (const at::Tensor& x : tensors) sum.add_(at::square(at::linalg_vector_norm(x, 2, {}, false, at::kFloat)));
     return sum;

@@ -5,6 +5,7 @@
 
 #include "cpu/simd.h"
 #include "optim/parameters.h"
+#include "runtime/device.h"
 #include "runtime/registry.h"
 
 namespace tfjs_torch {
@@ -143,7 +144,7 @@ void adamwOp(Call& c) {
   o.weightDecay = c.number();
   o.scaleByRms = c.flag();
   const OptimizerCall call = optimizerCall(c, 2);
-  if (call.rates.is_cuda())
+  if (onCuda(call.rates))
     byAten(call, o);
   else
     onCpu(call, o);

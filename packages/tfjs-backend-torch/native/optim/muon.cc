@@ -2,6 +2,7 @@
 #include <map>
 
 #include "optim/parameters.h"
+#include "runtime/device.h"
 #include "runtime/registry.h"
 
 namespace tfjs_torch {
@@ -33,7 +34,7 @@ at::Tensor orthogonalized(const at::Tensor& matrices) {
 }
 
 void muon(const OptimizerCall& call, const MuonOptions& o) {
-  const bool isCuda = call.rates.is_cuda();
+  const bool isCuda = onCuda(call.rates);
   const at::Tensor isFinite = at::isfinite(call.guard).all();
   if (!isCuda && !isFinite.item<bool>()) return;
   const at::Tensor learningRate = call.rates.select(0, 0), scale = call.rates.select(0, 1);

@@ -4,6 +4,7 @@
 
 #include "optim/square_sums.h"
 #include "runtime/call.h"
+#include "runtime/graph.h"
 
 // What all optimizers read of a call: rates [R] and a guard, then each parameter's value, gradient and moments.
 namespace tfjs_torch {
@@ -13,6 +14,8 @@ inline at::Tensor owned(const at::Tensor& x) {
   TORCH_CHECK(x.scalar_type() == at::kFloat, "parameters: values and moments must be float32");
   at::Tensor own = x;
   if (!x.is_contiguous() || x.storage().use_count() > 1) {
+    // A graph would copy the values of now with every replay.
+    TORCH_CHECK(!isRecording(), "a parameter or moment shares its memory: it cannot be updated in a recorded step");
     own.set_(x.clone(at::MemoryFormat::Contiguous));
     setSquareSums(own, nullptr);
   }

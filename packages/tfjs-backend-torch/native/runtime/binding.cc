@@ -39,6 +39,7 @@ class TorchAddon : public Napi::Addon<TorchAddon> {
                              InstanceMethod("measureGemm", &TorchAddon::measureGemm),
                              InstanceMethod("setGemm", &TorchAddon::setGemm),
                              InstanceMethod("synchronize", &TorchAddon::synchronize),
+                             InstanceMethod("deviceMemory", &TorchAddon::deviceMemoryOf),
                              InstanceMethod("overwrite", &TorchAddon::overwrite),
                              InstanceMethod("graphBegin", &TorchAddon::graphBegin),
                              InstanceMethod("graphEnd", &TorchAddon::graphEnd),
@@ -205,7 +206,7 @@ class TorchAddon : public Napi::Addon<TorchAddon> {
       const int device = info[3].As<Napi::Number>().Int32Value();
       Dims shape;
       for (uint32_t i = 0; i < sizes.Length(); ++i) shape.push_back(sizes.Get(i).As<Napi::Number>().Int64Value());
-      at::Tensor tensor = at::empty(shape, type);
+      at::Tensor tensor = hostBuffer(shape, type, device < 0 ? at::Device(at::kCPU) : cuda(device));
       TORCH_CHECK(tensor.nbytes() == values.ByteLength(), "shape ", shape, " needs ", tensor.nbytes(), " bytes, got ", values.ByteLength());
       const auto* from = static_cast<const uint8_t*>(values.ArrayBuffer().Data()) + values.ByteOffset();
       auto* to = static_cast<uint8_t*>(tensor.data_ptr());
@@ -318,6 +319,22 @@ class TorchAddon : public Napi::Addon<TorchAddon> {
     }
   }
 
+  // deviceMemory(device index): { allocated, peak, reserved, total } in bytes; undefined for the CPU.
+  Napi::Value deviceMemoryOf(const Napi::CallbackInfo& info) {
+    const Napi::Env env = info.Env();
+    const int index = info[0].As<Napi::Number>().Int32Value();
+    return guarded(env, "deviceMemory", [&]() -> Napi::Value {
+      const auto memory = deviceMemory(index < 0 ? at::Device(at::kCPU) : cuda(index));
+      if (!memory) return env.Undefined();
+      const auto result = Napi::Object::New(env);
+      result.Set("allocated", static_cast<double>(memory->allocated));
+      result.Set("peak", static_cast<double>(memory->peak));
+      result.Set("reserved", static_cast<double>(memory->reserved));
+      result.Set("total", static_cast<double>(memory->total));
+      return result;
+    });
+  }
+
   static at::Device cuda(int index) { return at::Device(at::kCUDA, static_cast<c10::DeviceIndex>(index)); }
 
   // overwrite(handle, values: typed array of the tensor's dtype): new values where the old ones lie, for whoever shares them.
@@ -330,7 +347,9 @@ class TorchAddon : public Napi::Addon<TorchAddon> {
                   values.ByteLength());
       auto* from = static_cast<uint8_t*>(values.ArrayBuffer().Data()) + values.ByteOffset();
       const DeviceScope scope(tensor.device());
-      tensor.copy_(at::from_blob(from, tensor.sizes(), tensor.scalar_type()));
+      const at::Tensor staged = hostBuffer(tensor.sizes(), tensor.scalar_type(), tensor.device());
+      std::memcpy(staged.mutable_data_ptr(), from, values.ByteLength());
+      tensor.copy_(staged, staged.is_pinned());
       setSquareSums(tensor, nullptr);
       return 0;
     });

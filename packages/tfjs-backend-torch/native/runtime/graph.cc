@@ -1,16 +1,18 @@
 #include "runtime/graph.h"
 
-#ifdef TFJS_TORCH_CUDA
+#ifdef TFJS_TORCH_GRAPHS
 #include <ATen/cuda/CUDAGraph.h>
+#include <c10/cuda/CUDACachingAllocator.h>
 #include <c10/cuda/CUDAFunctions.h>
 #include <c10/cuda/CUDAStream.h>
+#include <cuda_runtime_api.h>
 
 #include <map>
 #endif
 
 namespace tfjs_torch {
 
-#ifdef TFJS_TORCH_CUDA
+#ifdef TFJS_TORCH_GRAPHS
 
 namespace {
 
@@ -51,6 +53,8 @@ void Graphs::begin(at::Device device) {
   auto graph = std::make_unique<Graph>(device);
   const DeviceScope scope(device);
   c10::cuda::device_synchronize();
+  // What the steps before kept for reuse: the graph has a pool of its own, and nothing can be freed while it is recorded.
+  c10::cuda::CUDACachingAllocator::emptyCache();
   // Relaxed: the copies of toDevice wait for a stream of their own meanwhile.
   graph->graph.capture_begin({0, 0}, cudaStreamCaptureModeRelaxed);
   recording_ = std::move(graph);
@@ -93,15 +97,35 @@ void Graphs::release(int32_t id) {
   graphs_[id].reset();
 }
 
+bool isRecording() { return constantsOfRecording != nullptr; }
+
 at::Tensor toDevice(const at::Tensor& host, at::Device device) {
   if (constantsOfRecording == nullptr) {
     const DeviceScope scope(device);
-    return host.to(device);
+    return host.to(device, host.scalar_type(), host.is_pinned());
   }
   const c10::cuda::CUDAStreamGuard aside(streamOf(device, Use::kUpload));
   at::Tensor copy = host.to(device);
   constantsOfRecording->push_back(copy);
   return copy;
+}
+
+at::Tensor hostBuffer(at::IntArrayRef shape, at::ScalarType type, at::Device target) {
+  constexpr int64_t kMostPinned = int64_t{64} << 20;
+  const int64_t bytes = c10::multiply_integers(shape) * static_cast<int64_t>(c10::elementSize(type));
+  const bool isPinned = target.is_cuda() && !isRecording() && bytes <= kMostPinned;
+  return at::empty(shape, at::TensorOptions().dtype(type).pinned_memory(isPinned));
+}
+
+std::optional<DeviceMemory> deviceMemory(at::Device device) {
+  if (!device.is_cuda()) return std::nullopt;
+  const c10::cuda::CUDAGuard guard(device);
+  const auto stats = c10::cuda::CUDACachingAllocator::getDeviceStats(device.index());
+  size_t free = 0, total = 0;
+  TORCH_CHECK(cudaMemGetInfo(&free, &total) == cudaSuccess, "the device does not say how much memory it has");
+  // The first of each is of all pools together.
+  return DeviceMemory{stats.allocated_bytes[0].current, stats.allocated_bytes[0].peak, stats.reserved_bytes[0].current,
+                      static_cast<int64_t>(total)};
 }
 
 #else
@@ -122,6 +146,9 @@ int32_t Graphs::end() { unavailable(); }
 void Graphs::abort() {}
 void Graphs::replay(int32_t) { unavailable(); }
 void Graphs::release(int32_t) { unavailable(); }
+bool isRecording() { return false; }
+at::Tensor hostBuffer(at::IntArrayRef shape, at::ScalarType type, at::Device) { return at::empty(shape, type); }
+std::optional<DeviceMemory> deviceMemory(at::Device) { return std::nullopt; }
 at::Tensor toDevice(const at::Tensor& host, at::Device device) { return host.to(device); }
 
 #endif

@@ -7,7 +7,12 @@
 #include <optional>
 #include <vector>
 
-#ifdef TFJS_TORCH_CUDA
+// The emulated build (runtime/device.h) has kernels, but no device to record.
+#if defined(TFJS_TORCH_CUDA) && !defined(TFJS_TORCH_EMULATED_CUDA)
+#define TFJS_TORCH_GRAPHS
+#endif
+
+#ifdef TFJS_TORCH_GRAPHS
 #include <c10/cuda/CUDAGuard.h>
 #endif
 
@@ -20,7 +25,7 @@ class DeviceScope {
   explicit DeviceScope(at::Device device);
 
  private:
-#ifdef TFJS_TORCH_CUDA
+#ifdef TFJS_TORCH_GRAPHS
   std::optional<c10::cuda::CUDAStreamGuard> stream_;
 #else
   std::optional<c10::DeviceGuard> device_;
@@ -48,6 +53,19 @@ class Graphs {
   std::vector<std::unique_ptr<Graph>> graphs_;
   std::unique_ptr<Graph> recording_;
 };
+
+// Whether this thread records a graph.
+bool isRecording();
+
+// Room for values that will go to the device: pinned, so that the copy runs beside the host's work, unless they are many or a graph is
+// being recorded.
+at::Tensor hostBuffer(at::IntArrayRef shape, at::ScalarType type, at::Device target);
+
+// A CUDA device's memory in bytes: what tensors hold, the most that they held, what is kept for them, and all there is.
+struct DeviceMemory {
+  int64_t allocated, peak, reserved, total;
+};
+std::optional<DeviceMemory> deviceMemory(at::Device device);
 
 // A copy of host values on the device. While this thread records a graph the copy is made at once, outside of it, and the graph
 // keeps it.

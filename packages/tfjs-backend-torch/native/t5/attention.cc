@@ -1,7 +1,11 @@
 // T5's attention with a bias by relative position, forward and backward. Projections are one product over stacked weights; the heads
-// are t5/attention_heads.h's on the CPU, and ATen's operations on CUDA.
+// are t5/attention_heads.h's on the CPU, cuda/attention.cc's on CUDA.
+#include <tuple>
+
 #include "cpu/gemm/matmul.h"
+#include "cuda/layers.h"
 #include "runtime/call.h"
+#include "runtime/device.h"
 #include "runtime/registry.h"
 #include "t5/attention_heads.h"
 
@@ -16,53 +20,6 @@ AttentionBias readBias(const at::Tensor& position_LH, const at::Tensor& real_BS,
   const auto wide = options.dtype(at::kFloat);
   return {position_LH.defined() ? position_LH.to(at::kFloat).t().contiguous() : at::zeros({s.H, s.distances()}, wide),
           real_BS.defined() ? ((1 - real_BS.to(at::kFloat)) * kMasked).contiguous() : at::zeros({s.B, s.S}, wide)};
-}
-
-// The same in ATen's operations, for CUDA.
-at::Tensor splitHeads(const at::Tensor& x, int64_t column, const AttentionShape& s) {
-  return x.narrow(2, column, s.inner()).reshape({x.size(0), x.size(1), s.H, s.K}).transpose(1, 2);
-}
-at::Tensor joinHeads(const at::Tensor& x) { return x.transpose(1, 2).reshape({x.size(0), x.size(2), -1}); }
-
-at::Tensor distanceIndex(const AttentionShape& s, const at::TensorOptions& options) {
-  const auto whole = options.dtype(at::kLong);
-  return (at::arange(s.S, whole).unsqueeze(0) - at::arange(s.T, whole).unsqueeze(1) + (s.T - 1)).reshape({-1});
-}
-
-at::Tensor biasAten(const AttentionBias& bias, const AttentionShape& s) {
-  const auto options = bias.mask.options();
-  at::Tensor all =
-      bias.position.index_select(1, distanceIndex(s, options)).reshape({1, s.H, s.T, s.S}) + bias.mask.reshape({s.B, 1, 1, s.S});
-  if (s.causal) all = all + at::full({s.T, s.S}, kMasked, options).triu(1);
-  return all;
-}
-
-void attendAten(const AttentionShape& s, const at::Tensor& q, const at::Tensor& k, const at::Tensor& v, at::Tensor& ctx,
-                const AttentionBias& bias, at::Tensor& stats) {
-  const at::Tensor scores = at::matmul(q, k.transpose(-2, -1)).to(at::kFloat) + biasAten(bias, s);
-  const at::Tensor most = at::amax(scores, {-1}, true);
-  const at::Tensor weights = at::exp(scores - most);
-  const at::Tensor inverse = at::reciprocal(at::sum(weights, {-1}, true));
-  ctx = joinHeads(at::matmul((weights * inverse).to(v.scalar_type()), v));
-  stats = at::stack({most.squeeze(-1), inverse.squeeze(-1)});
-}
-
-struct HeadGrads {
-  at::Tensor dq, dk, dv, dPosition;
-};
-
-HeadGrads attendGradAten(const AttentionShape& s, const at::Tensor& q, const at::Tensor& k, const at::Tensor& v, const at::Tensor& ctx,
-                         const at::Tensor& dctx, const AttentionBias& bias, const at::Tensor& stats) {
-  const at::Tensor scores = at::matmul(q, k.transpose(-2, -1)).to(at::kFloat) + biasAten(bias, s);
-  const at::Tensor probs = at::exp(scores - stats[0].unsqueeze(-1)) * stats[1].unsqueeze(-1);
-  const at::Tensor dO = splitHeads(dctx, 0, s);
-  const at::Tensor along = at::sum(splitHeads(ctx, 0, s).to(at::kFloat) * dO.to(at::kFloat), {-1}, true);
-  const at::Tensor dScores = probs * (at::matmul(dO, v.transpose(-2, -1)).to(at::kFloat) - along);
-  const at::Tensor narrowed = dScores.to(q.scalar_type());
-  const at::Tensor dPosition = at::zeros({s.H, s.distances()}, dScores.options())
-                                   .index_add(1, distanceIndex(s, dScores.options()), at::sum(dScores, {0}).reshape({s.H, -1}));
-  return {joinHeads(at::matmul(narrowed, k)), joinHeads(at::matmul(narrowed.transpose(-2, -1), q)),
-          joinHeads(at::matmul(probs.to(v.scalar_type()).transpose(-2, -1), dO)), dPosition};
 }
 
 // What both directions are given: query [B, T, D], memory [B, S, D] in cross-attention, the bias's parts where there are any.
@@ -103,11 +60,11 @@ void attention(Call& c) {
   const at::Tensor q = project(in.query, wIn);
   const at::Tensor kv = in.cross ? project(in.memory.to(type), wMemory) : q;
   const int64_t key = in.cross ? 0 : inner;
-  const AttentionBias bias = readBias(in.position, in.real, s, in.query.options());
   at::Tensor ctx, stats;
-  if (q.is_cuda()) {
-    attendAten(s, splitHeads(q, 0, s), splitHeads(kv, key, s), splitHeads(kv, key + inner, s), ctx, bias, stats);
+  if (onCuda(q)) {
+    std::tie(ctx, stats) = attendOnCuda({s, q, kv, key, in.position, in.real});
   } else {
+    const AttentionBias bias = readBias(in.position, in.real, s, in.query.options());
     const at::Tensor ofQueries = inFastWidth(q), ofKeys = in.cross ? inFastWidth(kv) : ofQueries;
     ctx = at::empty({s.B, s.T, inner}, ofQueries.options());
     stats = at::empty({2, s.B, s.H, s.T}, q.options().dtype(at::kFloat));
@@ -142,17 +99,16 @@ void attentionGrad(Call& c) {
   const AttentionShape s = in.shape(wo.size(1));
   const int64_t inner = s.inner();
   const int64_t key = in.cross ? 0 : inner;
-  const AttentionBias bias = readBias(in.position, in.real, s, q.options());
   const at::Tensor dctx = product(dy, wo).reshape(ctx.sizes());
   const at::Tensor dwo = product(dy.t(), rowsOf(ctx));
   at::Tensor dq, dkv, dPosition;
-  if (q.is_cuda()) {
-    const HeadGrads d =
-        attendGradAten(s, splitHeads(q, 0, s), splitHeads(kv, key, s), splitHeads(kv, key + inner, s), ctx, dctx, bias, stats);
-    dq = in.cross ? d.dq : at::cat({d.dq, d.dk, d.dv}, 2);
-    dkv = in.cross ? at::cat({d.dk, d.dv}, 2) : dq;
+  if (onCuda(q)) {
+    const HeadGradients d = attendGradientOnCuda({s, q, kv, key, in.position, in.real}, ctx, dctx, stats);
+    dq = d.dq;
+    dkv = d.dkv;
     dPosition = d.dPosition;
   } else {
+    const AttentionBias bias = readBias(in.position, in.real, s, q.options());
     const at::Tensor ofQueries = inFastWidth(q), ofKeys = in.cross ? inFastWidth(kv) : ofQueries;
     const at::Tensor result = inFastWidth(ctx), dResult = inFastWidth(dctx);
     dq = at::empty_like(ofQueries);

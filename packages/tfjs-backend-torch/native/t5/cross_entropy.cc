@@ -4,8 +4,10 @@
 #include "cpu/bf16_vectors.h"
 #include "cpu/gemm/matmul.h"
 #include "cpu/simd.h"
+#include "cuda/layers.h"
 #include "moe/moe.h"
 #include "runtime/call.h"
+#include "runtime/device.h"
 #include "runtime/registry.h"
 
 namespace tfjs_torch {
@@ -56,17 +58,7 @@ INLINE float logProbOfRow(T* logits, int64_t vocab, int32_t target, const float*
 // ln p of each row; see logProbOfRow.
 at::Tensor logProbs(at::Tensor& logits, const at::Tensor& target, const at::Tensor& share) {
   const int64_t tokens = logits.size(0), vocab = logits.size(1);
-  const auto index = target.to(at::kLong).unsqueeze(1);
-  if (logits.is_cuda()) {
-    const at::Tensor logP = at::log_softmax(logits, 1, at::kFloat);
-    const at::Tensor chosen = logP.gather(1, index).squeeze(1).clone();
-    if (share.defined()) {
-      at::Tensor d = at::exp(logP);
-      d.scatter_add_(1, index, at::full({tokens, 1}, -1.0f, d.options()));
-      logits.copy_(d.mul_(share.unsqueeze(1)));
-    }
-    return chosen;
-  }
+  if (onCuda(logits)) return logProbsOnCuda(logits, target, share);
   at::Tensor result = at::empty({tokens}, logits.options().dtype(at::kFloat));
   float* const out = result.mutable_data_ptr<float>();
   const int32_t* const goals = target.const_data_ptr<int32_t>();
@@ -83,8 +75,11 @@ at::Tensor logProbs(at::Tensor& logits, const at::Tensor& target, const at::Tens
   return result;
 }
 
-// Even runs of tokens whose logits fit.
-int64_t chunkSize(int64_t tokens, int64_t vocab, int64_t maxLogits) {
+// Even runs of tokens whose logits fit. A device reads the weights anew for each run and has room for gigabytes.
+int64_t chunkSize(const at::Tensor& x, int64_t vocab, int64_t maxLogits) {
+  constexpr int64_t kLogitsOnCuda = int64_t{1} << 29;
+  const int64_t tokens = x.size(0);
+  if (onCuda(x)) maxLogits = std::max(maxLogits, kLogitsOnCuda);
   const int64_t chunks = std::max<int64_t>((tokens * vocab + maxLogits - 1) / std::max<int64_t>(maxLogits, 1), 1);
   return std::max<int64_t>((tokens + chunks - 1) / chunks, 1);
 }
@@ -102,16 +97,17 @@ CrossEntropy linearCrossEntropy(const at::Tensor& hidden, const at::Tensor& weig
   at::Tensor share = tokenWeight.to(at::kFloat);
   share = at::div(share, share.sum().clamp_min(1)).contiguous();
   at::Tensor kept;  // rows that count: padding costs nothing on the CPU; elsewhere shapes must not depend on values
-  if (hidden.is_cpu() && at::any(at::eq(share, 0)).item<bool>()) {
+  if (!onCuda(hidden) && at::any(at::eq(share, 0)).item<bool>()) {
     kept = at::nonzero(share).squeeze(1);
     x = x.index_select(0, kept);
     goal = goal.index_select(0, kept);
     share = share.index_select(0, kept);
   }
-  const int64_t tokens = x.size(0), size = chunkSize(tokens, vocab, maxLogits);
+  const int64_t tokens = x.size(0), size = chunkSize(x, vocab, maxLogits);
   at::Tensor loss = at::zeros({}, share.options());
   at::Tensor dx = at::empty_like(x);
-  at::Tensor dWeight = tokens == 0 ? at::zeros_like(w) : at::empty(w.sizes(), w.options());
+  const auto options = onCuda(x) ? w.options().dtype(at::kFloat) : w.options();
+  at::Tensor dWeight = tokens == 0 ? at::zeros(w.sizes(), options) : at::empty(w.sizes(), options);
   at::Tensor buffer = at::empty({std::min(size, tokens), vocab}, x.options());
   for (int64_t begin = 0; begin < tokens; begin += size) {
     const int64_t n = std::min(size, tokens - begin);
@@ -120,7 +116,9 @@ CrossEntropy linearCrossEntropy(const at::Tensor& hidden, const at::Tensor& weig
     productOut(logits, rows, w.t());
     loss.sub_(at::dot(logProbs(logits, goal.narrow(0, begin, n), part), part));
     productOut(d, logits, w);
-    if (begin == 0)
+    if (onCuda(x))
+      sumProductOnCuda(dWeight, logits.t(), rows, begin > 0);
+    else if (begin == 0)
       productOut(dWeight, logits.t(), rows);
     else
       addProduct(dWeight, logits.t(), rows);
@@ -132,7 +130,7 @@ CrossEntropy linearCrossEntropy(const at::Tensor& hidden, const at::Tensor& weig
 at::Tensor linearLogProbs(const at::Tensor& hidden, const at::Tensor& weight, const at::Tensor& target, int64_t maxLogits) {
   const auto type = productType(hidden);
   const at::Tensor w = weight.to(type), x = hidden.to(type).contiguous(), goal = target.contiguous();
-  const int64_t tokens = x.size(0), size = chunkSize(tokens, w.size(0), maxLogits);
+  const int64_t tokens = x.size(0), size = chunkSize(x, w.size(0), maxLogits);
   at::Tensor buffer = at::empty({std::min(size, tokens), w.size(0)}, x.options());
   std::vector<at::Tensor> parts = {at::empty({0}, x.options().dtype(at::kFloat))};
   for (int64_t begin = 0; begin < tokens; begin += size) {
@@ -159,7 +157,7 @@ void logProbsOp(Call& c) { c.result(linearLogProbs(c.x(0), c.x(1), c.x(2), c.int
 // what is differentiated has that factor, and its gradient may be as large as the model.
 void scaled(Call& c) {
   const at::Tensor& factor = c.x(1);
-  if (factor.is_cpu() && factor.item<float>() == 1) return c.result(c.x(0));
+  if (!onCuda(factor) && factor.item<float>() == 1) return c.result(c.x(0));
   c.result(at::mul(c.x(0), factor.reshape({})));
 }
 

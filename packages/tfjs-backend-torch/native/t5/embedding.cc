@@ -1,6 +1,7 @@
 // Rows of a table by id, their gradient, and the residual stream that starts with them.
 #include "cpu/simd.h"
 #include "runtime/call.h"
+#include "runtime/device.h"
 #include "runtime/registry.h"
 
 namespace tfjs_torch {
@@ -20,8 +21,9 @@ void embeddingGrad(Call& c) {
   const at::Tensor dy = c.x(0).contiguous();
   const at::Tensor ids = c.x(1).contiguous();
   const int64_t rows = c.integer(), d = dy.size(-1), count = ids.numel();
+  // Not index_add, which adds by atomics: other bits with every call.
+  if (onCuda(dy)) return c.result(at::embedding_dense_backward(dy.reshape({-1, d}).to(at::kFloat), ids.reshape({-1}), rows, -1, false));
   at::Tensor table = at::zeros({rows, d}, c.options(at::kFloat));
-  if (dy.is_cuda()) return c.result(table.index_add(0, ids.reshape({-1}), dy.reshape({-1, d}).to(at::kFloat)));
   const int32_t* const id = ids.const_data_ptr<int32_t>();
   float* const to = table.mutable_data_ptr<float>();
   withType(dy, [&](auto* element) {
@@ -61,7 +63,7 @@ void addRows(const X* x, const Y* y, X* out, int64_t n) {
 void residual(Call& c) {
   const at::Tensor x = c.x(0).contiguous();
   const at::Tensor y = c.x(1).contiguous();
-  if (x.is_cuda()) return c.result((x + y).to(x.scalar_type()));
+  if (onCuda(x)) return c.result((x + y).to(x.scalar_type()));
   at::Tensor out = at::empty_like(x);
   withType(x, [&](auto* wide) {
     withType(y, [&](auto* other) {

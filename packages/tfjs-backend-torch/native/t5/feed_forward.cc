@@ -1,9 +1,13 @@
 // T5's feed-forward layer, ReLU or gated GELU, and the linear layer.
+#include <tuple>
+
 #include "cpu/gemm/matmul.h"
 #include "cpu/gemm/small_gemm.h"
 #include "cpu/simd.h"
 #include "cpu/tasks.h"
+#include "cuda/layers.h"
 #include "runtime/call.h"
+#include "runtime/device.h"
 #include "runtime/registry.h"
 #include "t5/activation.h"
 
@@ -33,11 +37,6 @@ void gatedGeluGrad(const T* dHidden, const T* h, T* dh, T* hidden, int64_t rows,
   });
 }
 
-at::Tensor geluAten(const at::Tensor& gate) {
-  const at::Tensor g = gate.to(at::kFloat);
-  return g * at::sigmoid(g * (kSlope + kSlope * kCubic * g * g));
-}
-
 // x [..., D], wi [F, D] once (ReLU) or twice (gated GELU), wo [D, F]
 //   -> y [..., D], h [N, F or 2F] before the activation, the weights in x's width: stacked wi, wo
 void feedForward(Call& c) {
@@ -51,8 +50,8 @@ void feedForward(Call& c) {
   at::Tensor hidden;
   if (!gated) {
     hidden = at::relu(h);
-  } else if (h.is_cuda()) {
-    hidden = (geluAten(h.narrow(1, 0, f)) * h.narrow(1, f, f)).to(type);
+  } else if (onCuda(h)) {
+    hidden = gatedGeluOnCuda(h);
   } else {
     hidden = at::empty({h.size(0), f}, h.options());
     withType(h, [&](auto* element) {
@@ -78,12 +77,8 @@ void feedForwardGrad(Call& c) {
   if (!gated) {
     hidden = at::relu(h);
     dh = at::threshold_backward(dHidden, h, 0);
-  } else if (h.is_cuda()) {
-    const at::Tensor g = h.narrow(1, 0, f).to(at::kFloat), v = h.narrow(1, f, f).to(at::kFloat), d = dHidden.to(at::kFloat);
-    const at::Tensor s = at::sigmoid(g * (kSlope + kSlope * kCubic * g * g));
-    const at::Tensor gelu = g * s;
-    hidden = (gelu * v).to(type);
-    dh = at::cat({d * v * (s + gelu * (1 - s) * (kSlope + 3 * kSlope * kCubic * g * g)), d * gelu}, 1).to(type);
+  } else if (onCuda(h)) {
+    std::tie(dh, hidden) = gatedGeluGradientOnCuda(dHidden, h);
   } else {
     hidden = at::empty({h.size(0), f}, h.options());
     dh = at::empty_like(h);

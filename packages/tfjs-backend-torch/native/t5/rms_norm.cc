@@ -1,7 +1,9 @@
 // T5's RMSNorm, forward and backward in one pass each.
 #include "cpu/simd.h"
 #include "cpu/tasks.h"
+#include "cuda/layers.h"
 #include "runtime/call.h"
+#include "runtime/device.h"
 #include "runtime/registry.h"
 
 namespace tfjs_torch {
@@ -82,11 +84,10 @@ void rmsNorm(Call& c) {
   const at::ScalarType type = c.flag() ? at::kBFloat16 : at::kFloat;
   const int64_t d = x.size(-1);
   const int64_t rows = x.numel() / d;
-  if (x.is_cuda()) {
-    const at::Tensor wide = x.to(at::kFloat);
-    const at::Tensor inverse = at::rsqrt(at::mean(wide * wide, {-1}, true) + epsilon);
-    c.result((wide * inverse * weight).to(type));
-    return c.result(inverse.reshape({rows}));
+  if (onCuda(x)) {
+    const auto [y, inverse] = rmsNormOnCuda(x, weight, epsilon, type);
+    c.result(y);
+    return c.result(inverse);
   }
   at::Tensor y = at::empty(x.sizes(), c.options(type));
   at::Tensor inverse = at::empty({rows}, c.options(at::kFloat));
@@ -110,16 +111,10 @@ void rmsNormGrad(Call& c) {
   const at::Tensor inverse = c.x(3).contiguous();
   const int64_t d = x.size(-1);
   const int64_t rows = x.numel() / d;
-  if (x.is_cuda()) {
-    const at::Tensor scale = inverse.reshape({rows, 1});
-    const at::Tensor normal = x.to(at::kFloat).reshape({rows, d}) * scale;
-    const at::Tensor wide = dy.to(at::kFloat).reshape({rows, d});
-    const at::Tensor dyNormal = wide * normal;
-    const at::Tensor along = at::mean(dyNormal * weight, {-1}, true);
-    at::Tensor dx = (scale * (wide * weight - normal * along)).reshape(x.sizes());
-    if (c.has(4)) dx = dx.add_(c.x(4));
-    c.result(dx.to(x.scalar_type()));
-    return c.result(at::sum(dyNormal, {0}));
+  if (onCuda(x)) {
+    const auto [dx, dWeight] = rmsNormGradientOnCuda(dy, x, weight, inverse, c.has(4) ? c.x(4) : at::Tensor());
+    c.result(dx);
+    return c.result(dWeight);
   }
   const at::Tensor known = c.has(4) ? c.x(4).to(x.scalar_type()).contiguous() : at::Tensor();
   at::Tensor dx = at::empty_like(x);

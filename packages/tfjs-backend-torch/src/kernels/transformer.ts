@@ -17,7 +17,7 @@ const fusedKernelNames = [
     "TorchAttentionGrad",
   ],
   ...["TorchRouter", "TorchRouterGrad", "TorchDispatch", "TorchCombine", "TorchCombineGrad", "TorchExpertFeedForward"],
-  ...["TorchExpertFeedForwardGrad", "TorchUniform", "TorchLinearCrossEntropy", "TorchLinearLogProbs", "TorchScale"],
+  ...["TorchExpertFeedForwardGrad", "TorchNoise", "TorchLinearCrossEntropy", "TorchLinearLogProbs", "TorchScale"],
 ];
 
 const fused = (name: string): Kernel =>

@@ -1,63 +1,9 @@
 // Holds the kernels of native/cuda, run by include/cuda_runtime_api.h on the CPU, to plain loops in double. Ends with 0 where all hold.
-#include "../../native/cuda/kernels.h"
+#include "checks.h"
 
-#include <cuda_bf16.h>
-
-#include <algorithm>
-#include <cmath>
-#include <limits>
-#include <random>
-#include <string>
-#include <vector>
-
-using namespace tfjs_torch::cuda;
+void checkLayers();
 
 namespace {
-
-int failures = 0;
-std::mt19937 generator(1);
-
-// Values that kernels write: beyond the end lies what must stay as it was.
-template <typename T>
-struct Buffer {
-  explicit Buffer(int64_t size, T fill = T{}) : values(size + 8, fill), size(size) {
-    std::memset(static_cast<void*>(values.data() + size), 0x5a, 8 * sizeof(T));
-  }
-  T* data() { return values.data(); }
-  T& operator[](int64_t i) { return values[i]; }
-  bool whole() const {
-    const auto* end = reinterpret_cast<const unsigned char*>(values.data() + size);
-    return std::all_of(end, end + 8 * sizeof(T), [](unsigned char byte) { return byte == 0x5a; });
-  }
-  std::vector<T> values;
-  int64_t size;
-};
-
-void check(bool holds, const std::string& what) {
-  if (holds) return;
-  ++failures;
-  std::fprintf(stderr, "FAILED %s\n", what.c_str());
-}
-
-float draw(float deviation = 1) { return std::normal_distribution<float>(0, deviation)(generator); }
-float rounded(float x) { return __bfloat162float(__float2bfloat16(x)); }
-
-template <typename T>
-T as(float x) {
-  if constexpr (std::is_same_v<T, float>)
-    return x;
-  else
-    return __float2bfloat16(x);
-}
-float wide(float x) { return x; }
-float wide(__nv_bfloat16 x) { return __bfloat162float(x); }
-
-template <typename T>
-Buffer<T> drawn(int64_t size) {
-  Buffer<T> b(size);
-  for (int64_t i = 0; i < size; ++i) b[i] = as<T>(draw());
-  return b;
-}
 
 bool isClose(double actual, double expected, double tolerance) {
   return std::abs(actual - expected) <= tolerance * std::max(1.0, std::abs(expected));
@@ -243,6 +189,7 @@ void checkAdafactor(float guardValue) {
   add(8, 64, true, true, 10);
   add(6, 20, true, false, 1, 1e-5f);
   add(2, 40, false, false, 0, 0);
+  add(2050, 3, true, false, 1, 1);  // more rows than a tile has
   std::vector<AdafactorMatrix> matrices;
   int64_t rows = 0, tiles = 0;
   for (Case& c : cases) {
@@ -250,10 +197,11 @@ void checkAdafactor(float guardValue) {
     matrices.push_back(
         {c.value.data(), gradient, c.first.data(), c.factored ? c.second.data() : nullptr, c.rows, c.columns, rows, tiles, c.narrow});
     rows += c.rows;
-    if (c.factored) tiles += (c.columns + 31) / 32;
+    if (c.factored) tiles += adafactorTiles(c.rows, c.columns);
   }
   const auto count = static_cast<int64_t>(cases.size());
   Buffer<float> values = drawn<float>(rows), updates = drawn<float>(rows), means = drawn<float>(count), steps = drawn<float>(count);
+  Buffer<float> columns = drawn<float>(tiles * 32);
   const float guard[] = {1.5f, guardValue};
   for (const float beta : {0.0f, 0.7f}) {
     const float rates[] = {0.02f, beta, 1.0f};
@@ -266,8 +214,9 @@ void checkAdafactor(float guardValue) {
       c.expectedFirst.assign(c.first.data(), c.first.data() + c.first.size);
       c.expectedSecond.assign(c.second.data(), c.second.data() + c.second.size);
     }
-    adafactorStep({matrices.data(), count, rows, tiles, rates, guard, 2, values.data(), updates.data(), means.data(), steps.data()},
-                  nullptr);
+    adafactorStep(
+        {matrices.data(), count, rows, tiles, rates, guard, 2, values.data(), updates.data(), means.data(), columns.data(), steps.data()},
+        nullptr);
     for (Case& c : cases) {
       const double tolerance = stopped ? 0 : 3e-6;
       const std::string name = "Adafactor of [" + std::to_string(c.rows) + ", " + std::to_string(c.columns) + "], β " +
@@ -278,7 +227,7 @@ void checkAdafactor(float guardValue) {
       check(c.value.whole() && c.first.whole() && c.second.whole(), name + ": writes beyond the end");
     }
   }
-  check(values.whole() && updates.whole() && means.whole() && steps.whole(), "Adafactor: writes beyond the end");
+  check(values.whole() && updates.whole() && means.whole() && columns.whole() && steps.whole(), "Adafactor: writes beyond the end");
 }
 
 }  // namespace
@@ -302,6 +251,7 @@ int main() {
       checkRows<__nv_bfloat16>(30, 22, width);
     }
     checkAdafactor(0.5f);
+    checkLayers();
   }
   checkAdafactor(std::numeric_limits<float>::quiet_NaN());
   checkAdafactor(std::numeric_limits<float>::infinity());

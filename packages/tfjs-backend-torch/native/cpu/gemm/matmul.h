@@ -9,11 +9,12 @@
 
 #include "cpu/gemm/own_gemm.h"
 #include "cpu/tasks.h"
+#include "runtime/device.h"
 
 namespace tfjs_torch {
 
 // Whether bfloat16 matrices are multiplied as they are where x lies, which is faster there than float32 copies.
-inline bool isNarrowFast(const at::Tensor& x) { return !x.is_cpu() || bf16Gemm() != Bf16Gemm::kFloat32; }
+inline bool isNarrowFast(const at::Tensor& x) { return onCuda(x) || bf16Gemm() != Bf16Gemm::kFloat32; }
 
 inline bool isSlow(const at::Tensor& x) { return x.scalar_type() == at::kBFloat16 && !isNarrowFast(x); }
 
@@ -24,7 +25,7 @@ inline at::Tensor inFastWidth(const at::Tensor& x) { return isSlow(x) ? x.to(at:
 inline bool isOwnGemm(const at::Tensor& a, const at::Tensor& b) {
   // Fewer are the library's: packing would cost as much as multiplying.
   constexpr int64_t kLeastRows = 8, kLeastColumns = 16, kLeastTerms = 16;
-  return a.scalar_type() == b.scalar_type() && a.is_cpu() && hasOwnGemm(a.scalar_type()) && a.size(0) >= kLeastRows &&
+  return a.scalar_type() == b.scalar_type() && !onCuda(a) && hasOwnGemm(a.scalar_type()) && a.size(0) >= kLeastRows &&
          b.size(1) >= kLeastColumns && a.size(1) >= kLeastTerms;
 }
 

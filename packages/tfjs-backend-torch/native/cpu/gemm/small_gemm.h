@@ -6,6 +6,7 @@
 
 #include "cpu/gemm/own_gemm.h"
 #include "cpu/simd.h"
+#include "runtime/device.h"
 
 namespace tfjs_torch {
 
@@ -103,7 +104,7 @@ inline at::Tensor stackWeights(at::TensorList weights, at::ScalarType type) {
   int64_t row = 0;
   for (const auto& weight : weights) {
     const at::Tensor part = all.narrow(0, row, weight.size(0));
-    if (all.is_cpu())
+    if (!onCuda(all))
       convert(weight.contiguous(), part);
     else
       part.copy_(weight);

@@ -19,6 +19,7 @@
 #define __global__
 #define __device__
 #define __shared__ static
+#define __launch_bounds__(threads)
 
 using std::isfinite;
 using std::min;
@@ -58,6 +59,7 @@ struct Fiber {
   int64_t passed = 0, passedWarp = 0;  // barriers it has come to
   // What it shows its warp, in turns: one is read while the next is written.
   uint32_t shown[2] = {0, 0};
+  alignas(16) char shownWide[2][32];
   int64_t exchanges = 0;
 };
 
@@ -106,6 +108,20 @@ auto exchanged(unsigned mask, T x) {
   return [first = threadIdx.x / kWarp * kWarp, turn](unsigned lane) {
     T other;
     std::memcpy(&other, &fibers[first + lane].shown[turn], sizeof(T));
+    return other;
+  };
+}
+
+// Likewise for up to 32 bytes.
+template <typename T>
+auto exchangedWide(const T& x) {
+  static_assert(sizeof(T) <= sizeof(Fiber::shownWide[0]));
+  const int64_t turn = self().exchanges++ % 2;
+  std::memcpy(self().shownWide[turn], &x, sizeof(T));
+  waitForWarp();
+  return [first = threadIdx.x / kWarp * kWarp, turn](int lane) {
+    T other;
+    std::memcpy(&other, fibers[first + lane].shownWide[turn], sizeof(T));
     return other;
   };
 }
