@@ -84,6 +84,18 @@ describe("calls that read or wrote out of bounds, or ended the process", () => {
   });
 });
 
+// libtorch reads past the end of a gradient of another shape; `npm run check:kernels` found these.
+test.each([
+  ["AvgPool3DGrad", { dy: [0, 2, 2, 2, 3], input: [1, 4, 4, 4, 3] }, { filterSize: 2 }],
+  ["MaxPool3DGrad", { dy: [1, 2, 2, 1, 3], input: [1, 4, 4, 4, 3] }, { filterSize: 2 }],
+  ["Conv2DBackpropInput", { dy: [0, 2, 2, 2], filter: [2, 2, 1, 2] }, { inputShape: [1, 4, 4, 1] }],
+  ["Conv3DBackpropFilterV2", { x: [1, 4, 4, 4, 1], dy: [2, 2, 2, 2, 1] }, { filterShape: [2, 2, 2, 1, 1] }],
+] as [string, Record<string, number[]>, object][])("%s: a gradient of another shape", (name, shapes, attributes) => {
+  const inputs = Object.fromEntries(Object.entries(shapes).map(([input, shape]) => [input, f(...shape)]));
+  const rest = { strides: 2, pad: "valid", dataFormat: name.includes("3D") ? "NDHWC" : "NHWC" };
+  expect(() => run(name, inputs, { ...rest, ...attributes })).toThrow(/^(?:Avg|Max|Conv).*?: dy: shape/);
+});
+
 describe("names", () => {
   test("an attribute or input that is not declared is refused", () => {
     expect(() => run("TorchResidual", { x: f(2), y: f(2), z: f(2) })).toThrow(/^TorchResidual: z: /);

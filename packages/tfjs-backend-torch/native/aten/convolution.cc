@@ -43,6 +43,15 @@ struct Convolution : Spatial {
     return filter.reshape(split).permute(order);
   }
 
+  // libtorch's gradients read past the end of a `dy` or filter that is not the convolution's. Image and dy are ATen's, the filter is not.
+  void requireFit(const at::Tensor& image, at::IntArrayRef filter, const at::Tensor& dy) const {
+    const int64_t n = rank(), channels = image.size(1);
+    TORCH_CHECK(filter[n] == channels, "filter: shape ", filter, " is not of an image of ", channels, " channels");
+    bool fits = dy.dim() == n + 2 && dy.size(0) == image.size(0) && dy.size(1) == (depthwise ? channels * filter[n + 1] : filter[n + 1]);
+    for (int64_t d = 0; d < n; ++d) fits = fits && dy.size(d + 2) == out[d];
+    TORCH_CHECK(fits, "dy: shape ", fromAten(dy).sizes(), " is not that of the convolution's result");
+  }
+
   Dims kernelOf(const at::Tensor& atenFilter) const { return Dims(atenFilter.sizes().begin() + 2, atenFilter.sizes().end()); }
 };
 
@@ -106,6 +115,7 @@ void gradOfInput(Call& c) {
   for (int64_t d = 0; d < conv.rank(); ++d) {
     if (gradient.size(d + 2) > conv.out[d]) gradient = gradient.narrow(d + 2, 0, conv.out[d]);
   }
+  conv.requireFit(image, filter.sizes(), gradient);
   const at::Tensor dx =
       std::get<0>(at::convolution_backward(gradient, at::empty({1}, dy.options()).expand(padded), weights, std::nullopt, conv.strides,
                                            padding.inner, conv.dilations, false, none, conv.groups(image), {true, false, false}));
@@ -122,8 +132,10 @@ void gradOfFilter(Call& c) {
   const at::Tensor weights = conv.filterToAten(at::empty({1}, x.options()).expand(shape));
   const Padding padding = conv.padding(image, conv.kernelOf(weights));
   const Dims none = conv.zeros();
+  const at::Tensor gradient = conv.toAten(dy);
+  conv.requireFit(image, shape, gradient);
   const at::Tensor dw =
-      std::get<1>(at::convolution_backward(conv.toAten(dy), padding.apply(image, 0), weights, std::nullopt, conv.strides, padding.inner,
+      std::get<1>(at::convolution_backward(gradient, padding.apply(image, 0), weights, std::nullopt, conv.strides, padding.inner,
                                            conv.dilations, false, none, conv.groups(image), {false, true, false}));
   c.result(conv.filterFromAten(dw, shape));
 }

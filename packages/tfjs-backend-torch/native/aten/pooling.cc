@@ -10,6 +10,19 @@ struct Pool : Spatial {
   Dims kernel;
   explicit Pool(Call& c) : Spatial(c), kernel(c.ints(rank())) {}
 
+  // The gradient as ATen has it. Its shape must be the pool's: libtorch's gradients of three dimensions read past the end of another.
+  at::Tensor gradient(const at::Tensor& given, const at::Tensor& padded, const Dims& windowDilations) const {
+    at::Tensor dy = toAten(given).to(padded.scalar_type()).contiguous();
+    TORCH_CHECK(padded.dim() == dy.dim(), "input: rank ", padded.dim(), " is not dy's, ", dy.dim());
+    bool fits = dy.size(0) == padded.size(0) && dy.size(1) == padded.size(1);
+    for (int64_t d = 0; d < rank(); ++d) {
+      const int64_t free = padded.size(d + 2) - ((kernel[d] - 1) * windowDilations[d] + 1);
+      fits = fits && free >= 0 && dy.size(d + 2) == free / strides[d] + 1;
+    }
+    TORCH_CHECK(fits, "dy: shape ", given.sizes(), " is not that of the pool's result");
+    return dy;
+  }
+
   Padding outerPadding(const at::Tensor& image) const { return padding(image, kernel, /*allowInner=*/false); }
 };
 
@@ -41,7 +54,7 @@ void maxPoolGrad(Call& c) {
   const Padding padding = pool.outerPadding(image);
   const at::Tensor padded = padding.apply(image, -INFINITY).contiguous();
   const auto [y, index] = maxima(padded, pool);
-  const at::Tensor dy = pool.toAten(c.x(0)).to(padded.scalar_type()).contiguous();
+  const at::Tensor dy = pool.gradient(c.x(0), padded, pool.dilations);
   const Dims none = pool.zeros();
   const at::Tensor dx =
       pool.rank() == 2 ? at::max_pool2d_with_indices_backward(dy, padded, pool.kernel, pool.strides, none, pool.dilations, false, index)
@@ -69,7 +82,7 @@ void avgPoolGrad(Call& c) {
   const at::Tensor image = pool.toAten(floating(c.x(1)));
   const Padding padding = pool.outerPadding(image);
   const at::Tensor padded = padding.apply(image, 0).contiguous();
-  const at::Tensor dy = pool.toAten(c.x(0)).to(padded.scalar_type()).contiguous();
+  const at::Tensor dy = pool.gradient(c.x(0), padded, Dims(pool.rank(), 1));
   const Dims none = pool.zeros();
   const at::Tensor dx = pool.rank() == 2 ? at::avg_pool2d_backward(dy, padded, pool.kernel, pool.strides, none, false, true, std::nullopt)
                                          : at::avg_pool3d_backward(dy, padded, pool.kernel, pool.strides, none, false, true, std::nullopt);

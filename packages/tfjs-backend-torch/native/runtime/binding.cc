@@ -87,6 +87,7 @@ class TorchAddon : public Napi::Addon<TorchAddon> {
     std::string inputs;
     try {
       const c10::InferenceMode inference;
+      self->checkHandles(signature);
       Call call(self->table_, self->args_, self->argsLength_);
       try {
         const DeviceScope scope(call.device());
@@ -114,6 +115,32 @@ class TorchAddon : public Napi::Addon<TorchAddon> {
     napi_value length;
     napi_create_uint32(env, static_cast<uint32_t>(missing), &length);
     return length;
+  }
+
+  // Refuses, by the input's name, a handle that is not in the table and a shape of another number of elements than its tensor.
+  void checkHandles(const Signature& signature) const {
+    const double* at = args_ + 3;
+    const double* const end = args_ + argsLength_;
+    for (size_t i = 0; static_cast<double>(i) < args_[2] && end - at >= 2; ++i) {
+      const auto handle = static_cast<int64_t>(*at++);
+      const auto rank = static_cast<int64_t>(*at++);
+      if (rank < 0 || rank > end - at) return;  // Call refuses it
+      const double* const shape = at;
+      at += rank;
+      if (handle == -1) continue;
+      double elements = 1;
+      for (int64_t d = 0; d < rank; ++d) elements *= shape[d];
+      const auto name = [&] {
+        return signature.inputs.empty() ? "inputs" : signature.inputs[std::min(i, signature.inputs.size() - 1)].name;
+      };
+      try {
+        const at::Tensor& x = table_.get(handle);
+        TORCH_CHECK(elements == static_cast<double>(x.numel()), "shape ", at::ArrayRef<double>(shape, rank), " is none of ",
+                    Call::describe(x));
+      } catch (const c10::Error& error) {
+        TORCH_CHECK(false, name(), ": ", error.what_without_backtrace());
+      }
+    }
   }
 
   // "x: float32[2,3], ids: int32[4]" for error messages.
