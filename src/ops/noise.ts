@@ -1,7 +1,7 @@
 import * as tf from "@tensorflow/tfjs-core";
-import { type PhiloxKey, philox } from "./philox.js";
 import { randomState } from "../base/random.js";
 import { fastKernel, fastOp } from "./fastPath.js";
+import { type PhiloxKey, philox } from "./philox.js";
 
 /**
  * What noise is for. The same seed, place and step give the same numbers on every backend: number i of a tensor is word i mod 4 of

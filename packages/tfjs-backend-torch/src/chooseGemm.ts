@@ -1,6 +1,6 @@
 // Which kernels multiply matrices on this CPU: measured once per machine and build, then read from the user's cache folder.
 import { createHash } from "node:crypto";
-import { linkSync, mkdirSync, readFileSync, rmSync, statSync, writeFileSync } from "node:fs";
+import { existsSync, linkSync, mkdirSync, readFileSync, rmSync, statSync, writeFileSync } from "node:fs";
 import { cpus, homedir } from "node:os";
 import { join } from "node:path";
 import type { GemmChoice, GemmRates } from "./native.js";
@@ -73,7 +73,8 @@ export function chooseGemm(addon: Chooser, addonPath: string): void {
       measurement = storedGemm(file);
       if (measurement === undefined) return;
     } finally {
-      rmSync(temporary, { force: true });
+      // Where its folder is none this throws in spite of `force`.
+      if (existsSync(temporary)) rmSync(temporary, { force: true });
     }
   }
   try {

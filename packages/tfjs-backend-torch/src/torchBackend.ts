@@ -8,7 +8,14 @@ import {
   type TensorInfo,
   util,
 } from "@tensorflow/tfjs-core";
-import { callNative, type DeviceMemory, type NativeDtype, type NativeTensor, nativeAddon, nativeDtypes } from "./native.js";
+import {
+  callNative,
+  type DeviceMemory,
+  type NativeDtype,
+  type NativeTensor,
+  nativeAddon,
+  nativeDtypes,
+} from "./native.js";
 import type { AttributeValues, InputsOf, NativeInput } from "./signature.js";
 
 /** What a data id stands for: a tensor in libtorch by handle, or the bytes of strings. */

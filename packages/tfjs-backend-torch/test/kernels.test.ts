@@ -44,7 +44,8 @@ test("CUDA sources launch kernels and call the runtime by cuda/launch.h only, wh
   }
 });
 
-describe.skipIf(missing)("the CUDA kernels, run on the CPU", () => {
+// Every thread of a block runs as a fiber of its own: a minute on a quiet core.
+describe.skipIf(missing)("the CUDA kernels, run on the CPU", { timeout: 400_000 }, () => {
   test("give what plain loops give, whatever the order of the threads", () => {
     expect(runChecks((source) => source)).toEqual({ status: 0, output: "0 failed\n" });
   });

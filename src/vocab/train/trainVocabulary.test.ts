@@ -2,7 +2,7 @@ import { chmodSync, mkdtempSync, readdirSync, readFileSync, writeFileSync } from
 import { tmpdir } from "node:os";
 import { delimiter, join } from "node:path";
 import { fileURLToPath } from "node:url";
-import { afterEach, beforeEach, describe, expect, it } from "vitest";
+import { afterEach, beforeEach, describe, expect, it, vi } from "vitest";
 import { startFlakyServer } from "../../../test/flakyServer.js";
 import { silentLog } from "../../base/log.js";
 import { type TrainVocabularyOptions, trainVocabulary } from "./trainVocabulary.js";
@@ -21,6 +21,8 @@ function standIn(body: string): void {
   );
   chmodSync(file, 0o755);
   process.env.PATH = `${folder}${delimiter}${path}`;
+  // Its Python would go first.
+  vi.stubEnv("MSWITCH_PYTHON", undefined);
 }
 
 describe("trainVocabulary", () => {
@@ -34,6 +36,7 @@ describe("trainVocabulary", () => {
 
   afterEach(() => {
     process.env.PATH = path;
+    vi.unstubAllEnvs();
   });
 
   const train = (options: Partial<TrainVocabularyOptions> = {}) =>
