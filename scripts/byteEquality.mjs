@@ -5,8 +5,8 @@
 //   npm run check:bytes -- --root DIR   the same for another built checkout, of any layout
 //   npm run check:bytes -- --record            writes what --root computes into the file
 //
-// torch's products depend on the processor's instructions and on the order in which a kernel adds, so its hashes are kept for each processor;
-// where none is recorded they are computed, printed and not judged.
+// torch multiplies by the library's products here: others add in another order. These depend on the processor's instructions, so torch's hashes
+// are kept for each processor; where none is recorded they are computed, printed and not judged. Without jitter: noise has changed (decision 26).
 //
 import { execFileSync } from "node:child_process";
 import { createHash } from "node:crypto";
@@ -32,7 +32,12 @@ function hashOf(...parts) {
 }
 
 function mswitch(...args) {
-  const env = { ...process.env, OMP_NUM_THREADS: "1", XDG_CACHE_HOME: join(out, "cache") };
+  const env = {
+    ...process.env,
+    OMP_NUM_THREADS: "1",
+    TFJS_TORCH_GEMM: "bfloat16:library,float32:library",
+    XDG_CACHE_HOME: join(out, "cache"),
+  };
   return execFileSync(process.execPath, [join(root, "bin", "run.js"), ...args], {
     cwd: root,
     env,
@@ -98,7 +103,7 @@ function weightsHash(file) {
 /** The demo's models as they were when the hashes were recorded, whatever the presets are now. */
 const models = {
   dense: "{ preset: tiny, heads: 4, dKv: 16, init: { scheme: truncated-normal, scale: 0.1 }, switch: null }",
-  switch: "{ preset: tiny, heads: 4, dKv: 16, init: { scheme: truncated-normal, scale: 0.1 }, switch: { experts: 8 } }",
+  switch: "{ preset: tiny, heads: 4, dKv: 16, init: { scheme: truncated-normal, scale: 0.1 }, switch: { experts: 8, jitter: 0 } }",
 };
 
 function trainingHashes(model, backend) {
