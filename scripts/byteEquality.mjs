@@ -103,7 +103,8 @@ function weightsHash(file) {
 /** The demo's models as they were when the hashes were recorded, whatever the presets are now. */
 const models = {
   dense: "{ preset: tiny, heads: 4, dKv: 16, init: { scheme: truncated-normal, scale: 0.1 }, switch: null }",
-  switch: "{ preset: tiny, heads: 4, dKv: 16, init: { scheme: truncated-normal, scale: 0.1 }, switch: { experts: 8, jitter: 0 } }",
+  switch:
+    "{ preset: tiny, heads: 4, dKv: 16, init: { scheme: truncated-normal, scale: 0.1 }, switch: { experts: 8, jitter: 0 } }",
 };
 
 function trainingHashes(model, backend) {
