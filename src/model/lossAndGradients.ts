@@ -76,8 +76,8 @@ export function lossAndGradients(
 
     // Kept: the scope of variableGrads frees everything but the loss.
     const routing = routed.map(({ report }) => report);
-    for (const { load, fractionDropped, confidence, expertCounts } of routing) {
-      for (const tensor of [load, fractionDropped, confidence, expertCounts]) tf.keep(tensor);
+    for (const { load, fractionDropped, meanGateProbability, expertCounts } of routing) {
+      for (const tensor of [load, fractionDropped, meanGateProbability, expertCounts]) tf.keep(tensor);
     }
     parts = { crossEntropy: tf.keep(crossEntropy), auxLoss: tf.keep(auxLoss), zLoss: tf.keep(zLoss), routing };
     return tf.add(tf.add(crossEntropy, auxLoss), zLoss);

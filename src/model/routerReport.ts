@@ -9,7 +9,7 @@ export interface RouterReport {
   /** Share of the routed tokens that found their expert full. */
   fractionDropped: tf.Scalar;
   /** Mean gate: the router's probability of the chosen expert. */
-  confidence: tf.Scalar;
+  meanGateProbability: tf.Scalar;
   /** Routed tokens of each row that chose each expert, [B, experts]. Padding is never counted. */
   expertCounts: tf.Tensor2D;
 }
@@ -19,7 +19,7 @@ export function disposeReports(reports: RouterReport[]): void {
   for (const report of reports) {
     report.load.dispose();
     report.fractionDropped.dispose();
-    report.confidence.dispose();
+    report.meanGateProbability.dispose();
     report.expertCounts.dispose();
   }
 }

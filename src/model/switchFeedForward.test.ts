@@ -159,7 +159,7 @@ describe.each(testBackends)("switchFeedForward on %s", (backend) => {
       report.load.dataSync(),
       load.map((value) => value / 14),
     );
-    expectClose(report.confidence.dataSync(), [gates / 14]);
+    expectClose(report.meanGateProbability.dataSync(), [gates / 14]);
     const dropped = load.reduce((sum, value) => sum + Math.max(value - 2, 0), 0);
     expectClose(report.fractionDropped.dataSync(), [dropped / 14]);
   });

@@ -65,7 +65,7 @@ export function switchFeedForward(
     ignorePadding: config.ignorePadding,
     ...{ topK: config.topK, frozen: config.frozen, balance: config.balance, globalLoad_E: layer.globalLoad_E },
     sequences: batch,
-    width: layer.routerDtype,
+    dtype: layer.routerDtype,
   });
 
   const { slot_NK, slots } = dropless ? compactSlots(routing.slot_NK, experts, places) : routing;
@@ -76,7 +76,7 @@ export function switchFeedForward(
     layer: layer.name,
     load: routing.load_E,
     fractionDropped: routing.fractionDropped,
-    confidence: routing.confidence,
+    meanGateProbability: routing.meanGateProbability,
     expertCounts: routing.expertCounts_BE,
   };
   return { y_BTD: tf.reshape(y_ND, [batch, length, width]), balance: routing.balance, z: routing.z, report };

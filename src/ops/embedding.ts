@@ -8,16 +8,16 @@ import { gatherRows, scatterRows } from "./rows.js";
  *
  * @param table_VD [V, D]
  * @param ids int32, any shape, each in [0, V)
- * @param width of the result, on a backend that has it
+ * @param dtype of the result in memory, on a backend that has it
  * @returns [...ids, D]
  */
-export function embedding(table_VD: tf.Tensor2D, ids: tf.Tensor, width: Dtype = "float32"): tf.Tensor {
+export function embedding(table_VD: tf.Tensor2D, ids: tf.Tensor, dtype: Dtype = "float32"): tf.Tensor {
   const lookUp = fastKernel("TorchEmbedding");
   const gradient = fastKernel("TorchEmbeddingGrad");
-  if (!lookUp || !gradient) return precision(embeddingReference(table_VD, ids), width);
+  if (!lookUp || !gradient) return precision(embeddingReference(table_VD, ids), dtype);
   return fastOp(
     [table_VD],
-    () => ({ value: lookUp({ table: table_VD, ids }, { precision: width })[0], saved: [ids] }),
+    () => ({ value: lookUp({ table: table_VD, ids }, { precision: dtype })[0], saved: [ids] }),
     (dy, [chosen]) => gradient({ dy, ids: chosen }, { rows: table_VD.shape[0] }),
   );
 }

@@ -8,7 +8,7 @@ export type FeedForwardWeights =
   | { kind: "gated-gelu"; wi0: tf.Tensor; wi1: tf.Tensor; wo: tf.Tensor };
 
 /**
- * T5's feed-forward layer, wo(relu(wi x)), or T5.1.1's, wo(gelu(wi_0 x) ⊙ wi_1 x), in x's width.
+ * T5's feed-forward layer, wo(relu(wi x)), or T5.1.1's, wo(gelu(wi_0 x) ⊙ wi_1 x), in x's dtype.
  *
  * @param x [..., D]
  * @param dropout applied to the intermediate activation; undefined: none

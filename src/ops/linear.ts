@@ -2,7 +2,7 @@ import * as tf from "@tensorflow/tfjs-core";
 import { fastKernel, fastOp } from "./fastPath.js";
 
 /**
- * x·Wᵀ without bias: T5 has none. Computed in x's width.
+ * x·Wᵀ without bias: T5 has none. Computed in x's dtype.
  *
  * @param x [..., D]
  * @param weight_OD [O, D], the layout of Transformers' checkpoints

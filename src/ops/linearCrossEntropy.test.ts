@@ -95,12 +95,12 @@ describeTorch("linearCrossEntropy's fast path", () => {
 
   it.each([[undefined], [vocab], [10 * vocab]])("is the reference, at most %s logits at once", (maxLogits) => {
     const inputs = [random([tokens, width], 1), random([vocab, width], 2)];
-    for (const narrow of [null, [0], [0, 1]]) {
+    for (const bfloat16 of [null, [0], [0, 1]]) {
       expectFast(
         (h, w) => linearCrossEntropy(h as tf.Tensor2D, w as tf.Tensor2D, target(), weight(), maxLogits),
         (h, w) => linearCrossEntropyReference(h as tf.Tensor2D, w as tf.Tensor2D, target(), weight()),
         inputs,
-        narrow,
+        bfloat16,
       );
     }
     const [h, w] = inputs as tf.Tensor2D[];

@@ -5,15 +5,14 @@ import { fastKernel, fastOp } from "./fastPath.js";
 export type Dtype = "float32" | "bfloat16";
 
 /**
- * Narrows to bfloat16 or widens to float32 where the backend can, else returns the tensor as it is. The gradient passes through in
- * the width it has.
+ * The tensor in bfloat16 or float32 memory where the backend has both, else the tensor as it is. The gradient passes through as it comes.
  */
-export function precision<T extends tf.Tensor>(x: T, width: Dtype): T {
+export function precision<T extends tf.Tensor>(x: T, dtype: Dtype): T {
   const kernel = fastKernel("TorchPrecision");
   if (!kernel) return x;
   return fastOp(
     [x],
-    () => ({ value: kernel({ x }, { precision: width })[0] as T, saved: [] }),
+    () => ({ value: kernel({ x }, { precision: dtype })[0] as T, saved: [] }),
     (dy) => [tf.clone(dy)],
   );
 }

@@ -20,7 +20,7 @@ describe.each(testBackends)("residual on %s", (backend) => {
 });
 
 describeTorch("residual's fast path", () => {
-  it("is the sum, a narrow term's too", () => {
+  it("is the sum, a bfloat16 term's too", () => {
     const inputs = [random([5, 7, 9], 1), random([5, 7, 9], 2)];
     expectFast(residual, tf.add, inputs);
     expectFast(residual, tf.add, inputs, [1]);

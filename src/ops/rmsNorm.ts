@@ -7,16 +7,16 @@ import { type Dtype, precision } from "./precision.js";
  *
  * @param x [..., D]
  * @param weight_D [D]
- * @param width of the result, on a backend that has it
+ * @param dtype of the result in memory, on a backend that has it
  */
-export function rmsNorm<T extends tf.Tensor>(x: T, weight_D: tf.Tensor, epsilon: number, width: Dtype = "float32"): T {
+export function rmsNorm<T extends tf.Tensor>(x: T, weight_D: tf.Tensor, epsilon: number, dtype: Dtype = "float32"): T {
   const norm = fastKernel("TorchRmsNorm");
   const gradient = fastKernel("TorchRmsNormGrad");
-  if (!norm || !gradient) return precision(rmsNormReference(x, weight_D, epsilon), width);
+  if (!norm || !gradient) return precision(rmsNormReference(x, weight_D, epsilon), dtype);
   return fastOp(
     [x, weight_D],
     () => {
-      const [y, inverse_N] = norm({ x, weight: weight_D }, { epsilon, precision: width });
+      const [y, inverse_N] = norm({ x, weight: weight_D }, { epsilon, precision: dtype });
       return { value: y as T, saved: [x, weight_D, inverse_N] };
     },
     (dy, [input, weight, inverse]) => gradient({ dy, x: input, weight, inverse }),
@@ -31,11 +31,11 @@ export function rmsNormOfStream<T extends tf.Tensor>(
   x: T,
   weight_D: tf.Tensor,
   epsilon: number,
-  width: Dtype = "float32",
+  dtype: Dtype = "float32",
 ): { normal: T; stream: T } {
   const kernel = fastKernel(streamKernel);
-  if (!kernel) return { normal: rmsNorm(x, weight_D, epsilon, width), stream: x };
-  const [normal, stream, inverse] = kernel({ x, weight: weight_D }, { epsilon, precision: width });
+  if (!kernel) return { normal: rmsNorm(x, weight_D, epsilon, dtype), stream: x };
+  const [normal, stream, inverse] = kernel({ x, weight: weight_D }, { epsilon, precision: dtype });
   inverse.dispose();
   return { normal: normal as T, stream: stream as T };
 }

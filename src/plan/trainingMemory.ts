@@ -43,8 +43,8 @@ export function leastMemory(
   const activations =
     layers(encoderLayers, inputs, attention(inputs, inputs)) +
     layers(decoderLayers, targets, attention(targets, targets) + attention(targets, inputs));
-  const narrow = isFast && precision !== "float32" ? 0.5 : 1;
-  return bytesPerNumber * ((1 + narrow) * parameters + narrow * batchSize * activations);
+  const copies = isFast && precision !== "float32" ? 0.5 : 1;
+  return bytesPerNumber * ((1 + copies) * parameters + copies * batchSize * activations);
 }
 
 /**

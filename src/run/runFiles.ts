@@ -87,7 +87,7 @@ export const metricsLineSchema = z.object({
   expertLoadMax: z.number().optional(),
   /** In nats, ln(experts) where balanced; mean over layers. */
   expertLoadEntropy: z.number().optional(),
-  routerConfidence: z.number().optional(),
+  meanGateProbability: z.number().optional(),
   gradNorm: z.number(),
   learningRate: z.number(),
   tokensPerSecond: z.number(),

@@ -123,7 +123,7 @@ function added(a: StepResult, b: StepResult): StepResult {
       layer: report.layer,
       load: sum(report.load, b.routing[i].load),
       fractionDropped: sum(report.fractionDropped, b.routing[i].fractionDropped),
-      confidence: sum(report.confidence, b.routing[i].confidence),
+      meanGateProbability: sum(report.meanGateProbability, b.routing[i].meanGateProbability),
       expertCounts: tf.concat2d([report.expertCounts, b.routing[i].expertCounts], 0),
     })),
     gradients: new Map([...a.gradients].map(([name, gradient]) => [name, sum(gradient, b.gradients.get(name)!)])),
@@ -136,11 +136,11 @@ function added(a: StepResult, b: StepResult): StepResult {
 /** Routing figures are means over the micro-batches. */
 function withMeanRouting(result: StepResult, parts: number): StepResult {
   const routing = result.routing.map(
-    ({ layer, load, fractionDropped, confidence, expertCounts }): RouterReport => ({
+    ({ layer, load, fractionDropped, meanGateProbability, expertCounts }): RouterReport => ({
       layer,
       load: tf.div(load, parts),
       fractionDropped: tf.div(fractionDropped, parts),
-      confidence: tf.div(confidence, parts),
+      meanGateProbability: tf.div(meanGateProbability, parts),
       expertCounts: tf.clone(expertCounts),
     }),
   );

@@ -47,6 +47,10 @@ function countReal(targets: Int32Array): number {
 export async function reduceStep(world: World, result: StepResult, stop: tf.Tensor): Promise<void> {
   const { loss, crossEntropy, auxLoss, zLoss, routing, gradients } = result;
   await world.sum([...gradients.values(), loss, crossEntropy, auxLoss, zLoss, stop]);
-  const figures = routing.flatMap(({ load, fractionDropped, confidence }) => [load, fractionDropped, confidence]);
+  const figures = routing.flatMap(({ load, fractionDropped, meanGateProbability }) => [
+    load,
+    fractionDropped,
+    meanGateProbability,
+  ]);
   if (figures.length > 0) await world.mean(figures);
 }

@@ -17,7 +17,7 @@ export interface StepMetrics
     | "expertLoadMin"
     | "expertLoadMax"
     | "expertLoadEntropy"
-    | "routerConfidence"
+    | "meanGateProbability"
   > {}
 
 /** What the loop knows of a logged step; rates follow from the stretch since the line before. */
@@ -49,7 +49,7 @@ export async function readStepMetrics(result: StepResult): Promise<StepMetrics> 
   if (result.routing.length === 0) return metrics;
   const [auxLoss, zLoss] = await Promise.all([scalar(result.auxLoss), scalar(result.zLoss)]);
   const dropped = await Promise.all(result.routing.map((report) => scalar(report.fractionDropped)));
-  const confidence = await Promise.all(result.routing.map((report) => scalar(report.confidence)));
+  const meanGateProbability = await Promise.all(result.routing.map((report) => scalar(report.meanGateProbability)));
   const loads = await Promise.all(result.routing.map((report) => report.load.data()));
   return {
     ...metrics,
@@ -59,7 +59,7 @@ export async function readStepMetrics(result: StepResult): Promise<StepMetrics> 
     expertLoadMin: Math.min(...loads.map((load) => Math.min(...load))),
     expertLoadMax: Math.max(...loads.map((load) => Math.max(...load))),
     expertLoadEntropy: mean(loads.map((load) => entropy([...load]))),
-    routerConfidence: mean(confidence),
+    meanGateProbability: mean(meanGateProbability),
   };
 }
 

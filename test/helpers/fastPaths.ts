@@ -28,23 +28,23 @@ const tolerances = { float32: 2e-5, bfloat16: 3e-2 };
 
 /**
  * Holds an operation's fast path to its reference on the torch backend: the value and the gradient of each input for one random dy,
- * relative to the largest expected value. In bfloat16 the inputs named in `narrow` are bfloat16, and the reference sees the same
+ * relative to the largest expected value. In bfloat16 the inputs named in `bfloat16` are so, and the reference sees the same
  * rounded values in float32. Nothing may stay in memory.
  */
 export function expectFast(
   fast: (...inputs: tf.Tensor[]) => tf.Tensor,
   reference: (...inputs: tf.Tensor[]) => tf.Tensor,
   inputs: tf.Tensor[],
-  narrow: number[] | null = null,
+  bfloat16: number[] | null = null,
 ): void {
-  const tolerance = tolerances[narrow ? "bfloat16" : "float32"];
+  const tolerance = tolerances[bfloat16 ? "bfloat16" : "float32"];
   const before = tf.memory().numTensors;
   tf.tidy(() => {
-    const given = inputs.map((x, i) => (narrow?.includes(i) ? precision(x, "bfloat16") : x));
-    const rounded = given.map((x, i) => (narrow?.includes(i) ? precision(x, "float32") : x));
+    const given = inputs.map((x, i) => (bfloat16?.includes(i) ? precision(x, "bfloat16") : x));
+    const rounded = given.map((x, i) => (bfloat16?.includes(i) ? precision(x, "float32") : x));
     const dy = random(tf.tidy(() => reference(...rounded)).shape, 99);
     const expected = tf.valueAndGrads(reference)(rounded, dy);
-    const actual = tf.valueAndGrads(fast)(given, narrow ? precision(dy, "bfloat16") : dy);
+    const actual = tf.valueAndGrads(fast)(given, bfloat16 ? precision(dy, "bfloat16") : dy);
     expectClose(actual.value.dataSync(), expected.value.dataSync(), tolerance);
     for (const [i, gradient] of actual.grads.entries()) {
       expect(gradient.shape).toEqual(inputs[i].shape);

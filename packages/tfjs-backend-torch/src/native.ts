@@ -15,11 +15,11 @@ import {
 export const nativeDtypes = ["float32", "int32", "bool", "complex64"] as const;
 export type NativeDtype = (typeof nativeDtypes)[number];
 
-/** A result of a call. `narrow` means bfloat16 in memory; the dtype stays float32. */
+/** A result of a call. `isBfloat16` means bfloat16 in memory; the dtype stays float32. */
 export interface NativeTensor extends NativeInput {
   readonly dtype: NativeDtype;
   readonly contiguous: boolean;
-  readonly narrow: boolean;
+  readonly isBfloat16: boolean;
   readonly shape: number[];
 }
 
@@ -204,7 +204,7 @@ function readResults(results: Float64Array): NativeTensor[] {
       handle: results[at]!,
       dtype: nativeDtypes[results[at + 1]!]!,
       contiguous: (flags & 1) !== 0,
-      narrow: (flags & 2) !== 0,
+      isBfloat16: (flags & 2) !== 0,
       shape,
     });
     at += 4 + rank;

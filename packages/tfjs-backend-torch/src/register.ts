@@ -42,7 +42,7 @@ function registerDevice(name: string, itsPriority: number): void {
 registerDevice("torch", priority);
 for (const name of ["torch:cpu", ...cudaNames]) registerDevice(name, 0);
 
-// A width changes no value's meaning: the gradient goes through in the width it has.
+// The gradient goes through as it comes, in bfloat16 or float32 memory.
 registerGradient({
   kernelName: precisionKernelName,
   gradFunc: (dy) => ({ x: () => dy as Tensor }),
@@ -86,10 +86,10 @@ export function setGemm(type: keyof GemmChoice, name: string): void {
 }
 
 /**
- * Narrows a float32 tensor to bfloat16 in memory, or widens it again; its dtype stays float32 and the gradient is dy itself.
+ * A float32 tensor in bfloat16 memory, or in float32 memory again; its dtype stays float32 and the gradient is dy itself.
  * On any other backend the tensor comes back as it is.
  */
-export function precision<T extends Tensor>(x: T, width: PrecisionAttrs["precision"]): T {
+export function precision<T extends Tensor>(x: T, dtype: PrecisionAttrs["precision"]): T {
   if (!engine().backendName.startsWith("torch")) return x.clone();
-  return engine().runKernel(precisionKernelName, { x }, { precision: width }) as T;
+  return engine().runKernel(precisionKernelName, { x }, { precision: dtype }) as T;
 }

@@ -142,15 +142,15 @@ describe("precision", () => {
     tf.tidy(() => {
       const x = tf.tensor1d([1, 1.00390625, Math.PI]);
       const before = memory().torchBytes;
-      const narrow = precision(x, "bfloat16");
+      const rounded = precision(x, "bfloat16");
       expect(memory().torchBytes - before).toBe(6);
-      expect(narrow.dtype).toBe("float32");
-      expect(Array.from(narrow.dataSync())).toEqual([1, 1, 3.140625]);
+      expect(rounded.dtype).toBe("float32");
+      expect(Array.from(rounded.dataSync())).toEqual([1, 1, 3.140625]);
       expect(memory().torchBytes).toBe(before + 6);
     });
   });
 
-  test("a product with one narrow operand is narrow, a sum is wide", () => {
+  test("a product with one bfloat16 operand is bfloat16, a sum is float32", () => {
     tf.tidy(() => {
       const x = precision(tf.fill([2, 2], 1.5), "bfloat16");
       const w = tf.fill([2, 2], 1 / 3);

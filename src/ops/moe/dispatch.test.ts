@@ -52,18 +52,18 @@ describeTorch("the fast paths of dispatch and combine", () => {
       "int32",
     );
 
-  it.each([[null], [[0]]])("are their references, narrow inputs %j", (narrow) => {
+  it.each([[null], [[0]]])("are their references, bfloat16 inputs %j", (bfloat16) => {
     expectFast(
       (x) => dispatch(x as tf.Tensor2D, column(slot()), 400),
       (x) => dispatchReference(x as tf.Tensor2D, slot(), 400),
       [random([300, 33], 1)],
-      narrow,
+      bfloat16,
     );
     expectFast(
       (y, gate) => combine(y as tf.Tensor2D, column(slot()), column(gate)),
       (y, gate) => combineReference(y as tf.Tensor2D, slot(), gate as tf.Tensor1D),
       [random([400, 33], 2), random([300], 3)],
-      narrow,
+      bfloat16,
     );
   });
 });

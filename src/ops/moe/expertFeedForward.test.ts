@@ -71,12 +71,12 @@ describeTorch("the experts' fast path", () => {
       scale(random([experts, width, hidden], 4)),
     ].filter((_, i) => kind !== "relu" || i !== 1);
     const all = (given: tf.Tensor[]) => weightsOf(kind, kind === "relu" ? [given[0], given[0], given[1]] : given);
-    for (const narrow of [null, [0]]) {
+    for (const bfloat16 of [null, [0]]) {
       expectFast(
         (slots, ...given) => expertFeedForward(slots as tf.Tensor3D, all(given)),
         (slots, ...given) => expertFeedForwardReference(slots as tf.Tensor3D, all(given)),
         [x, ...weights],
-        narrow,
+        bfloat16,
       );
       // Gradients of slots that are not in use are nobody's: the mask takes them off both.
       expectFast(
@@ -84,7 +84,7 @@ describeTorch("the experts' fast path", () => {
           tf.mul(expertFeedForward(tf.mul(slots, inUse) as tf.Tensor3D, all(given), undefined, used), inUse),
         (slots, ...given) => tf.mul(expertFeedForwardReference(tf.mul(slots, inUse) as tf.Tensor3D, all(given)), inUse),
         [x, ...weights],
-        narrow,
+        bfloat16,
       );
     }
   });

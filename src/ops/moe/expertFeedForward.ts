@@ -4,7 +4,7 @@ import { type FeedForwardWeights, gatedGelu } from "../feedForward.js";
 
 /**
  * Every expert's feed-forward layer on its own slots, as batched matrix products. A fast path gives the weights' gradients in the
- * slots' width.
+ * slots' dtype.
  *
  * @param slots_ECD [experts, slots, dModel]
  * @param weights stacked: [experts, dFf, dModel] in, [experts, dModel, dFf] out

@@ -82,7 +82,9 @@ describe.each(testBackends)("router on %s", (backend) => {
           const routed = Math.max(real.filter((r) => !ignorePadding || r === 1).length, 1);
           const kept = expected.slot.filter((slot) => slot < expected.slots).length;
           expectClose(routing.fractionDropped.dataSync(), [1 - kept / routed]);
-          expectClose(routing.confidence.dataSync(), [expected.gate.reduce((sum, gate) => sum + gate, 0) / routed]);
+          expectClose(routing.meanGateProbability.dataSync(), [
+            expected.gate.reduce((sum, gate) => sum + gate, 0) / routed,
+          ]);
         });
       },
     );
@@ -154,7 +156,7 @@ describeTorch("the router's fast path", () => {
       expect(fast.slots).toBe(reference.slots);
       expect(fast.slot_NK.dtype).toBe("int32");
       expect([...fast.slot_NK.dataSync()]).toEqual([...reference.slot_NK.dataSync()]);
-      for (const name of ["load_E", "fractionDropped", "confidence", "expertCounts_BE"] as const) {
+      for (const name of ["load_E", "fractionDropped", "meanGateProbability", "expertCounts_BE"] as const) {
         expectClose(fast[name].dataSync(), reference[name].dataSync());
         expect(fast[name].shape).toEqual(reference[name].shape);
       }
@@ -175,11 +177,11 @@ describeTorch("the router's fast path", () => {
   it("computes in float32 whatever its input's width, and in bfloat16 where told to", () => {
     const x = precision(random([48, 16], 1) as tf.Tensor2D, "bfloat16");
     const weight = random([7, 16], 2);
-    const wide = router(precision(x, "float32"), weight, real(), cases[0]).gate_NK.dataSync();
-    expect([...router(x, weight, real(), cases[0]).gate_NK.dataSync()]).toEqual([...wide]);
-    const narrow = router(x, weight, real(), { ...cases[0], width: "bfloat16" }).gate_NK.dataSync();
-    const bits = new Uint32Array(new Float32Array(narrow).buffer);
+    const float32 = router(precision(x, "float32"), weight, real(), cases[0]).gate_NK.dataSync();
+    expect([...router(x, weight, real(), cases[0]).gate_NK.dataSync()]).toEqual([...float32]);
+    const bfloat16 = router(x, weight, real(), { ...cases[0], dtype: "bfloat16" }).gate_NK.dataSync();
+    const bits = new Uint32Array(new Float32Array(bfloat16).buffer);
     expect([...bits].every((word) => (word & 0xffff) === 0)).toBe(true);
-    expectClose(narrow, wide, 2e-2);
+    expectClose(bfloat16, float32, 2e-2);
   });
 });

@@ -37,7 +37,7 @@ export interface RouterOptions {
   /** B sequences of N / B tokens each: what `expertCounts_BE` is counted by. */
   sequences: number;
   /** Of the router's arithmetic, on a backend that has it; float32 is what makes training stable (paper §2.4). */
-  width?: Dtype;
+  dtype?: Dtype;
 }
 
 export interface Routing {
@@ -61,7 +61,7 @@ export interface Routing {
   /** Share of all choices that found their expert full. */
   fractionDropped: tf.Scalar;
   /** Mean over routed tokens of the best expert's probability. */
-  confidence: tf.Scalar;
+  meanGateProbability: tf.Scalar;
   /** Choices of real tokens of each sequence that fell on each expert, [B, E]. */
   expertCounts_BE: tf.Tensor2D;
 }
@@ -76,9 +76,9 @@ export interface Routing {
  * @param real_N 1 where a token is real, 0 where padding, [N]
  */
 export function router(x_ND: tf.Tensor2D, weight_ED: tf.Tensor, real_N: tf.Tensor1D, options: RouterOptions): Routing {
-  const { width = "float32", topK = 1, frozen = false } = options;
+  const { dtype = "float32", topK = 1, frozen = false } = options;
   const weight = frozen ? detached(weight_ED) : weight_ED;
-  const logits_NE = linear(precision(x_ND, width), precision(weight, width));
+  const logits_NE = linear(precision(x_ND, dtype), precision(weight, dtype));
   const kernel = fastKernel("TorchRouter");
   const gradient = fastKernel("TorchRouterGrad");
   // The kernels know one expert a token.
@@ -105,7 +105,8 @@ function routeFast(
   const { groups, capacity, ignorePadding, sequences } = options;
   const [tokens, experts] = logits_NE.shape;
   const results = kernel({ logits: logits_NE, real: real_N }, { groups, capacity, ignorePadding, sequences });
-  const [byGroup, slot, occupied, load, dropped, confidence, counts, probs_NE, expert, logZ, share_GE] = results;
+  const [byGroup, slot, occupied, load, dropped, meanGateProbability, counts, probs_NE, expert, logZ, share_GE] =
+    results;
   let [parts, share] = [byGroup as tf.Tensor1D, share_GE];
   if (options.balance === "batch") {
     const routed_N1 = tf.reshape(ignorePadding ? real_N : tf.onesLike(real_N), [-1, 1]);
@@ -129,7 +130,7 @@ function routeFast(
     z: () => scalar(tokens + 1),
     load_E: load as tf.Tensor1D,
     fractionDropped: dropped as tf.Scalar,
-    confidence: confidence as tf.Scalar,
+    meanGateProbability: meanGateProbability as tf.Scalar,
     expertCounts_BE: counts as tf.Tensor2D,
   };
 }
@@ -218,7 +219,7 @@ export function routeReference(logits_NE: tf.Tensor2D, real_N: tf.Tensor1D, opti
     z: () => zLoss(logits_NE, probs_NE, routed_N),
     load_E,
     fractionDropped: tf.sub(1, tf.div(kept, tf.mul(routed, topK))),
-    confidence: tf.div(tf.sum(best_N), routed),
+    meanGateProbability: tf.div(tf.sum(best_N), routed),
     expertCounts_BE: tf.sum(tf.reshape(counted_NE, [sequences, -1, experts]), 1),
   };
 }

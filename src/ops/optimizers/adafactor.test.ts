@@ -135,9 +135,9 @@ describeTorch("adafactor's fast path", () => {
       const with_ = (list: typeof fast) => list.map((own, i) => ({ ...own, gradient: gradients[i] }));
       adafactor().update(with_(fast), { learningRate: 0.1, step });
       for (const { param, gradient, state } of with_(reference)) {
-        const wide = precision(gradient, "float32");
-        adafactorUpdate({ param: param, gradient: wide, state: state }, { learningRate: 0.1, step });
-        wide.dispose();
+        const float32 = precision(gradient, "float32");
+        adafactorUpdate({ param: param, gradient: float32, state: state }, { learningRate: 0.1, step });
+        float32.dispose();
       }
       tf.dispose(gradients);
       for (const [i, { param, state }] of fast.entries()) {

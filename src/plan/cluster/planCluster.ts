@@ -62,11 +62,11 @@ const backwardShare = 2 / 3;
 export function planCluster(run: ClusterRun, mesh: Mesh, hardware: Hardware): ClusterPlan {
   const { model, batchSize, lengths, steps, optimizer } = run;
   const rank = rankParameters(model, mesh, optimizer);
-  const narrowProducts = model.precision !== "float32";
-  const memory = rankMemory(run, mesh, rank, narrowProducts);
+  const bfloat16Products = model.precision !== "float32";
+  const memory = rankMemory(run, mesh, rank, bfloat16Products);
   const flopsPerStep = stepFlops(model, batchSize, lengths).total;
   const tokensPerStep = batchSize * (lengths.inputs + lengths.targets);
-  const traffic = stepTraffic({ model, mesh, batchSize, lengths, parameters: rank, narrowProducts }).map((one) => ({
+  const traffic = stepTraffic({ model, mesh, batchSize, lengths, parameters: rank, bfloat16Products }).map((one) => ({
     ...one,
     seconds: collectiveSeconds(one, hardware),
   }));
@@ -101,37 +101,37 @@ function emptyPlaceFlops({ model, batchSize, lengths }: ClusterRun): number {
   return 3 * batchSize * tokens * layer * Math.max(model.switch.capacity.train - 1, 0);
 }
 
-function rankMemory(run: ClusterRun, mesh: Mesh, rank: RankParameters, narrowProducts: boolean): RankMemory {
+function rankMemory(run: ClusterRun, mesh: Mesh, rank: RankParameters, bfloat16Products: boolean): RankMemory {
   const { model, batchSize, lengths } = run;
   const held = rank.dense + rank.experts;
-  const width = narrowProducts ? bfloat16 : float32;
+  const bytesPerValue = bfloat16Products ? bfloat16 : float32;
   const rows = batchSize / (mesh.data * mesh.expert);
   const targets = rows * lengths.targets;
   const memory = {
     weights: held * float32,
-    gradients: held * width,
+    gradients: held * bytesPerValue,
     optimizer: rank.optimizer * float32,
-    copies: narrowProducts ? held * bfloat16 : 0,
-    activations: rows * activationBytesOfRow(model, lengths, mesh, width),
-    exchange: exchangeBytes(run, mesh, width),
+    copies: bfloat16Products ? held * bfloat16 : 0,
+    activations: rows * activationBytesOfRow(model, lengths, mesh, bytesPerValue),
+    exchange: exchangeBytes(run, mesh, bytesPerValue),
     logits: float32 * Math.min(logitsChunk, targets * (model.vocabSize / mesh.model)),
   };
   return { ...memory, total: Object.values(memory).reduce((all, bytes) => all + bytes, 0) };
 }
 
 /** What a sequence's forward pass keeps for the backward pass; attention's probabilities are computed again there. */
-function activationBytesOfRow(model: ModelConfig, lengths: SequenceLengths, mesh: Mesh, width: number): number {
+function activationBytesOfRow(model: ModelConfig, lengths: SequenceLengths, mesh: Mesh, bytesPerValue: number): number {
   const { dModel, dFf, dKv, heads, encoderLayers, decoderLayers } = model;
   const inner = (heads * dKv) / mesh.model;
   const matrices = model.feedForward === "relu" ? 1 : 2;
   const factor = model.switch && "train" in model.switch.capacity ? model.switch.capacity.train : 1;
   // The stream in float32 before each sublayer, and its norm.
-  const sublayer = (length: number): number => length * dModel * (float32 + width);
+  const sublayer = (length: number): number => length * dModel * (float32 + bytesPerValue);
   const attention = (length: number, memory: number): number =>
-    sublayer(length) + width * inner * (2 * length + 2 * memory);
+    sublayer(length) + bytesPerValue * inner * (2 * length + 2 * memory);
   const feedForward = (length: number, layer: number): number => {
     const places = isSparse(model, layer) ? factor : 1;
-    return sublayer(length) + (width * length * places * (matrices * dFf)) / mesh.model;
+    return sublayer(length) + (bytesPerValue * length * places * (matrices * dFf)) / mesh.model;
   };
   let bytes = 0;
   for (let layer = 0; layer < encoderLayers; layer++) {
@@ -145,10 +145,10 @@ function activationBytesOfRow(model: ModelConfig, lengths: SequenceLengths, mesh
 }
 
 /** Tokens in their places, before and after the experts, in one layer. */
-function exchangeBytes({ model, batchSize, lengths }: ClusterRun, mesh: Mesh, width: number): number {
+function exchangeBytes({ model, batchSize, lengths }: ClusterRun, mesh: Mesh, bytesPerValue: number): number {
   if (!model.switch || !("train" in model.switch.capacity)) return 0;
   const tokens = (batchSize / (mesh.data * mesh.expert)) * lengths.inputs;
-  return 2 * tokens * model.switch.capacity.train * model.dModel * width;
+  return 2 * tokens * model.switch.capacity.train * model.dModel * bytesPerValue;
 }
 
 /** The mesh of so many devices that fits into their memory and takes the shortest step; undefined where none fits. */

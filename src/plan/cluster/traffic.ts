@@ -32,14 +32,14 @@ export interface TrafficInput {
   lengths: SequenceLengths;
   parameters: RankParameters;
   /** Whether products and what is sent between experts are bfloat16. */
-  narrowProducts: boolean;
+  bfloat16Products: boolean;
 }
 
 /** Every collective of a step, with its bytes. */
 export function stepTraffic(input: TrafficInput): Collective[] {
-  const { model, mesh, batchSize, lengths, parameters, narrowProducts } = input;
+  const { model, mesh, batchSize, lengths, parameters, bfloat16Products } = input;
   const rows = batchSize / (mesh.data * mesh.expert);
-  const width = narrowProducts ? bfloat16 : float32;
+  const bytesPerValue = bfloat16Products ? bfloat16 : float32;
   const collectives: Collective[] = [];
   const add = (one: Omit<Collective, "sentBytes">): void => {
     if (one.ranks < 2 || one.times === 0 || one.tensorBytes === 0) return;
@@ -74,7 +74,7 @@ export function stepTraffic(input: TrafficInput): Collective[] {
       stride: mesh.model,
       // There and back, forward and backward.
       times: 4 * sparse,
-      tensorBytes: tokens * factor * model.dModel * width,
+      tensorBytes: tokens * factor * model.dModel * bytesPerValue,
       overlaps: false,
     });
     const sublayers = layers * (stack === "encoder" ? 2 : 3);
@@ -85,7 +85,7 @@ export function stepTraffic(input: TrafficInput): Collective[] {
       stride: 1,
       // One after each split sublayer, and one of its input's gradient (§5.2).
       times: 2 * sublayers,
-      tensorBytes: tokens * model.dModel * width,
+      tensorBytes: tokens * model.dModel * bytesPerValue,
       overlaps: false,
     });
   }

@@ -22,12 +22,12 @@ function upload({ dtype, shape, values }) {
   const code = nativeDtypes.indexOf(dtype === "bfloat16" ? "float32" : dtype);
   const handle = addon.write(arrays[dtype].from(values), code, shape, -1);
   if (dtype !== "bfloat16") return handle;
-  const [narrow] = callNative("TorchPrecision", -1, { x: handle }, { precision: "bfloat16" }, () => ({
+  const [rounded] = callNative("TorchPrecision", -1, { x: handle }, { precision: "bfloat16" }, () => ({
     handle,
     shape,
   }));
   addon.release(handle);
-  return narrow.handle;
+  return rounded.handle;
 }
 
 /** Runs a call on tensors of its own; the error's message, or null where it computed. */

@@ -134,8 +134,8 @@ void cast(Call& c) {
 
 // The physical width of a float tensor: bfloat16 or float32. Its TensorFlow.js dtype stays float32.
 void precision(Call& c) {
-  const bool narrow = c.flag();
-  c.result(c.x().to(narrow ? at::kBFloat16 : at::kFloat));
+  const bool isBfloat16 = c.flag();
+  c.result(c.x().to(isBfloat16 ? at::kBFloat16 : at::kFloat));
 }
 
 void clip(Call& c) {

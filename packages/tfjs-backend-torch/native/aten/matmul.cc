@@ -9,12 +9,12 @@
 namespace tfjs_torch {
 namespace {
 
-bool isNarrow(const at::Tensor& x) { return x.scalar_type() == at::kBFloat16; }
+bool isBfloat16(const at::Tensor& x) { return x.scalar_type() == at::kBFloat16; }
 
-// A product with one narrow (bfloat16) operand is computed narrow: the model narrows what is to run on the matrix units,
-// and a float32 gradient that meets it is narrowed too.
+// A product with one bfloat16 operand is computed in bfloat16: the model converts what is to run on the matrix units,
+// and a float32 gradient that meets it is converted too.
 at::Tensor widthProduct(at::Tensor a, at::Tensor b) {
-  if (isNarrow(a) != isNarrow(b)) {
+  if (isBfloat16(a) != isBfloat16(b)) {
     a = a.to(at::kBFloat16);
     b = b.to(at::kBFloat16);
   }
@@ -62,7 +62,7 @@ void fusedMatMul(Call& c) {
 void einsum(Call& c) {
   const std::string equation = c.text();
   std::vector<at::Tensor> operands = c.inputs();
-  if (std::none_of(operands.begin(), operands.end(), isNarrow)) return c.result(at::einsum(equation, operands));
+  if (std::none_of(operands.begin(), operands.end(), isBfloat16)) return c.result(at::einsum(equation, operands));
   for (auto& x : operands) x = inFastWidth(x.to(at::kBFloat16));
   c.result(at::einsum(equation, operands).to(at::kBFloat16));
 }

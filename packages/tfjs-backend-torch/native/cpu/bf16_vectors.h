@@ -1,6 +1,6 @@
 #pragma once
 
-// Loops over bfloat16 rows by the vectors of a CPU that narrows float32 itself (AVX512-BF16), where compilers' own vectors spend most of
+// Loops over bfloat16 rows by the vectors of a CPU that converts float32 itself (AVX512-BF16), where compilers' own vectors spend most of
 // their time on widths; what they compute is as exact as bfloat16 shows.
 
 #include <c10/util/BFloat16.h>
@@ -25,7 +25,7 @@
 
 namespace tfjs_torch::vectors {
 
-using Narrow = c10::BFloat16;
+using c10::BFloat16;
 
 inline bool available() {
   static const bool are = cpuFeatures().bf16 && __builtin_cpu_supports("avx512bw") && __builtin_cpu_supports("avx512vl");
@@ -36,15 +36,15 @@ VECTORS inline __mmask32 firstOf32(int64_t n) { return n >= 32 ? ~0u : (1u << st
 VECTORS inline __mmask16 firstOf16(int64_t n) { return n >= 16 ? 0xffff : static_cast<__mmask16>((1u << std::max<int64_t>(n, 0)) - 1); }
 
 // 32 values as two vectors of float32.
-struct Wide {
+struct Floats32 {
   __m512 low, high;
 };
-VECTORS inline __m512 widen(__m256i x) { return _mm512_castsi512_ps(_mm512_slli_epi32(_mm512_cvtepu16_epi32(x), 16)); }
-VECTORS inline Wide load(const Narrow* from, __mmask32 which) {
+VECTORS inline __m512 toFloat(__m256i x) { return _mm512_castsi512_ps(_mm512_slli_epi32(_mm512_cvtepu16_epi32(x), 16)); }
+VECTORS inline Floats32 load(const BFloat16* from, __mmask32 which) {
   const __m512i x = _mm512_maskz_loadu_epi16(which, from);
-  return {widen(_mm512_castsi512_si256(x)), widen(_mm512_extracti64x4_epi64(x, 1))};
+  return {toFloat(_mm512_castsi512_si256(x)), toFloat(_mm512_extracti64x4_epi64(x, 1))};
 }
-VECTORS inline void store(Narrow* to, __mmask32 which, const Wide& x) {
+VECTORS inline void store(BFloat16* to, __mmask32 which, const Floats32& x) {
   _mm512_mask_storeu_epi16(to, which, reinterpret_cast<__m512i>(_mm512_cvtne2ps_pbh(x.high, x.low)));
 }
 
@@ -90,10 +90,10 @@ VECTORS inline __m512 gatedGelu(__m512 g, __m512 value, float slope, float cubic
   const __m512 inner = _mm512_fmadd_ps(_mm512_mul_ps(g, g), _mm512_set1_ps(slope * cubic), _mm512_set1_ps(slope));
   return _mm512_mul_ps(_mm512_mul_ps(g, sigmoid(_mm512_mul_ps(g, inner))), value);
 }
-ROWS inline void gatedGelu(const Narrow* gate, const Narrow* value, Narrow* hidden, int64_t n, float slope, float cubic) {
+ROWS inline void gatedGelu(const BFloat16* gate, const BFloat16* value, BFloat16* hidden, int64_t n, float slope, float cubic) {
   for (int64_t i = 0; i < n; i += 32) {
     const __mmask32 which = firstOf32(n - i);
-    const Wide g = load(gate + i, which), v = load(value + i, which);
+    const Floats32 g = load(gate + i, which), v = load(value + i, which);
     store(hidden + i, which, {gatedGelu(g.low, v.low, slope, cubic), gatedGelu(g.high, v.high, slope, cubic)});
   }
 }
@@ -110,11 +110,11 @@ VECTORS inline GeluGradient gatedGeluGradient(__m512 g, __m512 value, __m512 dy,
   const __m512 derivative = _mm512_fmadd_ps(_mm512_mul_ps(gelu, _mm512_sub_ps(one, s)), inner, s);
   return {_mm512_mul_ps(gelu, value), _mm512_mul_ps(_mm512_mul_ps(dy, value), derivative), _mm512_mul_ps(dy, gelu)};
 }
-ROWS inline void gatedGeluGradient(const Narrow* gate, const Narrow* value, const Narrow* dHidden, Narrow* hidden, Narrow* dGate,
-                                   Narrow* dValue, int64_t n, float slope, float cubic) {
+ROWS inline void gatedGeluGradient(const BFloat16* gate, const BFloat16* value, const BFloat16* dHidden, BFloat16* hidden, BFloat16* dGate,
+                                   BFloat16* dValue, int64_t n, float slope, float cubic) {
   for (int64_t i = 0; i < n; i += 32) {
     const __mmask32 which = firstOf32(n - i);
-    const Wide g = load(gate + i, which), v = load(value + i, which), dy = load(dHidden + i, which);
+    const Floats32 g = load(gate + i, which), v = load(value + i, which), dy = load(dHidden + i, which);
     const GeluGradient low = gatedGeluGradient(g.low, v.low, dy.low, slope, cubic),
                        high = gatedGeluGradient(g.high, v.high, dy.high, slope, cubic);
     store(hidden + i, which, {low.hidden, high.hidden});
@@ -124,11 +124,11 @@ ROWS inline void gatedGeluGradient(const Narrow* gate, const Narrow* value, cons
 }
 
 // Σ e^(x - top).
-ROWS inline float sumOfExponentials(const Narrow* x, int64_t n, float top) {
+ROWS inline float sumOfExponentials(const BFloat16* x, int64_t n, float top) {
   const __m512 shift = _mm512_set1_ps(top);
   __m512 low = _mm512_setzero_ps(), high = _mm512_setzero_ps();
   for (int64_t i = 0; i < n; i += 32) {
-    const Wide v = load(x + i, firstOf32(n - i));
+    const Floats32 v = load(x + i, firstOf32(n - i));
     low = _mm512_add_ps(low, exponential(_mm512_sub_ps(v.low, shift), firstOf16(n - i)));
     high = _mm512_add_ps(high, exponential(_mm512_sub_ps(v.high, shift), firstOf16(n - i - 16)));
   }
@@ -136,11 +136,11 @@ ROWS inline float sumOfExponentials(const Narrow* x, int64_t n, float top) {
 }
 
 // x ← scale·e^(x - top)
-ROWS inline void scaleExponentials(Narrow* x, int64_t n, float top, float scale) {
+ROWS inline void scaleExponentials(BFloat16* x, int64_t n, float top, float scale) {
   const __m512 shift = _mm512_set1_ps(top), times = _mm512_set1_ps(scale);
   for (int64_t i = 0; i < n; i += 32) {
     const __mmask32 which = firstOf32(n - i);
-    const Wide v = load(x + i, which);
+    const Floats32 v = load(x + i, which);
     store(
         x + i, which,
         {_mm512_mul_ps(times, exponential(_mm512_sub_ps(v.low, shift))), _mm512_mul_ps(times, exponential(_mm512_sub_ps(v.high, shift)))});
@@ -148,7 +148,7 @@ ROWS inline void scaleExponentials(Narrow* x, int64_t n, float top, float scale)
 }
 
 // Σ of x's products with y's.
-VECTORS inline float dot(const Narrow* x, const Narrow* y, int64_t n) {
+VECTORS inline float dot(const BFloat16* x, const BFloat16* y, int64_t n) {
   __m512 sum = _mm512_setzero_ps();
   for (int64_t i = 0; i < n; i += 32) {
     const __mmask32 which = firstOf32(n - i);
@@ -159,7 +159,7 @@ VECTORS inline float dot(const Narrow* x, const Narrow* y, int64_t n) {
 }
 
 // RMSNorm of rows [rows, d], d a multiple of 32, and each row's inverse root mean square.
-ROWS inline void normRows(const float* x, const float* weight, Narrow* y, float* inverse, int64_t rows, int64_t d, float epsilon) {
+ROWS inline void normRows(const float* x, const float* weight, BFloat16* y, float* inverse, int64_t rows, int64_t d, float epsilon) {
   for (int64_t n = 0; n < rows; ++n, x += d, y += d) {
     __m512 sums[2] = {_mm512_setzero_ps(), _mm512_setzero_ps()};
     for (int64_t i = 0; i < d; i += 32) {
@@ -177,13 +177,13 @@ ROWS inline void normRows(const float* x, const float* weight, Narrow* y, float*
 }
 
 // Its gradient, added to `known` where that is given: t5/rms_norm.cc has the formula. dx is 64 bytes aligned; dw [d] is added to.
-ROWS inline void normGradRows(const Narrow* dy, const float* x, const float* weight, const float* inverse, const float* known, float* dx,
+ROWS inline void normGradRows(const BFloat16* dy, const float* x, const float* weight, const float* inverse, const float* known, float* dx,
                               float* dw, int64_t rows, int64_t d) {
   for (int64_t n = 0; n < rows; ++n, dy += d, x += d, dx += d) {
     const __m512 scale = _mm512_set1_ps(inverse[n]);
     __m512 sums[2] = {_mm512_setzero_ps(), _mm512_setzero_ps()};
     for (int64_t i = 0; i < d; i += 32) {
-      const Wide y = load(dy + i, ~0u);
+      const Floats32 y = load(dy + i, ~0u);
       const __m512 low = _mm512_mul_ps(_mm512_mul_ps(y.low, _mm512_loadu_ps(x + i)), scale);
       const __m512 high = _mm512_mul_ps(_mm512_mul_ps(y.high, _mm512_loadu_ps(x + i + 16)), scale);
       _mm512_storeu_ps(dw + i, _mm512_add_ps(_mm512_loadu_ps(dw + i), low));
@@ -198,7 +198,7 @@ ROWS inline void normGradRows(const Narrow* dy, const float* x, const float* wei
       _mm512_stream_ps(dx + i, d);
     };
     for (int64_t i = 0; i < d; i += 32) {
-      const Wide y = load(dy + i, ~0u);
+      const Floats32 y = load(dy + i, ~0u);
       put(i, y.low);
       put(i + 16, y.high);
     }
@@ -208,9 +208,9 @@ ROWS inline void normGradRows(const Narrow* dy, const float* x, const float* wei
 }
 
 // out ← x + y, n a multiple of 32, out 64 bytes aligned.
-ROWS inline void add(const float* x, const Narrow* y, float* out, int64_t n) {
+ROWS inline void add(const float* x, const BFloat16* y, float* out, int64_t n) {
   for (int64_t i = 0; i < n; i += 32) {
-    const Wide v = load(y + i, ~0u);
+    const Floats32 v = load(y + i, ~0u);
     _mm512_stream_ps(out + i, _mm512_add_ps(_mm512_loadu_ps(x + i), v.low));
     _mm512_stream_ps(out + i + 16, _mm512_add_ps(_mm512_loadu_ps(x + i + 16), v.high));
   }
@@ -218,7 +218,7 @@ ROWS inline void add(const float* x, const Narrow* y, float* out, int64_t n) {
 }
 
 // Rows of float32 to bfloat16.
-ROWS inline void narrow(const float* from, Narrow* to, int64_t n) {
+ROWS inline void toBfloat16(const float* from, BFloat16* to, int64_t n) {
   for (int64_t i = 0; i < n; i += 32) {
     store(to + i, firstOf32(n - i),
           {_mm512_maskz_loadu_ps(firstOf16(n - i), from + i), _mm512_maskz_loadu_ps(firstOf16(n - i - 16), from + i + 16)});

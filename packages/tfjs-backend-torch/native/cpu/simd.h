@@ -49,12 +49,12 @@ void simd(const F& f) {
 }
 #endif
 
-INLINE float widen(float x) { return x; }
-INLINE float widen(c10::BFloat16 x) { return std::bit_cast<float>(static_cast<uint32_t>(x.x) << 16); }
+INLINE float toFloat(float x) { return x; }
+INLINE float toFloat(c10::BFloat16 x) { return std::bit_cast<float>(static_cast<uint32_t>(x.x) << 16); }
 
-INLINE void narrow(float x, float& to) { to = x; }
+INLINE void fromFloat(float x, float& to) { to = x; }
 // To the nearest, ties to even; NaN stays NaN.
-INLINE void narrow(float x, c10::BFloat16& to) {
+INLINE void fromFloat(float x, c10::BFloat16& to) {
   const uint32_t bits = std::bit_cast<uint32_t>(x);
   const uint32_t rounded = (bits + 0x7fffu + ((bits >> 16) & 1u)) >> 16;
   to.x = static_cast<uint16_t>(x != x ? 0x7fc0u : rounded);
@@ -98,11 +98,11 @@ template <typename From, typename To>
 INLINE void copyRow(const From* from, To* to, int64_t n) {
 #ifdef TFJS_TORCH_BF16_VECTORS
   if constexpr (std::is_same_v<From, float> && std::is_same_v<To, c10::BFloat16>) {
-    if (vectors::available()) return vectors::narrow(from, to, n);
+    if (vectors::available()) return vectors::toBfloat16(from, to, n);
   }
 #endif
 #pragma omp simd
-  for (int64_t i = 0; i < n; ++i) narrow(widen(from[i]), to[i]);
+  for (int64_t i = 0; i < n; ++i) fromFloat(toFloat(from[i]), to[i]);
 }
 
 // to ← from, whatever their widths.

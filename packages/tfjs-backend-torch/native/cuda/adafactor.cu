@@ -16,7 +16,7 @@ constexpr float kEpsilonParameter = 1e-3f;
 constexpr float kClippingThreshold = 1;
 
 __device__ inline float unscaledAt(const AdafactorMatrix& m, int64_t i) {
-  return m.narrow ? __bfloat162float(static_cast<const __nv_bfloat16*>(m.gradient)[i]) : static_cast<const float*>(m.gradient)[i];
+  return m.isBfloat16 ? __bfloat162float(static_cast<const __nv_bfloat16*>(m.gradient)[i]) : static_cast<const float*>(m.gradient)[i];
 }
 
 __device__ inline float gradientAt(const AdafactorWork& work, const AdafactorMatrix& m, int64_t i) {

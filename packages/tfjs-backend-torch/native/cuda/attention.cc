@@ -102,9 +102,9 @@ at::Tensor scoresOf(const HeadsOnCuda& x) {
 // Sums over queries and keys of the same distance, [H, T, S] -> [H, T+S−1], in a fixed order: row t moves by T − 1 − t, so that a
 // distance becomes a column.
 at::Tensor sumByDistance(const at::Tensor& x, const AttentionShape& s) {
-  at::Tensor wide = at::zeros({s.H, s.T, s.S + s.T}, x.options());
-  wide.narrow(2, 0, s.S).copy_(x.flip({1}));
-  return wide.reshape({s.H, -1}).narrow(1, 0, s.T * s.distances()).reshape({s.H, s.T, s.distances()}).sum(1);
+  at::Tensor inFloat = at::zeros({s.H, s.T, s.S + s.T}, x.options());
+  inFloat.narrow(2, 0, s.S).copy_(x.flip({1}));
+  return inFloat.reshape({s.H, -1}).narrow(1, 0, s.T * s.distances()).reshape({s.H, s.T, s.distances()}).sum(1);
 }
 
 }  // namespace
@@ -129,9 +129,9 @@ HeadGradients attendGradientOnCuda(const HeadsOnCuda& x, const at::Tensor& conte
   const auto type = x.q.scalar_type();
   const at::Tensor q = splitHeads(x.q, 0, s), k = splitHeads(x.kv, x.key, s), v = splitHeads(x.kv, x.key + s.inner(), s);
   const at::Tensor probs = at::exp(scoresOf(x) - stats[0].unsqueeze(-1)) * stats[1].unsqueeze(-1);
-  const at::Tensor dOut = splitHeads(dContext, 0, s), wide = dOut.to(at::kFloat);
-  const at::Tensor along = at::sum(splitHeads(context, 0, s).to(at::kFloat) * wide, {-1}, true);
-  const at::Tensor dScores = probs * (at::matmul(wide, v.to(at::kFloat).transpose(-2, -1)) - along);
+  const at::Tensor dOut = splitHeads(dContext, 0, s), inFloat = dOut.to(at::kFloat);
+  const at::Tensor along = at::sum(splitHeads(context, 0, s).to(at::kFloat) * inFloat, {-1}, true);
+  const at::Tensor dScores = probs * (at::matmul(inFloat, v.to(at::kFloat).transpose(-2, -1)) - along);
   const at::Tensor rounded = dScores.to(type);
   const at::Tensor dq = joinHeads(at::matmul(rounded, k)), dk = joinHeads(at::matmul(rounded.transpose(-2, -1), q));
   const at::Tensor dv = joinHeads(at::matmul(probs.to(type).transpose(-2, -1), dOut));

@@ -31,9 +31,9 @@ std::pair<at::Tensor, at::Tensor> rmsNormOnCuda(const at::Tensor& x, const at::T
     return {y, inverse};
   }
 #endif
-  const at::Tensor wide = x.to(at::kFloat);
-  const at::Tensor inverse = at::rsqrt(at::mean(wide * wide, {-1}, true) + epsilon);
-  return {(wide * inverse * weight).to(type), inverse.reshape({rows})};
+  const at::Tensor inFloat = x.to(at::kFloat);
+  const at::Tensor inverse = at::rsqrt(at::mean(inFloat * inFloat, {-1}, true) + epsilon);
+  return {(inFloat * inverse * weight).to(type), inverse.reshape({rows})};
 }
 
 std::pair<at::Tensor, at::Tensor> rmsNormGradientOnCuda(const at::Tensor& dy, const at::Tensor& x, const at::Tensor& weight,
@@ -52,10 +52,10 @@ std::pair<at::Tensor, at::Tensor> rmsNormGradientOnCuda(const at::Tensor& dy, co
 #endif
   const at::Tensor scale = inverse.reshape({rows, 1});
   const at::Tensor normal = x.to(at::kFloat).reshape({rows, d}) * scale;
-  const at::Tensor wide = dy.to(at::kFloat).reshape({rows, d});
-  const at::Tensor dyNormal = wide * normal;
+  const at::Tensor inFloat = dy.to(at::kFloat).reshape({rows, d});
+  const at::Tensor dyNormal = inFloat * normal;
   const at::Tensor along = at::mean(dyNormal * weight, {-1}, true);
-  at::Tensor dx = (scale * (wide * weight - normal * along)).reshape(x.sizes());
+  at::Tensor dx = (scale * (inFloat * weight - normal * along)).reshape(x.sizes());
   if (known.defined()) dx = dx.add_(known);
   return {dx.to(x.scalar_type()), at::sum(dyNormal, {0})};
 }

@@ -13,10 +13,10 @@ constexpr int kWarp = 32;
 constexpr int kThreads = 256;
 constexpr unsigned kAll = 0xffffffffu;
 
-__device__ inline float widen(float x) { return x; }
-__device__ inline float widen(__nv_bfloat16 x) { return __bfloat162float(x); }
-__device__ inline void narrowTo(float x, float& to) { to = x; }
-__device__ inline void narrowTo(float x, __nv_bfloat16& to) { to = __float2bfloat16(x); }
+__device__ inline float toFloat(float x) { return x; }
+__device__ inline float toFloat(__nv_bfloat16 x) { return __bfloat162float(x); }
+__device__ inline void fromFloat(float x, float& to) { to = x; }
+__device__ inline void fromFloat(float x, __nv_bfloat16& to) { to = __float2bfloat16(x); }
 
 __device__ inline float warpSum(float x) {
   for (int offset = kWarp / 2; offset > 0; offset /= 2) x += __shfl_xor_sync(kAll, x, offset);
@@ -24,7 +24,7 @@ __device__ inline float warpSum(float x) {
 }
 
 // One warp a token. Of equal probabilities the first expert is chosen, as argmax does.
-__global__ void softmaxKernel(const float* logits, const float* real, bool ignorePadding, bool narrow, int64_t tokens, int64_t experts,
+__global__ void softmaxKernel(const float* logits, const float* real, bool ignorePadding, bool isBfloat16, int64_t tokens, int64_t experts,
                               float* probs, int32_t* expert, float* gate, float* logZ) {
   const int64_t n = (static_cast<int64_t>(blockIdx.x) * blockDim.x + threadIdx.x) / kWarp;
   const int lane = threadIdx.x % kWarp;
@@ -41,7 +41,7 @@ __global__ void softmaxKernel(const float* logits, const float* real, bool ignor
   int32_t chosen = 0;
   for (int64_t e = lane; e < experts; e += kWarp) {
     float value = expf(in[e] - top) / sum;
-    if (narrow) value = __bfloat162float(__float2bfloat16(value));
+    if (isBfloat16) value = __bfloat162float(__float2bfloat16(value));
     p[e] = value;
     if (value > best) {
       best = value;
@@ -107,7 +107,7 @@ __global__ void combineKernel(const T* y, const int32_t* slot, const float* gate
   const bool placed = s >= 0 && s < slots;
   const float factor = gate ? gate[n] : 1.0f;
   for (int64_t i = threadIdx.x; i < width; i += blockDim.x) {
-    narrowTo(placed ? factor * widen(y[s * width + i]) : 0.0f, to[n * width + i]);
+    fromFloat(placed ? factor * toFloat(y[s * width + i]) : 0.0f, to[n * width + i]);
   }
 }
 
@@ -120,9 +120,9 @@ __global__ void combineGradientKernel(const T* d, const T* y, const int32_t* slo
   if (s >= 0 && s < slots) {
     const float factor = gate[n];
     for (int64_t i = threadIdx.x; i < width; i += blockDim.x) {
-      const float value = widen(d[n * width + i]);
-      along += value * widen(y[s * width + i]);
-      narrowTo(factor * value, dY[s * width + i]);
+      const float value = toFloat(d[n * width + i]);
+      along += value * toFloat(y[s * width + i]);
+      fromFloat(factor * value, dY[s * width + i]);
     }
   }
   along = warpSum(along);
@@ -136,10 +136,10 @@ __global__ void combineGradientKernel(const T* d, const T* y, const int32_t* slo
 
 }  // namespace
 
-void routerSoftmax(const float* logits, const float* real, bool ignorePadding, bool narrow, int64_t tokens, int64_t experts, float* probs,
+void routerSoftmax(const float* logits, const float* real, bool ignorePadding, bool isBfloat16, int64_t tokens, int64_t experts, float* probs,
                    int32_t* expert, float* gate, float* logZ, cudaStream_t stream) {
   const int64_t blocks = (tokens * kWarp + kThreads - 1) / kThreads;
-  launch("routerSoftmax", softmaxKernel, blocks, kThreads, 0, stream, logits, real, ignorePadding, narrow, tokens, experts, probs, expert,
+  launch("routerSoftmax", softmaxKernel, blocks, kThreads, 0, stream, logits, real, ignorePadding, isBfloat16, tokens, experts, probs, expert,
          gate, logZ);
 }
 
@@ -151,36 +151,36 @@ void routerPlaces(const int32_t* expert, int64_t groups, int64_t ofGroup, int64_
          occupied, taken);
 }
 
-void dispatchRows(const void* x, const int32_t* slot, bool narrow, int64_t tokens, int64_t slots, int64_t width, void* to,
+void dispatchRows(const void* x, const int32_t* slot, bool isBfloat16, int64_t tokens, int64_t slots, int64_t width, void* to,
                   cudaStream_t stream) {
-  check(cudaMemsetAsync(to, 0, slots * width * (narrow ? 2 : 4), stream), "dispatchRows");
+  check(cudaMemsetAsync(to, 0, slots * width * (isBfloat16 ? 2 : 4), stream), "dispatchRows");
   const auto run = [&](auto* type) {
     using T = std::remove_pointer_t<decltype(type)>;
     launch("dispatchRows", dispatchKernel<T>, tokens, kThreads, 0, stream, static_cast<const T*>(x), slot, slots, width,
            static_cast<T*>(to));
   };
-  narrow ? run(static_cast<__nv_bfloat16*>(nullptr)) : run(static_cast<float*>(nullptr));
+  isBfloat16 ? run(static_cast<__nv_bfloat16*>(nullptr)) : run(static_cast<float*>(nullptr));
 }
 
-void combineRows(const void* y, const int32_t* slot, const float* gate, bool narrow, int64_t tokens, int64_t slots, int64_t width, void* to,
+void combineRows(const void* y, const int32_t* slot, const float* gate, bool isBfloat16, int64_t tokens, int64_t slots, int64_t width, void* to,
                  cudaStream_t stream) {
   const auto run = [&](auto* type) {
     using T = std::remove_pointer_t<decltype(type)>;
     launch("combineRows", combineKernel<T>, tokens, kThreads, 0, stream, static_cast<const T*>(y), slot, gate, slots, width,
            static_cast<T*>(to));
   };
-  narrow ? run(static_cast<__nv_bfloat16*>(nullptr)) : run(static_cast<float*>(nullptr));
+  isBfloat16 ? run(static_cast<__nv_bfloat16*>(nullptr)) : run(static_cast<float*>(nullptr));
 }
 
-void combineRowsGradient(const void* d, const void* y, const int32_t* slot, const float* gate, bool narrow, int64_t tokens, int64_t slots,
+void combineRowsGradient(const void* d, const void* y, const int32_t* slot, const float* gate, bool isBfloat16, int64_t tokens, int64_t slots,
                          int64_t width, void* dY, float* dGate, cudaStream_t stream) {
-  check(cudaMemsetAsync(dY, 0, slots * width * (narrow ? 2 : 4), stream), "combineRowsGradient");
+  check(cudaMemsetAsync(dY, 0, slots * width * (isBfloat16 ? 2 : 4), stream), "combineRowsGradient");
   const auto run = [&](auto* type) {
     using T = std::remove_pointer_t<decltype(type)>;
     launch("combineRowsGradient", combineGradientKernel<T>, tokens, kThreads, 0, stream, static_cast<const T*>(d), static_cast<const T*>(y),
            slot, gate, slots, width, static_cast<T*>(dY), dGate);
   };
-  narrow ? run(static_cast<__nv_bfloat16*>(nullptr)) : run(static_cast<float*>(nullptr));
+  isBfloat16 ? run(static_cast<__nv_bfloat16*>(nullptr)) : run(static_cast<float*>(nullptr));
 }
 
 }  // namespace tfjs_torch::cuda

@@ -26,7 +26,7 @@ std::vector<int32_t> tokensOfSlots(const at::Tensor& slot, int64_t slots) {
 }
 
 #ifdef TFJS_TORCH_CUDA
-bool isNarrow(const at::Tensor& x) { return x.scalar_type() == at::kBFloat16; }
+bool isBfloat16(const at::Tensor& x) { return x.scalar_type() == at::kBFloat16; }
 #endif
 
 }  // namespace
@@ -37,7 +37,7 @@ at::Tensor dispatch(const at::Tensor& x, const at::Tensor& slot, int64_t slots) 
 #ifdef TFJS_TORCH_CUDA
     const at::Tensor rows = x.contiguous(), index = slot.contiguous();
     at::Tensor filled = at::empty({slots, width}, x.options());
-    cuda::dispatchRows(rows.const_data_ptr(), index.const_data_ptr<int32_t>(), isNarrow(x), x.size(0), slots, width,
+    cuda::dispatchRows(rows.const_data_ptr(), index.const_data_ptr<int32_t>(), isBfloat16(x), x.size(0), slots, width,
                        filled.mutable_data_ptr(), currentStream(x));
     return filled;
 #endif
@@ -69,7 +69,7 @@ at::Tensor combine(const at::Tensor& y, const at::Tensor& slot, const at::Tensor
     const at::Tensor gates = gate.defined() ? gate.to(at::kFloat).contiguous() : at::Tensor();
     at::Tensor combined = at::empty({tokens, width}, y.options());
     cuda::combineRows(rowsOfSlots.const_data_ptr(), places.const_data_ptr<int32_t>(),
-                      gates.defined() ? gates.const_data_ptr<float>() : nullptr, isNarrow(y), tokens, slots, width,
+                      gates.defined() ? gates.const_data_ptr<float>() : nullptr, isBfloat16(y), tokens, slots, width,
                       combined.mutable_data_ptr(), currentStream(y));
     return combined;
 #endif
@@ -98,7 +98,7 @@ at::Tensor combine(const at::Tensor& y, const at::Tensor& slot, const at::Tensor
         const T* const in = source + at[n] * width;
         const float f = factors ? factors[n] : 1.0f;
 #pragma omp simd
-        for (int64_t d = 0; d < width; ++d) narrow(f * widen(in[d]), out[d]);
+        for (int64_t d = 0; d < width; ++d) fromFloat(f * toFloat(in[d]), out[d]);
       }
     });
   });
@@ -115,7 +115,7 @@ std::pair<at::Tensor, at::Tensor> combineGradient(const at::Tensor& d, const at:
     at::Tensor dY = at::empty({slots, width}, y.options());
     at::Tensor dGates = at::empty({slot.size(0)}, gates.options());
     cuda::combineRowsGradient(dy.const_data_ptr(), rowsOfSlots.const_data_ptr(), places.const_data_ptr<int32_t>(),
-                              gates.const_data_ptr<float>(), isNarrow(y), slot.size(0), slots, width, dY.mutable_data_ptr(),
+                              gates.const_data_ptr<float>(), isBfloat16(y), slot.size(0), slots, width, dY.mutable_data_ptr(),
                               dGates.mutable_data_ptr<float>(), currentStream(y));
     return {dY, dGates};
 #endif
@@ -150,9 +150,9 @@ std::pair<at::Tensor, at::Tensor> combineGradient(const at::Tensor& d, const at:
         float along = 0;
 #pragma omp simd reduction(+ : along)
         for (int64_t i = 0; i < width; ++i) {
-          const float value = widen(in[i]);
-          along += value * widen(row[i]);
-          narrow(f * value, out[i]);
+          const float value = toFloat(in[i]);
+          along += value * toFloat(row[i]);
+          fromFloat(f * value, out[i]);
         }
         dFactors[n] = along;
       }

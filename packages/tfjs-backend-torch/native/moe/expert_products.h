@@ -39,9 +39,9 @@ inline at::Tensor floatRoom(const at::Tensor& x) {
 }
 
 inline at::Tensor asFloat(const at::Tensor& x) {
-  const at::Tensor wide = floatRoom(x);
-  if (!wide.is_same(x)) convert(x, wide);
-  return wide;
+  const at::Tensor inFloat = floatRoom(x);
+  if (!inFloat.is_same(x)) convert(x, inFloat);
+  return inFloat;
 }
 
 // out ← x·Wᵀ, with W in x's width or brought to it in `scratch`.
@@ -73,9 +73,9 @@ inline void productInto(at::Tensor out, const at::Tensor& a, const at::Tensor& b
     productOut(out, a, b);
     return;
   }
-  at::Tensor wide = scratch.reshape({-1}).narrow(0, 0, out.numel()).view(out.sizes());
-  productOut(wide, a, b);
-  convert(wide, out);
+  at::Tensor inFloat = scratch.reshape({-1}).narrow(0, 0, out.numel()).view(out.sizes());
+  productOut(inFloat, a, b);
+  convert(inFloat, out);
 }
 
 // Expert e's weight gradient Aᵀ·B, and its sums of squares where they come with it.

@@ -188,13 +188,13 @@ std::vector<at::Tensor> expertFeedForwardGradient(const at::Tensor& d, const at:
     times(dHidden, dOut, weights.out[e], false, s.weights);
     withType(hidden, [&](auto* type) {
       using T = std::remove_pointer_t<decltype(type)>;
-      const auto widened = [&](size_t i, const at::Tensor& scratchOf) {
+      const auto inFloat = [&](size_t i, const at::Tensor& scratchOf) {
         const at::Tensor kept = pre[i][e].narrow(0, 0, n);
         if (kept.scalar_type() == size.type) return kept;
         convert(kept, scratchOf);
         return scratchOf;
       };
-      const at::Tensor gate = widened(0, hidden), value = gated ? widened(1, dValue) : at::Tensor();
+      const at::Tensor gate = inFloat(0, hidden), value = gated ? inFloat(1, dValue) : at::Tensor();
       const T* const g = gate.const_data_ptr<T>();
       const T* const v = gated ? value.const_data_ptr<T>() : nullptr;
       T* const dh = dHidden.mutable_data_ptr<T>();

@@ -16,13 +16,13 @@ namespace {
 constexpr int64_t kTokensOfATask = 64;
 
 INLINE float rounded(float x) {
-  c10::BFloat16 narrowed;
-  narrow(x, narrowed);
-  return widen(narrowed);
+  c10::BFloat16 rounded;
+  fromFloat(x, rounded);
+  return toFloat(rounded);
 }
 
 // Softmax of one row into p; returns ln Z.
-INLINE float softmaxRow(const float* logits, float* p, int64_t n, bool isNarrow) {
+INLINE float softmaxRow(const float* logits, float* p, int64_t n, bool isBfloat16) {
   float top = logits[0];
 #pragma omp simd reduction(max : top)
   for (int64_t e = 0; e < n; ++e) top = std::max(top, logits[e]);
@@ -34,15 +34,15 @@ INLINE float softmaxRow(const float* logits, float* p, int64_t n, bool isNarrow)
   }
   const float inverse = 1.0f / sum;
 #pragma omp simd
-  for (int64_t e = 0; e < n; ++e) p[e] = isNarrow ? rounded(p[e] * inverse) : p[e] * inverse;
+  for (int64_t e = 0; e < n; ++e) p[e] = isBfloat16 ? rounded(p[e] * inverse) : p[e] * inverse;
   return top + std::log(sum);
 }
 
 Routing routeOnCpu(const at::Tensor& logits, const at::Tensor& real, const RouterOptions& o) {
   const int64_t tokens = logits.size(0), experts = logits.size(1);
   const int64_t ofGroup = tokens / o.groups, ofRow = tokens / o.rows, slots = experts * o.groups * o.capacity;
-  const bool isNarrow = logits.scalar_type() == at::kBFloat16;
-  const at::Tensor wide = logits.to(at::kFloat).contiguous(), mask = real.to(at::kFloat).contiguous();
+  const bool isBfloat16 = logits.scalar_type() == at::kBFloat16;
+  const at::Tensor inFloat = logits.to(at::kFloat).contiguous(), mask = real.to(at::kFloat).contiguous();
   const auto f = at::TensorOptions().dtype(at::kFloat), i = at::TensorOptions().dtype(at::kInt);
   Routing r{at::empty({tokens}, f),
             at::empty({}, f),
@@ -57,7 +57,7 @@ Routing routeOnCpu(const at::Tensor& logits, const at::Tensor& real, const Route
             at::empty({tokens}, i),
             at::empty({tokens}, f),
             at::zeros({o.groups, experts}, f)};
-  const float* const in = wide.const_data_ptr<float>();
+  const float* const in = inFloat.const_data_ptr<float>();
   const float* const isReal = mask.const_data_ptr<float>();
   float* const probs = r.probs.mutable_data_ptr<float>();
   float* const gate = r.gate.mutable_data_ptr<float>();
@@ -72,7 +72,7 @@ Routing routeOnCpu(const at::Tensor& logits, const at::Tensor& real, const Route
   parallelSimd(tokens, kTokensOfATask, [=](int64_t begin, int64_t end) INLINE_LAMBDA {
     for (int64_t n = begin; n < end; ++n) {
       float* const p = probs + n * experts;
-      logZ[n] = softmaxRow(in + n * experts, p, experts, isNarrow);
+      logZ[n] = softmaxRow(in + n * experts, p, experts, isBfloat16);
       const bool routed = !ignorePadding || isReal[n] != 0;
       const int64_t best = std::max_element(p, p + experts) - p;
       expert[n] = routed ? static_cast<int32_t>(best) : -1;
@@ -131,10 +131,10 @@ at::Tensor routedTokens(const at::Tensor& real, const RouterOptions& o) {
 // Choice and place of every token: probs, logZ, expert, gate, slot, occupied, and how many chose each expert, [G, E].
 #ifdef TFJS_TORCH_CUDA
 // In two kernels of our own, without a matrix of [N, E] choices.
-at::Tensor place(Routing& r, const at::Tensor& logits, const at::Tensor& realTokens, bool isNarrow, const RouterOptions& o) {
+at::Tensor place(Routing& r, const at::Tensor& logits, const at::Tensor& realTokens, bool isBfloat16, const RouterOptions& o) {
   const int64_t tokens = logits.size(0), experts = logits.size(1);
-  const at::Tensor wide = logits.contiguous(), real = realTokens.to(at::kFloat).contiguous();
-  const auto f = wide.options(), i = f.dtype(at::kInt);
+  const at::Tensor inFloat = logits.contiguous(), real = realTokens.to(at::kFloat).contiguous();
+  const auto f = inFloat.options(), i = f.dtype(at::kInt);
   r.probs = at::empty({tokens, experts}, f);
   r.logZ = at::empty({tokens}, f);
   r.gate = at::empty({tokens}, f);
@@ -142,9 +142,9 @@ at::Tensor place(Routing& r, const at::Tensor& logits, const at::Tensor& realTok
   r.slot = at::empty({tokens}, i);
   r.occupied = at::empty({experts, o.groups}, i);
   at::Tensor taken = at::empty({o.groups, experts}, i);
-  const auto stream = currentStream(wide);
+  const auto stream = currentStream(inFloat);
   int32_t* const expert = r.expert.mutable_data_ptr<int32_t>();
-  cuda::routerSoftmax(wide.const_data_ptr<float>(), real.const_data_ptr<float>(), o.ignorePadding, isNarrow, tokens, experts,
+  cuda::routerSoftmax(inFloat.const_data_ptr<float>(), real.const_data_ptr<float>(), o.ignorePadding, isBfloat16, tokens, experts,
                       r.probs.mutable_data_ptr<float>(), expert, r.gate.mutable_data_ptr<float>(), r.logZ.mutable_data_ptr<float>(),
                       stream);
   cuda::routerPlaces(expert, o.groups, tokens / o.groups, experts, o.capacity, r.slot.mutable_data_ptr<int32_t>(),
@@ -152,12 +152,12 @@ at::Tensor place(Routing& r, const at::Tensor& logits, const at::Tensor& realTok
   return taken;
 }
 #else
-at::Tensor place(Routing& r, const at::Tensor& wide, const at::Tensor& real, bool isNarrow, const RouterOptions& o) {
+at::Tensor place(Routing& r, const at::Tensor& inFloat, const at::Tensor& real, bool isBfloat16, const RouterOptions& o) {
   const at::Tensor routed = routedTokens(real, o);
-  const int64_t experts = wide.size(1), slots = experts * o.groups * o.capacity;
-  r.probs = at::softmax(wide, 1);
-  if (isNarrow) r.probs = r.probs.to(at::kBFloat16).to(at::kFloat);
-  r.logZ = at::logsumexp(wide, 1);
+  const int64_t experts = inFloat.size(1), slots = experts * o.groups * o.capacity;
+  r.probs = at::softmax(inFloat, 1);
+  if (isBfloat16) r.probs = r.probs.to(at::kBFloat16).to(at::kFloat);
+  r.logZ = at::logsumexp(inFloat, 1);
   const at::Tensor best = at::argmax(r.probs, 1);
   r.expert = at::where(routed, best, -1).to(at::kInt);
   r.gate = at::mul(r.probs.gather(1, best.unsqueeze(1)).squeeze(1), routed);
@@ -176,11 +176,11 @@ at::Tensor place(Routing& r, const at::Tensor& wide, const at::Tensor& real, boo
 
 Routing routeOnCuda(const at::Tensor& logits, const at::Tensor& real, const RouterOptions& o) {
   const int64_t tokens = logits.size(0), experts = logits.size(1), slots = experts * o.groups * o.capacity;
-  const bool isNarrow = logits.scalar_type() == at::kBFloat16;
-  const at::Tensor wide = logits.to(at::kFloat);
+  const bool isBfloat16 = logits.scalar_type() == at::kBFloat16;
+  const at::Tensor inFloat = logits.to(at::kFloat);
   const at::Tensor routed = routedTokens(real, o);
   Routing r;
-  const at::Tensor taken = place(r, wide, real, isNarrow, o);
+  const at::Tensor taken = place(r, inFloat, real, isBfloat16, o);
   const at::Tensor ofGroup = taken.to(at::kFloat);
   const at::Tensor size = ofGroup.sum(1, true).clamp_min(1);
   r.share = ofGroup.div(size).div(size).mul(static_cast<double>(experts) / o.groups);
@@ -195,7 +195,7 @@ Routing routeOnCuda(const at::Tensor& logits, const at::Tensor& real, const Rout
   const at::Tensor row = at::arange(o.rows, r.expert.options().dtype(at::kLong)).repeat_interleave(tokens / o.rows, 0, tokens);
   const at::Tensor cell = at::add(row.mul(experts), r.expert.clamp_min(0));
   const at::Tensor counted = at::logical_and(at::ne(real, 0), at::ge(r.expert, 0)).to(at::kFloat);
-  r.counts = at::zeros({o.rows * experts}, wide.options()).scatter_add(0, cell, counted).reshape({o.rows, experts});
+  r.counts = at::zeros({o.rows * experts}, inFloat.options()).scatter_add(0, cell, counted).reshape({o.rows, experts});
   return r;
 }
 

@@ -33,7 +33,7 @@ void adafactorOnCuda(const std::vector<AdafactorParameter>& parameters, const at
   int64_t rows = 0, tiles = 0;
   for (const AdafactorParameter& p : parameters) {
     gradients.push_back(p.gradient.contiguous());
-    const bool isNarrow = p.gradient.scalar_type() == at::kBFloat16, factored = p.second.defined();
+    const bool isBfloat16 = p.gradient.scalar_type() == at::kBFloat16, factored = p.second.defined();
     const auto* const g = static_cast<const char*>(gradients.back().const_data_ptr());
     for (int64_t s = 0; s < p.stack; ++s) {
       const int64_t at = s * p.rows * p.columns;
@@ -41,7 +41,7 @@ void adafactorOnCuda(const std::vector<AdafactorParameter>& parameters, const at
       matrices.push_back({p.value.mutable_data_ptr<float>() + at, g + at * p.gradient.element_size(),
                           p.first.mutable_data_ptr<float>() + (factored ? s * p.rows : at),
                           factored ? p.second.mutable_data_ptr<float>() + s * p.columns : nullptr, p.rows, p.columns, rows, tiles,
-                          isNarrow});
+                          isBfloat16});
       rows += p.rows;
       if (factored) tiles += cuda::adafactorTiles(p.rows, p.columns);
     }
@@ -105,7 +105,7 @@ void adafactor(const std::vector<AdafactorParameter>& parameters, const at::Tens
   std::vector<at::Tensor> gradients;  // keeps contiguous copies alive
   for (const AdafactorParameter& p : parameters) {
     gradients.push_back(p.gradient.contiguous());
-    const bool isNarrow = p.gradient.scalar_type() == at::kBFloat16, factored = p.second.defined();
+    const bool isBfloat16 = p.gradient.scalar_type() == at::kBFloat16, factored = p.second.defined();
     const auto* const g = static_cast<const char*>(gradients.back().const_data_ptr());
     if (squareSums(p.value) == nullptr) {
       auto unknown = c10::make_intrusive<SquareSums>();
@@ -119,7 +119,7 @@ void adafactor(const std::vector<AdafactorParameter>& parameters, const at::Tens
       const bool isKnown = known != nullptr && factored && known->total[s] >= 0;
       const AdafactorMatrix m{p.value.mutable_data_ptr<float>() + at,
                               g + at * p.gradient.element_size(),
-                              isNarrow,
+                              isBfloat16,
                               p.first.mutable_data_ptr<float>() + (factored ? s * p.rows : at),
                               factored ? p.second.mutable_data_ptr<float>() + s * p.columns : nullptr,
                               p.rows,

@@ -25,7 +25,7 @@ inline constexpr int64_t kFewColumns = 512;
 struct AdafactorMatrix {
   float* value;
   const void* gradient;
-  bool isNarrow;
+  bool isBfloat16;
   float* first;   // row moments, or all of them
   float* second;  // column moments, null where not factored
   int64_t rows, columns;
@@ -49,7 +49,7 @@ INLINE double sumOfSquaresOf(const T* x, int64_t n) {
     const int64_t to = std::min(from + kFewColumns, n);
     float square = 0;
 #pragma omp simd reduction(+ : square)
-    for (int64_t c = from; c < to; ++c) square += widen(x[c]) * widen(x[c]);
+    for (int64_t c = from; c < to; ++c) square += toFloat(x[c]) * toFloat(x[c]);
     sum += square;
   }
   return sum;
@@ -88,7 +88,7 @@ struct AdafactorStep {
       float square = 0;
 #pragma omp simd reduction(+ : square)
       for (int64_t c = from; c < to; ++c) {
-        const float x = widen(g[c]) * rates.scale;
+        const float x = toFloat(g[c]) * rates.scale;
         v[c] = v[c] * beta + (x * x + kEpsilonGradient) * rest;
         square += x * x / v[c];
       }
@@ -108,7 +108,7 @@ struct AdafactorStep {
         float square = 0;
 #pragma omp simd reduction(+ : square)
         for (int64_t c = from; c < to; ++c) {
-          const float x = widen(gr[c]);
+          const float x = toFloat(gr[c]);
           few[c] += x * x;
           square += x * x;
         }
@@ -136,7 +136,7 @@ struct AdafactorStep {
       float square = 0;
 #pragma omp simd reduction(+ : square)
       for (int64_t c = 0; c < n; ++c) {
-        const float u = widen(gr[c]) * factor * columnFactor[c];
+        const float u = toFloat(gr[c]) * factor * columnFactor[c];
         square += u * u;
       }
       sum += square;
@@ -158,11 +158,11 @@ struct AdafactorStep {
       if (m.second == nullptr) {
         const float* const v = m.first + r * n;
 #pragma omp simd
-        for (int64_t c = 0; c < n; ++c) pr[c] -= rate * (widen(gr[c]) * rates.scale) / std::sqrt(v[c]);
+        for (int64_t c = 0; c < n; ++c) pr[c] -= rate * (toFloat(gr[c]) * rates.scale) / std::sqrt(v[c]);
       } else {
         const float factor = rate * rowFactor[r];
 #pragma omp simd
-        for (int64_t c = 0; c < n; ++c) pr[c] -= factor * widen(gr[c]) * columnFactor[c];
+        for (int64_t c = 0; c < n; ++c) pr[c] -= factor * toFloat(gr[c]) * columnFactor[c];
       }
       sum += sumOfSquaresOf(pr, n);
     }
@@ -250,7 +250,7 @@ void updateMatrix(const AdafactorMatrix& m, const AdafactorRates& rates, int64_t
 }
 
 inline void updateMatrix(const AdafactorMatrix& m, const AdafactorRates& rates, int64_t blocks) {
-  if (m.isNarrow)
+  if (m.isBfloat16)
     updateMatrix<c10::BFloat16>(m, rates, blocks);
   else
     updateMatrix<float>(m, rates, blocks);

@@ -59,7 +59,7 @@ INLINE void updateBlock(const AdamWBlock& b, const AdamWOptions& o, const AdamWS
   float* const p = b.value;
 #pragma omp simd
   for (int64_t i = 0; i < b.n; ++i) {
-    const float x = widen(g[i]) * s.scale;
+    const float x = toFloat(g[i]) * s.scale;
     m[i] = m[i] * o.beta1 + x * rest1;
     v[i] = v[i] * o.beta2 + x * x * rest2;
     p[i] = p[i] * s.keep - s.size * m[i] / (std::sqrt(v[i]) / s.rootCorrection + o.epsilon);

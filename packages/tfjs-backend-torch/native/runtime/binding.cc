@@ -180,8 +180,8 @@ class TorchAddon : public Napi::Addon<TorchAddon> {
     double* out = results_;
     *out++ = static_cast<double>(pending_.size());
     for (auto& tensor : pending_) {
-      const bool narrow = tensor.scalar_type() == at::kBFloat16;
-      const double flags = (tensor.is_contiguous() ? 1 : 0) + (narrow ? 2 : 0);
+      const bool isBfloat16 = tensor.scalar_type() == at::kBFloat16;
+      const double flags = (tensor.is_contiguous() ? 1 : 0) + (isBfloat16 ? 2 : 0);
       const double type = dtypeCode(tensor.scalar_type());
       const Dims shape(tensor.sizes().begin(), tensor.sizes().end());
       *out++ = table_.put(std::move(tensor));

@@ -17,7 +17,7 @@ template <typename T>
 INLINE void activate(const T* gate, const T* value, T* hidden, int64_t n) {
   if (value == nullptr) {
 #pragma omp simd
-    for (int64_t i = 0; i < n; ++i) narrow(std::max(widen(gate[i]), 0.0f), hidden[i]);
+    for (int64_t i = 0; i < n; ++i) fromFloat(std::max(toFloat(gate[i]), 0.0f), hidden[i]);
     return;
   }
 #ifdef TFJS_TORCH_BF16_VECTORS
@@ -27,8 +27,8 @@ INLINE void activate(const T* gate, const T* value, T* hidden, int64_t n) {
 #endif
 #pragma omp simd
   for (int64_t i = 0; i < n; ++i) {
-    const float g = widen(gate[i]);
-    narrow(g * sigmoid(g * (kSlope + kSlope * kCubic * g * g)) * widen(value[i]), hidden[i]);
+    const float g = toFloat(gate[i]);
+    fromFloat(g * sigmoid(g * (kSlope + kSlope * kCubic * g * g)) * toFloat(value[i]), hidden[i]);
   }
 }
 
@@ -38,9 +38,9 @@ INLINE void activateGradient(const T* gate, const T* value, const T* dHidden, T*
   if (value == nullptr) {
 #pragma omp simd
     for (int64_t i = 0; i < n; ++i) {
-      const float g = widen(gate[i]);
-      narrow(std::max(g, 0.0f), hidden[i]);
-      narrow(g > 0 ? widen(dHidden[i]) : 0.0f, dGate[i]);
+      const float g = toFloat(gate[i]);
+      fromFloat(std::max(g, 0.0f), hidden[i]);
+      fromFloat(g > 0 ? toFloat(dHidden[i]) : 0.0f, dGate[i]);
     }
     return;
   }
@@ -51,14 +51,14 @@ INLINE void activateGradient(const T* gate, const T* value, const T* dHidden, T*
 #endif
 #pragma omp simd
   for (int64_t i = 0; i < n; ++i) {
-    const float g = widen(gate[i]), v = widen(value[i]), dy = widen(dHidden[i]);
+    const float g = toFloat(gate[i]), v = toFloat(value[i]), dy = toFloat(dHidden[i]);
     const float square = g * g;
     const float s = sigmoid(g * (kSlope + kSlope * kCubic * square));
     const float gelu = g * s;
     const float slope = s + gelu * (1 - s) * (kSlope + 3 * kSlope * kCubic * square);
-    narrow(gelu * v, hidden[i]);
-    narrow(dy * v * slope, dGate[i]);
-    narrow(dy * gelu, dValue[i]);
+    fromFloat(gelu * v, hidden[i]);
+    fromFloat(dy * v * slope, dGate[i]);
+    fromFloat(dy * gelu, dValue[i]);
   }
 }
 

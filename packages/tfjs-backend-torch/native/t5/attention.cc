@@ -17,9 +17,9 @@ constexpr float kMasked = -1e9f;
 
 AttentionBias readBias(const at::Tensor& position_LH, const at::Tensor& real_BS, const AttentionShape& s,
                        const at::TensorOptions& options) {
-  const auto wide = options.dtype(at::kFloat);
-  return {position_LH.defined() ? position_LH.to(at::kFloat).t().contiguous() : at::zeros({s.H, s.distances()}, wide),
-          real_BS.defined() ? ((1 - real_BS.to(at::kFloat)) * kMasked).contiguous() : at::zeros({s.B, s.S}, wide)};
+  const auto inFloat = options.dtype(at::kFloat);
+  return {position_LH.defined() ? position_LH.to(at::kFloat).t().contiguous() : at::zeros({s.H, s.distances()}, inFloat),
+          real_BS.defined() ? ((1 - real_BS.to(at::kFloat)) * kMasked).contiguous() : at::zeros({s.B, s.S}, inFloat)};
 }
 
 // What both directions are given: query [B, T, D], memory [B, S, D] in cross-attention, the bias's parts where there are any.

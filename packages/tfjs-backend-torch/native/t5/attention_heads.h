@@ -25,10 +25,10 @@ inline constexpr int64_t kGradRows = 256, kScoreRows = 32;
 inline int64_t apart(int64_t columns) { return columns + 32; }
 
 template <typename T>
-INLINE void narrowRow(const float* from, int64_t count, int64_t room, T* to) {
+INLINE void fromFloatRow(const float* from, int64_t count, int64_t room, T* to) {
 #pragma omp simd
-  for (int64_t j = 0; j < count; ++j) narrow(from[j], to[j]);
-  for (int64_t j = count; j < room; ++j) narrow(0, to[j]);
+  for (int64_t j = 0; j < count; ++j) fromFloat(from[j], to[j]);
+  for (int64_t j = count; j < room; ++j) fromFloat(0, to[j]);
 }
 
 // Softmax of one query's scores in their place and, without the division by its sum, in `prob`; keys from `seen` on are not seen.
@@ -49,7 +49,7 @@ INLINE RowStatistics softmaxRow(float* score, const float* byDistance, const flo
     sum += score[j];
   }
   // On their own: among 16-bit stores the compiler would halve the vectors above.
-  narrowRow(score, seen, keys, prob);
+  fromFloatRow(score, seen, keys, prob);
   return {most, 1 / sum};
 }
 
@@ -63,15 +63,15 @@ INLINE void softmaxRowGrad(float* score, float* dProb, const float* byDistance, 
     dProb[j] = score[j] * (dProb[j] - along);
     dByDistance[j] += dProb[j];
   }
-  narrowRow(score, seen, keys, prob);
-  narrowRow(dProb, seen, keys, dScore);
+  fromFloatRow(score, seen, keys, prob);
+  fromFloatRow(dProb, seen, keys, dScore);
 }
 
 template <typename T>
 INLINE float dotRow(const T* x, const T* y, int64_t n) {
   float sum = 0;
 #pragma omp simd reduction(+ : sum)
-  for (int64_t i = 0; i < n; ++i) sum += widen(x[i]) * widen(y[i]);
+  for (int64_t i = 0; i < n; ++i) sum += toFloat(x[i]) * toFloat(y[i]);
   return sum;
 }
 
@@ -142,7 +142,7 @@ void attendHeads(const AttentionShape& s, const HeadRows<T>& q, const HeadRows<T
           const float* const from = scratch.out.get() + r * s.K;
           T* const to = ctx.at(b, h, t0 + r);
 #pragma omp simd
-          for (int64_t i = 0; i < s.K; ++i) narrow(from[i] * scale, to[i]);
+          for (int64_t i = 0; i < s.K; ++i) fromFloat(from[i] * scale, to[i]);
         }
       });
     }
@@ -206,7 +206,7 @@ void attendHeadsGrad(const AttentionShape& s, const HeadRows<T>& q, const HeadRo
         for (int64_t r = 0; r < rows; ++r) {
           T* const to = dq.at(b, h, t0 + r);
 #pragma omp simd
-          for (int64_t i = 0; i < s.K; ++i) narrow(scratch.out[r * s.K + i], to[i]);
+          for (int64_t i = 0; i < s.K; ++i) fromFloat(scratch.out[r * s.K + i], to[i]);
         }
       });
     }
@@ -216,8 +216,8 @@ void attendHeadsGrad(const AttentionShape& s, const HeadRows<T>& q, const HeadRo
         T* const toValue = dv.at(b, h, j);
 #pragma omp simd
         for (int64_t i = 0; i < s.K; ++i) {
-          narrow(dkSum[i * apart(s.S) + j], toKey[i]);
-          narrow(dvSum[i * apart(s.S) + j], toValue[i]);
+          fromFloat(dkSum[i * apart(s.S) + j], toKey[i]);
+          fromFloat(dvSum[i * apart(s.S) + j], toValue[i]);
         }
       }
     });

@@ -25,7 +25,7 @@ INLINE float sumOfExponentials(const T* logits, int64_t vocab, float top) {
 #endif
   float sum = 0;
 #pragma omp simd reduction(+ : sum)
-  for (int64_t v = 0; v < vocab; ++v) sum += fastExp(widen(logits[v]) - top);
+  for (int64_t v = 0; v < vocab; ++v) sum += fastExp(toFloat(logits[v]) - top);
   return sum;
 }
 template <typename T>
@@ -36,21 +36,21 @@ INLINE void scaleExponentials(T* logits, int64_t vocab, float top, float scale) 
   }
 #endif
 #pragma omp simd
-  for (int64_t v = 0; v < vocab; ++v) narrow(scale * fastExp(widen(logits[v]) - top), logits[v]);
+  for (int64_t v = 0; v < vocab; ++v) fromFloat(scale * fastExp(toFloat(logits[v]) - top), logits[v]);
 }
 
 // ln p(target) of a row; with `share` ≠ null the row becomes share·(p − onehot(target)).
 template <typename T>
 INLINE float logProbOfRow(T* logits, int64_t vocab, int32_t target, const float* share) {
-  float top = widen(logits[0]);
+  float top = toFloat(logits[0]);
 #pragma omp simd reduction(max : top)
-  for (int64_t v = 0; v < vocab; ++v) top = std::max(top, widen(logits[v]));
+  for (int64_t v = 0; v < vocab; ++v) top = std::max(top, toFloat(logits[v]));
   const float sum = sumOfExponentials(logits, vocab, top);
-  const float chosen = widen(logits[target]);
+  const float chosen = toFloat(logits[target]);
   const float logProb = chosen - top - std::log(sum);
   if (share != nullptr) {
     scaleExponentials(logits, vocab, top, *share / sum);
-    narrow(*share * std::expm1(logProb), logits[target]);
+    fromFloat(*share * std::expm1(logProb), logits[target]);
   }
   return logProb;
 }
@@ -84,7 +84,7 @@ int64_t chunkSize(const at::Tensor& x, int64_t vocab, int64_t maxLogits) {
   return std::max<int64_t>((tokens + chunks - 1) / chunks, 1);
 }
 
-at::ScalarType productType(const at::Tensor& hidden) { return isNarrowFast(hidden) ? hidden.scalar_type() : at::kFloat; }
+at::ScalarType productType(const at::Tensor& hidden) { return isBfloat16Fast(hidden) ? hidden.scalar_type() : at::kFloat; }
 
 }  // namespace
 

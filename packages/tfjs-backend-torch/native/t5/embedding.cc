@@ -7,7 +7,7 @@
 namespace tfjs_torch {
 namespace {
 
-// table [V, D], ids int32; narrow result -> [...ids, D]
+// table [V, D], ids int32; bfloat16 result -> [...ids, D]
 void embedding(Call& c) {
   const at::Tensor &table = c.x(0), &ids = c.x(1);
   const at::Tensor rows = at::index_select(table, 0, ids.reshape({-1}));
@@ -34,7 +34,7 @@ void embeddingGrad(Call& c) {
         float* const row = to + id[n] * d;
         const T* const add = from + n * d;
 #pragma omp simd
-        for (int64_t i = begin; i < end; ++i) row[i] += widen(add[i]);
+        for (int64_t i = begin; i < end; ++i) row[i] += toFloat(add[i]);
       }
     });
   });
@@ -55,7 +55,7 @@ void addRows(const X* x, const Y* y, X* out, int64_t n) {
 #endif
   parallelSimd(n, 16384, [=](int64_t begin, int64_t end) INLINE_LAMBDA {
 #pragma omp simd
-    for (int64_t i = begin; i < end; ++i) narrow(widen(x[i]) + widen(y[i]), out[i]);
+    for (int64_t i = begin; i < end; ++i) fromFloat(toFloat(x[i]) + toFloat(y[i]), out[i]);
   });
 }
 
@@ -65,9 +65,9 @@ void residual(Call& c) {
   const at::Tensor y = c.x(1).contiguous();
   if (onCuda(x)) return c.result((x + y).to(x.scalar_type()));
   at::Tensor out = at::empty_like(x);
-  withType(x, [&](auto* wide) {
+  withType(x, [&](auto* inFloat) {
     withType(y, [&](auto* other) {
-      using X = std::remove_pointer_t<decltype(wide)>;
+      using X = std::remove_pointer_t<decltype(inFloat)>;
       using Y = std::remove_pointer_t<decltype(other)>;
       addRows(x.const_data_ptr<X>(), y.const_data_ptr<Y>(), out.mutable_data_ptr<X>(), x.numel());
     });

@@ -19,7 +19,7 @@ __attribute__((optimize("fp-contract=off"))) void timesBlocks(const T* x, float*
   for (int64_t block = begin; block < end; ++block) {
     const Philox noise = philox(key0, key1, static_cast<uint64_t>(block), step);
     const int64_t first = block * 4, count = std::min<int64_t>(4, size - first);
-    for (int64_t i = 0; i < count; ++i) to[first + i] = widen(x[first + i]) * factors(noise.words[i]);
+    for (int64_t i = 0; i < count; ++i) to[first + i] = toFloat(x[first + i]) * factors(noise.words[i]);
   }
 }
 

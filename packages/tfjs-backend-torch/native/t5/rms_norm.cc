@@ -26,11 +26,11 @@ void normRows(const X* x, const float* weight, Y* y, float* inverse, int64_t row
       Y* const yn = y + n * d;
       float sum = 0;
 #pragma omp simd reduction(+ : sum)
-      for (int64_t i = 0; i < d; ++i) sum += widen(xn[i]) * widen(xn[i]);
+      for (int64_t i = 0; i < d; ++i) sum += toFloat(xn[i]) * toFloat(xn[i]);
       const float scale = 1.0f / std::sqrt(sum / static_cast<float>(d) + epsilon);
       inverse[n] = scale;
 #pragma omp simd
-      for (int64_t i = 0; i < d; ++i) narrow(widen(xn[i]) * scale * weight[i], yn[i]);
+      for (int64_t i = 0; i < d; ++i) fromFloat(toFloat(xn[i]) * scale * weight[i], yn[i]);
     }
   });
 }
@@ -61,7 +61,7 @@ void normGradRows(const Y* dy, const X* x, const float* weight, const float* inv
       float along = 0;
 #pragma omp simd reduction(+ : along)
       for (int64_t i = 0; i < d; ++i) {
-        const float g = widen(dyn[i]) * widen(xn[i]) * scale;
+        const float g = toFloat(dyn[i]) * toFloat(xn[i]) * scale;
         dw[i] += g;
         along += g * weight[i];
       }
@@ -70,13 +70,13 @@ void normGradRows(const Y* dy, const X* x, const float* weight, const float* inv
       const float keep = known == nullptr ? 0 : 1;
 #pragma omp simd
       for (int64_t i = 0; i < d; ++i) {
-        narrow(keep * widen(more[i]) + scale * (widen(dyn[i]) * weight[i] - widen(xn[i]) * along), dxn[i]);
+        fromFloat(keep * toFloat(more[i]) + scale * (toFloat(dyn[i]) * weight[i] - toFloat(xn[i]) * along), dxn[i]);
       }
     }
   });
 }
 
-// x [..., d], weight [d]; epsilon, narrow result -> y, inverse root mean square [rows].
+// x [..., d], weight [d]; epsilon, bfloat16 result -> y, inverse root mean square [rows].
 void rmsNorm(Call& c) {
   const at::Tensor x = c.x(0).contiguous();
   const at::Tensor weight = c.x(1).to(at::kFloat).contiguous();

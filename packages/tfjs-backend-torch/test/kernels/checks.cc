@@ -9,13 +9,13 @@ bool isClose(double actual, double expected, double tolerance) {
   return std::abs(actual - expected) <= tolerance * std::max(1.0, std::abs(expected));
 }
 
-void checkRouter(int64_t groups, int64_t ofGroup, int64_t experts, int64_t capacity, bool ignorePadding, bool narrow) {
+void checkRouter(int64_t groups, int64_t ofGroup, int64_t experts, int64_t capacity, bool ignorePadding, bool isBfloat16) {
   const std::string name = "router of " + std::to_string(groups) + "x" + std::to_string(ofGroup) + " tokens, " + std::to_string(experts) +
-                           " experts, capacity " + std::to_string(capacity) + (narrow ? ", narrow" : "");
+                           " experts, capacity " + std::to_string(capacity) + (isBfloat16 ? ", bfloat16" : "");
   const int64_t tokens = groups * ofGroup;
   Buffer<float> logits(tokens * experts), real(tokens, 1), probs(tokens * experts), gate(tokens), logZ(tokens);
   Buffer<int32_t> expert(tokens), slot(tokens), occupied(experts * groups, -7), taken(groups * experts, -7);
-  for (int64_t i = 0; i < tokens * experts; ++i) logits[i] = narrow ? rounded(draw(2)) : draw(2);
+  for (int64_t i = 0; i < tokens * experts; ++i) logits[i] = isBfloat16 ? rounded(draw(2)) : draw(2);
   for (int64_t n = 0; n < tokens; ++n) {
     if (n % 5 == 4) real[n] = 0;
     // Equal best ones in different lanes, and in one lane: the first is chosen.
@@ -23,7 +23,7 @@ void checkRouter(int64_t groups, int64_t ofGroup, int64_t experts, int64_t capac
     if (n % 7 == 1) std::fill_n(logits.data() + n * experts, experts, 3.0f);
     if (n % 7 == 2) logits[n * experts] = -std::numeric_limits<float>::infinity();
   }
-  routerSoftmax(logits.data(), real.data(), ignorePadding, narrow, tokens, experts, probs.data(), expert.data(), gate.data(), logZ.data(),
+  routerSoftmax(logits.data(), real.data(), ignorePadding, isBfloat16, tokens, experts, probs.data(), expert.data(), gate.data(), logZ.data(),
                 nullptr);
   routerPlaces(expert.data(), groups, ofGroup, experts, capacity, slot.data(), occupied.data(), taken.data(), nullptr);
   bool softmax = true, places = true;
@@ -35,7 +35,7 @@ void checkRouter(int64_t groups, int64_t ofGroup, int64_t experts, int64_t capac
     for (int64_t e = 0; e < experts; ++e) sum += std::exp(in[e] - top);
     const float* const p = probs.data() + n * experts;
     for (int64_t e = 0; e < experts; ++e) {
-      softmax &= isClose(p[e], std::exp(in[e] - top) / sum, narrow ? 4e-3 : 1e-6) && (!narrow || p[e] == rounded(p[e]));
+      softmax &= isClose(p[e], std::exp(in[e] - top) / sum, isBfloat16 ? 4e-3 : 1e-6) && (!isBfloat16 || p[e] == rounded(p[e]));
     }
     const bool routed = !ignorePadding || real[n] != 0;
     const auto best = static_cast<int32_t>(std::max_element(p, p + experts) - p);
@@ -62,8 +62,8 @@ void checkRouter(int64_t groups, int64_t ofGroup, int64_t experts, int64_t capac
 
 template <typename T>
 void checkRows(int64_t tokens, int64_t slots, int64_t width) {
-  const bool narrow = !std::is_same_v<T, float>;
-  const std::string name = "rows of " + std::to_string(width) + (narrow ? ", narrow" : "");
+  const bool isBfloat16 = !std::is_same_v<T, float>;
+  const std::string name = "rows of " + std::to_string(width) + (isBfloat16 ? ", bfloat16" : "");
   Buffer<T> x = drawn<T>(tokens * width), y = drawn<T>(slots * width), d = drawn<T>(tokens * width);
   Buffer<T> to = drawn<T>(slots * width), out = drawn<T>(tokens * width), ungated = drawn<T>(tokens * width), dY = drawn<T>(slots * width);
   Buffer<float> gate = drawn<float>(tokens), dGate = drawn<float>(tokens);
@@ -72,10 +72,10 @@ void checkRows(int64_t tokens, int64_t slots, int64_t width) {
   std::iota(order.begin(), order.end(), 0);
   std::shuffle(order.begin(), order.end(), generator);
   for (int64_t n = 0; n < tokens; ++n) slot[n] = std::min<int32_t>(order[n], static_cast<int32_t>(slots));
-  dispatchRows(x.data(), slot.data(), narrow, tokens, slots, width, to.data(), nullptr);
-  combineRows(y.data(), slot.data(), gate.data(), narrow, tokens, slots, width, out.data(), nullptr);
-  combineRows(y.data(), slot.data(), nullptr, narrow, tokens, slots, width, ungated.data(), nullptr);
-  combineRowsGradient(d.data(), y.data(), slot.data(), gate.data(), narrow, tokens, slots, width, dY.data(), dGate.data(), nullptr);
+  dispatchRows(x.data(), slot.data(), isBfloat16, tokens, slots, width, to.data(), nullptr);
+  combineRows(y.data(), slot.data(), gate.data(), isBfloat16, tokens, slots, width, out.data(), nullptr);
+  combineRows(y.data(), slot.data(), nullptr, isBfloat16, tokens, slots, width, ungated.data(), nullptr);
+  combineRowsGradient(d.data(), y.data(), slot.data(), gate.data(), isBfloat16, tokens, slots, width, dY.data(), dGate.data(), nullptr);
   std::vector<float> filled(slots * width, 0), filledGradient(slots * width, 0);
   bool combined = true, along = true;
   for (int64_t n = 0; n < tokens; ++n) {
@@ -84,19 +84,19 @@ void checkRows(int64_t tokens, int64_t slots, int64_t width) {
     for (int64_t i = 0; i < width; ++i) {
       const int64_t from = slot[n] * width + i, at = n * width + i;
       if (placed) {
-        filled[from] = wide(x[at]);
-        filledGradient[from] = wide(as<T>(gate[n] * wide(d[at])));
-        sum += static_cast<double>(wide(d[at])) * wide(y[from]);
+        filled[from] = inFloat(x[at]);
+        filledGradient[from] = inFloat(as<T>(gate[n] * inFloat(d[at])));
+        sum += static_cast<double>(inFloat(d[at])) * inFloat(y[from]);
       }
-      combined &= wide(out[at]) == (placed ? wide(as<T>(gate[n] * wide(y[from]))) : 0.0f);
-      combined &= wide(ungated[at]) == (placed ? wide(y[from]) : 0.0f);
+      combined &= inFloat(out[at]) == (placed ? inFloat(as<T>(gate[n] * inFloat(y[from]))) : 0.0f);
+      combined &= inFloat(ungated[at]) == (placed ? inFloat(y[from]) : 0.0f);
     }
     along &= isClose(dGate[n], sum, 1e-5);
   }
   bool dispatched = true, scattered = true;
   for (int64_t i = 0; i < slots * width; ++i) {
-    dispatched &= wide(to[i]) == filled[i];
-    scattered &= wide(dY[i]) == filledGradient[i];
+    dispatched &= inFloat(to[i]) == filled[i];
+    scattered &= inFloat(dY[i]) == filledGradient[i];
   }
   check(dispatched, name + ": dispatch");
   check(combined, name + ": combine");
@@ -107,17 +107,17 @@ void checkRows(int64_t tokens, int64_t slots, int64_t width) {
 // One matrix with its buffers, and what must come out.
 struct Case {
   int64_t rows, columns;
-  bool factored, narrow;
+  bool factored, isBfloat16;
   float scale;
   Buffer<float> value{0}, first{0}, second{0}, gradient{0};
-  Buffer<__nv_bfloat16> narrowGradient{0};
+  Buffer<__nv_bfloat16> bfloat16Gradient{0};
   std::vector<double> expectedValue, expectedFirst, expectedSecond;
 };
 
 // Adafactor by its definition (src/ops/optimizers/adafactor.ts).
 void expectUpdate(Case& c, double learningRate, double beta) {
   const int64_t rows = c.rows, columns = c.columns, size = rows * columns;
-  const auto g = [&](int64_t i) -> double { return c.narrow ? wide(c.narrowGradient[i]) : c.gradient[i]; };
+  const auto g = [&](int64_t i) -> double { return c.isBfloat16 ? inFloat(c.bfloat16Gradient[i]) : c.gradient[i]; };
   const auto average = [&](double moment, double latest) { return moment * beta + (latest + 1e-30) * (1 - beta); };
   c.expectedValue.assign(c.value.data(), c.value.data() + size);
   c.expectedFirst.assign(c.first.data(), c.first.data() + c.first.size);
@@ -165,16 +165,16 @@ void checkAdafactor(float guardValue) {
   const bool stopped = !std::isfinite(guardValue);
   // Factored and not, in turns, so that matrices without tiles stand first, between and last; large and vanishing gradients.
   std::vector<Case> cases;
-  const auto add = [&](int64_t rows, int64_t columns, bool factored, bool narrow, float scale, float ofValues = 1) {
-    Case c{rows, columns, factored, narrow, scale};
+  const auto add = [&](int64_t rows, int64_t columns, bool factored, bool isBfloat16, float scale, float ofValues = 1) {
+    Case c{rows, columns, factored, isBfloat16, scale};
     const int64_t size = rows * columns;
     c.value = Buffer<float>(size);
     for (int64_t i = 0; i < size; ++i) c.value[i] = draw(ofValues);
     c.first = Buffer<float>(factored ? rows : size);
     c.second = Buffer<float>(factored ? columns : 0);
     c.gradient = Buffer<float>(size);
-    c.narrowGradient = Buffer<__nv_bfloat16>(size);
-    for (int64_t i = 0; i < size; ++i) c.narrowGradient[i] = __float2bfloat16(c.gradient[i] = draw(scale));
+    c.bfloat16Gradient = Buffer<__nv_bfloat16>(size);
+    for (int64_t i = 0; i < size; ++i) c.bfloat16Gradient[i] = __float2bfloat16(c.gradient[i] = draw(scale));
     for (Buffer<float>* moments : {&c.first, &c.second}) {
       for (int64_t i = 0; i < moments->size; ++i) (*moments)[i] = std::abs(draw(scale * scale));
     }
@@ -193,9 +193,9 @@ void checkAdafactor(float guardValue) {
   std::vector<AdafactorMatrix> matrices;
   int64_t rows = 0, tiles = 0;
   for (Case& c : cases) {
-    const void* gradient = c.narrow ? static_cast<const void*>(c.narrowGradient.data()) : c.gradient.data();
+    const void* gradient = c.isBfloat16 ? static_cast<const void*>(c.bfloat16Gradient.data()) : c.gradient.data();
     matrices.push_back(
-        {c.value.data(), gradient, c.first.data(), c.factored ? c.second.data() : nullptr, c.rows, c.columns, rows, tiles, c.narrow});
+        {c.value.data(), gradient, c.first.data(), c.factored ? c.second.data() : nullptr, c.rows, c.columns, rows, tiles, c.isBfloat16});
     rows += c.rows;
     if (c.factored) tiles += adafactorTiles(c.rows, c.columns);
   }
@@ -236,14 +236,14 @@ int main() {
   using emulated::Order;
   for (const Order order : {Order::kForward, Order::kBackward}) {
     emulated::order = order;
-    for (const bool narrow : {false, true}) {
-      checkRouter(1, 1, 2, 1, true, narrow);
-      checkRouter(2, 70, 4, 9, true, narrow);
-      checkRouter(3, 32, 8, 4, false, narrow);
-      checkRouter(2, 50, 33, 2, true, narrow);
-      checkRouter(1, 40, 128, 1, true, narrow);
-      checkRouter(2, 34, 12289, 1, true, narrow);  // more experts than a block has shared memory for
-      checkRouter(0, 0, 4, 1, true, narrow);
+    for (const bool isBfloat16 : {false, true}) {
+      checkRouter(1, 1, 2, 1, true, isBfloat16);
+      checkRouter(2, 70, 4, 9, true, isBfloat16);
+      checkRouter(3, 32, 8, 4, false, isBfloat16);
+      checkRouter(2, 50, 33, 2, true, isBfloat16);
+      checkRouter(1, 40, 128, 1, true, isBfloat16);
+      checkRouter(2, 34, 12289, 1, true, isBfloat16);  // more experts than a block has shared memory for
+      checkRouter(0, 0, 4, 1, true, isBfloat16);
     }
     checkRows<float>(0, 22, 24);
     for (const int64_t width : {1, 24, 300}) {

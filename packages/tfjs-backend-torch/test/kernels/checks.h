@@ -50,8 +50,8 @@ T as(float x) {
   else
     return __float2bfloat16(x);
 }
-inline float wide(float x) { return x; }
-inline float wide(__nv_bfloat16 x) { return __bfloat162float(x); }
+inline float inFloat(float x) { return x; }
+inline float inFloat(__nv_bfloat16 x) { return __bfloat162float(x); }
 
 template <typename T>
 Buffer<T> drawn(int64_t size) {

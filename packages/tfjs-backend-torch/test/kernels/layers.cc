@@ -9,7 +9,7 @@ double furthest(Buffer<T>& actual, const std::vector<double>& expected) {
   double most = 1e-30, off = 0;
   for (size_t i = 0; i < expected.size(); ++i) {
     most = std::max(most, std::abs(expected[i]));
-    const double difference = std::abs(wide(actual[i]) - expected[i]);
+    const double difference = std::abs(inFloat(actual[i]) - expected[i]);
     off = std::max(off, std::isnan(difference) ? 1e30 : difference);
   }
   return off / most;
@@ -32,18 +32,18 @@ void checkNorm(int64_t rows, int64_t width, bool hasKnown) {
   std::vector<double> value(rows * width), gradient(rows * width), ofWeight(width, 0), scales(rows);
   for (int64_t n = 0; n < rows; ++n) {
     double squares = 0, along = 0;
-    for (int64_t i = 0; i < width; ++i) squares += std::pow(static_cast<double>(wide(x[n * width + i])), 2);
+    for (int64_t i = 0; i < width; ++i) squares += std::pow(static_cast<double>(inFloat(x[n * width + i])), 2);
     const double scale = 1 / std::sqrt(squares / width + kEpsilon);
     scales[n] = scale;
     for (int64_t i = 0; i < width; ++i) {
       const int64_t at = n * width + i;
-      value[at] = wide(x[at]) * scale * weight[i];
-      ofWeight[i] += wide(dy[at]) * wide(x[at]) * scale;
-      along += static_cast<double>(wide(dy[at])) * weight[i] * wide(x[at]) * scale / width;
+      value[at] = inFloat(x[at]) * scale * weight[i];
+      ofWeight[i] += inFloat(dy[at]) * inFloat(x[at]) * scale;
+      along += static_cast<double>(inFloat(dy[at])) * weight[i] * inFloat(x[at]) * scale / width;
     }
     for (int64_t i = 0; i < width; ++i) {
       const int64_t at = n * width + i;
-      gradient[at] = scale * (wide(dy[at]) * weight[i] - wide(x[at]) * scale * along) + (hasKnown ? wide(known[at]) : 0);
+      gradient[at] = scale * (inFloat(dy[at]) * weight[i] - inFloat(x[at]) * scale * along) + (hasKnown ? inFloat(known[at]) : 0);
     }
   }
   Buffer<float> dWeight(width);
@@ -69,10 +69,10 @@ void checkGelu(int64_t rows, int64_t f) {
   std::vector<double> value(rows * f), gradient(rows * 2 * f);
   for (int64_t at = 0; at < rows * f; ++at) {
     const int64_t place = at / f * 2 * f + at % f;
-    const double gate = wide(h[place]), factor = wide(h[place + f]), step = 1e-5;
+    const double gate = inFloat(h[place]), factor = inFloat(h[place + f]), step = 1e-5;
     value[at] = gelu(gate) * factor;
-    gradient[place] = wide(d[at]) * factor * (gelu(gate + step) - gelu(gate - step)) / (2 * step);
-    gradient[place + f] = wide(d[at]) * gelu(gate);
+    gradient[place] = inFloat(d[at]) * factor * (gelu(gate + step) - gelu(gate - step)) / (2 * step);
+    gradient[place + f] = inFloat(d[at]) * gelu(gate);
   }
   check(furthest(hidden, value) < kTolerance<T> && furthest(again, value) < kTolerance<T>, name);
   check(furthest(dh, gradient) < kTolerance<T>, name + ": gradient");
@@ -93,10 +93,10 @@ void checkCrossEntropy(int64_t rows, int64_t vocab) {
   std::vector<double> expected(rows), gradient(rows * vocab);
   for (int64_t n = 0; n < rows; ++n) {
     double sum = 0;
-    for (int64_t v = 0; v < vocab; ++v) sum += std::exp(static_cast<double>(wide(logits[n * vocab + v])));
-    expected[n] = wide(logits[n * vocab + target[n]]) - std::log(sum);
+    for (int64_t v = 0; v < vocab; ++v) sum += std::exp(static_cast<double>(inFloat(logits[n * vocab + v])));
+    expected[n] = inFloat(logits[n * vocab + target[n]]) - std::log(sum);
     for (int64_t v = 0; v < vocab; ++v) {
-      gradient[n * vocab + v] = share[n] * (std::exp(static_cast<double>(wide(logits[n * vocab + v]))) / sum - (v == target[n]));
+      gradient[n * vocab + v] = share[n] * (std::exp(static_cast<double>(inFloat(logits[n * vocab + v]))) / sum - (v == target[n]));
     }
   }
   crossEntropyRows(logits.data(), isBfloat16, target.data(), nullptr, rows, vocab, alone.data(), nullptr);
@@ -106,7 +106,7 @@ void checkCrossEntropy(int64_t rows, int64_t vocab) {
   check(furthest(logits, gradient) < kTolerance<T>, name + ": gradient");
   target[0] = static_cast<int32_t>(vocab);
   crossEntropyRows(logits.data(), isBfloat16, target.data(), share.data(), rows, vocab, logProb.data(), nullptr);
-  check(std::isnan(logProb[0]) && std::isnan(wide(logits[0])) && (rows < 2 || !std::isnan(logProb[1])), name + ": target outside");
+  check(std::isnan(logProb[0]) && std::isnan(inFloat(logits[0])) && (rows < 2 || !std::isnan(logProb[1])), name + ": target outside");
   check(logits.whole() && logProb.whole() && alone.whole(), name + ": writes beyond the end");
 }
 
@@ -118,7 +118,7 @@ void checkAttention(int64_t batch, int64_t T, int64_t S, bool causal, bool hasPo
   const int64_t span = T + S - 1;
   using B = __nv_bfloat16;
   Buffer<B> q = drawn<B>(batch * T * inner), kv = drawn<B>(batch * S * 2 * inner), d = drawn<B>(batch * T * inner);
-  for (int64_t i = 0; i < q.size; ++i) q[i] = as<B>(0.3f * wide(q[i]));
+  for (int64_t i = 0; i < q.size; ++i) q[i] = as<B>(0.3f * inFloat(q[i]));
   Buffer<B> context(batch * T * inner), dq(batch * T * inner), dkv(batch * S * 2 * inner);
   Buffer<float> position = drawn<float>(H * span), real(batch * S, 1), largest(batch * H * T), inverse(batch * H * T), along(batch * H * T);
   for (int64_t i = 0; i < batch * S; ++i) real[i] = i % S >= std::max<int64_t>(1, S - S / 4 * (i / S + 1)) ? 0 : 1;
@@ -157,7 +157,7 @@ void checkAttention(int64_t batch, int64_t T, int64_t S, bool causal, bool hasPo
           double score = hasPosition ? position[h * span + s - t + T - 1] : 0;
           if (hasReal && real[b * S + s] == 0) score -= 1e9;
           if (causal && s > t) score -= 1e9;
-          for (int64_t k = 0; k < K; ++k) score += static_cast<double>(wide(q[query + k])) * wide(kv[key(s) + k]);
+          for (int64_t k = 0; k < K; ++k) score += static_cast<double>(inFloat(q[query + k])) * inFloat(kv[key(s) + k]);
           p[s] = score;
           most = std::max(most, score);
         }
@@ -165,19 +165,19 @@ void checkAttention(int64_t batch, int64_t T, int64_t S, bool causal, bool hasPo
         for (int64_t s = 0; s < S; ++s) {
           p[s] /= sum;
           for (int64_t k = 0; k < K; ++k) {
-            value[query + k] += p[s] * wide(kv[key(s) + inner + k]);
-            ofKv[key(s) + inner + k] += p[s] * wide(d[query + k]);
-            dot += p[s] * wide(kv[key(s) + inner + k]) * wide(d[query + k]);
+            value[query + k] += p[s] * inFloat(kv[key(s) + inner + k]);
+            ofKv[key(s) + inner + k] += p[s] * inFloat(d[query + k]);
+            dot += p[s] * inFloat(kv[key(s) + inner + k]) * inFloat(d[query + k]);
           }
         }
         for (int64_t s = 0; s < S; ++s) {
           double dp = 0;
-          for (int64_t k = 0; k < K; ++k) dp += static_cast<double>(wide(d[query + k])) * wide(kv[key(s) + inner + k]);
+          for (int64_t k = 0; k < K; ++k) dp += static_cast<double>(inFloat(d[query + k])) * inFloat(kv[key(s) + inner + k]);
           const double dScore = p[s] * (dp - dot);
           ofPosition[h * span + s - t + T - 1] += dScore;
           for (int64_t k = 0; k < K; ++k) {
-            ofQ[query + k] += dScore * wide(kv[key(s) + k]);
-            ofKv[key(s) + k] += dScore * wide(q[query + k]);
+            ofQ[query + k] += dScore * inFloat(kv[key(s) + k]);
+            ofKv[key(s) + k] += dScore * inFloat(q[query + k]);
           }
         }
       }

@@ -14,9 +14,9 @@
 namespace tfjs_torch {
 
 // Whether bfloat16 matrices are multiplied as they are where x lies, which is faster there than float32 copies.
-inline bool isNarrowFast(const at::Tensor& x) { return onCuda(x) || bf16Gemm() != Bf16Gemm::kFloat32; }
+inline bool isBfloat16Fast(const at::Tensor& x) { return onCuda(x) || bf16Gemm() != Bf16Gemm::kFloat32; }
 
-inline bool isSlow(const at::Tensor& x) { return x.scalar_type() == at::kBFloat16 && !isNarrowFast(x); }
+inline bool isSlow(const at::Tensor& x) { return x.scalar_type() == at::kBFloat16 && !isBfloat16Fast(x); }
 
 // x, or a copy in float32 where that is multiplied faster.
 inline at::Tensor inFastWidth(const at::Tensor& x) { return isSlow(x) ? x.to(at::kFloat) : x; }

@@ -20,8 +20,8 @@ packed::Operand operandOf(const at::Tensor& x) {
 
 }  // namespace
 
-void fp16Gemm(const NarrowLines& a, NarrowPanels& aPanels, const NarrowLines& b, NarrowPanels& bPanels, Columns which,
-              const NarrowResult& out) {
+void fp16Gemm(const Bfloat16Lines& a, Bfloat16Panels& aPanels, const Bfloat16Lines& b, Bfloat16Panels& bPanels, Columns which,
+              const Bfloat16Result& out) {
   half::multiply(a, aPanels, b, bPanels, which, out);
 }
 
@@ -34,7 +34,7 @@ void ownGemm(const at::Tensor& out, const at::Tensor& a, const at::Tensor& b, bo
       "out [m, n] of a [m, k] and b [k, n] expected");
   const auto withLines = [](const at::Tensor& x) { return x.stride(1) == 1 || x.stride(0) == 1 ? x : x.contiguous(); };
   const at::Tensor first = withLines(a), second = withLines(b);
-  const NarrowResult whole{out.mutable_data_ptr(), out.stride(0), out.scalar_type() == at::kFloat, add};
+  const Bfloat16Result whole{out.mutable_data_ptr(), out.stride(0), out.scalar_type() == at::kFloat, add};
   if (a.scalar_type() == at::kFloat) return packedKernels<float>()->multiply(operandOf(first), operandOf(second), whole, squares);
   if (const auto* kernels = packedKernels<at::BFloat16>()) return kernels->multiply(operandOf(first), operandOf(second), whole, squares);
   half::multiply(linesOf<at::BFloat16>(first.to(at::kBFloat16)), linesOf<at::BFloat16>(second.to(at::kBFloat16)), whole);

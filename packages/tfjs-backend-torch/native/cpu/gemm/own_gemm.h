@@ -33,7 +33,7 @@ inline bool isPacked(at::ScalarType type) {
 // Whether matrices of this type are multiplied by kernels of our own.
 inline bool hasOwnGemm(at::ScalarType type) { return isPacked(type) || (type == at::kBFloat16 && bf16Gemm() == Bf16Gemm::kFp16); }
 
-// Where Σ of squares of a result go, of the values before they are narrowed: by row and by column.
+// Where Σ of squares of a result go, of the values before they are rounded to bfloat16: by row and by column.
 struct ResultSquares {
   float *rows, *columns;
 };
@@ -51,17 +51,17 @@ struct Lines {
   int64_t rows, columns, distance;
   bool byRow;  // a line is a row
 };
-using NarrowLines = Lines<c10::BFloat16>;
+using Bfloat16Lines = Lines<c10::BFloat16>;
 
 // A matrix's panels, packed when it is first multiplied from the left or from the right; whoever changes the matrix resets them.
-struct NarrowPanels {
+struct Bfloat16Panels {
   at::Tensor left, right;
   bool hasLeft = false, hasRight = false;
   void reset() { hasLeft = hasRight = false; }
 };
 
 // A result, its rows `distance` apart.
-struct NarrowResult {
+struct Bfloat16Result {
   void* data;
   int64_t distance;
   bool isFloat, add;
@@ -75,8 +75,8 @@ struct Columns {
 
 // Some columns of the same in the calling thread alone, to out's first ones; panels that are there are taken. By half precision's
 // arithmetic: for others whoever needs these has code of its own (cpu/gemm/packed/attention_heads.h).
-void fp16Gemm(const NarrowLines& a, NarrowPanels& aPanels, const NarrowLines& b, NarrowPanels& bPanels, Columns which,
-              const NarrowResult& out);
+void fp16Gemm(const Bfloat16Lines& a, Bfloat16Panels& aPanels, const Bfloat16Lines& b, Bfloat16Panels& bPanels, Columns which,
+              const Bfloat16Result& out);
 
 // Room for so many values in a buffer that is kept.
 template <typename T>

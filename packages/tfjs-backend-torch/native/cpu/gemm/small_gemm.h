@@ -24,7 +24,7 @@ void cblas_gemm_bf16bf16f32(int layout, int ta, int tb, int m, int n, int k, flo
 template <typename T>
 struct Factor {
   Lines<T> lines;
-  NarrowPanels panels;
+  Bfloat16Panels panels;
   // A new matrix, or new values in its place.
   void set(const Lines<T>& next) {
     lines = next;
@@ -69,7 +69,7 @@ inline void gemmLibrary(const Lines<float>& a, const Lines<float>& b, bool add, 
   gemmAten(a, b, add, c, ldc);
 }
 
-inline void gemmLibrary(const NarrowLines& a, const NarrowLines& b, bool add, float* c, int64_t ldc) {
+inline void gemmLibrary(const Bfloat16Lines& a, const Bfloat16Lines& b, bool add, float* c, int64_t ldc) {
 #if defined(__linux__) && defined(__x86_64__)
   if (cblas_gemm_bf16bf16f32 != nullptr) {
     const int rowMajor = 101, plain = 111, transposed = 112;

@@ -9,15 +9,15 @@ struct __nv_bfloat16 {
 };
 
 inline float __bfloat162float(__nv_bfloat16 x) {
-  const uint32_t wide = static_cast<uint32_t>(x.bits) << 16;
+  const uint32_t inFloat = static_cast<uint32_t>(x.bits) << 16;
   float value;
-  std::memcpy(&value, &wide, sizeof value);
+  std::memcpy(&value, &inFloat, sizeof value);
   return value;
 }
 
 inline __nv_bfloat16 __float2bfloat16(float x) {
-  uint32_t wide;
-  std::memcpy(&wide, &x, sizeof wide);
+  uint32_t inFloat;
+  std::memcpy(&inFloat, &x, sizeof inFloat);
   if (x != x) return {0x7fff};
-  return {static_cast<uint16_t>((wide + 0x7fff + ((wide >> 16) & 1)) >> 16)};
+  return {static_cast<uint16_t>((inFloat + 0x7fff + ((inFloat >> 16) & 1)) >> 16)};
 }

@@ -46,12 +46,12 @@ Tiles::~Tiles() {
   if (--tilesInUse == 0) giveTilesBack(before_);
 }
 
-const Kernels<Narrow>* amxKernels() {
+const Kernels<BFloat16>* amxKernels() {
   static const bool isAvailable = [] {
     constexpr int kRequestPermission = 0x1023, kTileData = 18;  // Linux, arch/x86/include/uapi/asm/prctl.h
     return cpuFeatures().matrixUnits && vectors::available() && syscall(SYS_arch_prctl, kRequestPermission, kTileData) == 0;
   }();
-  static const Kernels<Narrow> kernels = kernelsOf<AmxBf16>();
+  static const Kernels<BFloat16> kernels = kernelsOf<AmxBf16>();
   return isAvailable ? &kernels : nullptr;
 }
 

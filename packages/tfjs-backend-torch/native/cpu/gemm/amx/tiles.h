@@ -17,7 +17,7 @@ namespace tfjs_torch::packed {
       _tile_stream_loadd(tile, from, 64); \
   } while (false)
 
-inline constexpr int64_t kTileBlock = Layout<Narrow>::kBlock, kTileValues = Layout<Narrow>::kTileSize;
+inline constexpr int64_t kTileBlock = Layout<BFloat16>::kBlock, kTileValues = Layout<BFloat16>::kTileSize;
 
 // The tiles of this thread, set up while one of these lives; what the library had set stands again thereafter. One within another costs
 // nothing.
@@ -32,11 +32,11 @@ class Tiles {
 };
 
 struct AmxBf16 {
-  using Element = Narrow;
+  using Element = BFloat16;
   using Scope = Tiles;
 
   template <Loads leftLoads, Loads rightLoads, typename Meanwhile>
-  KERNEL __attribute__((always_inline)) static void multiply(const Narrow* left, const Narrow* right, int64_t blocks, int64_t, bool add,
+  KERNEL __attribute__((always_inline)) static void multiply(const BFloat16* left, const BFloat16* right, int64_t blocks, int64_t, bool add,
                                                              const Sums& sums, const Meanwhile& meanwhile) {
     // The intrinsics do not tell GCC 12 that they read memory.
     asm volatile("" : : : "memory");

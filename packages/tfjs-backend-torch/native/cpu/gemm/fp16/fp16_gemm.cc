@@ -53,7 +53,7 @@ FP16 void multiply(const uint32_t* a, const Half* b, int64_t terms, bool add, fl
     UNROLL for (int i = 0; i < kTileRows; ++i) UNROLL for (int v = 0; v < kVectors; ++v) _mm512_store_ph(halves[i] + 32 * v, sum[i][v]);
     asm volatile("" : : "r"(halves) : "memory");
     if ((begin + chain) % kGroup != 0 && begin + chain < terms) continue;
-    // Widened from memory: loading and widening is one step, taking a register's half and widening it are three.
+    // Converted from memory: loading and converting is one step, taking half a register and converting it are three.
     for (int i = 0; i < kTileRows; ++i) {
       float* const to = tile.data + i * tile.distance;
       UNROLL for (int c = 0; c < kColumns; c += 16) {
@@ -67,7 +67,7 @@ FP16 void multiply(const uint32_t* a, const Half* b, int64_t terms, bool add, fl
 }
 
 // out's so many values at `at` ← sums·first·second, or out + that.
-FP16 void writeRow(const float* sums, int64_t n, float first, float second, const NarrowResult& out, int64_t at) {
+FP16 void writeRow(const float* sums, int64_t n, float first, float second, const Bfloat16Result& out, int64_t at) {
   // The smaller factor first: the other alone could lead to infinity.
   const __m512 small = _mm512_set1_ps(std::min(first, second)), large = _mm512_set1_ps(std::max(first, second));
   for (int64_t i = 0; i < n; i += 16) {
@@ -80,8 +80,8 @@ FP16 void writeRow(const float* sums, int64_t n, float first, float second, cons
     } else {
       c10::BFloat16* const to = static_cast<c10::BFloat16*>(out.data) + at + i;
       if (out.add) {
-        const __m512i wide = _mm512_slli_epi32(_mm512_cvtepu16_epi32(_mm256_maskz_loadu_epi16(which, to)), 16);
-        x = _mm512_add_ps(x, _mm512_castsi512_ps(wide));
+        const __m512i inFloat = _mm512_slli_epi32(_mm512_cvtepu16_epi32(_mm256_maskz_loadu_epi16(which, to)), 16);
+        x = _mm512_add_ps(x, _mm512_castsi512_ps(inFloat));
       }
       _mm256_mask_storeu_epi16(to, which, reinterpret_cast<__m256i>(_mm512_cvtneps_pbh(x)));
     }
@@ -90,7 +90,7 @@ FP16 void writeRow(const float* sums, int64_t n, float first, float second, cons
 
 // out [m, n] ← left·right, for panels of both from the ranges' first ones on.
 void multiplyPanels(const uint32_t* left, Range rows, const Half* right, Range columns, int64_t terms, int64_t m, int64_t n,
-                    const NarrowResult& out) {
+                    const Bfloat16Result& out) {
   constexpr int64_t width = kColumnPanels * kColumns;
   alignas(64) float sums[kRowPanels * kRows * width];
   const auto leftPanel = [&](int64_t i) { return left + (i - rows.begin) * leftSize(terms); };
@@ -137,7 +137,7 @@ struct Buffers {
 };
 
 // The smaller operand is packed once for all threads, the larger one by the thread that multiplies with it, while it is in its cache.
-void multiplyTerms(const NarrowLines& a, const NarrowLines& b, const NarrowResult& out, Buffers& buffers) {
+void multiplyTerms(const Bfloat16Lines& a, const Bfloat16Lines& b, const Bfloat16Result& out, Buffers& buffers) {
   const int64_t terms = a.columns;
   const Range rows{0, panels(a.rows, kRows)}, columns{0, panels(b.columns, kColumns)};
   const int64_t workers = workersHere();
@@ -167,8 +167,8 @@ void multiplyTerms(const NarrowLines& a, const NarrowLines& b, const NarrowResul
   });
 }
 
-NarrowLines termsOf(const NarrowLines& x, bool isLeft, int64_t begin, int64_t count) {
-  NarrowLines part = x;
+Bfloat16Lines termsOf(const Bfloat16Lines& x, bool isLeft, int64_t begin, int64_t count) {
+  Bfloat16Lines part = x;
   (isLeft ? part.columns : part.rows) = count;
   part.data += isLeft == x.byRow ? begin : begin * x.distance;
   return part;
@@ -181,8 +181,8 @@ bool isAvailable() {
   return cpu.fp16 && cpu.bf16 && __builtin_cpu_supports("avx512bw") && __builtin_cpu_supports("avx512vl");
 }
 
-void multiply(const NarrowLines& a, NarrowPanels& aPanels, const NarrowLines& b, NarrowPanels& bPanels, Columns which,
-              const NarrowResult& out) {
+void multiply(const Bfloat16Lines& a, Bfloat16Panels& aPanels, const Bfloat16Lines& b, Bfloat16Panels& bPanels, Columns which,
+              const Bfloat16Result& out) {
   const int64_t terms = a.columns;
   const Range rows{0, panels(a.rows, kRows)}, columns{0, panels(b.columns, kColumns)};
   uint32_t* const left = roomFor<uint32_t>(aPanels.left, rows.end * leftSize(terms));
@@ -194,12 +194,12 @@ void multiply(const NarrowLines& a, NarrowPanels& aPanels, const NarrowLines& b,
   multiplyPanels(left, rows, right + which.begin / kColumns * rightSize(terms), {0, panels(count, kColumns)}, terms, a.rows, count, out);
 }
 
-void multiply(const NarrowLines& left, const NarrowLines& right, const NarrowResult& whole) {
+void multiply(const Bfloat16Lines& left, const Bfloat16Lines& right, const Bfloat16Result& whole) {
   Buffers buffers;
   if (left.columns <= kTerms) return multiplyTerms(left, right, whole, buffers);
   // Parts of the terms, added up in float32.
   at::Tensor sums = at::empty({left.rows, right.columns}, at::TensorOptions().dtype(at::kFloat));
-  NarrowResult part{sums.mutable_data_ptr(), right.columns, true, false};
+  Bfloat16Result part{sums.mutable_data_ptr(), right.columns, true, false};
   for (int64_t k = 0; k < left.columns; k += kTerms, part.add = true) {
     const int64_t count = std::min(kTerms, left.columns - k);
     multiplyTerms(termsOf(left, true, k, count), termsOf(right, false, k, count), part, buffers);
@@ -218,8 +218,8 @@ void multiply(const NarrowLines& left, const NarrowLines& right, const NarrowRes
 namespace tfjs_torch::half {
 
 bool isAvailable() { return false; }
-void multiply(const NarrowLines&, const NarrowLines&, const NarrowResult&) { TORCH_CHECK(false, "not in this build"); }
-void multiply(const NarrowLines&, NarrowPanels&, const NarrowLines&, NarrowPanels&, Columns, const NarrowResult&) {
+void multiply(const Bfloat16Lines&, const Bfloat16Lines&, const Bfloat16Result&) { TORCH_CHECK(false, "not in this build"); }
+void multiply(const Bfloat16Lines&, Bfloat16Panels&, const Bfloat16Lines&, Bfloat16Panels&, Columns, const Bfloat16Result&) {
   TORCH_CHECK(false, "not in this build");
 }
 

@@ -14,10 +14,10 @@ namespace tfjs_torch::half {
 bool isAvailable();
 
 // out ← a·b, or out + a·b, on all threads or inside a parallel region on its own.
-void multiply(const NarrowLines& a, const NarrowLines& b, const NarrowResult& out);
+void multiply(const Bfloat16Lines& a, const Bfloat16Lines& b, const Bfloat16Result& out);
 
 // Some columns of the same in the calling thread alone, to out's first ones; panels that are there are taken.
-void multiply(const NarrowLines& a, NarrowPanels& aPanels, const NarrowLines& b, NarrowPanels& bPanels, Columns which,
-              const NarrowResult& out);
+void multiply(const Bfloat16Lines& a, Bfloat16Panels& aPanels, const Bfloat16Lines& b, Bfloat16Panels& bPanels, Columns which,
+              const Bfloat16Result& out);
 
 }  // namespace tfjs_torch::half

@@ -118,7 +118,7 @@ FP16 inline void storeTerm(uint32_t* to, __m512i x) { _mm256_mask_storeu_epi32(t
 
 // Panels of a: the first tile's rows term after term, then the second's, each value twice: a 32-bit load fills a vector with it, where 16
 // bits would take a shuffle as well. These have rows that lie side by side, so all panels are filled together.
-FP16 inline void packBesides(const NarrowLines& a, Range which, uint32_t* to) {
+FP16 inline void packBesides(const Bfloat16Lines& a, Range which, uint32_t* to) {
   const int64_t first = which.begin * kRows, rows = std::min(which.end * kRows, a.rows) - first, terms = a.columns;
   const int64_t panel = leftSize(terms), tile = kTileRows * termRoom(terms);
   const int offset = offsetOf(a.data + first, terms, rows, a.distance);
@@ -145,7 +145,7 @@ FP16 inline void packBesides(const NarrowLines& a, Range which, uint32_t* to) {
 }
 
 // One panel of rows that are lines.
-FP16 inline void packRows(const NarrowLines& a, int64_t row, uint32_t* to) {
+FP16 inline void packRows(const Bfloat16Lines& a, int64_t row, uint32_t* to) {
   const int64_t rows = std::min(kRows, a.rows - row), terms = a.columns;
   const c10::BFloat16* const from = a.data + row * a.distance;
   const int offset = offsetOf(from, rows, terms, a.distance);
@@ -181,7 +181,7 @@ FP16 inline void packRows(const NarrowLines& a, int64_t row, uint32_t* to) {
 }
 
 // Panel of b: 128 columns, term after term.
-FP16 inline void packColumns(const NarrowLines& b, int64_t column, Half* to) {
+FP16 inline void packColumns(const Bfloat16Lines& b, int64_t column, Half* to) {
   const int64_t columns = std::min(kColumns, b.columns - column), terms = b.rows;
   const c10::BFloat16* const from = b.data + (b.byRow ? column : column * b.distance);
   const int offset = b.byRow ? offsetOf(from, terms, columns, b.distance) : offsetOf(from, columns, terms, b.distance);
@@ -222,12 +222,12 @@ FP16 inline void packColumns(const NarrowLines& b, int64_t column, Half* to) {
   }
 }
 
-inline void packLeft(const NarrowLines& a, Range which, uint32_t* to) {
+inline void packLeft(const Bfloat16Lines& a, Range which, uint32_t* to) {
   if (!a.byRow) return packBesides(a, which, to);
   for (int64_t i = which.begin; i < which.end; ++i, to += leftSize(a.columns)) packRows(a, i * kRows, to);
 }
 
-inline void packRight(const NarrowLines& b, Range which, Half* to) {
+inline void packRight(const Bfloat16Lines& b, Range which, Half* to) {
   for (int64_t j = which.begin; j < which.end; ++j, to += rightSize(b.rows)) packColumns(b, j * kColumns, to);
 }
 

@@ -1,6 +1,6 @@
 #pragma once
 
-// How sums leave a microkernel: narrowed, added to what is there, past the caches, with their squares.
+// How sums leave a microkernel: rounded to bfloat16, added to what is there, past the caches, with their squares.
 
 #include "cpu/gemm/packed/panels.h"
 
@@ -10,13 +10,13 @@ namespace tfjs_torch::packed {
 
 // Where a result goes. Large ones go past the caches: a line would be read before it is written, and is not needed soon.
 struct Target {
-  const NarrowResult& out;
+  const Bfloat16Result& out;
   int64_t rows, columns;
   bool streams;
   // Σ of squares where wanted: of each row in 16 parts, and of each column of whole panels.
   float *along = nullptr, *down = nullptr;
-  Target(const NarrowResult& result, int64_t m, int64_t n) : out(result), rows(m), columns(n) {
-    constexpr int64_t large = 1 << 20, line = 64, size = sizeof(Narrow);
+  Target(const Bfloat16Result& result, int64_t m, int64_t n) : out(result), rows(m), columns(n) {
+    constexpr int64_t large = 1 << 20, line = 64, size = sizeof(BFloat16);
     const bool isAligned = out.distance * size % line == 0 && reinterpret_cast<uintptr_t>(out.data) % line == 0;
     streams = !out.isFloat && !out.add && m * n * size >= large && isAligned;
   }
@@ -61,14 +61,14 @@ class Writing {
       _mm512_mask_storeu_ps(to + kTile, second, y);
       return;
     }
-    Narrow* const to = static_cast<Narrow*>(target_.out.data) + at_;
+    BFloat16* const to = static_cast<BFloat16*>(target_.out.data) + at_;
     if (target_.streams && columns_ >= kLines) {
       _mm512_stream_si512(reinterpret_cast<__m512i*>(to), reinterpret_cast<__m512i>(_mm512_cvtne2ps_pbh(y, x)));
       return;
     }
     const __mmask32 both = firstOf32(columns_);
     if (target_.out.add) {
-      const vectors::Wide old = vectors::load(to, both);
+      const vectors::Floats32 old = vectors::load(to, both);
       x = _mm512_add_ps(x, old.low);
       y = _mm512_add_ps(y, old.high);
     }

@@ -107,7 +107,7 @@ struct Scratch {
 
 // The smaller operand is packed once for all threads, the larger one by the thread that multiplies with it, while it is in its cache.
 template <typename U>
-void multiply(const Operand& a, const Operand& b, const NarrowResult& out, const ResultSquares* squares) {
+void multiply(const Operand& a, const Operand& b, const Bfloat16Result& out, const ResultSquares* squares) {
   using E = typename U::Element;
   const int64_t terms = a.columns, workers = workersFor(a.rows * a.columns * b.columns);
   if (a.rows == 0 || b.columns == 0) {

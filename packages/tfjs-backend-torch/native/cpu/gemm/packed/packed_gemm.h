@@ -35,7 +35,7 @@ struct HeadGradients {
 template <typename T>
 struct Kernels {
   // out ← a·b, or out + a·b, on all threads or inside a parallel region on its own. `squares` as in cpu/gemm/own_gemm.h.
-  void (*multiply)(const Operand& a, const Operand& b, const NarrowResult& out, const ResultSquares* squares);
+  void (*multiply)(const Operand& a, const Operand& b, const Bfloat16Result& out, const ResultSquares* squares);
   void (*attendHeads)(const AttentionShape& s, const HeadOperands<T>& x, const AttentionBias& bias, float* most, float* inverse);
   // dPosition [B, H, T+S-1], zeros at first, takes the sum over queries and keys of a distance.
   void (*attendHeadsGrad)(const AttentionShape& s, const HeadOperands<T>& x, const HeadRows<T>& dctx, const AttentionBias& bias,

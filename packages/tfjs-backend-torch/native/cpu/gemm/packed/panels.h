@@ -20,7 +20,7 @@
 
 namespace tfjs_torch::packed {
 
-using Narrow = c10::BFloat16;
+using c10::BFloat16;
 
 inline constexpr int64_t kTile = 16;          // rows or columns of a tile
 inline constexpr int64_t kLines = 2 * kTile;  // of a panel
@@ -73,16 +73,16 @@ KERNEL inline void transpose(__m512i* x) {
 }
 
 // The first so many of 32 values of an operand as bfloat16, and 0.
-KERNEL inline __m512i loadNarrow(const float* x, __mmask32 which) {
+KERNEL inline __m512i loadBfloat16(const float* x, __mmask32 which) {
   const __m512 left = _mm512_maskz_loadu_ps(static_cast<__mmask16>(which), x);
   const __m512 right = _mm512_maskz_loadu_ps(static_cast<__mmask16>(which >> 16), x + 16);
   return reinterpret_cast<__m512i>(_mm512_cvtne2ps_pbh(right, left));
 }
-KERNEL inline __m512i loadNarrow(const Narrow* x, __mmask32 which) { return _mm512_maskz_loadu_epi16(which, x); }
+KERNEL inline __m512i loadBfloat16(const BFloat16* x, __mmask32 which) { return _mm512_maskz_loadu_epi16(which, x); }
 
 // The first so many of 16 values as float32.
 KERNEL inline __m512i loadFloat(const float* x, int64_t n) { return _mm512_maskz_loadu_epi32(firstOf16(n), x); }
-KERNEL inline __m512i loadFloat(const Narrow* x, int64_t n) {
+KERNEL inline __m512i loadFloat(const BFloat16* x, int64_t n) {
   return _mm512_slli_epi32(_mm512_cvtepu16_epi32(_mm256_maskz_loadu_epi16(firstOf16(n), x)), 16);
 }
 
@@ -92,7 +92,7 @@ KERNEL inline __m512i loadTerms(const T* x, int64_t n) {
   if constexpr (std::is_same_v<E, float>)
     return loadFloat(x, n);
   else
-    return loadNarrow(x, firstOf32(n));
+    return loadBfloat16(x, firstOf32(n));
 }
 
 // Fetches what a later call packs: many short pieces of lines, which the CPU does not foresee.
@@ -134,8 +134,8 @@ KERNEL inline __m512i loadAcross(const T* from, int64_t distance, int64_t lines,
     return i < terms ? loadFloat(from + i * distance + half * kTile, lines - half * kTile) : _mm512_setzero_si512();
   } else {
     const __mmask32 which = firstOf32(lines);
-    const __m512i even = 2 * i < terms ? loadNarrow(from + 2 * i * distance, which) : _mm512_setzero_si512();
-    const __m512i odd = 2 * i + 1 < terms ? loadNarrow(from + (2 * i + 1) * distance, which) : _mm512_setzero_si512();
+    const __m512i even = 2 * i < terms ? loadBfloat16(from + 2 * i * distance, which) : _mm512_setzero_si512();
+    const __m512i odd = 2 * i + 1 < terms ? loadBfloat16(from + (2 * i + 1) * distance, which) : _mm512_setzero_si512();
     return pairs(even, odd, half * static_cast<int>(kTile));
   }
 }
@@ -199,7 +199,7 @@ KERNEL inline void pack(const Operand& x, bool isLeft, const Section& which, E* 
   if (x.isFloat)
     pack<E>(static_cast<const float*>(x.data), x, isLeft, which, to, distance);
   else
-    pack<E>(static_cast<const Narrow*>(x.data), x, isLeft, which, to, distance);
+    pack<E>(static_cast<const BFloat16*>(x.data), x, isLeft, which, to, distance);
 }
 
 }  // namespace tfjs_torch::packed

@@ -43,8 +43,8 @@ AVX512 inline __m256 sums(const __m512* x) {
   return _mm256_add_ps(_mm256_permute2f128_ps(a, b, 0x20), _mm256_permute2f128_ps(a, b, 0x31));
 }
 
-// narrow()'s rounding.
-AVX512 inline __m256i narrowed(__m512 x) {
+// fromFloat()'s rounding.
+AVX512 inline __m256i toBfloat16(__m512 x) {
   const __m512i bits = _mm512_castps_si512(x);
   const __m512i odd = _mm512_and_si512(_mm512_srli_epi32(bits, 16), _mm512_set1_epi32(1));
   const __m512i rounded = _mm512_srli_epi32(_mm512_add_epi32(_mm512_add_epi32(bits, _mm512_set1_epi32(0x7fff)), odd), 16);
@@ -53,8 +53,8 @@ AVX512 inline __m256i narrowed(__m512 x) {
 }
 // out's 32 values at `at`, past the caches.
 AVX512 inline void stream(Matrix out, int64_t at, __m512 left, __m512 right) {
-  if (out.isNarrow) {
-    const __m512i both = _mm512_inserti64x4(_mm512_castsi256_si512(narrowed(left)), narrowed(right), 1);
+  if (out.isBfloat16) {
+    const __m512i both = _mm512_inserti64x4(_mm512_castsi256_si512(toBfloat16(left)), toBfloat16(right), 1);
     _mm512_stream_si512(reinterpret_cast<__m512i*>(static_cast<c10::BFloat16*>(out.data) + at), both);
   } else {
     _mm512_stream_ps(static_cast<float*>(out.data) + at, left);

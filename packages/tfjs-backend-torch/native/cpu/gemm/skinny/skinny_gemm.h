@@ -16,14 +16,14 @@ void fewRowsTimesTransposed(const float* x, const float* w, int64_t n, int64_t o
 // y [n, outputs] (+)= x [n, inputs]·W of W [inputs, outputs].
 void fewRowsTimes(const float* x, const float* w, int64_t n, int64_t inputs, int64_t outputs, bool add, float* y);
 
-// A matrix of float32 or, narrow, of bfloat16.
+// A matrix of float32 or of bfloat16.
 struct Matrix {
   void* data;
-  bool isNarrow;
+  bool isBfloat16;
 };
 
 // c [rows, columns] = Aᵀ·B of A [n, rows] and B [n, columns], written past the caches: it is large and not read
-// soon. On the way Σ of squares by row and by column, of the values before they are narrowed; returns their total.
+// soon. On the way Σ of squares by row and by column, of the values before they are rounded to bfloat16; returns their total.
 double outerProduct(const float* a, const float* b, int64_t n, int64_t rows, int64_t columns, Matrix c, float* rowSquares,
                     float* columnSquares);
 
