@@ -20,8 +20,8 @@ export async function bundle(module) {
   const { output } = await build({
     input: `${root}src/${module}.ts`,
     platform: "node",
-    // Loaded only where a model needs it.
-    external: ["sentencepiece-js"],
+    // Loaded only where a model or a table of documents needs them.
+    external: ["sentencepiece-js", "csv-parse", "hyparquet", "hyparquet-compressors"],
     // The command, which tells our errors from others, must know the same class.
     plugins: [
       {

@@ -140,15 +140,12 @@ Every shard is finished on its own and durably. Stopped at any moment, the same 
   async run(): Promise<PreprocessSummary | PreprocessPlan> {
     const { flags } = await this.parse(Preprocess);
     const { parseBytes, parseSpeed, parseSplits } = await import("../cli/flagValues.js");
-    const { requireLanguageCode, requireLanguages } = await import("../corpus/shards/languages.js");
     const { source: sources, vocab, out, workers, connections, verify, nodes = 1 } = flags;
-    const languages = flags.languages === "all" ? undefined : requireLanguages(flags.languages);
     const cacheBytes = parseBytes(flags["cache-size"], "--cache-size");
     const corpus = {
       sources,
-      languages,
+      ...(await chosenLanguages(flags)),
       splits: parseSplits(flags.split),
-      language: flags.language === undefined ? undefined : requireLanguageCode(flags.language),
       textField: flags["text-field"],
       validationEvery: flags["validation-every"],
     };
@@ -182,4 +179,17 @@ Every shard is finished on its own and durably. Stopped at any moment, the same 
     else if (summary.total.rejected > 0) this.exitWith(exitCode.quarantined);
     return summary;
   }
+}
+
+/** The language flags, checked. The table of languages is loaded only for them: with its schema it is most of a short run's start. */
+async function chosenLanguages(flags: {
+  languages: string;
+  language?: string;
+}): Promise<{ languages?: string[]; language?: string }> {
+  if (flags.languages === "all" && flags.language === undefined) return {};
+  const { requireLanguageCode, requireLanguages } = await import("../corpus/shards/languages.js");
+  return {
+    languages: flags.languages === "all" ? undefined : requireLanguages(flags.languages),
+    language: flags.language === undefined ? undefined : requireLanguageCode(flags.language),
+  };
 }

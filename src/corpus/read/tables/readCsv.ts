@@ -1,4 +1,3 @@
-import { parse } from "csv-parse";
 import { messageOf } from "../../../base/errors.js";
 import type { DocumentChunk, ShardStream } from "../document.js";
 import type { Format } from "../format.js";
@@ -11,6 +10,8 @@ import { StreamFault } from "../readCompressed.js";
  */
 export async function* readCsv(stream: ShardStream, format: Format): AsyncGenerator<DocumentChunk, void> {
   const { textField, maxLineBytes, clock } = stream;
+  // Loaded only for such a file.
+  const { parse } = await import("csv-parse");
   /** Their fields are bytes, since no encoding is given; the parser's types say otherwise. */
   const rows: string[][] = [];
   let fault: StreamFault | undefined;

@@ -1,6 +1,4 @@
 import { open } from "node:fs/promises";
-import { parquetMetadataAsync, parquetReadObjects, parquetSchema } from "hyparquet";
-import { compressors } from "hyparquet-compressors";
 import { messageOf } from "../../../base/errors.js";
 import type { DocumentChunk, ShardStream } from "../document.js";
 import { checkText } from "../parseText.js";
@@ -9,6 +7,9 @@ import { StreamFault } from "../readCompressed.js";
 /** The text column of a Parquet file, a row group at a time. A document's line is the number of its row, from 1. */
 export async function* readParquet(stream: ShardStream): AsyncGenerator<DocumentChunk, void> {
   const { path, textField, maxLineBytes, clock } = stream;
+  // Loaded only for such a file: a run on mC4's shards starts without.
+  const { parquetMetadataAsync, parquetReadObjects, parquetSchema } = await import("hyparquet");
+  const { compressors } = await import("hyparquet-compressors");
   // Its hash is taken of all bytes in their order; the reader needs them in another.
   let size = 0;
   for await (const piece of stream.pieces) size += piece.length;
