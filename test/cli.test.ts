@@ -42,6 +42,7 @@ test("every command of the design is there", () => {
       "doctor",
       "evaluate",
       "help",
+      "init",
       "plan",
       "preprocess",
       "pretrain",

@@ -41,8 +41,9 @@ const all = Object.keys(layers);
 layers.cli = all;
 layers.commands = [...all, "cli"];
 
-/** A folder's files at most, beside its subfolders: what one can take in at a glance. Tests are not counted. */
+/** A folder's files at most, beside its subfolders: what one can take in at a glance. Tests are not counted; of commands there are more. */
 const maxFiles = 14;
+const isExempt = (folder: string): boolean => folder === join(src, "commands");
 
 const files = readdirSync(src, { recursive: true, encoding: "utf8" })
   .filter((file) => file.endsWith(".ts") && !file.endsWith(".test.ts"))
@@ -73,7 +74,7 @@ describe("the layers of src", () => {
   test("a folder holds what one can take in at a glance", () => {
     const counts = new Map<string, number>();
     for (const file of files) counts.set(dirname(file), (counts.get(dirname(file)) ?? 0) + 1);
-    const full = [...counts].filter(([, count]) => count > maxFiles);
+    const full = [...counts].filter(([folder, count]) => count > maxFiles && !isExempt(folder));
     expect(full.map(([folder, count]) => `${relative(src, folder)}: ${count}`)).toEqual([]);
   });
 

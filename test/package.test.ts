@@ -1,5 +1,5 @@
 import { execFile } from "node:child_process";
-import { existsSync, readFileSync } from "node:fs";
+import { existsSync, readdirSync, readFileSync } from "node:fs";
 import { mkdir, mkdtemp, rm, symlink, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { dirname, join } from "node:path";
@@ -84,13 +84,39 @@ test("its exports load and have types", async () => {
   expect(stdout.trim()).toBe("Goeie more");
 });
 
-test("docs/api.md and docs/errors.md are what the sources say", async () => {
-  const { apiPage } = (await import(new URL("../scripts/apiPage.mjs", import.meta.url).href)) as {
-    apiPage: () => string;
+const script = async <Exports>(name: string): Promise<Exports> =>
+  (await import(new URL(`../scripts/${name}.mjs`, import.meta.url).href)) as Exports;
+
+test("generated pages and schemas are what the sources say", async () => {
+  const { apiPage } = await script<{ apiPage: () => string }>("apiPage");
+  const { errorsPage } = await script<{ errorsPage: () => string }>("errorsPage");
+  const pages = await script<{ commandsPage: () => string; runFilePage: () => Promise<string> }>("referencePages");
+  const { schemaFiles } = await script<{ schemaFiles: () => Promise<Record<string, string>> }>("schemas");
+  const expected = {
+    "docs/errors.md": errorsPage(),
+    "docs/api.md": apiPage(),
+    "docs/commands.md": pages.commandsPage(),
+    "docs/run-file.md": await pages.runFilePage(),
+    ...Object.fromEntries(Object.entries(await schemaFiles()).map(([name, text]) => [`schemas/${name}`, text])),
   };
-  const { errorsPage } = (await import(new URL("../scripts/errorsPage.mjs", import.meta.url).href)) as {
-    errorsPage: () => string;
-  };
-  expect(readFileSync(join(packageRoot, "docs", "errors.md"), "utf8"), "npm run docs").toBe(errorsPage());
-  expect(readFileSync(join(packageRoot, "docs", "api.md"), "utf8"), "npm run docs").toBe(apiPage());
+  for (const [file, text] of Object.entries(expected)) {
+    expect(readFileSync(join(packageRoot, file), "utf8"), `${file}: npm run docs`).toBe(text);
+  }
+});
+
+test("every YAML file of a run or study names its schema, which ships with it", () => {
+  const yaml = files.filter((path) => /^(pipelines|data\/hardware)\/(studies\/)?[^/]*\.yaml$/.test(path));
+  expect(yaml.length).toBeGreaterThan(20);
+  for (const path of yaml) {
+    const [first] = readFileSync(join(packageRoot, path), "utf8").split("\n");
+    const schema = /^# yaml-language-server: \$schema=(\S+)$/.exec(first)?.[1];
+    expect(files, `${path}: ${first}`).toContain(join(dirname(path), schema ?? ""));
+  }
+});
+
+test("every page of docs is in its index", () => {
+  const index = readFileSync(join(packageRoot, "docs", "README.md"), "utf8");
+  const pages = readdirSync(join(packageRoot, "docs"), { recursive: true, encoding: "utf8" });
+  const missing = pages.filter((page) => page.endsWith(".md") && page !== "README.md" && !index.includes(`(${page})`));
+  expect(missing).toEqual([]);
 });

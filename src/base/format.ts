@@ -76,3 +76,43 @@ export function times(value: number, digits = 3): string {
 export function plural(amount: number, noun: string): string {
   return `${amount.toLocaleString("en-US")} ${noun}${amount === 1 ? "" : "s"}`;
 }
+
+const unitSeconds = { s: 1, m: 60, h: 3600, d: 86_400 };
+
+/** Seconds of a time as `formatDuration` writes it, or as one would: `90s`, `1h30m`, `2d`; undefined where it is none. */
+export function parseDuration(text: string): number | undefined {
+  if (!/^(\d+(\.\d+)?[smhd])+$/.test(text)) return undefined;
+  const parts = [...text.matchAll(/([\d.]+)([smhd])/g)];
+  return parts.reduce((sum, [, value, unit]) => sum + Number(value) * unitSeconds[unit as keyof typeof unitSeconds], 0);
+}
+
+/** Lines of at most `width` columns, broken between words: the first after `indent`, the others after `hanging` (as `indent` where left out). */
+export function wrapText(text: string, width: number, indent = "", hanging = indent): string[] {
+  const lines: string[] = [];
+  let line = indent;
+  for (const word of text.split(/\s+/)) {
+    const isEmpty = line === (lines.length === 0 ? indent : hanging);
+    if (!isEmpty && line.length + 1 + word.length > width) {
+      lines.push(line);
+      line = hanging + word;
+    } else line += isEmpty ? word : ` ${word}`;
+  }
+  return [...lines, line];
+}
+
+/**
+ * A message as a stream shows it: on a terminal, lines that are too long for it are broken between words, what follows two further in,
+ * or below the last column where they have columns (two spaces inside) and that one has half of the width. Elsewhere as it is.
+ */
+export function fitToTerminal(message: string, { isTTY, columns }: { isTTY?: boolean; columns?: number }): string {
+  if (!isTTY || !columns) return message;
+  const fit = (line: string): string => {
+    if (line.length <= columns) return line;
+    const head = /^.*\S {2,}(?=\S)/.exec(line)?.[0] ?? /^ */.exec(line)![0];
+    const isTable = head.trim() !== "";
+    if (isTable && head.length > columns / 2) return line;
+    const hanging = " ".repeat(head.length + (isTable ? 0 : 2));
+    return wrapText(line.slice(head.length), columns, head, hanging).join("\n");
+  };
+  return message.split("\n").map(fit).join("\n");
+}

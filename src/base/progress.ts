@@ -1,6 +1,6 @@
 import { MultiBar, type SingleBar } from "cli-progress";
 import { formatDuration } from "./format.js";
-import { type Log, stderrLog } from "./log.js";
+import { type Log, shownOn, stderrLog } from "./log.js";
 
 /** A piece of the work that gets a bar of its own: a language, a training run. */
 export interface ProgressPart {
@@ -135,8 +135,8 @@ export function createProgress(options: ProgressOptions): Progress {
       }
     },
     log: {
-      info: (message) => multi.log(`${message}\n`),
-      warn: (message) => multi.log(`warning: ${message}\n`),
+      info: (message, brief) => multi.log(`${shownOn(stream, message, brief)}\n`),
+      warn: (message) => multi.log(`${shownOn(stream, `warning: ${message}`)}\n`),
     },
     stop() {
       multi.update();

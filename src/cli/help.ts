@@ -1,10 +1,11 @@
 import { type Command, Help } from "@oclif/core";
+import { wrapText } from "../base/format.js";
 
 /** Commands in the order in which a user meets them. */
 const stages: [title: string, commands: string[]][] = [
-  ["Start", ["demo", "doctor", "setup", "init"]],
+  ["Start", ["demo", "doctor", "setup"]],
   ["Text to tokens", ["vocab train", "vocab inspect", "preprocess", "dataset verify", "dataset inspect"]],
-  ["Training", ["plan", "pretrain", "finetune", "distill", "study"]],
+  ["Training", ["init", "plan", "pretrain", "finetune", "distill", "study"]],
   ["Results", ["evaluate", "generate", "report"]],
 ];
 
@@ -15,7 +16,7 @@ const stages: [title: string, commands: string[]][] = [
 export default class MswitchHelp extends Help {
   override async showRootHelp(): Promise<void> {
     const { bin, pjson } = this.config;
-    this.log(`${wrap(pjson.description ?? "", "").join("\n")}\n`);
+    this.log(`${wrapText(pjson.description ?? "", 80).join("\n")}\n`);
     this.log(`Usage: ${bin} COMMAND [FLAGS]`);
     this.log(`First step: ${bin} demo (the whole job on the shipped sample, in minutes)\n`);
     const left = new Map(
@@ -27,7 +28,7 @@ export default class MswitchHelp extends Help {
       this.log(`${title}:`);
       for (const [name, { summary }] of commands) {
         const indent = " ".repeat(width + 4);
-        const [first = "", ...more] = wrap(summary ?? "", indent);
+        const [first = "", ...more] = wrapText(summary ?? "", 80, indent);
         this.log([`  ${name.padEnd(width)}  ${first.trimStart()}`, ...more].join("\n"));
       }
       this.log("");
@@ -45,24 +46,10 @@ export default class MswitchHelp extends Help {
     section("Others", [...left]);
     const more = `${bin} help COMMAND, or COMMAND --help, says all of one command. Results go to stdout (--json: one JSON document), progress
       and logs to stderr. Exit codes: 0 done, 1 failed, 2 wrong use or configuration, 3 done but some input was set aside, 130 interrupted.`;
-    this.log(wrap(more, "").join("\n"));
+    this.log(wrapText(more, 80).join("\n"));
   }
 }
 
 function nameOf({ id }: Command.Loadable): string {
   return id.replaceAll(":", " ");
-}
-
-/** Lines of at most 80 columns, each after `indent`. */
-function wrap(text: string, indent: string): string[] {
-  const lines: string[] = [];
-  let line = indent;
-  for (const word of text.split(/\s+/)) {
-    if (line.length + word.length + 1 > 80 && line !== indent) {
-      lines.push(line.trimEnd());
-      line = indent;
-    }
-    line += `${word} `;
-  }
-  return [...lines, line.trimEnd()];
 }

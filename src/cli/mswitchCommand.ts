@@ -1,5 +1,6 @@
 import { Command, Errors, Flags } from "@oclif/core";
 import { exitCode, MswitchError, messageOf } from "../base/errors.js";
+import { fitToTerminal } from "../base/format.js";
 import { nearest } from "../base/nearest.js";
 
 /**
@@ -8,6 +9,11 @@ import { nearest } from "../base/nearest.js";
  */
 export abstract class MswitchCommand extends Command {
   static override enableJsonFlag = true;
+
+  /** A result on stdout, in lines that a terminal has the width for. */
+  override log(message = ""): void {
+    super.log(fitToTerminal(message, process.stdout));
+  }
 
   /** Ends with `code` although the command returned normally (3: some input was quarantined). */
   protected exitWith(code: 1 | 3 | 130): void {
@@ -50,7 +56,7 @@ export function wrongUse(what: string, hint: string): MswitchError {
 
 /** What is written on stderr: the error, its code, and what to try. */
 export function errorLines({ message, code, hint }: MswitchError): string {
-  return `error: ${message} [${code}]\n${hint ? `  try: ${hint}\n` : ""}`;
+  return fitToTerminal(`error: ${message} [${code}]\n${hint ? `  try: ${hint}\n` : ""}`, process.stderr);
 }
 
 /** What `--json` prints of an error. */

@@ -3,7 +3,9 @@ import { exitCode } from "../base/errors.js";
 import { stderrLog } from "../base/log.js";
 import { withInterrupt } from "../cli/interrupt.js";
 import { MswitchCommand, threadsFlag, useThreads } from "../cli/mswitchCommand.js";
+import type { RunConfigOverrides } from "../train/config/runConfig.js";
 import type { PretrainResult } from "../train/pretrain.js";
+import type { RunPlan } from "../train/probe/planRun.js";
 
 export default class Pretrain extends MswitchCommand {
   static override summary = "Train a model, or go on with its training, as a pipeline file says.";
@@ -18,7 +20,7 @@ The same command goes on with a run that was stopped or killed, from its last co
 bytes as if it had never stopped. Ctrl-C, SIGTERM, SIGHUP, SIGUSR1 and SIGUSR2 finish the step, or give up
 an evaluation, and write a checkpoint first (exit code 130). A run
 directory with another configuration is refused; only these keys may change on the way: name, dataset (the same content
-elsewhere), run, evaluation.every, checkpoints, logEvery, backend (results then agree but for rounding), and steps where the
+elsewhere), run, evaluation.every, checkpoints, logEvery, stopAfter, trackers, backend (results then agree but for rounding), and steps where the
 learning rate has no ramp down.
 
 RUN/config.yaml goes on with the run that lies in that folder, wherever it was moved or copied to.
@@ -28,6 +30,7 @@ Relative paths, in the file and in flags, are relative to the working directory.
   static override examples = [
     "<%= config.bin %> <%= command.id %> pipelines/demo-dense.yaml",
     "<%= config.bin %> <%= command.id %> pipelines/demo-switch.yaml --run runs/sixteen --set model.switch.experts=16 --set steps=1000",
+    "<%= config.bin %> <%= command.id %> pipelines/demo-switch.yaml --plan",
     {
       description: "Go on with a run from its own directory:",
       command: "<%= config.bin %> <%= command.id %> runs/sixteen/config.yaml",
@@ -66,15 +69,21 @@ Relative paths, in the file and in flags, are relative to the working directory.
       min: 0,
       description: "Step n takes batch n plus this many: a way past data on which a run diverges.",
     }),
+    plan: Flags.boolean({
+      exclusive: ["processes", "from-step"],
+      description:
+        "Train nothing: say by a probe of a few steps what the run takes in time, memory and disk, and the largest batch that fits.",
+    }),
     backend: Flags.string({ description: "TensorFlow.js backend; the best one found where left out (see `doctor`)." }),
     threads: threadsFlag,
   };
 
-  async run(): Promise<PretrainResult> {
+  async run(): Promise<PretrainResult | RunPlan> {
     const { args, flags } = await this.parse(Pretrain);
     useThreads(flags.threads);
     const { set: sets, run, backend, processes, "from-step": fromStep, "skip-batches": skipBatches, threads } = flags;
     const overrides = { sets, run, backend, fromStep, skipBatches };
+    if (flags.plan) return this.plan(args.pipeline, overrides);
     if (processes !== undefined) return this.runInProcesses(args.pipeline, { ...overrides, threads }, processes);
     const { pretrain } = await import("../train/pretrain.js");
     const { createProgress } = await import("../base/progress.js");
@@ -86,6 +95,17 @@ Relative paths, in the file and in flags, are relative to the working directory.
     // Of several processes the first alone has a result to tell.
     if (result.rank > 0) process.exit(result.interrupted ? exitCode.interrupted : exitCode.done);
     return this.report(result);
+  }
+
+  private async plan(file: string, overrides: RunConfigOverrides): Promise<RunPlan> {
+    const { planRun } = await import("../train/probe/planRun.js");
+    const { describeRunPlan } = await import("../train/probe/describeRunPlan.js");
+    const plan = await planRun(file, { ...overrides, log: stderrLog });
+    this.log(describeRunPlan(plan).join("\n"));
+    if (plan.disk.total > plan.disk.free) {
+      stderrLog.warn("the disk is too small for the run; fewer checkpoints.keepLast, or another --run");
+    }
+    return plan;
   }
 
   /** Starts this command once for each rank, and gives what rank 0 came to. */

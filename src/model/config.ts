@@ -9,54 +9,64 @@ const maxLayers = 1000;
 /** The Switch layers of a model. */
 export const switchConfigSchema = z.strictObject({
   experts: count.max(maxExperts),
-  /** Every how many feed-forward layers one is sparse; 2 makes layers 1, 3, 5, … sparse (layer mod every = every − 1). */
-  every: count,
-  /**
-   * Factors of the balanced load that an expert takes, in evaluation also `none`: every token finds a place; or an absolute capacity
-   * per group (Hugging Face's `expert_capacity`).
-   */
-  capacity: z.union([
-    z.strictObject({
-      train: z.number().positive(),
-      evaluation: z.union([z.number().positive(), z.literal("none")]),
-    }),
-    z.strictObject({ absolute: count }),
-  ]),
-  /** Of which tokens a capacity is counted: one sequence (Hugging Face), a fixed number of tokens (T5X), or the whole batch. */
-  group: z.union([z.enum(["sequence", "batch"]), z.strictObject({ tokens: count })]),
-  /** Multiplies the router's input by U(1 − ε, 1 + ε) in training. */
-  jitter: z.number().min(0).lt(1),
-  /** α of the load-balancing loss, summed over layers. */
-  auxLossWeight: z.number().min(0),
-  /** Weight of the router z-loss (ST-MoE); 0 leaves it out. */
-  zLossWeight: z.number().min(0),
-  /** Leave padding out of routing, capacity and balance. */
-  ignorePadding: z.boolean(),
-  /** Dropout on the expert's intermediate activation (fine-tuning). */
-  expertDropout: z.number().min(0).lt(1),
+  every: count.describe(
+    "Every how many feed-forward layers one is sparse; 2 makes layers 1, 3, 5, … sparse (layer mod every = every − 1).",
+  ),
+  capacity: z
+    .union([
+      z.strictObject({
+        train: z.number().positive(),
+        evaluation: z.union([z.number().positive(), z.literal("none")]),
+      }),
+      z.strictObject({ absolute: count }),
+    ])
+    .describe(
+      "Factors of the balanced load that an expert takes, in evaluation also `none`: every token finds a place; or an absolute capacity per group (Hugging Face's `expert_capacity`).",
+    ),
+  group: z
+    .union([z.enum(["sequence", "batch"]), z.strictObject({ tokens: count })])
+    .describe(
+      "Of which tokens a capacity is counted: one sequence (Hugging Face), a fixed number of tokens (T5X), or the whole batch.",
+    ),
+  jitter: z.number().min(0).lt(1).describe("Multiplies the router's input by U(1 − ε, 1 + ε) in training."),
+  auxLossWeight: z.number().min(0).describe("α of the load-balancing loss, summed over layers."),
+  zLossWeight: z.number().min(0).describe("Weight of the router z-loss (ST-MoE); 0 leaves it out."),
+  ignorePadding: z.boolean().describe("Leave padding out of routing, capacity and balance."),
+  expertDropout: z.number().min(0).lt(1).describe("Dropout on the expert's intermediate activation (fine-tuning)."),
   // Without defaults: what has none of them is as it was before they existed, checkpoints and runs included.
-  /** Experts of a token: absent or 1 is Switch, 2 the paper's MoE baseline, whose gates add up to 1. */
-  topK: count.optional(),
-  /** The router stays as it was drawn: tells a router that does not learn from a capacity that is not wanted. */
-  frozen: z.boolean().optional(),
-  /** Over what the balance loss is taken: each routing group (absent), or all tokens of a step. */
-  balance: z.enum(["group", "batch"]).optional(),
+  topK: count
+    .optional()
+    .describe("Experts of a token: absent or 1 is Switch, 2 the paper's MoE baseline, whose gates add up to 1."),
+  frozen: z
+    .boolean()
+    .optional()
+    .describe(
+      "The router stays as it was drawn: tells a router that does not learn from a capacity that is not wanted.",
+    ),
+  balance: z
+    .enum(["group", "batch"])
+    .optional()
+    .describe("Over what the balance loss is taken: each routing group (absent), or all tokens of a step."),
 });
 export type SwitchConfig = z.infer<typeof switchConfigSchema>;
 export type RoutingGroup = SwitchConfig["group"];
 
 /** An initialization's start for reading the source: what ends the plateau of small models early. */
 const initShared = {
-  /**
-   * q of cross-attention starts as k times this (and dKv^−½), so that a target position attends to the source positions that hold
-   * its own token, the sentinel of its span above all. Absent: q is drawn, as in T5.
-   */
-  matchedCrossAttention: z.number().positive().optional(),
-  /**
-   * The encoder's position bias starts at −slope · distance, up to distance 12, with slopes from 1/heads of this to all of it: what
-   * stands beside a token is in its encoding from the start. Absent: drawn, as in T5.
-   */
-  encoderLocality: z.number().positive().optional(),
+  matchedCrossAttention: z
+    .number()
+    .positive()
+    .optional()
+    .describe(
+      "q of cross-attention starts as k times this (and dKv^−½), so that a target position attends to the source positions that hold its own token, the sentinel of its span above all. Absent: q is drawn, as in T5.",
+    ),
+  encoderLocality: z
+    .number()
+    .positive()
+    .optional()
+    .describe(
+      "The encoder's position bias starts at −slope · distance, up to distance 12, with slopes from 1/heads of this to all of it: what stands beside a token is in its encoding from the start. Absent: drawn, as in T5.",
+    ),
 };
 
 /** Architecture of an mT5 or of its Switch twin: every key known, every number in its range. Derived shapes are not stored. */
@@ -69,25 +79,27 @@ export const modelConfigSchema = z.strictObject({
   encoderLayers: count.max(maxLayers),
   decoderLayers: count.max(maxLayers),
   feedForward: z.enum(["gated-gelu", "relu"]),
-  /** The output layer is the embedding, on states scaled by dModel^−½; false (mT5): a matrix of its own. */
-  tieEmbeddings: z.boolean(),
-  /**
-   * Encoder and decoder each have an input embedding of their own, as Transformers gives an untied Switch; absent or false: they
-   * share one, as mT5 does.
-   */
-  separateInputEmbeddings: z.boolean().optional(),
+  tieEmbeddings: z
+    .boolean()
+    .describe("The output layer is the embedding, on states scaled by dModel^−½; false (mT5): a matrix of its own."),
+  separateInputEmbeddings: z
+    .boolean()
+    .optional()
+    .describe(
+      "Encoder and decoder each have an input embedding of their own, as Transformers gives an untied Switch; absent or false: they share one, as mT5 does.",
+    ),
   relativeBuckets: count.multipleOf(4),
   relativeMaxDistance: count,
   layerNormEpsilon: z.number().positive(),
   dropout: z.number().min(0).lt(1),
-  /** σ = sqrt(scale / fan_in) of a truncated normal; "t5" is mT5's own initialization. */
-  init: z.discriminatedUnion("scheme", [
-    z.strictObject({ scheme: z.literal("truncated-normal"), scale: z.number().positive(), ...initShared }),
-    z.strictObject({ scheme: z.literal("t5"), ...initShared }),
-  ]),
+  init: z
+    .discriminatedUnion("scheme", [
+      z.strictObject({ scheme: z.literal("truncated-normal"), scale: z.number().positive(), ...initShared }),
+      z.strictObject({ scheme: z.literal("t5"), ...initShared }),
+    ])
+    .describe("σ = sqrt(scale / fan_in) of a truncated normal; 't5' is mT5's own initialization."),
   precision: z.enum(["float32", "bfloat16", "selective"]),
-  /** null: the dense mT5. */
-  switch: switchConfigSchema.nullable(),
+  switch: switchConfigSchema.nullable().describe("null: the dense mT5."),
 });
 export type ModelConfig = z.infer<typeof modelConfigSchema>;
 

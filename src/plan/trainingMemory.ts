@@ -1,7 +1,7 @@
 import { totalmem } from "node:os";
 import { gpuMemory } from "../backends/gpuMemory.js";
 import type { Backend } from "../backends/loadBackend.js";
-import { usageError } from "../base/errors.js";
+import { type MswitchError, usageError } from "../base/errors.js";
 import { formatBytes } from "../base/format.js";
 import { isSparse, type ModelConfig } from "../model/config.js";
 import type { ExampleLengths } from "../stream/batch.js";
@@ -50,18 +50,45 @@ export function leastMemory(
 /**
  * Refuses what cannot fit, before anything is allocated: on a GPU into its memory, where `nvidia-smi` tells how much that is, else into
  * the machine's.
+ *
+ * @param least a lower bound of the bytes that a step of so many rows takes
  */
-export function requireMemory(need: number, backend: Omit<Backend, "tf">, batchSize: number): void {
+export function requireMemory(least: (rows: number) => number, backend: Omit<Backend, "tf">, rows: number): void {
   const limit = memoryLimit(backend);
-  if (need <= limit) return;
-  throw usageError(`a batch of ${batchSize} examples does not fit`, {
+  if (least(rows) <= limit) return;
+  // The real need is about twice the bound.
+  const largest = Math.floor((limit / 2 - least(0)) / (least(1) - least(0)));
+  throw batchTooLarge({ rows, needed: least(rows), limit, backend: backend.name, largest });
+}
+
+/** The error of a batch that memory does not hold. `largest` rows do; below 1 the model itself is too large. */
+export function batchTooLarge(memory: {
+  rows: number;
+  needed: number;
+  limit: number;
+  backend: string;
+  largest: number;
+}): MswitchError {
+  const { rows, needed, limit, backend, largest } = memory;
+  return usageError(`a batch of ${rows} examples does not fit into memory`, {
     code: "batch-too-large",
-    why: `model and batch take at least ${formatBytes(need)}, the ${backend.name} backend has at most ${formatBytes(limit)} here`,
-    hint: "Lower stream.batchSize or stream.inputLength, take a smaller model, or another backend.",
+    why: `model and batch take at least ${formatBytes(needed)}, the ${backend} backend has at most ${formatBytes(limit)} here`,
+    hint:
+      largest >= 1
+        ? `about ${largest} examples fit: lower stream.batchSize or stream.inputLength, or compute the same batch in parts with batch.accumulate: ${accumulateFor(rows, largest)}`
+        : "the model alone does not fit: take a smaller one, fewer experts, or another backend",
   });
 }
 
-function memoryLimit({ name, cudaDevice }: Omit<Backend, "tf">): number {
+/** The fewest equal parts of a batch of which each has at most so many rows. */
+function accumulateFor(rows: number, largest: number): number {
+  let parts = Math.ceil(rows / largest);
+  while (rows % parts !== 0) parts++;
+  return parts;
+}
+
+/** Bytes that a backend can have here. */
+export function memoryLimit({ name, cudaDevice }: Omit<Backend, "tf">): number {
   if (cudaDevice !== undefined) return gpuMemory(cudaDevice) ?? Number.POSITIVE_INFINITY;
   // Inside a container the limit is its own; 0 and absurd values mean none.
   const constrained = process.constrainedMemory();

@@ -163,9 +163,9 @@ export async function recordEnvironment(
 export function teeLog(paths: RunPaths, log: Log): Log {
   const keep = (message: string): void => appendFileSync(paths.log, `${new Date().toISOString()} ${message}\n`);
   return {
-    info(message) {
+    info(message, brief) {
       keep(message);
-      log.info(message);
+      log.info(message, brief);
     },
     warn(message) {
       keep(`warning: ${message}`);

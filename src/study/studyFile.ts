@@ -11,26 +11,32 @@ const mostRuns = 10_000;
 
 /** A study as `pipelines/studies/*.yaml` describe it: a base run, what is varied, and the seeds of each variant. */
 export const studySchema = z.strictObject({
-  /** What it asks, in a line. */
-  title: z.string().min(1),
-  /** Pipeline file of the base run, relative to the study's file. */
-  base: z.string().min(1),
-  /** Folder of the runs and the report, relative to the working directory. */
-  out: z.string().min(1),
-  /** Values for every run, `dotted.key: value` as `pretrain --set` takes them. */
-  set: overrides.default({}),
-  /** Named sets of values; one without values where left out. */
-  variants: z.record(z.string().min(1), overrides).default({}),
-  /** Values of keys, all combinations of them with each variant. */
-  grid: z.record(z.string().min(1), z.array(z.unknown()).min(1)).default({}),
+  title: z.string().min(1).describe("What it asks, in a line."),
+  base: z.string().min(1).describe("Pipeline file of the base run, relative to the study's file."),
+  out: z.string().min(1).describe("Folder of the runs and the report, relative to the working directory."),
+  set: overrides.default({}).describe("Values for every run, `dotted.key: value` as `pretrain --set` takes them."),
+  variants: z
+    .record(z.string().min(1), overrides)
+    .default({})
+    .describe("Named sets of values; one without values where left out."),
+  grid: z
+    .record(z.string().min(1), z.array(z.unknown()).min(1))
+    .default({})
+    .describe("Values of keys, all combinations of them with each variant."),
   seeds: z
     .array(z.int().min(0))
     .min(1)
     .refine((seeds) => new Set(seeds).size === seeds.length, "a seed stands there twice"),
-  /** Name of the variant that the others are compared with; the first where left out. */
-  baseline: z.string().optional(),
-  /** Quality whose time is measured, nats a token (Table 1: −1.50); the baseline's at the end where left out. */
-  threshold: z.number().optional(),
+  baseline: z
+    .string()
+    .optional()
+    .describe("Name of the variant that the others are compared with; the first where left out."),
+  threshold: z
+    .number()
+    .optional()
+    .describe(
+      "Quality whose time is measured, nats a token (Table 1: −1.50); the baseline's at the end where left out.",
+    ),
 });
 export type StudyFile = z.infer<typeof studySchema>;
 

@@ -13,7 +13,7 @@ test("a dense step's line has no word of experts", () => {
     dataWait: 0.001,
     memoryBytes: 2 ** 30,
   };
-  expect(formatMetrics(line, 1000, 192)).toBe(
+  expect(formatMetrics(line, 1000, 192).full).toBe(
     "step 120/1000 loss 5.1235 nlp -5.1021 lr 0.0100 grad 1.83 1,234 tok/s 12.3 GFLOP/s mem 1.07 GB wait 0.1% eta 3m12s",
   );
 });
@@ -25,7 +25,16 @@ test("a sparse step's line tells balance, drops and load", () => {
     { tokensPerStep: 100, flopsPerStep: 1e6 },
   );
   expect(line).toMatchObject({ tokensPerSecond: 500, flopsPerSecond: 5e6 });
-  expect(formatMetrics(line, 1000, 1)).toContain("aux 0.0213 drop 0.4% load 0.08-0.19 lr");
+  expect(formatMetrics(line, 1000, 1).full).toContain("aux 0.0213 drop 0.4% load 0.08-0.19 lr");
+});
+
+test("a long run's brief line has room on a terminal of 80 columns", () => {
+  const sparse = { auxLoss: 0.0213, zLoss: 0, fractionDropped: 0.134, expertLoadMin: 0.08, expertLoadMax: 0.19 };
+  const times = { trainSeconds: 60, steps: 10, seconds: 2, dataWait: 0 };
+  const line = toMetricsLine({ ...base, ...sparse, ...times, step: 99_999 }, { tokensPerStep: 1e5, flopsPerStep: 1e6 });
+  const { brief } = formatMetrics(line, 100_000, 192_000);
+  expect(brief).toBe("step 99999/100000 loss 5.1235 drop 13.4% load 0.08-0.19 500,000 tok/s eta 2d05h");
+  expect(brief.length).toBeLessThanOrEqual(80);
 });
 
 test("a collapsed router, dropped tokens and a gradient of 0 are faults", () => {

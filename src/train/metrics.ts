@@ -94,30 +94,36 @@ export function trainingFaults(line: MetricsLine, experts: number): string[] {
   return faults.flatMap(([isSo, what]) => (isSo ? [what] : []));
 }
 
-/** The line of the log for a step, as in `step 120/1000 loss 5.1234 nlp -5.1021 … eta 3m12s`. */
-export function formatMetrics(line: MetricsLine, totalSteps: number, secondsLeft: number): string {
+/**
+ * The line of the log for a step, as in `step 120/1000 loss 5.1234 nlp -5.1021 … eta 3m12s`, and what of it 80 columns of a terminal
+ * have room for.
+ */
+export function formatMetrics(
+  line: MetricsLine,
+  totalSteps: number,
+  secondsLeft: number,
+): { full: string; brief: string } {
   const { fractionDropped, expertLoadMin, expertLoadMax, auxLoss, zLoss } = line;
-  const sparse =
+  const progress = [`step ${line.step}/${totalSteps}`, `loss ${line.loss.toFixed(4)}`];
+  const losses = [`aux ${(auxLoss ?? 0).toFixed(4)}`, ...(zLoss ? [`z ${zLoss.toFixed(4)}`] : [])];
+  const routing =
     fractionDropped === undefined || expertLoadMin === undefined || expertLoadMax === undefined
       ? []
-      : [
-          `aux ${(auxLoss ?? 0).toFixed(4)}`,
-          ...(zLoss ? [`z ${zLoss.toFixed(4)}`] : []),
-          `drop ${(fractionDropped * 100).toFixed(1)}%`,
-          `load ${expertLoadMin.toFixed(2)}-${expertLoadMax.toFixed(2)}`,
-        ];
-  return [
-    `step ${line.step}/${totalSteps}`,
-    `loss ${line.loss.toFixed(4)}`,
+      : [`drop ${(fractionDropped * 100).toFixed(1)}%`, `load ${expertLoadMin.toFixed(2)}-${expertLoadMax.toFixed(2)}`];
+  const rate = `${Math.round(line.tokensPerSecond).toLocaleString("en-US")} tok/s`;
+  const eta = `eta ${formatDuration(secondsLeft)}`;
+  const full = [
+    ...progress,
     `nlp ${line.negLogPerplexity.toFixed(4)}`,
-    ...sparse,
+    ...(routing.length > 0 ? [...losses, ...routing] : []),
     `lr ${line.learningRate.toPrecision(3)}`,
     `grad ${line.gradNorm.toPrecision(3)}`,
-    `${Math.round(line.tokensPerSecond).toLocaleString("en-US")} tok/s`,
+    rate,
     `${formatFlops(line.flopsPerSecond)}/s`,
     `mem ${formatBytes(line.memoryBytes)}`,
     ...(line.devicePeakMemoryBytes === undefined ? [] : [`device peak ${formatBytes(line.devicePeakMemoryBytes)}`]),
     `wait ${(line.dataWait * 100).toFixed(1)}%`,
-    `eta ${formatDuration(secondsLeft)}`,
-  ].join(" ");
+    eta,
+  ];
+  return { full: full.join(" "), brief: [...progress, ...routing, rate, eta].join(" ") };
 }

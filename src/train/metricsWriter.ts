@@ -2,10 +2,13 @@ import type { Log } from "../base/log.js";
 import type { TrainingPlan } from "../plan/planTraining.js";
 import { appendMetrics, type RunPaths, writeEvaluation } from "../run/runDirectory.js";
 import { type EvalPoint, meanSourceUse } from "../run/runFiles.js";
+import type { RunConfig } from "./config/runConfig.js";
 import { formatMetrics, type LogLine, toMetricsLine, trainingFaults } from "./metrics.js";
-import { createEventWriter } from "./tensorboard.js";
+import { startPythonTrackers } from "./trackers/pythonTracker.js";
+import { createEventWriter } from "./trackers/tensorboard.js";
+import { hyperParametersOf } from "./trackers/tracker.js";
 
-/** Writes what a run measures to everywhere it is kept: the log, `metrics.jsonl`, `eval/` and TensorBoard. */
+/** Writes what a run measures to everywhere it is kept: the log, `metrics.jsonl`, `eval/`, TensorBoard and other trackers. */
 export interface MetricsWriter {
   line(line: LogLine): Promise<void>;
   evaluation(point: EvalPoint): Promise<void>;
@@ -14,24 +17,33 @@ export interface MetricsWriter {
 
 export interface MetricsWriterOptions {
   paths: RunPaths;
+  config: RunConfig;
   plan: TrainingPlan;
   /** 0 for a dense model. */
   experts: number;
-  /** Updates done before this process, and to be done in all. */
+  /** Updates done before this process. */
   startStep: number;
-  steps: number;
   log: Log;
 }
 
 export async function createMetricsWriter({
   paths,
+  config,
   plan,
   experts,
   startStep,
-  steps,
   log,
 }: MetricsWriterOptions): Promise<MetricsWriter> {
-  const events = await createEventWriter(paths.tensorboard, startStep);
+  const { name, steps } = config;
+  const hyperParameters = hyperParametersOf(config);
+  const others = await startPythonTrackers(config.trackers ?? {}, {
+    ...{ name, directory: paths.directory, hyperParameters, log },
+  });
+  const trackers = [await createEventWriter(paths.tensorboard, { name, startStep, hyperParameters }), ...others];
+  const scalars = async (step: number, values: Record<string, number | undefined>): Promise<void> => {
+    const finite = Object.entries(values).filter((entry): entry is [string, number] => Number.isFinite(entry[1]));
+    for (const tracker of trackers) await tracker.scalars(step, Object.fromEntries(finite));
+  };
   /** Faults that were warned of, without the numbers in them. */
   const told = new Set<string>();
   return {
@@ -39,9 +51,10 @@ export async function createMetricsWriter({
       const metrics = toMetricsLine(line, plan);
       await appendMetrics(paths, metrics);
       const { step, ...values } = metrics;
-      await events.scalars(step, prefixed("train/", values));
+      await scalars(step, prefixed("train/", values));
       const secondsLeft = ((steps - step) * line.seconds) / line.steps;
-      log.info(formatMetrics(metrics, steps, secondsLeft));
+      const { full, brief } = formatMetrics(metrics, steps, secondsLeft);
+      log.info(full, brief);
       for (const fault of trainingFaults(metrics, experts)) {
         const kind = fault.replace(/\d+/g, "");
         if (!told.has(kind)) log.warn(`step ${step}: ${fault}`);
@@ -53,7 +66,7 @@ export async function createMetricsWriter({
       const { mean, sourceUse, best, worst } = summarizeEvaluation(point);
       const byLanguage = (key: "negLogPerplexity" | "sourceUse"): Record<string, number | undefined> =>
         Object.fromEntries(Object.entries(point.languages).map(([code, quality]) => [code, quality[key]]));
-      await events.scalars(point.step, {
+      await scalars(point.step, {
         "eval/negLogPerplexity": mean,
         "eval/sourceUse": sourceUse ?? undefined,
         ...prefixed("eval/negLogPerplexity/", byLanguage("negLogPerplexity")),
@@ -66,7 +79,9 @@ export async function createMetricsWriter({
         `eval step ${point.step} nlp ${mean.toFixed(4)}${reads} over ${count} languages, best ${value(best)}, worst ${value(worst)}`,
       );
     },
-    close: () => events.close(),
+    close: async () => {
+      for (const tracker of trackers) await tracker.close();
+    },
   };
 }
 

@@ -1,6 +1,7 @@
 import { existsSync } from "node:fs";
 import { usageError } from "../base/errors.js";
 import { runWriteError } from "../base/fileSystemError.js";
+import { parseDuration } from "../base/format.js";
 import { openDataset } from "../dataset/read/openDataset.js";
 import { evaluateModel } from "../eval/evaluateModel.js";
 import { modelTitle } from "../plan/planTraining.js";
@@ -54,12 +55,28 @@ export async function pretrain(file: string, options: PretrainOptions): Promise<
   }
   const dataset = await openDataset(config.dataset);
   try {
-    return await trainOn(prepareRun(config, dataset, options.log), { ...options, source });
+    const signal = withTimeLimit(config.stopAfter, options);
+    return await trainOn(prepareRun(config, dataset, options.log), { ...options, signal, source });
   } catch (error) {
     throw runWriteError(error, "the run directory cannot be written", config.run);
   } finally {
     dataset.close();
   }
+}
+
+/** A signal that is aborted where `signal` is, or when the run's `stopAfter` is over. */
+function withTimeLimit(stopAfter: string | undefined, { signal, log }: PretrainOptions): AbortSignal {
+  if (stopAfter === undefined) return signal;
+  const controller = new AbortController();
+  const stop = (): void => controller.abort(signal.reason);
+  if (signal.aborted) stop();
+  signal.addEventListener("abort", stop, { once: true });
+  const limit = (): void => {
+    if (!controller.signal.aborted) log.info(`stopping: ${stopAfter} are over; the same command goes on`);
+    controller.abort(new Error("stopAfter"));
+  };
+  setTimeout(limit, 1000 * parseDuration(stopAfter)!).unref();
+  return controller.signal;
 }
 
 async function trainOn(run: PreparedRun, options: SessionOptions): Promise<PretrainResult> {

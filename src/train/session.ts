@@ -66,8 +66,8 @@ export async function openSession(run: PreparedRun, options: SessionOptions): Pr
   const backend = await loadBackend(config.backend);
   const rows = config.stream.batchSize / ((address?.worldSize ?? 1) * accumulate);
   requireWholeRows(rows, accumulate);
-  const need = leastMemory(model, plan.parameters, rows, stream.lengths, backend.name);
-  requireMemory(need, backend, rows);
+  const least = (count: number): number => leastMemory(model, plan.parameters, count, stream.lengths, backend.name);
+  requireMemory(least, backend, rows);
 
   const cleanUp: (() => void | Promise<void>)[] = [];
   const close = async (): Promise<void> => {
@@ -97,8 +97,7 @@ export async function openSession(run: PreparedRun, options: SessionOptions): Pr
     const writer =
       world.rank === 0
         ? await createMetricsWriter({
-            ...{ paths, plan, experts: model.switch?.experts ?? 0 },
-            ...{ startStep, steps: config.steps, log: stepLog },
+            ...{ paths, config, plan, experts: model.switch?.experts ?? 0, startStep, log: stepLog },
           })
         : silentMetricsWriter;
     cleanUp.push(
@@ -164,7 +163,7 @@ async function loadParameters({ directory }: Checkpoint, model: ModelConfig): Pr
 }
 
 /** @throws usageError where a step's rows do not make so many equal micro-batches */
-function requireWholeRows(rows: number, accumulate: number): void {
+export function requireWholeRows(rows: number, accumulate: number): void {
   if (Number.isInteger(rows)) return;
   throw usageError(`${rows * accumulate} rows cannot be computed in ${accumulate} equal micro-batches`, {
     code: "batch-not-divisible",

@@ -12,16 +12,12 @@ const positive = z.number().positive();
 export const hardwareSchema = z.strictObject({
   name: z.string().min(1),
   memoryGiB: positive,
-  /** bfloat16 products, 10^12 operations a second. */
-  teraflops: positive,
-  /** The device's own memory, 10^9 bytes a second. */
-  memoryGBps: positive,
+  teraflops: positive.describe("bfloat16 products, 10^12 operations a second."),
+  memoryGBps: positive.describe("The device's own memory, 10^9 bytes a second."),
   devicesPerNode: z.int().positive(),
-  /** To another device of the node, and to one of another node. */
-  nodeGBps: positive,
-  networkGBps: positive,
-  /** Share of `teraflops` that a training step's products reach. */
-  efficiency: positive.max(1),
+  nodeGBps: positive.describe("To another device of the node."),
+  networkGBps: positive.describe("To a device of another node."),
+  efficiency: positive.max(1).describe("Share of `teraflops` that a training step's products reach."),
 });
 export type Hardware = z.infer<typeof hardwareSchema>;
 

@@ -1,9 +1,11 @@
 import { resolve } from "node:path";
 import * as z from "zod";
+import { parseDuration } from "../../base/format.js";
 import { sha256 } from "../../base/hash.js";
 import { modelConfigSchema, switchConfigSchema } from "../../model/config.js";
 import { presetNames } from "../../model/presets.js";
 import { looksAhead } from "../schedule.js";
+import { trackersSchema } from "../trackers/pythonTracker.js";
 import { optimizerSchema } from "./optimizerConfig.js";
 import { parseSet, readConfig } from "./readConfig.js";
 import { whereItLies } from "./whereItLies.js";
@@ -11,77 +13,111 @@ import { whereItLies } from "./whereItLies.js";
 const size = z.int().min(1);
 const positive = z.number().positive();
 
-/** A preset by name; every other key stands for the preset's own value, `vocabSize` for what the dataset's vocabulary needs. */
-const modelSchema = z.strictObject({
-  preset: z.enum(presetNames),
-  ...modelConfigSchema.omit({ precision: true, switch: true }).partial().shape,
-  switch: switchConfigSchema.partial().nullable().optional(),
-});
+/** `setTimeout`'s longest time. */
+const longestStop = 24 * 86_400;
+const duration = z.string().refine((text) => {
+  const seconds = parseDuration(text);
+  return seconds !== undefined && seconds > 0 && seconds <= longestStop;
+}, "a time is written 90s, 45m, 3h, 1h30m or 2d, up to 24d");
 
-const mixingSchema = z.discriminatedUnion("strategy", [
+/** A preset by name; every other key stands for the preset's own value, `vocabSize` for what the dataset's vocabulary needs. */
+const modelSchema = z
+  .strictObject({
+    preset: z.enum(presetNames).describe("The model that the other keys change; docs/model.md lists all."),
+    ...modelConfigSchema.omit({ precision: true, switch: true }).partial().shape,
+    switch: switchConfigSchema
+      .partial()
+      .nullable()
+      .optional()
+      .describe("`{experts: 8}` makes a dense preset sparse; null makes a sparse one dense."),
+  })
+  .describe("A preset, and any key that is to be another. vocabSize follows the dataset's vocabulary.");
+
+export const mixingSchema = z.discriminatedUnion("strategy", [
   z.strictObject({
     strategy: z.literal("temperature"),
     alpha: z
       .number()
       .min(0)
-      .default(1 / 3.3),
+      .default(1 / 3.3)
+      .describe("A language's share is its tokens to the power of this: 1 is proportional, 0 uniform; mT5 has 1/3.3."),
   }),
   z.strictObject({ strategy: z.literal("proportional") }),
   z.strictObject({ strategy: z.literal("uniform") }),
-  z.strictObject({ strategy: z.literal("unimax"), maxEpochs: positive.default(1), budgetTokens: positive }),
+  z.strictObject({
+    strategy: z.literal("unimax"),
+    maxEpochs: positive.default(1).describe("No language is read more often than this."),
+    budgetTokens: positive.describe("Tokens of all languages together over the run."),
+  }),
 ]);
 
 /** A training run, as `pipelines/*.yaml` describe it. `prefault` fills in what an absent section's own defaults are. */
 export const runConfigSchema = z.strictObject({
-  /** How the report calls the run; the run directory's name where left out. */
-  name: z.string().min(1).optional(),
-  /** Folder of a tokenized dataset. */
-  dataset: z.string().min(1),
-  /** Run directory. */
-  run: z.string().min(1),
+  name: z.string().min(1).optional().describe("What the report and trackers call the run; the run directory's name."),
+  dataset: z.string().min(1).describe("Folder of a tokenized dataset, relative to the working directory."),
+  run: z.string().min(1).describe("Run directory, relative to the working directory."),
   model: modelSchema,
   stream: z.strictObject({
-    batchSize: size,
-    inputLength: size.min(2),
-    mixing: mixingSchema.prefault({ strategy: "temperature" }),
-    languages: z.array(z.string()).min(1).optional(),
-    /** Step n takes batch n + skipBatches: a way past data that a run diverges on. */
-    skipBatches: z.int().min(0).optional(),
+    batchSize: size.describe("Examples a step, over all processes and micro-batches."),
+    inputLength: size.min(2).describe("Encoder positions of an example."),
+    mixing: mixingSchema.prefault({ strategy: "temperature" }).describe("How often each language is drawn."),
+    languages: z.array(z.string()).min(1).optional().describe("Codes; all of the dataset where left out."),
+    skipBatches: z
+      .int()
+      .min(0)
+      .optional()
+      .describe("Step n takes batch n + skipBatches: a way past data that a run diverges on."),
   }),
-  /** Absent: one micro-batch a step. */
   batch: z
     .strictObject({
-      /** Micro-batches that the rows of a step are computed in, one after the other: less memory, the same batch. */
-      accumulate: size.default(1),
+      accumulate: size
+        .default(1)
+        .describe(
+          "Micro-batches that a step's rows are computed in, one after the other: less memory, the same batch.",
+        ),
     })
     .optional(),
   optimizer: optimizerSchema.prefault({}),
-  steps: size,
-  seed: z.int().min(0).default(0),
+  steps: size.describe("Updates in all."),
+  seed: z.int().min(0).default(0).describe("Root of all randomness: weights, batches, noise."),
   evaluation: z
     .strictObject({
-      /** Every so many steps, or at exactly these; before the first step and after the last one always. */
-      every: z.union([size, z.array(z.int().min(0)).min(1)]).default(1000),
+      every: z
+        .union([size, z.array(z.int().min(0)).min(1)])
+        .default(1000)
+        .describe("Every so many steps, or at exactly these; before the first step and after the last one always."),
       examplesPerLanguage: size.default(16),
     })
     .prefault({}),
   checkpoints: z
     .strictObject({
-      every: size.default(1000),
-      /** How many of the latest are kept. */
-      keepLast: size.default(2),
-      /** Those at multiples of this are kept for good. */
-      keepEvery: size.optional(),
+      every: size.default(1000).describe("Every so many steps; after the last one always."),
+      keepLast: size.default(2).describe("How many of the latest are kept."),
+      keepEvery: size.optional().describe("Those at multiples of this step are kept for good."),
     })
     .prefault({}),
-  logEvery: size.default(10),
-  /** The best one found where left out. */
-  backend: z.string().optional(),
-  precision: z.enum(["float32", "bfloat16", "selective"]).default("float32"),
-  /** On a backend that can: record the training step once and replay it, as a CUDA graph. */
-  recordSteps: z.boolean().default(true),
-  /** Of a run that goes on from another run's checkpoint, written by `--from-step`: the step, and the hash of that run's configuration. */
-  branch: z.strictObject({ step: size, configuration: z.string() }).optional(),
+  stopAfter: duration
+    .optional()
+    .describe(
+      "A process stops after this time, as at SIGTERM, with a checkpoint: 45m, 3h, 1h30m. The same command goes on.",
+    ),
+  logEvery: size.default(10).describe("Steps between two lines of the log."),
+  trackers: trackersSchema.optional().describe("Where measurements go beside the run directory and TensorBoard."),
+  backend: z.string().optional().describe("TensorFlow.js backend; the best one found where left out."),
+  precision: z
+    .enum(["float32", "bfloat16", "selective"])
+    .default("float32")
+    .describe("selective: products in bfloat16, router in float32."),
+  recordSteps: z
+    .boolean()
+    .default(true)
+    .describe("On a backend that can: record the training step once and replay it, as a CUDA graph."),
+  branch: z
+    .strictObject({ step: size, configuration: z.string() })
+    .optional()
+    .describe(
+      "Written by --from-step: step, and hash of the configuration, of the run whose checkpoint it begins with.",
+    ),
 });
 
 export type RunConfig = z.infer<typeof runConfigSchema> & { name: string };
@@ -101,6 +137,8 @@ const freeKeys = [
   "logEvery",
   "backend",
   "recordSteps",
+  "stopAfter",
+  "trackers",
 ];
 
 export interface RunConfigOverrides {
