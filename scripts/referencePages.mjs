@@ -14,7 +14,7 @@ export function commandsPage() {
   const lines = [
     "# Commands",
     "",
-    "After this page you know every command and flag: what `mswitch COMMAND --help` says. `npm run docs` writes it.",
+    "Every command and flag, as `mswitch COMMAND --help` explains them. `npm run docs` writes it.",
     "",
     "Every command but `completion` and `help` takes `--json`: its result, or its error, is then one JSON document on stdout. Exit codes: 0 done,",
     "1 failed, 2 wrong use or configuration, 3 done but some input was set aside, 130 interrupted.",
@@ -62,7 +62,7 @@ export async function runFilePage() {
   return `${[
     "# Keys of run, study and hardware files",
     "",
-    "After this page you know every key. The pages [training](training.md), [the model](model.md), [studies](studies.md) and [scale](scale.md) explain them.",
+    "Every key of the files that mswitch reads. The pages [training](training.md), [the model](model.md), [studies](studies.md) and [scale](scale.md) explain them.",
     "`npm run docs` writes this page and `schemas/` from the program's own schemas. An editor with a YAML language server completes and checks a file whose",
     "first line names its schema:",
     "",
