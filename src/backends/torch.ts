@@ -26,10 +26,10 @@ export async function loadTorch(
   });
   const status = torchStatus();
   if (!status.available) {
-    throw new MswitchError("libtorch is not there", {
+    throw new MswitchError("the torch backend does not load", {
       code: "libtorch-not-found",
       why: status.reason,
-      hint: "pip install torch, then npm run build:native -w @mswitch/tfjs-backend-torch",
+      hint: "pip install torch, then npx @mswitch/tfjs-backend-torch build",
     });
   }
   const { torchVersion, cudaDevices, cudaBuild, threads, cpu, gemm } = status.info;

@@ -59,12 +59,15 @@ async function build(force) {
   );
 }
 
-if (import.meta.url === pathToFileURL(process.argv[1]).href) {
+/** @param {string[]} options --force, --if-possible. Says on stderr why nothing was built, and sets the exit code. */
+export async function runBuild(options) {
   try {
-    await build(process.argv.includes("--force"));
+    await build(options.includes("--force"));
   } catch (error) {
     if (!(error instanceof BuildError)) throw error;
     console.error(`tfjs_torch.node was not built: ${error.message}`);
-    process.exitCode = process.argv.includes("--if-possible") ? 0 : 1;
+    process.exitCode = options.includes("--if-possible") ? 0 : 1;
   }
 }
+
+if (import.meta.url === pathToFileURL(process.argv[1]).href) await runBuild(process.argv.slice(2));

@@ -115,24 +115,34 @@ export function addonPath(): string {
   return process.env.TFJS_TORCH_ADDON ?? fileURLToPath(new URL("../build/Release/tfjs_torch.node", import.meta.url));
 }
 
+/** What builds the addon, in a package that uses this one and in this repository. */
+export const buildCommand = "npx @mswitch/tfjs-backend-torch build";
+
 let loaded: Loaded | null = null;
 
 function load(): Loaded {
   if (loaded !== null) return loaded;
   const path = addonPath();
   if (!existsSync(path)) {
-    throw new Error(
-      `the libtorch addon has not been built: ${path} is not there. Run: npm run build:native -w @mswitch/tfjs-backend-torch`,
-    );
+    throw new Error(`the libtorch addon has not been built: ${path} is not there. Run: ${buildCommand}`);
   }
   sleepWhileWaiting();
   const addon = createRequire(import.meta.url)(path) as Addon;
+  const signatures = signaturesOf(addon, path);
   chooseGemm(addon, path);
-  const signatures = JSON.parse(addon.ops()) as NativeSignature[];
   const operations = new Map(signatures.map((signature, number) => [signature.name, { number, signature }]));
   loaded = { addon, operations, args: new Float64Array(0), results: new Float64Array(0) };
   resize(loaded, firstBufferLength, firstBufferLength);
   return loaded;
+}
+
+/** An addon built from another version of this package's sources tells of its operations in another form, or not at all. */
+function signaturesOf(addon: Addon, path: string): NativeSignature[] {
+  try {
+    return JSON.parse(addon.ops()) as NativeSignature[];
+  } catch {
+    throw new Error(`${path} was built from another version of this package. Run: ${buildCommand}`);
+  }
 }
 
 /**

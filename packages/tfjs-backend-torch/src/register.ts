@@ -54,7 +54,7 @@ export type TorchStatus = { available: true; info: AddonInfo } | { available: fa
 /** Whether the addon is built and loads here, and what it found. Never throws; loads libtorch when it is there. */
 export function torchStatus(): TorchStatus {
   if (!existsSync(addonPath())) {
-    return { available: false, reason: "not built (npm run build:native -w @mswitch/tfjs-backend-torch)" };
+    return { available: false, reason: "its addon is not built" };
   }
   try {
     return { available: true, info: nativeAddon().info() };
