@@ -41,6 +41,7 @@ test("every command of the design is there", () => {
       "demo",
       "doctor",
       "evaluate",
+      "finetune",
       "help",
       "init",
       "plan",

@@ -39,7 +39,7 @@ describe("the shipped sample", () => {
       const lines = gunzipSync(readFileSync(path)).toString().trim().split("\n");
       for (const line of lines) {
         const { url } = JSON.parse(line) as { url: string };
-        articles[split].add(url.replace(/.*#/, ""));
+        articles[split as "train" | "validation"].add(url.replace(/.*#/, ""));
       }
     }
     expect([...articles.validation].sort()).toEqual(["article-12", "article-2", "article-22"]);

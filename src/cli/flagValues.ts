@@ -9,7 +9,7 @@ export function parseSplits(list: string): Split[] {
       throw usageError(`unknown split ${split}`, {
         code: "flag-invalid",
         where: "--split",
-        hint: "give train, validation or both: train,validation",
+        hint: `give some of ${splits.join(", ")}: train,validation`,
       });
     }
     return split as Split;

@@ -2,7 +2,7 @@ import { Flags } from "@oclif/core";
 import { stderrLog } from "../base/log.js";
 import { withInterrupt } from "../cli/interrupt.js";
 import { MswitchCommand, threadsFlag, useThreads } from "../cli/mswitchCommand.js";
-import type { DemoReport } from "../cli/runDemo.js";
+import type { DemoReport } from "../cli/processes/runDemo.js";
 
 export default class Demo extends MswitchCommand {
   static override summary =
@@ -28,7 +28,7 @@ figures honestly are. Stopped or killed, the same command goes on from where it 
   async run(): Promise<DemoReport> {
     const { flags } = await this.parse(Demo);
     useThreads(flags.threads);
-    const { runDemo } = await import("../cli/runDemo.js");
+    const { runDemo } = await import("../cli/processes/runDemo.js");
     const report = await withInterrupt((signal) => runDemo({ ...flags, log: stderrLog, signal }));
     for (const { name, headline } of report.candidates) this.log(`${name}: ${headline}`);
     this.log(report.page);

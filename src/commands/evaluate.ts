@@ -39,6 +39,11 @@ export default class Evaluate extends MswitchCommand {
       helpValue: "DIR",
       description: "Another tokenized dataset, of the same vocabulary; the run's own where left out.",
     }),
+    split: Flags.option({
+      options: ["validation", "test"] as const,
+      default: "validation" as const,
+      description: "Which split; test is of text-to-text pairs.",
+    })(),
     capacity: Flags.boolean({
       allowNo: true,
       default: true,
@@ -55,7 +60,9 @@ export default class Evaluate extends MswitchCommand {
     useThreads(flags.threads);
     const { findLanguage, requireLanguages } = await import("../corpus/shards/languages.js");
     const { languages: list, ...options } = flags;
-    const chosen = list === undefined ? undefined : requireLanguages(list);
+    // Tasks in a language (numbers.af) are the dataset's own names.
+    const isTasks = list?.includes(".") ?? false;
+    const chosen = list === undefined ? undefined : isTasks ? list.split(",") : requireLanguages(list);
     const { evaluateRun } = await import("../train/evaluateRun.js");
     const { point, ...result } = await evaluateRun(args.run, { ...options, languages: chosen, log: stderrLog });
     const rows = Object.entries(point.languages).map(([code, { negLogPerplexity, sourceUse, exampleTokens }]) => ({

@@ -86,13 +86,19 @@ async function clusterRun(config: RunConfig): Promise<ClusterRun> {
   const { exampleLengths } = await import("../stream/objectives/exampleLengths.js");
   const { readManifest } = await import("../dataset/read/openDataset.js");
   const { loadVocabulary } = await import("../vocab/loadVocabulary.js");
+  const { modelDirectory } = await import("../train/setup/findStart.js");
+  const { readModelConfig } = await import("../model/checkpoint/huggingFace.js");
+  const { init } = config;
+  const start = init && (await readModelConfig(await modelDirectory(init.from))).config;
   const vocabulary = existsSync(join(config.dataset, "dataset.json"))
     ? await loadVocabulary(join(config.dataset, (await readManifest(config.dataset)).vocabulary.file))
-    : { embeddingRows: preset(config.model.preset).vocabSize, path: config.dataset };
+    : { embeddingRows: start?.vocabSize ?? preset(config.model.preset ?? "").vocabSize, path: config.dataset };
+  const { batchSize, inputLength, targetLength = inputLength } = config.stream;
+  const isPairs = config.objective === "pairs";
   return {
-    model: resolveModel(config, vocabulary),
-    batchSize: config.stream.batchSize,
-    lengths: exampleLengths(config.stream.inputLength),
+    model: resolveModel(config, vocabulary, start),
+    batchSize,
+    lengths: isPairs ? { inputs: inputLength, tokens: 0, targets: targetLength } : exampleLengths(inputLength),
     steps: config.steps,
     optimizer: config.optimizer,
   };

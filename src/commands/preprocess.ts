@@ -39,6 +39,11 @@ Every shard is finished on its own and durably. Stopped at any moment, the same 
         "<%= config.bin %> <%= command.id %> --language hr --source croatian/ --text-field content --vocab hr.model --out tokens",
     },
     {
+      description: "Text-to-text pairs to fine-tune on: the shipped number spelling in three languages",
+      command:
+        "<%= config.bin %> <%= command.id %> --pairs --source data/tasks --tasks numbers --languages en,fr,sw --vocab vocab/sample.model --out numbers",
+    },
+    {
       description: "A corpus on a server of one's own; its index page lists the shards",
       command: "<%= config.bin %> <%= command.id %> --source https://example.org/mc4/ --vocab mt5.model --out tokens",
     },
@@ -73,6 +78,26 @@ Every shard is finished on its own and durably. Stopped at any moment, the same 
       summary: "Field or column that holds the text. Default: text.",
       helpValue: "NAME",
     }),
+    pairs: Flags.boolean({
+      summary:
+        "The sources are folders of text-to-text pairs for fine-tuning, TASK/LANGUAGE/{train,validation,test}.jsonl (.csv, .tsv, .parquet).",
+      exclusive: ["language", "text-field"],
+    }),
+    "inputs-field": Flags.string({
+      summary: "With --pairs: field or column of the inputs. Default: inputs.",
+      helpValue: "NAME",
+      dependsOn: ["pairs"],
+    }),
+    "targets-field": Flags.string({
+      summary: "With --pairs: field or column of the targets. Default: targets.",
+      helpValue: "NAME",
+      dependsOn: ["pairs"],
+    }),
+    tasks: Flags.string({
+      summary: "With --pairs: tasks separated by commas, or all that the source has.",
+      helpValue: "numbers,emoji",
+      dependsOn: ["pairs"],
+    }),
     "validation-every": Flags.integer({
       summary: "With --language and no file named validation: every N-th document goes there; 0 for none.",
       default: 100,
@@ -85,8 +110,7 @@ Every shard is finished on its own and durably. Stopped at any moment, the same 
       helpValue: "all|af,am",
     }),
     split: Flags.string({
-      summary: "Splits to take, separated by commas.",
-      default: "train,validation",
+      summary: "Splits to take, separated by commas. Default: train,validation; with --pairs also test.",
       helpValue: "train,validation",
     }),
     workers: Flags.integer({ summary: "Shards worked on at a time, each in a thread. Default: one a core.", min: 1 }),
@@ -113,6 +137,7 @@ Every shard is finished on its own and durably. Stopped at any moment, the same 
     }),
     plan: Flags.boolean({
       summary: "Print tasks, bytes, time and disk for a cluster, and do nothing else.",
+      exclusive: ["pairs"],
       helpGroup: "PLAN",
     }),
     nodes: Flags.integer({
@@ -141,11 +166,12 @@ Every shard is finished on its own and durably. Stopped at any moment, the same 
     const { flags } = await this.parse(Preprocess);
     const { parseBytes, parseSpeed, parseSplits } = await import("../cli/flagValues.js");
     const { source: sources, vocab, out, workers, connections, verify, nodes = 1 } = flags;
+    const { pairs } = flags;
     const cacheBytes = parseBytes(flags["cache-size"], "--cache-size");
     const corpus = {
       sources,
       ...(await chosenLanguages(flags)),
-      splits: parseSplits(flags.split),
+      splits: parseSplits(flags.split ?? (pairs ? "train,validation,test" : "train,validation")),
       textField: flags["text-field"],
       validationEvery: flags["validation-every"],
     };
@@ -159,6 +185,9 @@ Every shard is finished on its own and durably. Stopped at any moment, the same 
       return plan;
     }
     const task = flags.task === undefined ? undefined : parseTask(flags.task);
+    const fields = pairs
+      ? { inputs: flags["inputs-field"] ?? "inputs", targets: flags["targets-field"] ?? "targets" }
+      : undefined;
     const { "max-line-bytes": maxLineBytes, "cache-dir": cacheDir } = flags;
     const { createProgress } = await import("../base/progress.js");
     const { preprocess } = await import("../dataset/preprocess/preprocess.js");
@@ -171,6 +200,7 @@ Every shard is finished on its own and durably. Stopped at any moment, the same 
     const summary = await withInterrupt((signal) =>
       preprocess({
         ...{ ...common, out, task, maxLineBytes, verify, cacheDir, signal, yes: flags.yes },
+        ...{ pairs: fields, tasks: flags.tasks?.split(",") },
         progress: (parts) => createProgress({ parts, rates }),
       }),
     );
@@ -185,8 +215,11 @@ Every shard is finished on its own and durably. Stopped at any moment, the same 
 async function chosenLanguages(flags: {
   languages: string;
   language?: string;
+  pairs: boolean;
 }): Promise<{ languages?: string[]; language?: string }> {
   if (flags.languages === "all" && flags.language === undefined) return {};
+  // A task may be in languages that mC4 has not.
+  if (flags.pairs) return { languages: flags.languages.split(",") };
   const { requireLanguageCode, requireLanguages } = await import("../corpus/shards/languages.js");
   return {
     languages: flags.languages === "all" ? undefined : requireLanguages(flags.languages),

@@ -38,10 +38,15 @@ export function parameterShapes(config: ModelConfig): Map<string, number[]> {
   return new Map([...parameterSpecs(config)].map(([name, { shape }]) => [name, shape]));
 }
 
-/** Fresh parameters: a pure function of configuration and seed, on any backend. */
-export function initParameters(config: ModelConfig, seed: number): Parameters {
+/**
+ * Fresh parameters: a pure function of configuration and seed, on any backend.
+ *
+ * @param wanted takes a name; all parameters where left out. A parameter does not depend on which others are made
+ */
+export function initParameters(config: ModelConfig, seed: number, wanted = (_: string) => true): Parameters {
   const params = new Map<string, tf.Variable>();
   for (const [name, spec] of parameterSpecs(config)) {
+    if (!wanted(name)) continue;
     const values = drawValues(spec, randomStream(seed, "init", spec.randomOf ?? name));
     params.set(
       name,

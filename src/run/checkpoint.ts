@@ -166,14 +166,14 @@ async function readJson<T>(
   }
 }
 
-/** Removes all but the last `keepLast` checkpoints and those at multiples of `keepEvery`. */
+/** Removes all but the last `keepLast` checkpoints, those at multiples of `keepEvery`, and that of step `keep`. */
 export async function pruneCheckpoints(
   folder: string,
-  { keepLast, keepEvery }: { keepLast: number; keepEvery?: number },
+  { keepLast, keepEvery, keep }: { keepLast: number; keepEvery?: number; keep?: number },
 ): Promise<void> {
   const checkpoints = await listCheckpoints(folder);
   for (const { step, directory } of checkpoints.slice(0, -keepLast)) {
-    if (keepEvery !== undefined && step % keepEvery === 0) continue;
+    if (step === keep || (keepEvery !== undefined && step % keepEvery === 0)) continue;
     // Killed on the way, this leaves an unfinished folder and not half a checkpoint.
     const condemned = temporaryPath(folder, step);
     await rename(directory, condemned);

@@ -120,7 +120,8 @@ export async function cutBack(paths: RunPaths, step: number, log: Log): Promise<
 
 /** Writes what describes the run, before its first step. */
 export async function writeDescription(paths: RunPaths, config: object, description: RunDescription): Promise<void> {
-  const head = "# The resolved configuration of this run: `mswitch pretrain` on this file goes on with it.\n";
+  const command = "objective" in config && config.objective === "pairs" ? "finetune" : "pretrain";
+  const head = `# The resolved configuration of this run: \`mswitch ${command}\` on this file goes on with it.\n`;
   await writeFileAtomic(paths.config, head + stringify(config));
   await writeFileAtomic(paths.description, `${JSON.stringify(description, null, 2)}\n`);
 }
@@ -192,11 +193,20 @@ export async function writeEvaluation(paths: RunPaths, point: EvalPoint): Promis
 
 /** The evaluation of the latest step; undefined where there is none. */
 export async function lastEvaluation(paths: RunPaths): Promise<EvalPoint | undefined> {
-  const names = await readdir(paths.evaluations).catch(() => []);
-  const last = names
-    .filter((name) => /^step-\d+\.json$/.test(name))
-    .sort()
-    .at(-1);
-  if (last === undefined) return undefined;
-  return evalPointSchema.parse(JSON.parse(await readFile(join(paths.evaluations, last), "utf8")));
+  const last = (await evaluationNames(paths)).at(-1);
+  return last === undefined ? undefined : readEvaluation(paths, last);
+}
+
+/** All evaluations of a run, by step. */
+export async function readEvaluations(paths: RunPaths): Promise<EvalPoint[]> {
+  return Promise.all((await evaluationNames(paths)).map((name) => readEvaluation(paths, name)));
+}
+
+async function evaluationNames({ evaluations }: RunPaths): Promise<string[]> {
+  const names = await readdir(evaluations).catch(() => []);
+  return names.filter((name) => /^step-\d+\.json$/.test(name)).sort();
+}
+
+async function readEvaluation({ evaluations }: RunPaths, name: string): Promise<EvalPoint> {
+  return evalPointSchema.parse(JSON.parse(await readFile(join(evaluations, name), "utf8")));
 }

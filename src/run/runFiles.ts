@@ -36,6 +36,8 @@ export const languageQualitySchema = z.strictObject({
    * language has a single example, and in evaluations of older versions.
    */
   sourceUse: z.number().optional(),
+  /** Of a task: what was made of the outputs for these examples (`exactMatch`, …), 0 to 1; absent where none were generated. */
+  metrics: z.record(z.string(), z.number()).optional(),
   /** Summed log probability of each example's targets, in order. */
   exampleLogProbs: z.array(z.number()),
   /** Target tokens of each example, in order. */
@@ -146,5 +148,7 @@ export const runDescriptionSchema = z.strictObject({
   epochs: z.record(code, z.number()),
   /** Training tokens of each language in the dataset. */
   trainTokens: z.record(code, z.number()),
+  /** Of text-to-text pairs: how many there are to train on, and how many lose an end of their inputs or their targets. */
+  truncated: z.strictObject({ pairs: z.int(), examples: z.int(), inputs: z.int(), targets: z.int() }).optional(),
 });
 export type RunDescription = z.infer<typeof runDescriptionSchema>;

@@ -1,14 +1,14 @@
-/** Fixed shapes of a span-corruption example (512 → 568 raw tokens → 114 targets). */
+/** Fixed shapes of an example: of span corruption (512 → 568 raw tokens → 114 targets), or of a text-to-text pair. */
 export interface ExampleLengths {
   /** Encoder positions, end-of-sequence included. */
   inputs: number;
-  /** Raw tokens cut from the language's run for one example. */
+  /** Raw tokens cut from the language's run for one example; of a pair at most. */
   tokens: number;
   /** Decoder positions, end-of-sequence included. */
   targets: number;
 }
 
-/** Span-corruption examples in fixed shapes, one a row, padded with 0 on the right: a target counts where it is not 0. */
+/** Examples in fixed shapes, one a row, padded with 0 on the right: a target counts where it is not 0. */
 export interface ExampleRows {
   batchSize: number;
   lengths: ExampleLengths;
@@ -41,11 +41,19 @@ export type Mixing =
   | { strategy: "uniform" }
   | { strategy: "unimax"; maxEpochs?: number; budgetTokens: number };
 
-export interface StreamConfig {
+/** What examples are made of a dataset, and how long they are. */
+export interface ExampleShape {
+  /** `span-corruption` (default) of a dataset of text, or the pairs of a dataset of pairs. */
+  objective?: "span-corruption" | "pairs";
+  /** Encoder positions; of span corruption the other lengths follow from it. */
+  inputLength: number;
+  /** Decoder positions of pairs. */
+  targetLength?: number;
+}
+
+export interface StreamConfig extends ExampleShape {
   seed: number;
   batchSize: number;
-  /** Encoder positions; the other lengths follow from it. */
-  inputLength: number;
   mixing: Mixing;
   /** Only these codes; all of the dataset where left out. */
   languages?: string[];

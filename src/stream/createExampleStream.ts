@@ -6,9 +6,8 @@ import type { TokenDataset } from "../dataset/read/tokenDataset.js";
 import { requireZeroPadding } from "../vocab/loadVocabulary.js";
 import type { Batch, ExampleLengths, ExampleStream, StreamConfig } from "./batch.js";
 import { mixingProbabilities } from "./mixing.js";
-import { exampleLengths, requireSentinels } from "./objectives/exampleLengths.js";
-import { readSegment, segmentCount, usableLanguages } from "./objectives/segments.js";
-import { corruptSpans } from "./objectives/spanCorruption.js";
+import { exampleSource } from "./objectives/exampleSource.js";
+import { usableLanguages } from "./objectives/segments.js";
 import { permutation } from "./permutation.js";
 import { createSchedule } from "./schedule.js";
 
@@ -19,7 +18,7 @@ const mostIds = 2 ** 28;
  * The training stream of a tokenized dataset, as a pure function of the step.
  *
  * Place n of the stream (n = step · batchSize + row) belongs to the language the schedule gives it. Example j of a language is
- * segment π(j mod segments) of its run in epoch floor(j / segments), π a permutation of that epoch; its mask is drawn anew
+ * segment (or pair) π(j mod segments) of its run in epoch floor(j / segments), π a permutation of that epoch; a mask is drawn anew
  * each epoch.
  *
  * @param log is told of languages left out because they have too few tokens
@@ -27,25 +26,23 @@ const mostIds = 2 ** 28;
  */
 export function createExampleStream(dataset: TokenDataset, config: StreamConfig, log: Log = silentLog): ExampleStream {
   const { seed, batchSize } = config;
-  const lengths = exampleLengths(config.inputLength);
-  requireSentinels(lengths, dataset.vocabulary);
+  const source = exampleSource(dataset, "train", config);
+  const { lengths } = source;
   requireZeroPadding(dataset.vocabulary);
   requireBatchSize(batchSize, lengths);
   const languages = chooseLanguages(dataset, config.languages, log);
   const runs = languages.map((language) => dataset.run(language, "train"));
   const probabilities = mixingProbabilities(config.mixing, runs);
   const schedule = createSchedule(probabilities, seed);
-  const segments = runs.map((run) => segmentCount(run.tokens, lengths));
+  const segments = languages.map((language) => source.count(language));
   const orders = languages.map((language, index) => epochOrders(segments[index], seed, language));
-  const buffer = new Int32Array(lengths.tokens);
 
   const writeExample = (n: number, inputs: Int32Array, targets: Int32Array): number => {
     const { language, example } = schedule.at(n);
     const epoch = Math.floor(example / segments[language]);
     const segment = orders[language](epoch)(example % segments[language]);
-    const tokens = readSegment(runs[language], segment, lengths, buffer);
     const random = randomStream(seed, "noise", languages[language], epoch, segment);
-    corruptSpans(tokens, dataset.vocabulary, random, inputs, targets);
+    source.write(languages[language], segment, random, inputs, targets);
     return language;
   };
 

@@ -3,16 +3,14 @@ import { MswitchError } from "../base/errors.js";
 import { randomStream } from "../base/random.js";
 import type { TokenDataset } from "../dataset/read/tokenDataset.js";
 import { requireZeroPadding } from "../vocab/loadVocabulary.js";
-import type { ValidationExamples } from "./batch.js";
-import { exampleLengths, requireSentinels } from "./objectives/exampleLengths.js";
-import { readSegment, segmentCount } from "./objectives/segments.js";
-import { corruptSpans } from "./objectives/spanCorruption.js";
+import type { ExampleShape, ValidationExamples } from "./batch.js";
+import { exampleSource } from "./objectives/exampleSource.js";
 
-export interface ValidationOptions {
+export interface ValidationOptions extends ExampleShape {
   /** At most this many rows; fewer where the language has fewer segments. */
   examples: number;
-  /** Encoder positions. */
-  inputLength: number;
+  /** The split that they are of; `validation` where left out. */
+  split?: "validation" | "test";
   /** The evaluation's own seed, not the training's: runs with different training seeds see the same rows. */
   seed?: number;
 }
@@ -26,29 +24,27 @@ export interface ValidationOptions {
 export function validationExamples(
   dataset: TokenDataset,
   language: string,
-  { examples, inputLength, seed = 0 }: ValidationOptions,
+  { examples, split = "validation", seed = 0, ...shape }: ValidationOptions,
 ): ValidationExamples {
-  const lengths = exampleLengths(inputLength);
-  requireSentinels(lengths, dataset.vocabulary);
+  const source = exampleSource(dataset, split, shape);
+  const { lengths } = source;
   requireZeroPadding(dataset.vocabulary);
-  const run = dataset.run(language, "validation");
-  const segments = segmentCount(run.tokens, lengths);
+  const segments = source.count(language);
   if (segments === 0) {
     throw new MswitchError(`no validation example can be made for ${language}`, {
       code: "language-without-text",
       where: dataset.dir,
-      why: `it has ${run.tokens} validation tokens, an example needs two`,
+      why: `it has ${dataset.run(language, split).tokens} ${split} tokens, an example needs two`,
     });
   }
   const batchSize = Math.min(examples, segments);
   const inputs = new Int32Array(batchSize * lengths.inputs);
   const targets = new Int32Array(batchSize * lengths.targets);
-  const buffer = new Int32Array(lengths.tokens);
   for (let row = 0; row < batchSize; row++) {
     const segment = Math.floor((row * segments) / batchSize);
-    corruptSpans(
-      readSegment(run, segment, lengths, buffer),
-      dataset.vocabulary,
+    source.write(
+      language,
+      segment,
       randomStream(seed, "validation", language, segment),
       inputs.subarray(row * lengths.inputs, (row + 1) * lengths.inputs),
       targets.subarray(row * lengths.targets, (row + 1) * lengths.targets),

@@ -6,7 +6,8 @@ import * as z from "zod";
 import { writeFileAtomic } from "../base/atomicFile.js";
 import { MswitchError } from "../base/errors.js";
 import type { Log } from "../base/log.js";
-import { evaluationPath, readDescription, runPaths } from "../run/runDirectory.js";
+import { evaluationPath, readDescription, readEvaluations, runPaths } from "../run/runDirectory.js";
+import { hasEnded } from "../train/checkpoint/bestEvaluation.js";
 import { describeRun } from "../train/setup/prepareRun.js";
 import { requireSameRun } from "../train/setup/requireSameRun.js";
 import type { Study, StudyRun } from "./studyFile.js";
@@ -52,7 +53,9 @@ export async function isDone(study: Study, run: StudyRun, log: Log): Promise<boo
   if (!there || !existsSync(paths.config)) return false;
   return withRun(study, run, log, async (prepared) => {
     await requireSameRun(paths, prepared.config, describeRun(prepared, there.backend));
-    return prepared.examples.length === 0 || existsSync(evaluationPath(paths, prepared.config.steps));
+    const { steps, evaluation } = prepared.config;
+    if (prepared.examples.length === 0 || existsSync(evaluationPath(paths, steps))) return true;
+    return evaluation.best !== undefined && hasEnded(await readEvaluations(paths), evaluation.best);
   });
 }
 

@@ -67,7 +67,7 @@ export async function withRun<T>(
   const config = await readRunConfig(study.base, { sets, run: directory });
   const dataset = await openDataset(config.dataset);
   try {
-    return await use(prepareRun(config, dataset, log), dataset);
+    return await use(await prepareRun(config, dataset, log), dataset);
   } finally {
     dataset.close();
   }

@@ -20,6 +20,7 @@ import { usableLanguages } from "../stream/objectives/segments.js";
 import { hashValidationExamples, validationExamples } from "../stream/validationExamples.js";
 import { resolveModel } from "./config/resolveModel.js";
 import { type RunConfig, readRunConfig } from "./config/runConfig.js";
+import { shapeOf } from "./setup/prepareRun.js";
 
 export interface EvaluateRunOptions {
   /** A step, or `latest`. */
@@ -31,6 +32,8 @@ export interface EvaluateRunOptions {
   backend?: string;
   /** Folder of another dataset of the same vocabulary; the run's own where left out. */
   dataset?: string;
+  /** `test` measures on that split instead: of pairs. */
+  split?: "validation" | "test";
   /** false: every token reaches its expert, whatever capacity the model has in evaluation; left out or true: as the run says. */
   capacity?: boolean;
   /** File that the evaluation is also written to. */
@@ -106,29 +109,30 @@ function withoutCapacity(model: ModelConfig): ModelConfig {
 
 function examplesOf(
   dataset: TokenDataset,
-  { stream, evaluation }: RunConfig,
-  { languages, examples = evaluation.examplesPerLanguage }: EvaluateRunOptions,
+  config: RunConfig,
+  { languages, examples = config.evaluation.examplesPerLanguage, split = "validation" }: EvaluateRunOptions,
 ): ValidationExamples[] {
-  const usable = usableLanguages(dataset, "validation");
+  const { stream } = config;
+  const usable = usableLanguages(dataset, split);
   const missing = languages?.find((code) => !usable.includes(code));
   if (missing !== undefined) {
-    throw usageError(`the dataset has no validation text in ${missing}`, {
+    throw usageError(`the dataset has no ${split} text in ${missing}`, {
       code: "language-not-in-dataset",
       where: dataset.dir,
       why: `it has some in ${usable.join(", ")}`,
     });
   }
   if (usable.length === 0) {
-    throw usageError("the dataset has no validation text", {
+    throw usageError(`the dataset has no ${split} text`, {
       code: "no-validation-text",
       where: dataset.dir,
-      hint: "preprocess shards of the validation split too (--splits train,validation)",
+      hint: `preprocess the ${split} split too (--split train,${split})`,
     });
   }
   const chosen = languages ?? stream.languages;
   return usable
     .filter((code) => chosen?.includes(code) ?? true)
-    .map((code) => validationExamples(dataset, code, { examples, inputLength: stream.inputLength }));
+    .map((code) => validationExamples(dataset, code, { examples, split, ...shapeOf(config) }));
 }
 
 /** Whether these are the very examples, by hash, that the run is evaluated on while it trains. */

@@ -22,6 +22,8 @@ export interface Training {
   evaluate(step: number): Promise<EvalPoint>;
   /** Whether the evaluation of a step is in the run directory. */
   isEvaluated(step: number): boolean;
+  /** Whether the evaluations so far say that more training is of no use. */
+  hasEnded?(): boolean;
   metricsWriter: MetricsWriter;
   /** Called after each update. */
   onStep(): void;
@@ -35,7 +37,7 @@ export interface Training {
 /**
  * The training loop. Step n (from 0) takes batch n and noise n, so that where it starts decides all that follows.
  *
- * @returns the number of updates done: `config.steps`, or fewer where the signal was aborted
+ * @returns the number of updates done: `config.steps`, or fewer where the signal was aborted or the run has ended early
  * @throws MswitchError where loss or gradients are not finite, before the weights are touched
  */
 export async function train(training: Training): Promise<number> {
@@ -46,7 +48,7 @@ export async function train(training: Training): Promise<number> {
 
   await evaluateIfDue(training, step);
   let stopping = !training.isShared && signal.aborted;
-  while (step < steps && !stopping) {
+  while (step < steps && !stopping && !training.hasEnded?.()) {
     clock.begin();
     const batch = await clock.waiting(batches.next());
     const learningRate = learningRateAt(options.learningRate, step, steps);
@@ -88,8 +90,12 @@ export function isEvaluationDue({ evaluation: { every }, steps }: RunConfig, ste
   return typeof every === "number" ? step % every === 0 : every.includes(step);
 }
 
-function isCheckpointed({ checkpoints, steps }: RunConfig, step: number): boolean {
-  return step % checkpoints.every === 0 || step === steps;
+function isCheckpointed(config: RunConfig, step: number): boolean {
+  const { checkpoints, evaluation, steps } = config;
+  // Any evaluation may be the best.
+  return (
+    step % checkpoints.every === 0 || step === steps || (evaluation.best !== undefined && isEvaluationDue(config, step))
+  );
 }
 
 /** Evaluations and checkpoints have a line of their own step: their time is read from it. */

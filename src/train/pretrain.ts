@@ -5,7 +5,8 @@ import { parseDuration } from "../base/format.js";
 import { openDataset } from "../dataset/read/openDataset.js";
 import { evaluateModel } from "../eval/evaluateModel.js";
 import { modelTitle } from "../plan/planTraining.js";
-import { evaluationPath, lastEvaluation } from "../run/runDirectory.js";
+import { evaluationPath, lastEvaluation, readEvaluations } from "../run/runDirectory.js";
+import { bestEvaluation, hasEnded } from "./checkpoint/bestEvaluation.js";
 import { branchSource } from "./checkpoint/branchRun.js";
 import { type RunConfigOverrides, readRunConfig } from "./config/runConfig.js";
 import { train } from "./loop.js";
@@ -16,6 +17,8 @@ import { type PreparedRun, prepareRun } from "./setup/prepareRun.js";
 export interface PretrainOptions extends Omit<RunConfigOverrides, "branch">, Omit<SessionOptions, "source"> {
   /** A new run goes on from this checkpoint, a step or `latest`, of the run whose `config.yaml` the file is. */
   fromStep?: string;
+  /** `finetune` takes files whose objective is pairs, `pretrain` (default) all others. */
+  command?: "pretrain" | "finetune";
 }
 
 export interface PretrainResult {
@@ -34,6 +37,8 @@ export interface PretrainResult {
   /** Folder of the last complete checkpoint. */
   checkpoint: string | null;
   evaluation: EvaluationSummary | null;
+  /** The best evaluation by the metric that the file names, whose checkpoint is kept; null where it names none. */
+  best: { step: number; metric: string; value: number } | null;
 }
 
 /**
@@ -53,10 +58,18 @@ export async function pretrain(file: string, options: PretrainOptions): Promise<
       hint: "Give the new run a directory of its own with --run.",
     });
   }
+  if ((config.objective === "pairs") !== (options.command === "finetune")) {
+    const right = config.objective === "pairs" ? "finetune" : "pretrain";
+    throw usageError(`the file's objective is ${config.objective ?? "span-corruption"}`, {
+      code: "objective-command-mismatch",
+      where: file,
+      hint: `mswitch ${right} ${file}${right === "pretrain" ? ", or objective: pairs in the file" : ""}`,
+    });
+  }
   const dataset = await openDataset(config.dataset);
   try {
     const signal = withTimeLimit(config.stopAfter, options);
-    return await trainOn(prepareRun(config, dataset, options.log), { ...options, signal, source });
+    return await trainOn(await prepareRun(config, dataset, options.log), { ...options, signal, source });
   } catch (error) {
     throw runWriteError(error, "the run directory cannot be written", config.run);
   } finally {
@@ -81,8 +94,18 @@ function withTimeLimit(stopAfter: string | undefined, { signal, log }: PretrainO
 
 async function trainOn(run: PreparedRun, options: SessionOptions): Promise<PretrainResult> {
   const { config, model, examples, plan, paths } = run;
+  const { best } = config.evaluation;
   const session = await openSession(run, options);
   try {
+    if (best?.patience !== undefined && session.world.size > 1) {
+      throw usageError("a run of several processes cannot end early", {
+        code: "early-stop-distributed",
+        where: "evaluation.best.patience",
+        why: "one process evaluates, and the others would not know",
+        hint: "leave patience out: the best checkpoint is kept all the same",
+      });
+    }
+    const points = await readEvaluations(paths);
     const isEvaluated = (at: number): boolean => examples.length === 0 || existsSync(evaluationPath(paths, at));
     const step = await train({
       ...session,
@@ -90,8 +113,15 @@ async function trainOn(run: PreparedRun, options: SessionOptions): Promise<Pretr
       isShared: session.world.size > 1,
       // Rank 0 evaluates; the others wait for it in the next step.
       isEvaluated: (at) => session.world.rank > 0 || isEvaluated(at),
-      evaluate: (at) => evaluateModel(model, session.params, examples, at, { signal: options.signal }),
+      async evaluate(at) {
+        const point = await evaluateModel(model, session.params, examples, at, { signal: options.signal });
+        points.push(point);
+        return point;
+      },
+      hasEnded: () => best !== undefined && hasEnded(points, best),
     });
+    const isDone = step === config.steps || (best !== undefined && hasEnded(points, best));
+    const top = best && bestEvaluation(points, best);
     const point = await lastEvaluation(paths);
     return {
       ...{
@@ -101,7 +131,8 @@ async function trainOn(run: PreparedRun, options: SessionOptions): Promise<Pretr
         model: modelTitle(model),
         parameters: plan.parameters,
       },
-      ...{ step, steps: config.steps, interrupted: step < config.steps || !isEvaluated(config.steps) },
+      ...{ step, steps: config.steps, interrupted: !isDone || !isEvaluated(step) },
+      best: top ? { ...top, metric: best.metric } : null,
       checkpoint: session.checkpoint,
       evaluation: point ? summarizeEvaluation(point) : null,
     };

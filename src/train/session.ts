@@ -8,7 +8,7 @@ import { joinWorld, soloWorld, type World } from "../distributed/world.js";
 import { worldAddress } from "../distributed/worldAddress.js";
 import { loadModel } from "../model/checkpoint/huggingFace.js";
 import type { ModelConfig } from "../model/config.js";
-import { disposeParameters, initParameters, type Parameters, parameterShapes } from "../model/parameters.js";
+import { disposeParameters, type Parameters, parameterShapes } from "../model/parameters.js";
 import { leastMemory, requireMemory } from "../plan/trainingMemory.js";
 import { type Checkpoint, optimizerName } from "../run/checkpoint.js";
 import { teeLog } from "../run/runDirectory.js";
@@ -18,6 +18,7 @@ import { createCheckpointWriter } from "./checkpoint/checkpointWriter.js";
 import { createMetricsWriter, type MetricsWriter } from "./metricsWriter.js";
 import { createOptimizer, type Optimizer, optimizerOptions } from "./optimizer.js";
 import { enterRun } from "./setup/enterRun.js";
+import { startParameters } from "./setup/findStart.js";
 import { describeRun, type PreparedRun } from "./setup/prepareRun.js";
 import { createTrainStep, type TrainStep } from "./step.js";
 
@@ -81,7 +82,7 @@ export async function openSession(run: PreparedRun, options: SessionOptions): Pr
     const { resumed, startSeconds, configuration, log, lock } = entered;
     const startStep = resumed?.step ?? 0;
 
-    const params = resumed ? await loadParameters(resumed, model) : initParameters(model, config.seed);
+    const params = resumed ? await loadParameters(resumed, model) : await startParameters(run, log);
     cleanUp.push(() => disposeParameters(params));
     const optimizer = createOptimizer(params, optimizerOptions(config.optimizer, model));
     cleanUp.push(() => optimizer.dispose());

@@ -4,6 +4,8 @@ import type { StageClock } from "./stageClock.js";
 export interface Document {
   /** Its text in UTF-8, unescaped, never empty. Valid until the next chunk of documents is asked for. */
   text: Uint8Array;
+  /** Of a text-to-text pair what `text` is to become, likewise. */
+  targets?: Uint8Array;
   /** 1-based line of the shard. */
   line: number;
 }
@@ -73,6 +75,8 @@ export interface ShardStream {
   pieces: AsyncIterable<Uint8Array>;
   maxLineBytes: number;
   textField: string;
+  /** Of text-to-text pairs: the field of the targets; `textField` is then that of the inputs. */
+  targetsField: string | undefined;
   clock: StageClock | undefined;
   /** Lines or rows read to their end. */
   lines: number;

@@ -5,6 +5,12 @@ import type { Rejection } from "./document.js";
 /** Why a line gave no text. */
 export type TextFault = Pick<Rejection, "cause" | "detail">;
 
+/** A text-to-text example in UTF-8. */
+export interface TextPair {
+  text: Uint8Array;
+  targets: Uint8Array;
+}
+
 /**
  * The text of a line of JSON by way of `JSON.parse`: what defines the result of `TextFinder`, and its way out wherever
  * a line is unusual.
@@ -14,6 +20,27 @@ export type TextFault = Pick<Rejection, "cause" | "detail">;
  * @returns the text in UTF-8, unescaped, never empty; of a field that comes twice the last one
  */
 export function parseText(line: Uint8Array, field: string): Uint8Array | TextFault {
+  const object = parseObject(line);
+  return isFault(object) ? object : textOf(object, field, "--text-field");
+}
+
+/** The two texts of a line of JSON that holds a text-to-text pair, as `parseText` gives one. */
+export function parsePair(line: Uint8Array, inputsField: string, targetsField: string): TextPair | TextFault {
+  const object = parseObject(line);
+  if (isFault(object)) return object;
+  const text = textOf(object, inputsField, "--inputs-field");
+  if (!(text instanceof Uint8Array)) return text;
+  const targets = textOf(object, targetsField, "--targets-field");
+  return targets instanceof Uint8Array ? { text, targets } : targets;
+}
+
+/** Whether a line gave a fault in place of what was looked for. */
+export function isFault(found: object): found is TextFault {
+  return "cause" in found && "detail" in found && typeof found.cause === "string";
+}
+
+/** The object of a line of JSON, under a name that none of its own keys can be taken for. */
+function parseObject(line: Uint8Array): { object: Record<string, unknown> } | TextFault {
   const bytes = checkText(line);
   if (!(bytes instanceof Uint8Array)) return bytes;
   let value: unknown;
@@ -26,14 +53,18 @@ export function parseText(line: Uint8Array, field: string): Uint8Array | TextFau
   if (typeof value !== "object" || value === null || Array.isArray(value)) {
     return textFault("not-an-object", `the line is JSON, but ${nameOf(value)}`);
   }
-  if (!Object.hasOwn(value, field)) {
-    const there = Object.keys(value).slice(0, 8).join(", ");
+  return { object: value as Record<string, unknown> };
+}
+
+function textOf({ object }: { object: Record<string, unknown> }, field: string, flag: string): Uint8Array | TextFault {
+  if (!Object.hasOwn(object, field)) {
+    const there = Object.keys(object).slice(0, 8).join(", ");
     return textFault(
       "missing-text",
-      `the object has no field ${field}; --text-field names another: ${there || "it has none"}`,
+      `the object has no field ${field}; ${flag} names another: ${there || "it has none"}`,
     );
   }
-  const text = (value as Record<string, unknown>)[field];
+  const text = object[field];
   if (typeof text !== "string") return textFault("text-not-string", `${field} is ${nameOf(text)}`);
   if (text === "") return textFault("empty-text", `${field} is empty`);
   const nulCharacter = text.indexOf("\0");

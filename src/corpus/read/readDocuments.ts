@@ -4,7 +4,7 @@ import { binaryFormat, guessFormat, headBytes, strangeKind } from "./contentKind
 import { type Compression, compressionOf, decompress } from "./decompress.js";
 import type { DocumentChunk, ShardStream } from "./document.js";
 import { defaultTextField, type Format, formatOf } from "./format.js";
-import { checkText, parseText } from "./parseText.js";
+import { checkText, isFault, parsePair, parseText, type TextFault, type TextPair } from "./parseText.js";
 import { readCompressed, StreamFault } from "./readCompressed.js";
 import type { StageClock } from "./stageClock.js";
 import { readCsv } from "./tables/readCsv.js";
@@ -28,6 +28,8 @@ export interface ReadDocumentsOptions {
   format?: Format;
   /** Field or column that holds the text; `text` by default. */
   textField?: string;
+  /** Text-to-text pairs are read: this field holds the targets, `textField` the inputs. */
+  targetsField?: string;
   /** Is told what the time was spent on. */
   clock?: StageClock;
 }
@@ -44,7 +46,7 @@ export async function* readDocuments(
   path: string,
   options: ReadDocumentsOptions = {},
 ): AsyncGenerator<DocumentChunk, void> {
-  const { maxLineBytes = defaultMaxLineBytes, textField = defaultTextField, clock } = options;
+  const { maxLineBytes = defaultMaxLineBytes, textField = defaultTextField, targetsField, clock } = options;
   const { compression = compressionOf(path), format = formatOf(path) ?? "jsonl" } = options;
   const hash = createHash("sha256");
   let bytes = 0;
@@ -55,7 +57,7 @@ export async function* readDocuments(
   };
   const source = { open: () => readCompressed(path), onCompressed, clock };
   const pieces = checkedPieces(path, compression, format, source, (length) => (inflatedBytes += length));
-  const stream: ShardStream = { path, pieces, maxLineBytes, textField, clock, lines: 0 };
+  const stream: ShardStream = { path, pieces, maxLineBytes, textField, targetsField, clock, lines: 0 };
   const reader = { jsonl: readLines, text: readLines, csv: readCsv, tsv: readCsv, parquet: readParquet }[format];
   let last: DocumentChunk = { documents: [], rejections: [] };
   try {
@@ -146,9 +148,13 @@ function faultOfText(head: Uint8Array, compression: Compression): StreamFault | 
 
 /** Lines of JSON or of plain text. */
 async function* readLines(stream: ShardStream, format: Format): AsyncGenerator<DocumentChunk, void> {
-  const { maxLineBytes, textField, clock } = stream;
+  const { maxLineBytes, textField, targetsField, clock } = stream;
   let chunk: DocumentChunk = { documents: [], rejections: [] };
-  const textOf = (line: Uint8Array) => (format === "text" ? checkText(line) : parseText(line, textField));
+  const parse = (line: Uint8Array): { text: Uint8Array } | TextPair | TextFault => {
+    if (targetsField !== undefined) return parsePair(line, textField, targetsField);
+    const text = format === "text" ? checkText(line) : parseText(line, textField);
+    return text instanceof Uint8Array ? { text } : text;
+  };
   const take = (lines: Iterable<FoundLine>): void => {
     for (const found of lines) {
       const { number: line } = found;
@@ -158,14 +164,14 @@ async function* readLines(stream: ShardStream, format: Format): AsyncGenerator<D
         const detail = `the line has ${found.length} bytes, the limit is ${maxLineBytes}`;
         chunk.rejections.push({ cause: "line-too-long", line, detail });
       } else if (!isBlank(found.line)) {
-        const text = textOf(found.line);
-        if (text instanceof Uint8Array) chunk.documents.push({ text, line });
-        else chunk.rejections.push({ ...text, line });
+        const parsed = parse(found.line);
+        if (isFault(parsed)) chunk.rejections.push({ ...parsed, line });
+        else chunk.documents.push({ ...parsed, line });
       }
     }
   };
   const finder = idle.pop() ?? new TextFinder();
-  finder.start(maxLineBytes, format === "text" ? undefined : textField);
+  finder.start(maxLineBytes, format === "text" || targetsField !== undefined ? undefined : textField);
   try {
     for await (const piece of stream.pieces) {
       take(finder.push(piece));

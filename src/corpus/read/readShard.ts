@@ -9,10 +9,11 @@ import { type ReadDocumentsOptions, readDocuments } from "./readDocuments.js";
  * documents and rejections of its split are given.
  */
 export async function* readShard(
-  { name, path, copy, textField, holdOut }: Shard,
+  { name, path, copy, textField, pairs, holdOut }: Shard,
   options: Pick<ReadDocumentsOptions, "maxLineBytes" | "clock"> = {},
 ): AsyncGenerator<DocumentChunk, void> {
-  const kind = { compression: compressionOf(name), format: formatOf(name), textField };
+  const fields = pairs ? { textField: pairs.inputs, targetsField: pairs.targets } : { textField };
+  const kind = { compression: compressionOf(name), format: formatOf(name), ...fields };
   const chunks = readDocuments(copy?.file ?? path, { ...options, ...kind });
   if (!holdOut) {
     yield* chunks;

@@ -1,7 +1,7 @@
 import * as z from "zod";
 import { usageError } from "../../base/errors.js";
 import { allLanguages, findLanguage, unknownLanguageHint } from "../shards/languages.js";
-import { splits as allSplits, type Split } from "../shards/shard.js";
+import { mc4Splits, type Split } from "../shards/shard.js";
 import { formatShardName, parseShardName, type ShardIdentity } from "../shards/shardName.js";
 import { DownloadFault, type HttpClient } from "./httpClient.js";
 import { TransientFault } from "./httpRequest.js";
@@ -57,7 +57,7 @@ export async function remoteShards(source: string, selection: Selection, client:
   return shards;
 }
 
-function fromTemplate(template: string, { languages, splits = allSplits }: Selection): RemoteShard[] {
+function fromTemplate(template: string, { languages, splits = mc4Splits }: Selection): RemoteShard[] {
   const names = [...template.matchAll(/\{([^{}]*)\}/g)].map((match) => match[1]);
   const known = ["code", "language", "split", "suffix", "index", "count", "name"];
   const unknown = names.find((name) => !known.includes(name));

@@ -1,8 +1,10 @@
 import { basename } from "node:path";
 import { usageError } from "../../base/errors.js";
 import { formatOf } from "../read/format.js";
-import type { Split } from "./shard.js";
+import { mc4Splits, type Split } from "./shard.js";
 import type { FoundShard } from "./shardName.js";
+
+type OwnSplit = Exclude<Split, "test">;
 
 /** Files of a corpus of one's own. */
 export interface OwnFiles {
@@ -27,7 +29,7 @@ export function ownFiles(
   { textField, validationEvery }: { textField?: string; validationEvery: number },
 ): OwnFiles {
   const passedOver: string[] = [];
-  const bySplit: Record<Split, { path: string; bytes?: number }[]> = { train: [], validation: [] };
+  const bySplit: Record<OwnSplit, { path: string; bytes?: number }[]> = { train: [], validation: [] };
   for (const file of files) {
     const split = splitOf(nameOf(file.path));
     if (split && formatOf(nameOf(file.path))) bySplit[split].push(file);
@@ -35,7 +37,7 @@ export function ownFiles(
   }
   const holdOut = bySplit.validation.length === 0 && validationEvery > 0;
   const shards: FoundShard[] = [];
-  for (const split of ["train", "validation"] as const) {
+  for (const split of mc4Splits) {
     const numbered = number(bySplit[split]);
     for (const { index, count, path, bytes } of numbered) {
       const shard = { name: nameOf(path), language, split, index, count, path, bytes, textField };
@@ -54,7 +56,7 @@ function nameOf(path: string): string {
 }
 
 /** The split that a name's words say; undefined for a test split. */
-function splitOf(name: string): Split | undefined {
+function splitOf(name: string): OwnSplit | undefined {
   const words = name.toLowerCase().split(/[^a-z]+/);
   if (words.includes("test")) return undefined;
   return words.some((word) => ["validation", "valid", "val", "dev"].includes(word)) ? "validation" : "train";

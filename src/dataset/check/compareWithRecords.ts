@@ -42,6 +42,10 @@ export function compareWithRecords(
     }
   }
   if (faulty.size > 0 || faults.length > 0) return faults;
+  if (manifest.content !== rebuilt.content) {
+    const text = `says content ${manifest.content ?? "text"}, the records make ${rebuilt.content ?? "text"}`;
+    faults.push({ file: manifestFile, fault: text, hint: rewriteHint });
+  }
   for (const key of ["languages", "rejected"] as const) {
     if (isDeepStrictEqual(manifest[key], rebuilt[key])) continue;
     const wrong = Object.keys({ ...manifest[key], ...rebuilt[key] }).find(

@@ -109,7 +109,8 @@ async function checkRecords(
   faults: DatasetFault[],
 ): Promise<Map<string, number>> {
   const textBytes = new Map<string, number>();
-  const rebuilt: DatasetManifest = { ...manifest, languages: {}, rejected: {}, shards: [] };
+  const { content: _, ...fixed } = manifest;
+  const rebuilt: DatasetManifest = { ...fixed, languages: {}, rejected: {}, shards: [] };
   const quarantine = createHash("sha256");
   const faulty = new Set<string>();
   for (const path of await listRecords(dir)) {

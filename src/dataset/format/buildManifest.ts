@@ -7,7 +7,7 @@ import { sha256File } from "../../base/hash.js";
 import type { Vocabulary } from "../../vocab/vocabulary.js";
 import { type DatasetManifest, datasetFormat, type ShardRecord } from "./manifest.js";
 import type { RecordIndex } from "./recordIndex.js";
-import { type KnownShard, readRecord } from "./shardRecord.js";
+import { holdsPairs, type KnownShard, readRecord } from "./shardRecord.js";
 import { tokenTypeFor } from "./tokenType.js";
 
 /** Names inside a dataset's folder. */
@@ -37,6 +37,7 @@ export function addToManifest(manifest: DatasetManifest, record: KnownShard): vo
   totals.documents += documents;
   totals.tokens += tokens;
   totals.bytes += textBytes;
+  if (holdsPairs(record)) manifest.content = "pairs";
   addCounts(manifest.rejected, record.rejected);
   const { file, bytes, sha256 } = output;
   manifest.shards.push({ file, language, split, documents, tokens, bytes, sha256 });

@@ -8,7 +8,7 @@ export const datasetFormat = 1;
 
 const count = z.int().nonnegative();
 /** Files are named relative to the dataset's folder and lie inside it. */
-const tokenFile = z.string().regex(/^\w[\w-]*\/\w[\w-]*\.arrow$/);
+const tokenFile = z.string().regex(/^\w[\w.-]*\/\w[\w-]*\.arrow$/);
 const hash = z.string().regex(/^[0-9a-f]{64}$/);
 
 /** What is known of one finished shard. Keyed by what was read, never by who read it. */
@@ -58,6 +58,8 @@ export const datasetManifestSchema = z.strictObject({
     size: count,
   }),
   tokenType: z.enum(tokenTypes),
+  /** What a row is: a document (absent), or a text-to-text pair, its languages being `TASK.CODE`. */
+  content: z.literal("pairs").optional(),
   /** Totals by language code and split. */
   languages: z.record(z.string(), z.partialRecord(z.enum(splits), splitTotals)),
   /** Number of rejections by cause over all shards. */

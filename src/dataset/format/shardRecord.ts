@@ -10,13 +10,22 @@ export const maxListedRejections = 1000;
 
 /** The options that decide a shard's output, as they stand in its record. */
 export function recordedOptions(
-  { textField, holdOut }: Pick<Shard, "textField" | "holdOut">,
+  { textField, pairs, holdOut }: Pick<Shard, "textField" | "pairs" | "holdOut">,
   { maxLineBytes }: { maxLineBytes: number },
 ): ShardRecord["options"] {
   const options: ShardRecord["options"] = { maxLineBytes };
   if (textField !== undefined) options.textField = textField;
+  if (pairs) {
+    options.inputsField = pairs.inputs;
+    options.targetsField = pairs.targets;
+  }
   if (holdOut) options.validationEvery = holdOut.every;
   return options;
+}
+
+/** Whether a shard's rows are text-to-text pairs. */
+export function holdsPairs({ options }: Pick<ShardRecord, "options">): boolean {
+  return options.targetsField !== undefined;
 }
 
 /** Folder of the records inside a dataset's. */

@@ -7,7 +7,7 @@ import type { Shard } from "../../corpus/shards/shard.js";
 import type { Vocabulary } from "../../vocab/vocabulary.js";
 import { manifestFile, otherVocabulary, vocabularyFile } from "../format/buildManifest.js";
 import type { RecordIndex } from "../format/recordIndex.js";
-import { recordFolder } from "../format/shardRecord.js";
+import { holdsPairs, recordFolder } from "../format/shardRecord.js";
 
 /**
  * Makes sure that a folder may take this dataset, and makes it ready: the vocabulary copied in, dead processes' temporary files
@@ -64,6 +64,14 @@ function checkRecords(out: string, vocabulary: Vocabulary, shards: Shard[], reco
   const counts = new Map(shards.map((shard) => [`${shard.language} ${shard.split}`, shard]));
   for (const [, record] of records.inOrder()) {
     if (record.vocabulary !== vocabulary.fingerprint) throw otherVocabulary(out, vocabulary, record.vocabulary);
+    if (holdsPairs(record) !== (shards[0]?.pairs !== undefined)) {
+      throw usageError(`the output folder holds a dataset of ${holdsPairs(record) ? "text-to-text pairs" : "text"}`, {
+        code: "dataset-content-mismatch",
+        where: out,
+        why: `the source is ${holdsPairs(record) ? "text" : "text-to-text pairs"}: a dataset is one or the other`,
+        hint: "name another output folder",
+      });
+    }
     const shard = counts.get(`${record.language} ${record.split}`);
     if (shard && shard.count !== record.count) {
       throw usageError(`the dataset holds ${record.language} ${record.split} cut into ${record.count} shards`, {

@@ -16,8 +16,9 @@ import {
   defaultConnections,
   openShardCache,
 } from "../../corpus/remote/shardCache.js";
+import { discoverPairs } from "../../corpus/shards/discoverPairs.js";
 import { discoverShards } from "../../corpus/shards/discoverShards.js";
-import type { Shard, Split } from "../../corpus/shards/shard.js";
+import type { PairFields, Shard, Split } from "../../corpus/shards/shard.js";
 import { encoderImage } from "../../vocab/encode/encoderImage.js";
 import { loadVocabulary } from "../../vocab/loadVocabulary.js";
 import { openModelFile } from "../../vocab/sentencepiece/openModelFile.js";
@@ -54,6 +55,10 @@ export interface PreprocessOptions {
   /** Field or column of the text, where it is not `text`. */
   textField?: string;
   validationEvery?: number;
+  /** The sources are folders of text-to-text pairs, as `discoverPairs` takes them, in these fields. */
+  pairs?: PairFields;
+  /** Of pairs: the tasks to take; all where left out. */
+  tasks?: string[];
   /** May download more than 100 GB. */
   yes?: boolean;
   /** Work on the share of one of several tasks only. */
@@ -95,7 +100,9 @@ export async function preprocess(options: PreprocessOptions): Promise<Preprocess
   const client = new HttpClient(options.http, signal);
   const { language, textField, validationEvery } = options;
   const corpus = { languages, splits, language, textField, validationEvery };
-  const listed = await discoverShards(sources, { ...corpus, client, log });
+  const listed = options.pairs
+    ? await discoverPairs(sources, { ...corpus, tasks: options.tasks, fields: options.pairs, log })
+    : await discoverShards(sources, { ...corpus, client, log });
   const mine = task ? shardsOfTask(listed, task) : listed;
 
   try {

@@ -85,16 +85,17 @@ export async function tokenizeShard(
       clock.lap("write");
       for await (const chunk of readShard(shard, { maxLineBytes, clock })) {
         const progress = { tokens: 0, textBytes: 0 };
-        for (const { text, line } of chunk.documents) {
-          const ids = encoder.encode(text);
-          if (writer.add(ids, line, text.length)) {
+        for (const { text, targets, line } of chunk.documents) {
+          const ids = targets ? encodePair(encoder, text, targets, vocabulary.eosId) : encoder.encode(text);
+          const bytes = text.length + (targets?.length ?? 0);
+          if (writer.add(ids, line, bytes)) {
             clock.lap("encode");
             writer.flush();
             clock.lap("write");
           }
           totals.documents++;
           progress.tokens += ids.length;
-          progress.textBytes += text.length;
+          progress.textBytes += bytes;
         }
         clock.lap("encode");
         for (const rejection of chunk.rejections) {
@@ -138,6 +139,21 @@ export async function tokenizeShard(
   };
   clock.lap("write");
   return { record, temporary, cost: { seconds: clock.seconds, inflatedBytes } };
+}
+
+/**
+ * A text-to-text pair as one row: the inputs' ids and an end-of-sequence, the targets' and another. Text gives no such id, so that a
+ * run of rows can be cut into pairs again.
+ */
+function encodePair(encoder: Encoder, inputs: Uint8Array, targets: Uint8Array, eosId: number): Uint32Array {
+  const first = Uint32Array.from(encoder.encode(inputs));
+  const second = encoder.encode(targets);
+  const row = new Uint32Array(first.length + second.length + 2);
+  row.set(first);
+  row[first.length] = eosId;
+  row.set(second, first.length + 1);
+  row[row.length - 1] = eosId;
+  return row;
 }
 
 /** Changes whenever the file does. */

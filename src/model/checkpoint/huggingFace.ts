@@ -73,6 +73,21 @@ export async function saveModel(
 
 /** Reads a model directory, one of ours or of Transformers'. Names, shapes and dtypes are checked before anything is allocated. */
 export async function loadModel(directory: string): Promise<{ config: ModelConfig; params: Parameters }> {
+  return withWeights(directory, async (config, fileOf) => ({ config, params: await readParameters(config, fileOf) }));
+}
+
+/** The model of a directory without its weights, and the paths of the files that hold them, which are checked as by `loadModel`. */
+export async function readModelConfig(directory: string): Promise<{ config: ModelConfig; weightFiles: string[] }> {
+  return withWeights(directory, async (config, fileOf) => ({
+    config,
+    weightFiles: [...new Set([...fileOf.values()].map(({ path }) => path))].sort(),
+  }));
+}
+
+async function withWeights<T>(
+  directory: string,
+  use: (config: ModelConfig, fileOf: ReadonlyMap<string, SafetensorsFile>) => Promise<T>,
+): Promise<T> {
   const { files, fileOf } = await openWeights(directory);
   try {
     const configPath = join(directory, configName);
@@ -90,7 +105,7 @@ export async function loadModel(directory: string): Promise<{ config: ModelConfi
     }
     if (await hasSeparateEmbeddings(config, fileOf)) config = { ...config, separateInputEmbeddings: true };
     checkTensors(directory, config, fileOf);
-    return { config, params: await readParameters(config, fileOf) };
+    return await use(config, fileOf);
   } finally {
     for (const file of files) await file.close();
   }
@@ -168,10 +183,8 @@ async function openWeights(
   directory: string,
 ): Promise<{ files: SafetensorsFile[]; fileOf: Map<string, SafetensorsFile> }> {
   const indexPath = join(directory, indexName);
-  const hasIndex = await stat(indexPath).then(
-    () => true,
-    () => false,
-  );
+  const hasIndex = await exists(indexPath);
+  if (!hasIndex && !(await exists(join(directory, weightsName)))) await refusePickle(directory);
   const files: SafetensorsFile[] = [];
   const fileOf = new Map<string, SafetensorsFile>();
   try {
@@ -199,6 +212,27 @@ async function openWeights(
   } catch (error) {
     for (const file of files) await file.close();
     throw error;
+  }
+}
+
+function exists(path: string): Promise<boolean> {
+  return stat(path).then(
+    () => true,
+    () => false,
+  );
+}
+
+/** Weights in Python's pickle format are programs: they are not read, and the way to safetensors is told. */
+async function refusePickle(directory: string): Promise<void> {
+  for (const name of ["pytorch_model.bin", "pytorch_model.bin.index.json"]) {
+    if (!(await exists(join(directory, name)))) continue;
+    const convert = `from transformers import AutoModelForSeq2SeqLM as M; M.from_pretrained("${directory}").save_pretrained("${directory}-safetensors", safe_serialization=True)`;
+    throw new MswitchError("the weights are in PyTorch's pickle format", {
+      code: "weights-not-safetensors",
+      where: join(directory, name),
+      why: "a pickle is a program that runs when it is read; mswitch reads safetensors",
+      hint: `convert them: python3 -c '${convert}'`,
+    });
   }
 }
 

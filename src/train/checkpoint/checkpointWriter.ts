@@ -11,13 +11,14 @@ import {
   pruneCheckpoints,
   writeCheckpoint,
 } from "../../run/checkpoint.js";
-import { lastEvaluation } from "../../run/runDirectory.js";
+import { lastEvaluation, readEvaluations } from "../../run/runDirectory.js";
 import type { EvalPoint, RunDescription } from "../../run/runFiles.js";
 import { parseModel } from "../../vocab/sentencepiece/modelFile.js";
 import { openModelFile } from "../../vocab/sentencepiece/openModelFile.js";
 import { type TokenizerFiles, tokenizerFault, transformersTokenizer } from "../../vocab/transformersTokenizer.js";
 import type { Optimizer } from "../optimizer.js";
 import type { PreparedRun } from "../setup/prepareRun.js";
+import { bestEvaluation } from "./bestEvaluation.js";
 import { modelCard } from "./modelCard.js";
 
 export interface CheckpointWriterOptions {
@@ -71,7 +72,8 @@ export function createCheckpointWriter(options: CheckpointWriterOptions): Checkp
         for (const [file, content] of loadTokenizer().files) await writeFileAtomic(join(folder, file), content);
         await writeFileAtomic(join(folder, cardName), cardOf(step, point));
       });
-      await pruneCheckpoints(paths.checkpoints, config.checkpoints);
+      const keep = config.evaluation.best && bestEvaluation(await readEvaluations(paths), config.evaluation.best)?.step;
+      await pruneCheckpoints(paths.checkpoints, { ...config.checkpoints, keep });
       log.info(`checkpoint ${directory}`);
       return directory;
     },

@@ -46,7 +46,7 @@ export function modelCard(facts: ModelCardFacts): string {
     // Not the run's name, which may change while the run goes on.
     `# ${description.model}, ${languages.length} languages`,
     "",
-    `An encoder-decoder of ${number(description.parameters)} parameters, pre-trained by span corruption with mswitch, ` +
+    `An encoder-decoder of ${number(description.parameters)} parameters, ${isPairs(config) ? "fine-tuned on text-to-text pairs" : "pre-trained by span corruption"} with mswitch, ` +
       `after ${number(step)} steps.`,
     "",
     "## Training",
@@ -111,12 +111,17 @@ function dataSection({ description, manifest, config }: ModelCardFacts): string[
   ];
 }
 
-function qualitySection({ point, manifest }: ModelCardFacts): string[] {
+function isPairs({ objective }: RunConfig): boolean {
+  return objective === "pairs";
+}
+
+function qualitySection({ point, manifest, config }: ModelCardFacts): string[] {
+  const pairs = isPairs(config);
   if (!point || Object.keys(point.languages).length === 0) return ["This model has not been evaluated."];
   const rows = Object.entries(point.languages).sort(([, a], [, b]) => b.negLogPerplexity - a.negLogPerplexity);
   const mean = rows.reduce((sum, [, { negLogPerplexity }]) => sum + negLogPerplexity, 0) / rows.length;
   return [
-    `Negative log perplexity of span corruption on held-out text (nats per target token, higher is better) at step ` +
+    `Negative log perplexity of ${pairs ? "the targets of held-out pairs" : "span corruption on held-out text"} (nats per target token, higher is better) at step ` +
       `${number(point.step)}. Mean over languages: ${mean.toFixed(4)}.`,
     "",
     "| code | language | quality | examples | training tokens |",
@@ -157,7 +162,9 @@ function useSection({ noTokenizer }: ModelCardFacts, remote: boolean): string[] 
 
 function limits(model: ModelConfig, config: RunConfig, step: number): string[] {
   return [
-    "Pre-trained only: it fills in spans of text that `<extra_id_0>` and so on stand for, and follows no instructions. Fine-tune it before use.",
+    isPairs(config)
+      ? "Fine-tuned on the pairs of its dataset, and of use for those alone."
+      : "Pre-trained only: it fills in spans of text that `<extra_id_0>` and so on stand for, and follows no instructions. Fine-tune it before use.",
     "It repeats what its training text says, errors, bias and personal data included. Nothing was filtered beyond what the dataset's preparation did.",
     `It saw inputs of at most ${number(config.stream.inputLength)} tokens.`,
     "Quality is measured on a few examples a language: small differences between languages mean nothing.",

@@ -27,6 +27,7 @@ export interface ConfigOverride {
 /**
  * Reads a YAML file against a zod schema. Overrides take the place of what the file says and go through the same checks.
  *
+ * @param fillIn puts in defaults that depend on what the file and the overrides say
  * @returns the parsed value with the schema's defaults filled in
  * @throws usageError naming every fault at once, each at `file:line:column` or at its flag, unknown keys with the nearest known one
  */
@@ -34,6 +35,7 @@ export async function readConfig<T>(
   schema: z.ZodType<T>,
   file: string,
   overrides: readonly ConfigOverride[] = [],
+  fillIn: (value: Record<string, unknown>) => void = () => {},
 ): Promise<T> {
   const text = await readText(file);
   const lines = new LineCounter();
@@ -46,6 +48,7 @@ export async function readConfig<T>(
 
   const value = toPlain(document, file);
   const faults = overrides.flatMap((override) => applyOverride(value, override));
+  fillIn(value);
   const parsed = schema.safeParse(value);
   if (!parsed.success) {
     const known = z.toJSONSchema(schema, { io: "input", unrepresentable: "any" });

@@ -20,10 +20,16 @@ const duration = z.string().refine((text) => {
   return seconds !== undefined && seconds > 0 && seconds <= longestStop;
 }, "a time is written 90s, 45m, 3h, 1h30m or 2d, up to 24d");
 
-/** A preset by name; every other key stands for the preset's own value, `vocabSize` for what the dataset's vocabulary needs. */
+/**
+ * A preset by name, or none for the model of `init.from`; every other key stands for that model's own value, `vocabSize` for what the
+ * dataset's vocabulary needs.
+ */
 const modelSchema = z
   .strictObject({
-    preset: z.enum(presetNames).describe("The model that the other keys change; docs/model.md lists all."),
+    preset: z
+      .enum(presetNames)
+      .optional()
+      .describe("The model that the other keys change; docs/model.md lists all. That of init.from where left out."),
     ...modelConfigSchema.omit({ precision: true, switch: true }).partial().shape,
     switch: switchConfigSchema
       .partial()
@@ -52,73 +58,117 @@ export const mixingSchema = z.discriminatedUnion("strategy", [
 ]);
 
 /** A training run, as `pipelines/*.yaml` describe it. `prefault` fills in what an absent section's own defaults are. */
-export const runConfigSchema = z.strictObject({
-  name: z.string().min(1).optional().describe("What the report and trackers call the run; the run directory's name."),
-  dataset: z.string().min(1).describe("Folder of a tokenized dataset, relative to the working directory."),
-  run: z.string().min(1).describe("Run directory, relative to the working directory."),
-  model: modelSchema,
-  stream: z.strictObject({
-    batchSize: size.describe("Examples a step, over all processes and micro-batches."),
-    inputLength: size.min(2).describe("Encoder positions of an example."),
-    mixing: mixingSchema.prefault({ strategy: "temperature" }).describe("How often each language is drawn."),
-    languages: z.array(z.string()).min(1).optional().describe("Codes; all of the dataset where left out."),
-    skipBatches: z
-      .int()
-      .min(0)
+export const runConfigSchema = z
+  .strictObject({
+    name: z.string().min(1).optional().describe("What the report and trackers call the run; the run directory's name."),
+    dataset: z.string().min(1).describe("Folder of a tokenized dataset, relative to the working directory."),
+    run: z.string().min(1).describe("Run directory, relative to the working directory."),
+    objective: z
+      .enum(["span-corruption", "pairs"])
       .optional()
-      .describe("Step n takes batch n + skipBatches: a way past data that a run diverges on."),
-  }),
-  batch: z
-    .strictObject({
-      accumulate: size
-        .default(1)
-        .describe(
-          "Micro-batches that a step's rows are computed in, one after the other: less memory, the same batch.",
-        ),
-    })
-    .optional(),
-  optimizer: optimizerSchema.prefault({}),
-  steps: size.describe("Updates in all."),
-  seed: z.int().min(0).default(0).describe("Root of all randomness: weights, batches, noise."),
-  evaluation: z
-    .strictObject({
-      every: z
-        .union([size, z.array(z.int().min(0)).min(1)])
-        .default(1000)
-        .describe("Every so many steps, or at exactly these; before the first step and after the last one always."),
-      examplesPerLanguage: size.default(16),
-    })
-    .prefault({}),
-  checkpoints: z
-    .strictObject({
-      every: size.default(1000).describe("Every so many steps; after the last one always."),
-      keepLast: size.default(2).describe("How many of the latest are kept."),
-      keepEvery: size.optional().describe("Those at multiples of this step are kept for good."),
-    })
-    .prefault({}),
-  stopAfter: duration
-    .optional()
-    .describe(
-      "A process stops after this time, as at SIGTERM, with a checkpoint: 45m, 3h, 1h30m. The same command goes on.",
-    ),
-  logEvery: size.default(10).describe("Steps between two lines of the log."),
-  trackers: trackersSchema.optional().describe("Where measurements go beside the run directory and TensorBoard."),
-  backend: z.string().optional().describe("TensorFlow.js backend; the best one found where left out."),
-  precision: z
-    .enum(["float32", "bfloat16", "selective"])
-    .default("float32")
-    .describe("selective: products in bfloat16, router in float32."),
-  recordSteps: z
-    .boolean()
-    .default(true)
-    .describe("On a backend that can: record the training step once and replay it, as a CUDA graph."),
-  branch: z
-    .strictObject({ step: size, configuration: z.string() })
-    .optional()
-    .describe(
-      "Written by --from-step: step, and hash of the configuration, of the run whose checkpoint it begins with.",
-    ),
-});
+      .describe("Absent: span corruption of a dataset of text. pairs: fine-tuning on text-to-text pairs."),
+    init: z
+      .strictObject({
+        from: z
+          .string()
+          .min(1)
+          .describe("A run, a checkpoint, or a Hugging Face directory of T5, mT5 or SwitchTransformers."),
+        weights: z
+          .string()
+          .optional()
+          .describe("SHA-256 over its weights: written by the run, so that it goes on with no others."),
+      })
+      .optional()
+      .describe("Weights to start from; fresh ones where left out."),
+    model: modelSchema.prefault({}),
+    stream: z.strictObject({
+      batchSize: size.describe("Examples a step, over all processes and micro-batches."),
+      inputLength: size.min(2).describe("Encoder positions of an example."),
+      targetLength: size
+        .min(2)
+        .optional()
+        .describe("Decoder positions of text-to-text pairs; of span corruption they follow from inputLength."),
+      mixing: mixingSchema.prefault({ strategy: "temperature" }).describe("How often each language is drawn."),
+      languages: z.array(z.string()).min(1).optional().describe("Codes; all of the dataset where left out."),
+      skipBatches: z
+        .int()
+        .min(0)
+        .optional()
+        .describe("Step n takes batch n + skipBatches: a way past data that a run diverges on."),
+    }),
+    batch: z
+      .strictObject({
+        accumulate: size
+          .default(1)
+          .describe(
+            "Micro-batches that a step's rows are computed in, one after the other: less memory, the same batch.",
+          ),
+      })
+      .optional(),
+    optimizer: optimizerSchema.prefault({}),
+    steps: size.describe("Updates in all."),
+    seed: z.int().min(0).default(0).describe("Root of all randomness: weights, batches, noise."),
+    evaluation: z
+      .strictObject({
+        every: z
+          .union([size, z.array(z.int().min(0)).min(1)])
+          .default(1000)
+          .describe("Every so many steps, or at exactly these; before the first step and after the last one always."),
+        examplesPerLanguage: size.default(16),
+        best: z
+          .strictObject({
+            metric: z
+              .string()
+              .min(1)
+              .default("negLogPerplexity")
+              .describe(
+                "negLogPerplexity or a metric of the evaluations; the mean over languages counts, higher is better.",
+              ),
+            patience: size
+              .optional()
+              .describe("Training ends after so many evaluations without a better one; never early where left out."),
+          })
+          .optional()
+          .describe("By which the best checkpoint is told, which is kept."),
+      })
+      .prefault({}),
+    checkpoints: z
+      .strictObject({
+        every: size.default(1000).describe("Every so many steps; after the last one always."),
+        keepLast: size.default(2).describe("How many of the latest are kept."),
+        keepEvery: size.optional().describe("Those at multiples of this step are kept for good."),
+      })
+      .prefault({}),
+    stopAfter: duration
+      .optional()
+      .describe(
+        "A process stops after this time, as at SIGTERM, with a checkpoint: 45m, 3h, 1h30m. The same command goes on.",
+      ),
+    logEvery: size.default(10).describe("Steps between two lines of the log."),
+    trackers: trackersSchema.optional().describe("Where measurements go beside the run directory and TensorBoard."),
+    backend: z.string().optional().describe("TensorFlow.js backend; the best one found where left out."),
+    precision: z
+      .enum(["float32", "bfloat16", "selective"])
+      .default("float32")
+      .describe("selective: products in bfloat16, router in float32."),
+    recordSteps: z
+      .boolean()
+      .default(true)
+      .describe("On a backend that can: record the training step once and replay it, as a CUDA graph."),
+    branch: z
+      .strictObject({ step: size, configuration: z.string() })
+      .optional()
+      .describe(
+        "Written by --from-step: step, and hash of the configuration, of the run whose checkpoint it begins with.",
+      ),
+  })
+  .superRefine(({ model, init, objective, stream }, context) => {
+    const missing = (path: string[]): void => {
+      context.addIssue({ code: "invalid_type", expected: "string", path, message: "Invalid input: it is needed" });
+    };
+    if (!init && model.preset === undefined) missing(["model", "preset"]);
+    if (objective === "pairs" && stream.targetLength === undefined) missing(["stream", "targetLength"]);
+  });
 
 export type RunConfig = z.infer<typeof runConfigSchema> & { name: string };
 
@@ -132,6 +182,8 @@ const freeKeys = [
   "dataset",
   "run",
   "model.preset",
+  // What lies there is compared by its hash, init.weights.
+  "init.from",
   "evaluation.every",
   "checkpoints",
   "logEvery",
@@ -177,10 +229,23 @@ export async function readRunConfig(
   for (const key of ["run", "dataset"] as const) {
     if (moved && !isGiven(key)) overrides.push({ flag: file, path: [key], value: moved[key] });
   }
-  const config = await readConfig(runConfigSchema, file, overrides);
+  const config = await readConfig(runConfigSchema, file, overrides, fineTuningDefaults);
   const folder = resolve(config.run);
   const name = config.name ?? folder.split(/[\\/]/).at(-1)!;
-  return { ...config, name, dataset: resolve(config.dataset), run: folder };
+  const init = config.init && { ...config.init, from: resolve(config.init.from) };
+  return { ...config, ...(init ? { init } : {}), name, dataset: resolve(config.dataset), run: folder };
+}
+
+/** What a run on pairs has where its file says nothing else: T5's constant learning rate. Rates of dropout: see `resolveModel`. */
+function fineTuningDefaults(value: Record<string, unknown>): void {
+  if (value.objective !== "pairs") return;
+  value.optimizer ??= {};
+  const { optimizer } = value;
+  if (typeof optimizer !== "object" || optimizer === null || Array.isArray(optimizer)) return;
+  const keys = optimizer as Record<string, unknown>;
+  if (keys.algorithm === undefined || keys.algorithm === "adafactor") {
+    keys.learningRate ??= { schedule: "constant", base: 1e-3 };
+  }
 }
 
 /** The part of a configuration that decides the result, as `dotted.key → value`, in sorted order. */

@@ -63,7 +63,7 @@ export async function chooseRun(options: ChooseRunOptions): Promise<ChosenRun> {
   let chosen: ChosenRun | undefined;
   for (const size of runSizes) {
     const config = configOf(size, options, backend.name.startsWith("torch"));
-    const prepared = prepareRun(config, dataset, log);
+    const prepared = await prepareRun(config, dataset, log);
     const { plan, model, stream } = prepared;
     const denseParameters = countParameters({ ...model, switch: null }).activePerToken;
     const why =

@@ -53,7 +53,7 @@ export async function planRun(file: string, options: RunConfigOverrides & { log:
   const config = await readRunConfig(file, options);
   const dataset = await openDataset(config.dataset);
   try {
-    return await planPrepared(prepareRun(config, dataset, options.log));
+    return await planPrepared(await prepareRun(config, dataset, options.log));
   } finally {
     dataset.close();
   }

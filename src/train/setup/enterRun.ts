@@ -94,6 +94,14 @@ export async function enterRun({ world, run, backend, log, cleanUp, source }: En
   return world.rank === 0 ? entered : { ...entered, resumed: first.resumed, startSeconds: first.startSeconds };
 }
 
+function describeTruncation(
+  { pairs, examples, inputs, targets }: NonNullable<PreparedRun["truncated"]>,
+  lengths: { inputs: number; targets: number },
+): string {
+  const number = (value: number): string => value.toLocaleString("en-US");
+  return `  ${number(pairs)} training pairs, ${number(examples)} of them cut: inputs of ${number(inputs)} to ${lengths.inputs} tokens, targets of ${number(targets)} to ${lengths.targets}`;
+}
+
 /** Finds where the run stands, brings its records back to there, and writes down who goes on with it. */
 async function enterDirectory(
   run: PreparedRun,
@@ -141,6 +149,7 @@ async function enterDirectory(
 
   log.info(`run ${config.name} in ${paths.directory}`);
   for (const line of describePlan(plan, model, config.steps)) log.info(line);
+  if (run.truncated) log.info(describeTruncation(run.truncated, run.stream.lengths));
   log.info(`  backend ${backend.name}: ${backend.description}`);
   const notice = precisionNotice(model, backend.name);
   if (notice) log.warn(notice);

@@ -5,12 +5,14 @@ import type { ModelConfig } from "../../model/config.js";
 import { modelTitle, planTraining, type TrainingPlan } from "../../plan/planTraining.js";
 import { type RunPaths, runPaths } from "../../run/runDirectory.js";
 import type { RunDescription } from "../../run/runFiles.js";
-import type { ExampleStream, StreamConfig, ValidationExamples } from "../../stream/batch.js";
+import type { ExampleShape, ExampleStream, StreamConfig, ValidationExamples } from "../../stream/batch.js";
 import { createExampleStream } from "../../stream/createExampleStream.js";
+import { exampleSource } from "../../stream/objectives/exampleSource.js";
 import { usableLanguages } from "../../stream/objectives/segments.js";
 import { hashValidationExamples, validationExamples } from "../../stream/validationExamples.js";
 import { resolveModel } from "../config/resolveModel.js";
 import type { RunConfig } from "../config/runConfig.js";
+import { findStart, type Start } from "./findStart.js";
 
 /** A run with everything that is known before the backend holds a single number. */
 export interface PreparedRun {
@@ -22,6 +24,10 @@ export interface PreparedRun {
   stream: ExampleStream;
   examples: ValidationExamples[];
   plan: TrainingPlan;
+  /** Of text-to-text pairs. */
+  truncated: RunDescription["truncated"];
+  /** What it starts from; undefined: fresh weights. */
+  start: Start | undefined;
   paths: RunPaths;
 }
 
@@ -30,27 +36,68 @@ export interface PreparedRun {
  *
  * @throws usageError where configuration and dataset do not fit together
  */
-export function prepareRun(given: RunConfig, dataset: TokenDataset, log: Log): PreparedRun {
-  const model = resolveModel(given, dataset.vocabulary);
+export async function prepareRun(given: RunConfig, dataset: TokenDataset, log: Log): Promise<PreparedRun> {
+  const start = given.init && (await findStart(given.init, dataset.vocabulary, log));
+  const model = resolveModel(given, dataset.vocabulary, start?.model);
   // `precision` is a key of the run's own, beside the model.
   const { precision: _, ...modelKeys } = model;
-  const config: RunConfig = { ...given, model: { preset: given.model.preset, ...modelKeys } };
-  const { seed, steps, evaluation } = config;
+  const { preset } = given.model;
+  const config: RunConfig = {
+    ...given,
+    ...(start ? { init: { from: start.from, weights: start.weights } } : {}),
+    model: { ...(preset ? { preset } : {}), ...modelKeys },
+  };
+  const { seed, steps, evaluation, objective } = config;
   const { skipBatches: _s, ...keys } = config.stream;
-  const streamConfig: StreamConfig = { seed, ...keys };
+  const streamConfig: StreamConfig = { seed, ...(objective ? { objective } : {}), ...keys };
   const stream = createExampleStream(dataset, streamConfig, log);
   const languages = usableLanguages(dataset, "validation").filter((code) => keys.languages?.includes(code) ?? true);
   const examples = languages.map((code) =>
-    validationExamples(dataset, code, { examples: evaluation.examplesPerLanguage, inputLength: keys.inputLength }),
+    validationExamples(dataset, code, { examples: evaluation.examplesPerLanguage, ...shapeOf(config) }),
   );
   if (examples.length === 0) log.warn(`${dataset.dir}: no language has validation text, nothing will be evaluated`);
   const plan = planTraining(model, stream, keys.batchSize, steps);
-  return { config, model, dataset, streamConfig, stream, examples, plan, paths: runPaths(config.run) };
+  const truncated = objective === "pairs" ? truncationOf(dataset, stream, config) : undefined;
+  return {
+    config,
+    model,
+    start,
+    dataset,
+    streamConfig,
+    stream,
+    examples,
+    plan,
+    truncated,
+    paths: runPaths(config.run),
+  };
+}
+
+/** What examples a run makes of its dataset. */
+export function shapeOf({ objective, stream: { inputLength, targetLength } }: RunConfig): ExampleShape {
+  return { objective, inputLength, targetLength };
+}
+
+/** How many training pairs there are, and are cut. */
+function truncationOf(
+  dataset: TokenDataset,
+  { languages }: ExampleStream,
+  config: RunConfig,
+): RunDescription["truncated"] {
+  const source = exampleSource(dataset, "train", shapeOf(config));
+  const sum = { pairs: 0, examples: 0, inputs: 0, targets: 0 };
+  for (const language of languages) {
+    const { examples, inputs, targets } = source.truncated(language);
+    sum.pairs += source.count(language);
+    sum.examples += examples;
+    sum.inputs += inputs;
+    sum.targets += targets;
+  }
+  return sum;
 }
 
 /** What `run.json` says of a run. */
 export function describeRun(
-  { config, model, dataset, stream, examples, plan }: PreparedRun,
+  { config, model, dataset, stream, examples, plan, truncated }: PreparedRun,
   backend: string,
 ): RunDescription {
   const { manifest } = dataset;
@@ -70,5 +117,6 @@ export function describeRun(
     seed: config.seed,
     epochs: plan.epochs,
     trainTokens: Object.fromEntries(trainTokens),
+    ...(truncated ? { truncated } : {}),
   };
 }

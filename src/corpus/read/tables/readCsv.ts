@@ -1,7 +1,7 @@
 import { messageOf } from "../../../base/errors.js";
 import type { DocumentChunk, ShardStream } from "../document.js";
 import type { Format } from "../format.js";
-import { checkText } from "../parseText.js";
+import { checkText, isFault, type TextFault } from "../parseText.js";
 import { StreamFault } from "../readCompressed.js";
 
 /**
@@ -9,7 +9,8 @@ import { StreamFault } from "../readCompressed.js";
  * header being 1: the line of the file, unless texts hold newlines.
  */
 export async function* readCsv(stream: ShardStream, format: Format): AsyncGenerator<DocumentChunk, void> {
-  const { textField, maxLineBytes, clock } = stream;
+  const { textField, targetsField, maxLineBytes, clock } = stream;
+  const fields = targetsField === undefined ? [textField] : [textField, targetsField];
   // Loaded only for such a file.
   const { parse } = await import("csv-parse");
   /** Their fields are bytes, since no encoding is given; the parser's types say otherwise. */
@@ -34,30 +35,27 @@ export async function* readCsv(stream: ShardStream, format: Format): AsyncGenera
   });
   parser.resume();
 
-  let column: number | undefined;
+  let columns: number[] | undefined;
   const take = (): DocumentChunk => {
     const chunk: DocumentChunk = { documents: [], rejections: [] };
     for (const row of rows.splice(0)) {
       const line = ++stream.lines;
-      if (column === undefined) {
+      if (columns === undefined) {
         const names = row.map((name) => Buffer.from(name).toString("utf8"));
-        column = names.indexOf(textField);
-        if (column >= 0) continue;
+        columns = fields.map((field) => names.indexOf(field));
+        const absent = columns.indexOf(-1);
+        if (absent < 0) continue;
         const there = names.slice(0, 8).join(", ");
-        const detail = `the header has no column ${textField}; --text-field names another: ${there}`;
+        const flag = targetsField === undefined ? "--text-field" : ["--inputs-field", "--targets-field"][absent];
+        const detail = `the header has no column ${fields[absent]}; ${flag} names another: ${there}`;
         fault = new StreamFault("missing-text", detail);
         break;
       }
-      const field = row[column];
-      if (field === undefined) {
-        chunk.rejections.push({ cause: "missing-text", line, detail: `the row has ${row.length} columns` });
-      } else if (field.length === 0) {
-        chunk.rejections.push({ cause: "empty-text", line, detail: `${textField} is empty` });
-      } else {
-        const text = checkText(Buffer.from(field));
-        if (text instanceof Uint8Array) chunk.documents.push({ text, line });
-        else chunk.rejections.push({ ...text, line });
-      }
+      const texts = columns.map((column, i) => textOfCell(row, column, fields[i]));
+      const wrong = texts.find(isFault);
+      const [text, targets] = texts as Uint8Array[];
+      if (wrong) chunk.rejections.push({ ...wrong, line });
+      else chunk.documents.push(targets ? { text, targets, line } : { text, line });
     }
     clock?.lap("extract");
     return chunk;
@@ -72,6 +70,13 @@ export async function* readCsv(stream: ShardStream, format: Format): AsyncGenera
   if (fault) parser.destroy();
   else parser.end();
   await closed;
-  if (column === undefined || column >= 0) yield take();
+  if (!columns?.includes(-1)) yield take();
   if (fault) throw fault;
+}
+
+function textOfCell(row: string[], column: number, field: string): Uint8Array | TextFault {
+  const cell = row[column];
+  if (cell === undefined) return { cause: "missing-text", detail: `the row has ${row.length} columns` };
+  if (cell.length === 0) return { cause: "empty-text", detail: `${field} is empty` };
+  return checkText(Buffer.from(cell));
 }

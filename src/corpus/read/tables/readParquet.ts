@@ -1,12 +1,13 @@
 import { open } from "node:fs/promises";
 import { messageOf } from "../../../base/errors.js";
 import type { DocumentChunk, ShardStream } from "../document.js";
-import { checkText } from "../parseText.js";
+import { checkText, isFault, type TextFault } from "../parseText.js";
 import { StreamFault } from "../readCompressed.js";
 
 /** The text column of a Parquet file, a row group at a time. A document's line is the number of its row, from 1. */
 export async function* readParquet(stream: ShardStream): AsyncGenerator<DocumentChunk, void> {
-  const { path, textField, maxLineBytes, clock } = stream;
+  const { path, textField, targetsField, maxLineBytes, clock } = stream;
+  const fields = targetsField === undefined ? [textField] : [textField, targetsField];
   // Loaded only for such a file: a run on mC4's shards starts without.
   const { parquetMetadataAsync, parquetReadObjects, parquetSchema } = await import("hyparquet");
   const { compressors } = await import("hyparquet-compressors");
@@ -24,10 +25,12 @@ export async function* readParquet(stream: ShardStream): AsyncGenerator<Document
     const file = { byteLength: size, slice };
     const metadata = await attempt("not-parquet", () => parquetMetadataAsync(file));
     const names = parquetSchema(metadata).children.map(({ element }) => element.name);
-    if (!names.includes(textField)) {
+    const absent = fields.findIndex((field) => !names.includes(field));
+    if (absent >= 0) {
+      const flag = targetsField === undefined ? "--text-field" : ["--inputs-field", "--targets-field"][absent];
       throw new StreamFault(
         "missing-text",
-        `the file has no column ${textField}; --text-field names another: ${names.slice(0, 8).join(", ")}`,
+        `the file has no column ${fields[absent]}; ${flag} names another: ${names.slice(0, 8).join(", ")}`,
       );
     }
     let rowStart = 0;
@@ -37,7 +40,7 @@ export async function* readParquet(stream: ShardStream): AsyncGenerator<Document
         parquetReadObjects({
           file,
           metadata,
-          columns: [textField],
+          columns: fields,
           rowStart,
           rowEnd,
           compressors,
@@ -48,25 +51,11 @@ export async function* readParquet(stream: ShardStream): AsyncGenerator<Document
       const chunk: DocumentChunk = { documents: [], rejections: [] };
       for (const row of read) {
         const line = ++stream.lines;
-        const value: unknown = row[textField];
-        const bytes = typeof value === "string" ? Buffer.from(value) : value;
-        if (!(bytes instanceof Uint8Array)) {
-          const is = value === null || value === undefined ? "absent" : `a ${typeof value}`;
-          chunk.rejections.push({
-            cause: is === "absent" ? "missing-text" : "text-not-string",
-            line,
-            detail: `${textField} is ${is}`,
-          });
-        } else if (bytes.length === 0) {
-          chunk.rejections.push({ cause: "empty-text", line, detail: `${textField} is empty` });
-        } else if (bytes.length > maxLineBytes) {
-          const detail = `the text has ${bytes.length} bytes, the limit is ${maxLineBytes}`;
-          chunk.rejections.push({ cause: "line-too-long", line, detail });
-        } else {
-          const text = checkText(bytes);
-          if (text instanceof Uint8Array) chunk.documents.push({ text, line });
-          else chunk.rejections.push({ ...text, line });
-        }
+        const texts = fields.map((field) => textOfValue(row[field], field, maxLineBytes));
+        const wrong = texts.find(isFault);
+        const [text, targets] = texts as Uint8Array[];
+        if (wrong) chunk.rejections.push({ ...wrong, line });
+        else chunk.documents.push(targets ? { text, targets, line } : { text, line });
       }
       yield chunk;
       rowStart = rowEnd;
@@ -74,6 +63,19 @@ export async function* readParquet(stream: ShardStream): AsyncGenerator<Document
   } finally {
     await handle.close();
   }
+}
+
+function textOfValue(value: unknown, field: string, maxLineBytes: number): Uint8Array | TextFault {
+  const bytes = typeof value === "string" ? Buffer.from(value) : value;
+  if (!(bytes instanceof Uint8Array)) {
+    const is = value === null || value === undefined ? "absent" : `a ${typeof value}`;
+    return { cause: is === "absent" ? "missing-text" : "text-not-string", detail: `${field} is ${is}` };
+  }
+  if (bytes.length === 0) return { cause: "empty-text", detail: `${field} is empty` };
+  if (bytes.length > maxLineBytes) {
+    return { cause: "line-too-long", detail: `the text has ${bytes.length} bytes, the limit is ${maxLineBytes}` };
+  }
+  return checkText(bytes);
 }
 
 /** Text as it stands in the file: decoding would replace what is not UTF-8. */

@@ -2,8 +2,8 @@ import { type ChildProcess, spawn } from "node:child_process";
 import { once } from "node:events";
 import { createServer } from "node:net";
 import { createInterface } from "node:readline";
-import { exitCode, MswitchError } from "../base/errors.js";
-import type { Log } from "../base/log.js";
+import { exitCode, MswitchError } from "../../base/errors.js";
+import type { Log } from "../../base/log.js";
 
 export interface ProcessesOptions {
   /** Arguments of mswitch, the same for every rank. */

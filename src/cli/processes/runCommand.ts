@@ -2,8 +2,8 @@ import { spawn } from "node:child_process";
 import { join } from "node:path";
 import { createInterface } from "node:readline";
 import { pathToFileURL } from "node:url";
-import type { Log } from "../base/log.js";
-import { packageRoot } from "./packageRoot.js";
+import type { Log } from "../../base/log.js";
+import { packageRoot } from "../packageRoot.js";
 
 export interface CommandOptions {
   /** Stands before its log lines. */
@@ -25,7 +25,7 @@ export interface CommandEnd {
 export function runCommand(args: string[], { name, threads, log, signal }: CommandOptions): Promise<CommandEnd> {
   log.info(`$ mswitch ${args.join(" ")}`);
   const bin = join(packageRoot, "bin", "run.js");
-  const guard = pathToFileURL(join(packageRoot, "dist", "cli", "endWithParent.js")).href;
+  const guard = pathToFileURL(join(packageRoot, "dist", "cli", "processes", "endWithParent.js")).href;
   return new Promise((resolve, reject) => {
     const child = spawn(process.execPath, ["--import", guard, bin, ...args, "--json"], {
       stdio: ["ignore", "pipe", "pipe", "ipc"],

@@ -1,9 +1,9 @@
 import { availableParallelism } from "node:os";
 import { join, resolve } from "node:path";
-import { loadBackend } from "../backends/loadBackend.js";
-import { exitCode, MswitchError } from "../base/errors.js";
-import type { Log } from "../base/log.js";
-import { shipped } from "./packageRoot.js";
+import { loadBackend } from "../../backends/loadBackend.js";
+import { exitCode, MswitchError } from "../../base/errors.js";
+import type { Log } from "../../base/log.js";
+import { shipped } from "../packageRoot.js";
 import { runCommand } from "./runCommand.js";
 
 export interface DemoOptions {
