@@ -1,9 +1,10 @@
-import { randomBytes } from "node:crypto";
+import { createHash, randomBytes } from "node:crypto";
 import { closeSync, fsync, mkdirSync, openSync, readlinkSync, renameSync, rmSync, writeFileSync } from "node:fs";
 import { type FileHandle, mkdir, open, readdir, rm, stat } from "node:fs/promises";
 import { hostname } from "node:os";
 import { basename, dirname, join } from "node:path";
 import { promisify } from "node:util";
+import type { FileContent } from "./hash.js";
 import { sha256 } from "./hash.js";
 
 /** A leftover of a killed writer carries this infix: it is never taken for a finished file. */
@@ -85,6 +86,53 @@ export async function withAtomicFile(path: string, write: (file: FileHandle) => 
     throw error;
   }
   await putInPlace(temporary, path);
+}
+
+/** Bytes that are written and hashed side by side: few enough to stay in a cache between the two. */
+const pieceBytes = 2 ** 20;
+/** Bytes after which the disk is asked to begin with them: it works while more are made. */
+const syncBytes = 2 ** 27;
+
+/**
+ * Lets `write` fill a file that takes `path`'s place when it is whole and durable (`withAtomicFile`). The bytes are hashed while the
+ * system takes them, and go to the disk while more come: nothing is read again.
+ *
+ * @param fill is given a function that adds bytes to the file; they may be changed when its promise is fulfilled
+ */
+export async function withHashedFile(
+  path: string,
+  fill: (write: (bytes: Uint8Array) => Promise<void>) => Promise<void>,
+): Promise<FileContent> {
+  const hash = createHash("sha256");
+  let size = 0;
+  await withAtomicFile(path, async (file) => {
+    let syncedAt = 0;
+    let syncing = Promise.resolve();
+    await fill(async (bytes) => {
+      for (let begin = 0; begin < bytes.length; begin += pieceBytes) {
+        const piece = bytes.subarray(begin, begin + pieceBytes);
+        const written = writeAll(file, piece);
+        hash.update(piece);
+        await written;
+        size += piece.length;
+        if (size - syncedAt < syncBytes) continue;
+        await syncing;
+        syncedAt = size;
+        syncing = file.datasync();
+        // Its failure is met with where it is waited for.
+        syncing.catch(() => undefined);
+      }
+    });
+    await syncing;
+  });
+  return { bytes: size, sha256: hash.digest("hex") };
+}
+
+async function writeAll(file: FileHandle, bytes: Uint8Array): Promise<void> {
+  for (let begin = 0; begin < bytes.length; ) {
+    const { bytesWritten } = await file.write(bytes, begin);
+    begin += bytesWritten;
+  }
 }
 
 /** Writes a whole file atomically and durably. */

@@ -1,6 +1,13 @@
 import { createHash } from "node:crypto";
 import { createReadStream } from "node:fs";
 
+/** What a file holds, as markers name it. */
+export interface FileContent {
+  bytes: number;
+  /** In hex. */
+  sha256: string;
+}
+
 /** SHA-256 of bytes or text, in hex. */
 export function sha256(data: string | Uint8Array): string {
   return createHash("sha256").update(data).digest("hex");

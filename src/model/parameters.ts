@@ -1,5 +1,5 @@
 import * as tf from "@tensorflow/tfjs-core";
-import { type RandomStream, randomStream } from "../base/random.js";
+import { drawNormals } from "../ops/random/normals.js";
 import { isSparse, type ModelConfig } from "./config.js";
 
 /**
@@ -44,16 +44,21 @@ export function parameterShapes(config: ModelConfig): Map<string, number[]> {
  * @param wanted takes a name; all parameters where left out. A parameter does not depend on which others are made
  */
 export function initParameters(config: ModelConfig, seed: number, wanted = (_: string) => true): Parameters {
-  const params = new Map<string, tf.Variable>();
-  for (const [name, spec] of parameterSpecs(config)) {
-    if (!wanted(name)) continue;
-    const values = drawValues(spec, randomStream(seed, "init", spec.randomOf ?? name));
-    params.set(
-      name,
-      tf.tidy(() => tf.variable(tf.tensor(values, spec.shape))),
+  const specs = [...parameterSpecs(config)].filter(([name]) => wanted(name));
+  const variables = tf.tidy(() => {
+    const drawn = drawNormals(
+      specs.flatMap(([name, { shape, draw, randomOf }]) => {
+        if (draw === "ones" || "locality" in draw) return [];
+        const [factor, truncated] = "truncated" in draw ? [draw.truncated, true] : [draw.normal, false];
+        return [{ key: [seed, "init", randomOf ?? name], shape, factor, truncated }];
+      }),
     );
-  }
-  return params;
+    return specs.map(([, { shape, draw }]) => {
+      if (draw === "ones") return tf.variable(tf.ones(shape));
+      return tf.variable("locality" in draw ? localBias(shape, draw) : drawn.shift()!);
+    });
+  });
+  return new Map(specs.map(([name], i) => [name, variables[i]]));
 }
 
 /** Frees every variable. */
@@ -131,20 +136,11 @@ function scaled(draw: ParameterSpec["draw"], factor: number): ParameterSpec["dra
 /** Distances from here on are equally far at the start. */
 const localReach = 12;
 
-/** Entry `index` of a bidirectional position bias [buckets, heads]: the first half of the buckets is one side, the second the other. */
-function localBias(index: number, buckets: number, { locality, heads }: { locality: number; heads: number }): number {
-  const [bucket, head] = [Math.floor(index / heads), index % heads];
-  return (-locality * Math.min(bucket % (buckets / 2), localReach) * (head + 1)) / heads;
-}
-
-function drawValues({ shape, draw }: ParameterSpec, random: RandomStream): Float32Array {
-  const values = new Float32Array(tf.util.sizeFromShape(shape));
-  if (draw === "ones") return values.fill(1);
-  if ("locality" in draw) return values.map((_, i) => localBias(i, shape[0], draw));
-  for (let i = 0; i < values.length; i++) {
-    let z = random.normal();
-    if ("truncated" in draw) while (Math.abs(z) > 2) z = random.normal();
-    values[i] = z * ("truncated" in draw ? draw.truncated : draw.normal);
-  }
-  return values;
+/** A bidirectional position bias [buckets, heads]: the first half of the buckets is one side, the second the other. */
+function localBias(shape: number[], { locality, heads }: { locality: number; heads: number }): tf.Tensor {
+  const entries = new Float32Array(tf.util.sizeFromShape(shape)).map((_, i) => {
+    const [bucket, head] = [Math.floor(i / heads), i % heads];
+    return (-locality * Math.min(bucket % (shape[0] / 2), localReach) * (head + 1)) / heads;
+  });
+  return tf.tensor(entries, shape);
 }

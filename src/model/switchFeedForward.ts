@@ -4,8 +4,8 @@ import { compactSlots } from "../ops/moe/compactSlots.js";
 import { combine, dispatch } from "../ops/moe/dispatch.js";
 import { expertFeedForward } from "../ops/moe/expertFeedForward.js";
 import { expertCapacity, router } from "../ops/moe/router.js";
-import { jitter, type NoiseKey } from "../ops/noise.js";
 import type { Dtype } from "../ops/precision.js";
+import { jitter, type NoiseKey } from "../ops/random/noise.js";
 import type { RoutingGroup, SwitchConfig } from "./config.js";
 import type { RouterReport } from "./routerReport.js";
 

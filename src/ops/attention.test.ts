@@ -1,6 +1,6 @@
 import * as tf from "@tensorflow/tfjs-core";
 import { beforeAll, describe, expect, it } from "vitest";
-import { describeTorch, expectFast } from "../../test/helpers/fastPaths.js";
+import { describeFastPath, expectFast } from "../../test/helpers/fastPaths.js";
 import { expectClose, expectGradients, random, rowsOf, testBackends } from "../../test/helpers/tensors.js";
 import { loadBackend } from "../backends/loadBackend.js";
 import { type AttentionBias, attention, attentionReference } from "./attention.js";
@@ -95,7 +95,7 @@ describe.each(testBackends)("attention on %s", (backend) => {
   });
 });
 
-describeTorch("attention's fast path", () => {
+describeFastPath("attention's fast path", () => {
   type Three = tf.Tensor3D;
   // Several blocks of queries, and keys that fill no vector. Weights that give scores of a trained size, about 4: what bfloat16
   // rounds off in q and k moves a softmax in proportion to its scores.

@@ -1,6 +1,6 @@
 import * as tf from "@tensorflow/tfjs-core";
 import { beforeAll, describe, expect, it } from "vitest";
-import { describeTorch, expectFast } from "../../test/helpers/fastPaths.js";
+import { describeFastPath, expectFast } from "../../test/helpers/fastPaths.js";
 import { expectGradients, random, rowsOf, testBackends } from "../../test/helpers/tensors.js";
 import { loadBackend } from "../backends/loadBackend.js";
 import { embedding, embeddingReference } from "./embedding.js";
@@ -21,7 +21,7 @@ describe.each(testBackends)("embedding on %s", (backend) => {
   });
 });
 
-describeTorch("embedding's fast path", () => {
+describeFastPath("embedding's fast path", () => {
   it.each([3, 200])("is the reference on rows of %d", (width) => {
     const ids = tf.tensor2d([4, 0, 4, 1, 4, 2], [2, 3], "int32");
     const reference = (table: tf.Tensor) => embeddingReference(table as tf.Tensor2D, ids);

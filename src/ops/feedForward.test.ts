@@ -1,6 +1,6 @@
 import * as tf from "@tensorflow/tfjs-core";
 import { beforeAll, describe, it } from "vitest";
-import { describeTorch, expectFast } from "../../test/helpers/fastPaths.js";
+import { describeFastPath, expectFast } from "../../test/helpers/fastPaths.js";
 import { expectClose, expectGradients, random, rowsOf, testBackends } from "../../test/helpers/tensors.js";
 import { loadBackend } from "../backends/loadBackend.js";
 import { type FeedForwardWeights, feedForward, feedForwardReference, gatedGelu } from "./feedForward.js";
@@ -44,7 +44,7 @@ describe.each(testBackends)("feedForward on %s", (backend) => {
   });
 });
 
-describeTorch("feedForward's fast path", () => {
+describeFastPath("feedForward's fast path", () => {
   const small = (shape: number[], seed: number) => tf.tidy(() => tf.mul(random(shape, seed), 0.2));
   const compare = (weightsOf: (matrices: tf.Tensor[]) => FeedForwardWeights, count: number): void => {
     const run =

@@ -1,6 +1,6 @@
 import * as tf from "@tensorflow/tfjs-core";
 import { beforeAll, describe, expect, it } from "vitest";
-import { describeTorch, expectFast } from "../../test/helpers/fastPaths.js";
+import { describeFastPath, expectFast } from "../../test/helpers/fastPaths.js";
 import { expectClose, expectGradients, random, rowsOf, testBackends } from "../../test/helpers/tensors.js";
 import { loadBackend } from "../backends/loadBackend.js";
 import { linear, linearReference } from "./linear.js";
@@ -25,7 +25,7 @@ describe.each(testBackends)("linear on %s", (backend) => {
   });
 });
 
-describeTorch("linear's fast path", () => {
+describeFastPath("linear's fast path", () => {
   it("is the reference", () => {
     const inputs = [random([2, 17, 24], 1), random([53, 24], 2)];
     expectFast(linear, linearReference, inputs);

@@ -1,6 +1,6 @@
 import * as tf from "@tensorflow/tfjs-core";
 import { beforeAll, describe, expect, it } from "vitest";
-import { describeTorch, expectFast, isOnDevice } from "../../test/helpers/fastPaths.js";
+import { describeFastPath, expectFast, isOnDevice } from "../../test/helpers/fastPaths.js";
 import { expectClose, expectGradients, random, rowsOf, testBackends } from "../../test/helpers/tensors.js";
 import { loadBackend } from "../backends/loadBackend.js";
 import {
@@ -84,7 +84,7 @@ describe.each(testBackends)("linearCrossEntropy on %s", (backend) => {
   });
 });
 
-describeTorch("linearCrossEntropy's fast path", () => {
+describeFastPath("linearCrossEntropy's fast path", () => {
   const [tokens, width, vocab] = [37, 20, 301];
   const target = (): tf.Tensor1D =>
     tf.tensor1d(

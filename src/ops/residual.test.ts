@@ -1,6 +1,6 @@
 import * as tf from "@tensorflow/tfjs-core";
 import { beforeAll, describe, it } from "vitest";
-import { describeTorch, expectFast } from "../../test/helpers/fastPaths.js";
+import { describeFastPath, expectFast } from "../../test/helpers/fastPaths.js";
 import { expectClose, expectGradients, random, testBackends } from "../../test/helpers/tensors.js";
 import { loadBackend } from "../backends/loadBackend.js";
 import { residual } from "./residual.js";
@@ -19,7 +19,7 @@ describe.each(testBackends)("residual on %s", (backend) => {
   });
 });
 
-describeTorch("residual's fast path", () => {
+describeFastPath("residual's fast path", () => {
   it("is the sum, a bfloat16 term's too", () => {
     const inputs = [random([5, 7, 9], 1), random([5, 7, 9], 2)];
     expectFast(residual, tf.add, inputs);

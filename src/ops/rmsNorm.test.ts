@@ -1,6 +1,6 @@
 import * as tf from "@tensorflow/tfjs-core";
 import { beforeAll, describe, it } from "vitest";
-import { describeTorch, expectFast } from "../../test/helpers/fastPaths.js";
+import { describeFastPath, expectFast } from "../../test/helpers/fastPaths.js";
 import { expectClose, expectGradients, random, rowsOf, testBackends } from "../../test/helpers/tensors.js";
 import { loadBackend } from "../backends/loadBackend.js";
 import { rmsNorm, rmsNormOfStream, rmsNormReference } from "./rmsNorm.js";
@@ -35,7 +35,7 @@ describe.each(testBackends)("rmsNorm on %s", (backend) => {
   });
 });
 
-describeTorch("rmsNorm's fast path", () => {
+describeFastPath("rmsNorm's fast path", () => {
   const reference = (x: tf.Tensor, w: tf.Tensor) => rmsNormReference(x, w, 1e-6);
 
   it.each([

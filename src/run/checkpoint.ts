@@ -6,7 +6,7 @@ import { isTemporaryName, syncDirectory, writeFileAtomic } from "../base/atomicF
 import { formatCheckedLine, parseCheckedLine } from "../base/checkedLine.js";
 import { MswitchError, messageOf } from "../base/errors.js";
 import { runWriteError } from "../base/fileSystemError.js";
-import { sha256File } from "../base/hash.js";
+import { type FileContent, sha256File } from "../base/hash.js";
 
 /** Written last: without it a folder is no checkpoint. */
 const markerName = "complete.json";
@@ -74,25 +74,26 @@ async function exists(path: string): Promise<boolean> {
  * then the training seconds, then the marker with the hash of every file but these and the model card, and the folder is renamed into place. Whatever happens on the way, `folder` holds a whole
  * checkpoint of that step or none.
  *
+ * @param write may give what files hold, by name: they are not read again
  * @throws MswitchError where the disk is full or fails; older checkpoints are not touched
  */
 export async function writeCheckpoint(
   folder: string,
   state: Omit<CheckpointState, "format">,
   trainSeconds: number | undefined,
-  write: (directory: string) => Promise<void>,
+  write: (directory: string) => Promise<ReadonlyMap<string, FileContent> | undefined>,
 ): Promise<Checkpoint> {
   const temporary = temporaryPath(folder, state.step);
   const directory = join(folder, stepName(state.step));
   try {
     await mkdir(temporary, { recursive: true });
-    await write(temporary);
+    const known = await write(temporary);
     await writeJson(join(temporary, stateName), { format: 1, ...state } satisfies CheckpointState);
     const files: z.infer<typeof markerSchema>["files"] = {};
     for (const file of (await readdir(temporary)).sort()) {
       if (file === cardName) continue;
       const path = join(temporary, file);
-      files[file] = { bytes: (await stat(path)).size, sha256: await sha256File(path) };
+      files[file] = known?.get(file) ?? { bytes: (await stat(path)).size, sha256: await sha256File(path) };
     }
     if (trainSeconds !== undefined) {
       await writeFileAtomic(join(temporary, clockName), formatCheckedLine({ trainSeconds }));

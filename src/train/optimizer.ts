@@ -1,5 +1,6 @@
 import * as tf from "@tensorflow/tfjs-core";
 import { MswitchError } from "../base/errors.js";
+import type { FileContent } from "../base/hash.js";
 import { openSafetensors, type TensorSource, writeSafetensors } from "../model/checkpoint/safetensors.js";
 import type { ModelConfig } from "../model/config.js";
 import { hasMuon, parameterKind } from "../model/parameterKind.js";
@@ -35,8 +36,8 @@ export interface Optimizer {
    * @param guard_2 loss and norm of all gradients; nothing changes where one is not finite
    */
   updateGuarded(gradients: ReadonlyMap<string, tf.Tensor>, rates: tf.Tensor1D, guard_2: tf.Tensor1D): void;
-  /** Writes the moments to a safetensors file, `parameter/slot` each. */
-  save(path: string): Promise<void>;
+  /** Writes the moments to a safetensors file, `parameter/slot` each; gives what it holds. */
+  save(path: string): Promise<FileContent>;
   /** Takes the moments from a file that `save` wrote; refuses one of another model or another algorithm. */
   restore(path: string): Promise<void>;
   dispose(): void;
@@ -120,7 +121,7 @@ export function createOptimizer(params: Parameters, options: OptimizerOptions): 
       const sources = entries().map(([name, value]): TensorSource => {
         return { name, shape: value.shape, dtype: "F32", values: () => value.data<"float32">() };
       });
-      await writeSafetensors(path, sources);
+      return writeSafetensors(path, sources);
     },
     async restore(path) {
       const file = await openSafetensors(path);

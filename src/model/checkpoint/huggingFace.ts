@@ -5,6 +5,7 @@ import * as z from "zod";
 import { writeFileAtomic } from "../../base/atomicFile.js";
 import { packageRoot } from "../../base/builtCode.js";
 import { MswitchError, messageOf } from "../../base/errors.js";
+import type { FileContent } from "../../base/hash.js";
 import type { ModelConfig } from "../config.js";
 import { type Parameters, parameterShapes } from "../parameters.js";
 import { checkpointTensors } from "./checkpointTensors.js";
@@ -35,13 +36,15 @@ const generationConfig = `${JSON.stringify(
 /**
  * Writes `config.json`, `generation_config.json` and `model.safetensors` (float32; split with an index above `maxShardBytes`) into an
  * existing directory, each durably; for a model that Transformers has no class for also the Python code of one. Complete only when this has returned: markers are the caller's.
+ *
+ * @returns what the files of weights hold, by name
  */
 export async function saveModel(
   directory: string,
   config: ModelConfig,
   params: Parameters,
   { maxShardBytes = 5e9 }: SaveModelOptions = {},
-): Promise<void> {
+): Promise<Map<string, FileContent>> {
   let last: { name: string; values: Promise<Float32Array> } | undefined;
   const valuesOf = (name: string): Promise<Float32Array> => {
     // The experts of a stacked parameter follow each other: read it once.
@@ -57,7 +60,10 @@ export async function saveModel(
   const shards = splitBySize(sources, maxShardBytes);
   const metadata = { format: "pt" };
   const files = shards.map((_, i) => (shards.length === 1 ? weightsName : shardName(i, shards.length)));
-  for (const [i, shard] of shards.entries()) await writeSafetensors(join(directory, files[i]), shard, metadata);
+  const written = new Map<string, FileContent>();
+  for (const [i, shard] of shards.entries()) {
+    written.set(files[i], await writeSafetensors(join(directory, files[i]), shard, metadata));
+  }
   if (shards.length > 1) {
     const weightMap = Object.fromEntries(shards.flatMap((shard, i) => shard.map(({ name }) => [name, files[i]])));
     const index = { metadata: { total_size: byteSize(sources) }, weight_map: weightMap };
@@ -65,10 +71,11 @@ export async function saveModel(
   }
   await writeFileAtomic(join(directory, configName), toHuggingFaceConfig(config));
   await writeFileAtomic(join(directory, "generation_config.json"), generationConfig);
-  if (modelTypeOf(config) !== "mswitch") return;
+  if (modelTypeOf(config) !== "mswitch") return written;
   for (const file of ["configuration_mswitch.py", "modeling_mswitch.py"]) {
     await writeFileAtomic(join(directory, file), await readFile(new URL(`python/${file}`, packageRoot)));
   }
+  return written;
 }
 
 /** Reads a model directory, one of ours or of Transformers'. Names, shapes and dtypes are checked before anything is allocated. */

@@ -1,7 +1,8 @@
 import { type FileHandle, open } from "node:fs/promises";
 import * as z from "zod";
-import { withAtomicFile } from "../../base/atomicFile.js";
+import { withHashedFile } from "../../base/atomicFile.js";
 import { MswitchError, messageOf } from "../../base/errors.js";
+import type { FileContent } from "../../base/hash.js";
 
 // Layout: 8 bytes of little-endian header length, a JSON header {name: {dtype, shape, data_offsets}}, the data. Nothing in a header
 // is believed before it has been checked against the file's size.
@@ -41,7 +42,7 @@ export interface SafetensorsFile {
 /** The format's own limit. */
 const maxHeaderBytes = 100 * 2 ** 20;
 const maxRank = 8;
-/** Bytes read or written in one call: Node takes at most 2 GiB. */
+/** Bytes read in one call: Node takes at most 2 GiB. */
 const ioBytes = 2 ** 26;
 
 const headerSchema = z.record(
@@ -93,12 +94,12 @@ export async function openSafetensors(path: string): Promise<SafetensorsFile> {
   }
 }
 
-/** Writes a file atomically, tensor by tensor. */
+/** Writes a file atomically, tensor by tensor. Its bytes are hashed while the system takes them. */
 export async function writeSafetensors(
   path: string,
   tensors: readonly TensorSource[],
   metadata: Record<string, string> = {},
-): Promise<void> {
+): Promise<FileContent> {
   const header: Record<string, unknown> = { __metadata__: metadata };
   let offset = 0;
   for (const { name, shape, dtype } of tensors) {
@@ -111,17 +112,13 @@ export async function writeSafetensors(
   const text = Buffer.from(json.padEnd(json.length + ((8 - (Buffer.byteLength(json) % 8)) % 8)));
   const length = Buffer.alloc(8);
   length.writeBigUInt64LE(BigInt(text.length));
-  await withAtomicFile(path, async (file) => {
-    await file.write(Buffer.concat([length, text]));
+  return withHashedFile(path, async (write) => {
+    await write(Buffer.concat([length, text]));
     for (const { name, shape, values } of tensors) {
       const data = await values();
       const expected = shape.reduce((product, size) => product * size, 1);
       if (data.length !== expected) throw new Error(`internal: ${name} has ${data.length} values, not ${expected}`);
-      const bytes = Buffer.from(data.buffer, data.byteOffset, data.byteLength);
-      for (let begin = 0; begin < bytes.length; ) {
-        const { bytesWritten } = await file.write(bytes, begin, Math.min(ioBytes, bytes.length - begin));
-        begin += bytesWritten;
-      }
+      await write(new Uint8Array(data.buffer, data.byteOffset, data.byteLength));
     }
   });
 }

@@ -1,6 +1,6 @@
 import * as tf from "@tensorflow/tfjs-core";
 import { beforeAll, describe, it } from "vitest";
-import { describeTorch, expectFast } from "../../../test/helpers/fastPaths.js";
+import { describeFastPath, expectFast } from "../../../test/helpers/fastPaths.js";
 import { expectClose, expectGradients, random, testBackends } from "../../../test/helpers/tensors.js";
 import { loadBackend } from "../../backends/loadBackend.js";
 import { combine, combineReference, dispatch, dispatchReference } from "./dispatch.js";
@@ -44,7 +44,7 @@ describe.each(testBackends)("dispatch and combine on %s", (backend) => {
   });
 });
 
-describeTorch("the fast paths of dispatch and combine", () => {
+describeFastPath("the fast paths of dispatch and combine", () => {
   // 300 tokens; every third has no slot, 400 slots of which half are empty.
   const slot = (): tf.Tensor1D =>
     tf.tensor1d(

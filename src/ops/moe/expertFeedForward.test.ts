@@ -1,6 +1,6 @@
 import * as tf from "@tensorflow/tfjs-core";
 import { beforeAll, describe, it } from "vitest";
-import { describeTorch, expectFast } from "../../../test/helpers/fastPaths.js";
+import { describeFastPath, expectFast } from "../../../test/helpers/fastPaths.js";
 import { expectClose, expectGradients, random, testBackends } from "../../../test/helpers/tensors.js";
 import { loadBackend } from "../../backends/loadBackend.js";
 import { type FeedForwardWeights, feedForward } from "../feedForward.js";
@@ -41,7 +41,7 @@ describe.each(testBackends)("expertFeedForward on %s", (backend) => {
   });
 });
 
-describeTorch("the experts' fast path", () => {
+describeFastPath("the experts' fast path", () => {
   const weightsOf = (kind: string, [wi0, wi1, wo]: tf.Tensor[]): FeedForwardWeights =>
     kind === "relu" ? { kind, wi: wi0, wo } : { kind: "gated-gelu", wi0, wi1, wo };
 

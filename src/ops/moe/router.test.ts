@@ -1,7 +1,7 @@
 import * as tf from "@tensorflow/tfjs-core";
 import * as fc from "fast-check";
 import { beforeAll, describe, expect, it } from "vitest";
-import { describeTorch, expectFast } from "../../../test/helpers/fastPaths.js";
+import { describeFastPath, expectFast } from "../../../test/helpers/fastPaths.js";
 import { expectClose, expectGradients, random, rowsOf, testBackends } from "../../../test/helpers/tensors.js";
 import { loadBackend } from "../../backends/loadBackend.js";
 import { precision } from "../precision.js";
@@ -135,7 +135,7 @@ describe.each(testBackends)("router on %s", (backend) => {
   });
 });
 
-describeTorch("the router's fast path", () => {
+describeFastPath("the router's fast path", () => {
   const real = (): tf.Tensor1D => tf.tensor1d(Array.from({ length: 48 }, (_, n) => (n % 5 === 3 || n > 40 ? 0 : 1)));
   const cases = [
     { groups: 1, capacity: 6, ignorePadding: true, sequences: 4 },

@@ -1,6 +1,6 @@
 import * as tf from "@tensorflow/tfjs-core";
 import { beforeAll, describe, expect, it } from "vitest";
-import { describeTorch } from "../../../test/helpers/fastPaths.js";
+import { describeFastPath } from "../../../test/helpers/fastPaths.js";
 import { expectClose, expectGradients, random, rowsOf, testBackends } from "../../../test/helpers/tensors.js";
 import { loadBackend } from "../../backends/loadBackend.js";
 import { type RouterOptions, router } from "./router.js";
@@ -135,7 +135,7 @@ describe("balance over all tokens", () => {
   it.each([1, 2])("is that of one group, %j experts a token", balanceOfAll);
 });
 
-describeTorch("several experts a token", () => {
+describeFastPath("several experts a token", () => {
   it.each(cases)(
     "agrees with a token-by-token router: %j experts, renormalised %j, %j groups of capacity %j",
     (...which) => agrees(which),

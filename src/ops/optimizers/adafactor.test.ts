@@ -1,6 +1,6 @@
 import * as tf from "@tensorflow/tfjs-core";
 import { beforeAll, describe, expect, it } from "vitest";
-import { describeTorch } from "../../../test/helpers/fastPaths.js";
+import { describeFastPath } from "../../../test/helpers/fastPaths.js";
 import { expectClose, random, rowsOf, testBackends } from "../../../test/helpers/tensors.js";
 import { loadBackend } from "../../backends/loadBackend.js";
 import { fastKernel } from "../fastPath.js";
@@ -106,7 +106,7 @@ describe.each(testBackends)("adafactorUpdate on %s", (backend) => {
   });
 });
 
-describeTorch("adafactor's fast path", () => {
+describeFastPath("adafactor's fast path", () => {
   // A vector, a matrix in full, factored ones, stacks of both kinds; the last is large enough for all threads to share it.
   const shapes = [[7], [20, 30], [130, 150], [3, 140, 129], [4, 5, 6], [130, 8200]];
 

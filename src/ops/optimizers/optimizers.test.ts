@@ -2,7 +2,7 @@ import { execFile } from "node:child_process";
 import { promisify } from "node:util";
 import * as tf from "@tensorflow/tfjs-core";
 import { beforeAll, describe, expect, it, type TestContext } from "vitest";
-import { describeTorch } from "../../../test/helpers/fastPaths.js";
+import { describeFastPath } from "../../../test/helpers/fastPaths.js";
 import { random, testBackends } from "../../../test/helpers/tensors.js";
 import { loadBackend } from "../../backends/loadBackend.js";
 import { precision } from "../precision.js";
@@ -166,7 +166,7 @@ describe("adamw, scaled by RMS", () => {
   });
 });
 
-describeTorch("the optimizers' kernels", () => {
+describeFastPath("the optimizers' kernels", () => {
   againstPyTorch();
 
   it.each(Object.keys(algorithms))("%s is its reference within 1e-6 over 50 steps", async (name) => {

@@ -81,5 +81,6 @@ export async function branchRun(
       if (!written.has(name)) await copyFile(join(directory, name), join(folder, name));
     }
     await syncDirectory(dirname(folder));
+    return undefined;
   });
 }

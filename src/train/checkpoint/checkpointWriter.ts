@@ -67,10 +67,11 @@ export function createCheckpointWriter(options: CheckpointWriterOptions): Checkp
       const state: Omit<CheckpointState, "format"> = { step, seed: config.seed, configuration };
       const point = await lastEvaluation(paths);
       const { directory } = await writeCheckpoint(paths.checkpoints, state, trainSeconds, async (folder) => {
-        await saveModel(folder, model, params);
-        await optimizer.save(join(folder, optimizerName));
+        const written = await saveModel(folder, model, params);
+        written.set(optimizerName, await optimizer.save(join(folder, optimizerName)));
         for (const [file, content] of loadTokenizer().files) await writeFileAtomic(join(folder, file), content);
         await writeFileAtomic(join(folder, cardName), cardOf(step, point));
+        return written;
       });
       const keep = config.evaluation.best && bestEvaluation(await readEvaluations(paths), config.evaluation.best)?.step;
       await pruneCheckpoints(paths.checkpoints, { ...config.checkpoints, keep });

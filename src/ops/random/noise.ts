@@ -1,6 +1,6 @@
 import * as tf from "@tensorflow/tfjs-core";
-import { randomState } from "../base/random.js";
-import { fastKernel, fastOp } from "./fastPath.js";
+import { randomState } from "../../base/random.js";
+import { fastKernel, fastOp } from "../fastPath.js";
 import { type PhiloxKey, philox } from "./philox.js";
 
 /**

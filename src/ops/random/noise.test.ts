@@ -1,8 +1,8 @@
 import * as tf from "@tensorflow/tfjs-core";
 import { beforeAll, describe, expect, it } from "vitest";
-import { describeTorch } from "../../test/helpers/fastPaths.js";
-import { random, testBackends } from "../../test/helpers/tensors.js";
-import { loadBackend } from "../backends/loadBackend.js";
+import { describeFastPath } from "../../../test/helpers/fastPaths.js";
+import { random, testBackends } from "../../../test/helpers/tensors.js";
+import { loadBackend } from "../../backends/loadBackend.js";
 import { dropout, jitter, type NoiseKey, noiseReference } from "./noise.js";
 
 const values = (tensor: tf.Tensor): number[] => [...tensor.dataSync()];
@@ -69,4 +69,4 @@ describe.each(testBackends)("noise on %s", (backend) => {
   beforeAll(() => loadBackend(backend));
   tests();
 });
-describeTorch("noise on torch", tests);
+describeFastPath("noise on torch", tests);
