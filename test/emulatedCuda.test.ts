@@ -29,7 +29,7 @@ describe.skipIf(!wanted || !torchStatus().available)("the path for CUDA, run on 
       const { stdout, status } = run(
         process.execPath,
         [join("node_modules", "vitest", "vitest.mjs"), "run", "--reporter=json", ...files],
-        { TFJS_TORCH_ADDON: addon, TFJS_TORCH_CUDA_KERNELS: kernels },
+        { TFJS_TORCH_ADDON: addon, TFJS_TORCH_KERNELS: kernels },
       );
       const report = JSON.parse(stdout.slice(stdout.indexOf("{"))) as {
         numPassedTests: number;

@@ -78,7 +78,7 @@ await Promise.all([
   // The same step without our kernels: where only the other fails, a kernel is wrong.
   stage("test.deviceParity by ATen", 120, [node, join(tests, "test.deviceParity.mjs")], {
     ...device,
-    TFJS_TORCH_CUDA_KERNELS: "aten",
+    TFJS_TORCH_KERNELS: "aten",
   }),
   stage("conformance", 120, [node, `${torch}/dist/conformance.mjs`], { ...device, ...conformance }),
   sideBySide(

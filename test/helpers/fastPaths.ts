@@ -1,6 +1,6 @@
-import { torchStatus } from "@mswitch/tfjs-backend-torch";
+import { torchStatus, useAtenReference } from "@mswitch/tfjs-backend-torch";
 import * as tf from "@tensorflow/tfjs-core";
-import { beforeAll, describe, expect, it } from "vitest";
+import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import { loadBackend } from "../../src/backends/loadBackend.js";
 import { precision } from "../../src/ops/precision.js";
 import { expectClose, random } from "./tensors.js";
@@ -8,7 +8,8 @@ import { expectClose, random } from "./tensors.js";
 const torch = torchStatus();
 
 /** Whether `torch` takes its path for CUDA: on a GPU, or in the emulated build (test/emulatedCuda.test.ts). */
-export const isOnDevice = (torch.available && torch.info.cudaDevices > 0) || process.env.TFJS_TORCH_ADDON !== undefined;
+export const isOnDevice =
+  (torch.available && torch.info.cudaDevices > 0) || process.env.TFJS_TORCH_ADDON?.includes("emulated") === true;
 
 /** Tests on the torch backend; where its addon is not built, one skipped test that says why. */
 export function describeTorch(name: string, tests: () => void): void {
@@ -17,6 +18,21 @@ export function describeTorch(name: string, tests: () => void): void {
       beforeAll(() => loadBackend("torch"));
       tests();
     } else it.skip(`torch: ${torch.reason}`, () => {});
+  });
+}
+
+/** Tests of an operation's fast path: with the kernels, and again with ATen's operations in their place, the kernels' own reference. */
+export function describeFastPath(name: string, tests: () => void): void {
+  describeTorch(name, tests);
+  describeTorch(`${name}, by ATen's operations`, () => {
+    let before = false;
+    beforeAll(() => {
+      before = useAtenReference(true);
+    });
+    afterAll(() => {
+      useAtenReference(before);
+    });
+    tests();
   });
 }
 

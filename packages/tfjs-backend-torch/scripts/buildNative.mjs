@@ -5,7 +5,7 @@ import { createHash } from "node:crypto";
 import { existsSync, mkdirSync, readdirSync, readFileSync, rmSync, statSync, writeFileSync } from "node:fs";
 import { dirname, join, resolve } from "node:path";
 import { fileURLToPath, pathToFileURL } from "node:url";
-import { BuildError, compileAddon, compiler } from "./compileAddon.mjs";
+import { BuildError, compileAddon, compiler, extraFlags } from "./compileAddon.mjs";
 import { findTorch } from "./findTorch.mjs";
 import { findNvcc } from "./nvcc.mjs";
 
@@ -20,7 +20,7 @@ function fingerprint(torch, compilerVersion) {
   for (const script of ["compileAddon.mjs", "nvcc.mjs"]) hash.update(readFileSync(join(home, "scripts", script)));
   const { size, mtimeMs } = statSync(torch.library);
   const { modules } = process.versions;
-  const machine = [process.arch, process.platform, process.env.TFJS_TORCH_CUDA_ARCHITECTURES];
+  const machine = [process.arch, process.platform, process.env.TFJS_TORCH_CUDA_ARCHITECTURES, ...extraFlags()];
   hash.update(JSON.stringify([torch, size, mtimeMs, compilerVersion, findNvcc(torch), modules, ...machine]));
   return hash.digest("hex");
 }

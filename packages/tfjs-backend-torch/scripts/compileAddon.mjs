@@ -37,8 +37,11 @@ function nodeHeaders() {
   return found;
 }
 
+/** `CXXFLAGS` of the environment as a list: taken last. */
+export const extraFlags = () => (process.env.CXXFLAGS ?? "").split(/\s+/).filter(Boolean);
+
 /** Flags of every C++ source. libtorch's headers are C++17 up to 2.11 and C++20 after; C++20 compiles both. */
-function cxxFlags({ source, torch, cudaHome, defines, includes }) {
+function cxxFlags({ source, torch, cudaHome, defines, includes, flags }) {
   return [
     ...["-std=gnu++20", "-O2", "-fPIC", "-pthread", "-fvisibility=hidden", "-Wall", "-Wextra"],
     // No one reads floating point's exceptions; without -fno-trapping-math loops with a choice in them are computed under masks.
@@ -61,6 +64,8 @@ function cxxFlags({ source, torch, cudaHome, defines, includes }) {
     // Searched last: where Gloo's own headers are, they are taken.
     ...["-idirafter", join(source, "distributed", "gloo_stubs")],
     ...(cudaHome ? ["-DTFJS_TORCH_CUDA", "-isystem", join(cudaHome, "include")] : []),
+    ...flags,
+    ...extraFlags(),
   ];
 }
 
@@ -119,11 +124,11 @@ async function inParallel(tasks, jobs) {
  * @param out folder for objects and the result
  * @param torch what findTorch found
  * @param cudaHome toolkit for the CUDA kernels and graphs; left out: without them
- * @param defines, includes more of them, for checks
+ * @param defines, includes, flags more of them, for checks; flags are the linker's too
  */
-export async function compileAddon({ source, out, torch, cudaHome, defines = [], includes = [] }) {
+export async function compileAddon({ source, out, torch, cudaHome, defines = [], includes = [], flags: more = [] }) {
   const { command: cxx } = compiler();
-  const flags = cxxFlags({ source, torch, cudaHome, defines, includes });
+  const flags = cxxFlags({ source, torch, cudaHome, defines, includes, flags: more });
   const objects = join(out, "objects");
   mkdirSync(join(out, "Release"), { recursive: true });
   mkdirSync(objects, { recursive: true });
@@ -160,6 +165,6 @@ export async function compileAddon({ source, out, torch, cudaHome, defines = [],
   }
   for (const { object, command } of stale) writeFileSync(`${object}.cmd`, command.join("\n"));
   const addon = join(out, "Release", "tfjs_torch.node");
-  await runCompiler([...cxx, ...all.map(({ object }) => object), ...linkFlags(torch), "-o", addon]);
+  await runCompiler([...cxx, ...more, ...all.map(({ object }) => object), ...linkFlags(torch), "-o", addon]);
   return { addon, compiled: stale.length, of: all.length };
 }

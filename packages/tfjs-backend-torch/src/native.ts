@@ -68,6 +68,8 @@ interface Addon {
   stats(): { tensors: number; bytes: number };
   /** The signatures of all operations, as JSON. */
   ops(): string;
+  /** Whether fused operations are computed by ATen's operations (native/runtime/device.h); gives what was before. */
+  useAten(on: boolean): boolean;
   /** Whether results are held to the signatures too: for tests. */
   checkResults(on: boolean): void;
   info(): AddonInfo;
@@ -77,6 +79,8 @@ interface Addon {
   synchronize(device: number): void;
   deviceMemory(device: number): DeviceMemory | undefined;
   overwrite(handle: number, values: Float32Array | Int32Array): void;
+  /** Handles of float32 tensors [count]; seven numbers a draw (native/cpu/normals.h). */
+  normals(draws: Float64Array, device: number): number[];
   graphBegin(device: number): void;
   graphEnd(): number;
   graphAbort(): void;

@@ -69,6 +69,14 @@ export function setTorchThreads(threads: number): void {
   nativeAddon().setThreads(threads);
 }
 
+/**
+ * Has fused operations computed by ATen's operations alone instead of kernels, on whatever device: the reference that the kernels are
+ * held to. As the variable `TFJS_TORCH_KERNELS=aten` does, for this process from now on. Gives what was before.
+ */
+export function useAtenReference(on: boolean): boolean {
+  return nativeAddon().useAten(on);
+}
+
 /** The kernels that can multiply matrices on this CPU, by type, and those in use. */
 export function gemmKernels(): { available: Record<keyof GemmChoice, string[]>; chosen: GemmChoice } {
   const { gemm, gemmAvailable } = nativeAddon().info();

@@ -29,6 +29,16 @@ interface TorchData {
   strings: Uint8Array[] | null;
 }
 
+/** A tensor of normal numbers times a factor. */
+export interface NormalDraw {
+  /** Four 32-bit words that sfc32 starts from. */
+  state: readonly [number, number, number, number];
+  shape: number[];
+  factor: number;
+  /** Whether numbers beyond 2, before the factor, are drawn again. */
+  truncated: boolean;
+}
+
 /** Memory that `tf.memory()` shows for this backend, beside TensorFlow.js's own counts. */
 export interface TorchMemory {
   unreliable: boolean;
@@ -154,6 +164,18 @@ export class TorchBackend extends KernelBackend {
   /** New values where the old ones lie: for every tensor that shares the data, and for work that was recorded with it. */
   overwrite(dataId: DataId, values: Float32Array | Int32Array): void {
     nativeAddon().overwrite(this.storage.get(dataId).handle, values);
+  }
+
+  /** Float32 tensors of normal numbers, each drawn from a stream of its own; on all threads. */
+  normals(draws: readonly NormalDraw[]): TensorInfo[] {
+    const numbers = draws.flatMap(({ state, shape, factor, truncated }) => {
+      return [...state, util.sizeFromShape(shape), factor, Number(truncated)];
+    });
+    const handles = nativeAddon().normals(Float64Array.from(numbers), this.device);
+    return handles.map((handle, i) => {
+      const { shape } = draws[i]!;
+      return this.store({}, { handle, shape, dtype: "float32", contiguous: true, refCount: 1, strings: null });
+    });
   }
 
   /** The handle under which the addon knows a tensor's data. */

@@ -1,9 +1,10 @@
 // Calls that are not what an operation declares end in an error that names operation and argument, before a kernel sees them.
 import * as tf from "@tensorflow/tfjs-core";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
+import { record } from "../src/graph.js";
 import { allKernels } from "../src/kernels/all.js";
-import { nativeSignatures } from "../src/native.js";
-import { setTorchThreads } from "../src/register.js";
+import { nativeAddon, nativeSignatures } from "../src/native.js";
+import { setTorchThreads, torchStatus } from "../src/register.js";
 
 const f = (...shape: number[]): tf.Tensor => tf.ones(shape);
 const ints = (values: number[], shape = [values.length]): tf.Tensor => tf.tensor(values, shape, "int32");
@@ -112,9 +113,31 @@ describe("names", () => {
   });
 });
 
+describe("graphs", () => {
+  test("one that never was is refused, whatever the build", () => {
+    for (const graph of [0, -1, 2 ** 30]) {
+      expect(() => nativeAddon().graphReplay(graph)).toThrow(`graph ${graph} has been released, or never was`);
+      expect(() => nativeAddon().graphRelease(graph)).toThrow(`graph ${graph} has been released, or never was`);
+    }
+  });
+
+  const { info } = torchStatus() as { info: { cudaDevices: number; graphs: boolean } };
+  test.skipIf(info.cudaDevices === 0 || !info.graphs)("one that was released is refused", async () => {
+    await tf.setBackend("torch:cuda");
+    const x = tf.ones([4]);
+    tf.add(x, x).dataSync();
+    const recorded = record(() => tf.keep(tf.add(x, x)));
+    recorded.replay();
+    recorded.dispose();
+    expect(() => recorded.replay()).toThrow(/has been released/);
+    expect(() => recorded.dispose()).toThrow(/has been released/);
+    await tf.setBackend("torch:cpu");
+  });
+});
+
 describe("declarations", () => {
   test("each kernel that TensorFlow.js does not have is an operation of the same name", () => {
-    const composed = ["TorchRmsNormStream"];
+    const composed = ["TorchRmsNormStream", "TorchNormals"];
     const kernels = Object.keys(allKernels).filter((name) => name.startsWith("Torch") && !composed.includes(name));
     const declared = nativeSignatures().map(({ name }) => name);
     expect(declared.filter((name) => name.startsWith("Torch")).sort()).toEqual(kernels.sort());

@@ -10,19 +10,13 @@
 #include <cstdint>
 
 #include "cpu/cpu_features.h"
+#include "cpu/target.h"
 
 #if defined(__linux__) && defined(__x86_64__) && defined(__GNUC__) && !defined(__clang__) && __GNUC__ >= 12
 #define TFJS_TORCH_BF16_VECTORS
 #include <immintrin.h>
 
-// GCC 12's intrinsics leave vectors undefined on purpose.
-#pragma GCC diagnostic ignored "-Wmaybe-uninitialized"
-#pragma GCC diagnostic ignored "-Wuninitialized"
-
-#define VECTORS __attribute__((target("arch=x86-64-v4,avx512bf16")))
-// Whole rows, called from code of any instruction set.
-#define ROWS __attribute__((noinline, target("arch=x86-64-v4,avx512bf16")))
-
+TFJS_TORCH_INTRINSICS_BEGIN
 namespace tfjs_torch::vectors {
 
 using c10::BFloat16;
@@ -32,19 +26,21 @@ inline bool available() {
   return are;
 }
 
-VECTORS inline __mmask32 firstOf32(int64_t n) { return n >= 32 ? ~0u : (1u << std::max<int64_t>(n, 0)) - 1; }
-VECTORS inline __mmask16 firstOf16(int64_t n) { return n >= 16 ? 0xffff : static_cast<__mmask16>((1u << std::max<int64_t>(n, 0)) - 1); }
+TFJS_TORCH_TARGET_BF16 inline __mmask32 firstOf32(int64_t n) { return n >= 32 ? ~0u : (1u << std::max<int64_t>(n, 0)) - 1; }
+TFJS_TORCH_TARGET_BF16 inline __mmask16 firstOf16(int64_t n) {
+  return n >= 16 ? 0xffff : static_cast<__mmask16>((1u << std::max<int64_t>(n, 0)) - 1);
+}
 
 // 32 values as two vectors of float32.
 struct Floats32 {
   __m512 low, high;
 };
-VECTORS inline __m512 toFloat(__m256i x) { return _mm512_castsi512_ps(_mm512_slli_epi32(_mm512_cvtepu16_epi32(x), 16)); }
-VECTORS inline Floats32 load(const BFloat16* from, __mmask32 which) {
+TFJS_TORCH_TARGET_BF16 inline __m512 toFloat(__m256i x) { return _mm512_castsi512_ps(_mm512_slli_epi32(_mm512_cvtepu16_epi32(x), 16)); }
+TFJS_TORCH_TARGET_BF16 inline Floats32 load(const BFloat16* from, __mmask32 which) {
   const __m512i x = _mm512_maskz_loadu_epi16(which, from);
   return {toFloat(_mm512_castsi512_si256(x)), toFloat(_mm512_extracti64x4_epi64(x, 1))};
 }
-VECTORS inline void store(BFloat16* to, __mmask32 which, const Floats32& x) {
+TFJS_TORCH_TARGET_BF16 inline void store(BFloat16* to, __mmask32 which, const Floats32& x) {
   _mm512_mask_storeu_epi16(to, which, reinterpret_cast<__m512i>(_mm512_cvtne2ps_pbh(x.high, x.low)));
 }
 
@@ -52,7 +48,7 @@ VECTORS inline void store(BFloat16* to, __mmask32 which, const Floats32& x) {
 inline bool isAligned(const float* x) { return reinterpret_cast<uintptr_t>(x) % 64 == 0; }
 
 // e^x for x ≤ 88, to 3e-6 of it; 0 below -87 and where `which` says so; NaN stays NaN.
-VECTORS inline __m512 exponential(__m512 x, __mmask16 which = 0xffff) {
+TFJS_TORCH_TARGET_BF16 inline __m512 exponential(__m512 x, __mmask16 which = 0xffff) {
   const __m512 n = _mm512_roundscale_ps(_mm512_mul_ps(x, _mm512_set1_ps(1.44269504f)), _MM_FROUND_TO_NEAREST_INT | _MM_FROUND_NO_EXC);
   const __m512 r = _mm512_fnmadd_ps(n, _mm512_set1_ps(0.693147181f), x);
   __m512 p = _mm512_set1_ps(8.3333333e-3f);
@@ -66,7 +62,7 @@ VECTORS inline __m512 exponential(__m512 x, __mmask16 which = 0xffff) {
 }
 
 // The same to 2 units in the last place, as cpu/simd.h's fastExp.
-VECTORS inline __m512 exactExponential(__m512 x, __mmask16 which = 0xffff) {
+TFJS_TORCH_TARGET_BF16 inline __m512 exactExponential(__m512 x, __mmask16 which = 0xffff) {
   const __m512 n = _mm512_roundscale_ps(_mm512_mul_ps(x, _mm512_set1_ps(1.44269504f)), _MM_FROUND_TO_NEAREST_INT | _MM_FROUND_NO_EXC);
   const __m512 r = _mm512_fnmadd_ps(n, _mm512_set1_ps(-2.12194440e-4f), _mm512_fnmadd_ps(n, _mm512_set1_ps(0.693359375f), x));
   __m512 p = _mm512_set1_ps(1.9875691500e-4f);
@@ -80,17 +76,18 @@ VECTORS inline __m512 exactExponential(__m512 x, __mmask16 which = 0xffff) {
 }
 
 // 1 / (1 + e^-x), to 7e-5 of it.
-VECTORS inline __m512 sigmoid(__m512 x) {
+TFJS_TORCH_TARGET_BF16 inline __m512 sigmoid(__m512 x) {
   const __m512 bounded = _mm512_max_ps(x, _mm512_set1_ps(-80));
   return _mm512_rcp14_ps(_mm512_add_ps(_mm512_set1_ps(1), exponential(_mm512_sub_ps(_mm512_setzero_ps(), bounded))));
 }
 
 // gelu(gate)·value, as t5/activation.h has it.
-VECTORS inline __m512 gatedGelu(__m512 g, __m512 value, float slope, float cubic) {
+TFJS_TORCH_TARGET_BF16 inline __m512 gatedGelu(__m512 g, __m512 value, float slope, float cubic) {
   const __m512 inner = _mm512_fmadd_ps(_mm512_mul_ps(g, g), _mm512_set1_ps(slope * cubic), _mm512_set1_ps(slope));
   return _mm512_mul_ps(_mm512_mul_ps(g, sigmoid(_mm512_mul_ps(g, inner))), value);
 }
-ROWS inline void gatedGelu(const BFloat16* gate, const BFloat16* value, BFloat16* hidden, int64_t n, float slope, float cubic) {
+__attribute__((noinline)) TFJS_TORCH_TARGET_BF16 inline void gatedGelu(const BFloat16* gate, const BFloat16* value, BFloat16* hidden,
+                                                                       int64_t n, float slope, float cubic) {
   for (int64_t i = 0; i < n; i += 32) {
     const __mmask32 which = firstOf32(n - i);
     const Floats32 g = load(gate + i, which), v = load(value + i, which);
@@ -102,7 +99,7 @@ ROWS inline void gatedGelu(const BFloat16* gate, const BFloat16* value, BFloat16
 struct GeluGradient {
   __m512 hidden, dGate, dValue;
 };
-VECTORS inline GeluGradient gatedGeluGradient(__m512 g, __m512 value, __m512 dy, float slope, float cubic) {
+TFJS_TORCH_TARGET_BF16 inline GeluGradient gatedGeluGradient(__m512 g, __m512 value, __m512 dy, float slope, float cubic) {
   const __m512 square = _mm512_mul_ps(g, g), one = _mm512_set1_ps(1);
   const __m512 s = sigmoid(_mm512_mul_ps(g, _mm512_fmadd_ps(square, _mm512_set1_ps(slope * cubic), _mm512_set1_ps(slope))));
   const __m512 gelu = _mm512_mul_ps(g, s);
@@ -110,8 +107,9 @@ VECTORS inline GeluGradient gatedGeluGradient(__m512 g, __m512 value, __m512 dy,
   const __m512 derivative = _mm512_fmadd_ps(_mm512_mul_ps(gelu, _mm512_sub_ps(one, s)), inner, s);
   return {_mm512_mul_ps(gelu, value), _mm512_mul_ps(_mm512_mul_ps(dy, value), derivative), _mm512_mul_ps(dy, gelu)};
 }
-ROWS inline void gatedGeluGradient(const BFloat16* gate, const BFloat16* value, const BFloat16* dHidden, BFloat16* hidden, BFloat16* dGate,
-                                   BFloat16* dValue, int64_t n, float slope, float cubic) {
+__attribute__((noinline)) TFJS_TORCH_TARGET_BF16 inline void gatedGeluGradient(const BFloat16* gate, const BFloat16* value,
+                                                                               const BFloat16* dHidden, BFloat16* hidden, BFloat16* dGate,
+                                                                               BFloat16* dValue, int64_t n, float slope, float cubic) {
   for (int64_t i = 0; i < n; i += 32) {
     const __mmask32 which = firstOf32(n - i);
     const Floats32 g = load(gate + i, which), v = load(value + i, which), dy = load(dHidden + i, which);
@@ -124,7 +122,7 @@ ROWS inline void gatedGeluGradient(const BFloat16* gate, const BFloat16* value, 
 }
 
 // Σ e^(x - top).
-ROWS inline float sumOfExponentials(const BFloat16* x, int64_t n, float top) {
+__attribute__((noinline)) TFJS_TORCH_TARGET_BF16 inline float sumOfExponentials(const BFloat16* x, int64_t n, float top) {
   const __m512 shift = _mm512_set1_ps(top);
   __m512 low = _mm512_setzero_ps(), high = _mm512_setzero_ps();
   for (int64_t i = 0; i < n; i += 32) {
@@ -136,7 +134,7 @@ ROWS inline float sumOfExponentials(const BFloat16* x, int64_t n, float top) {
 }
 
 // x ← scale·e^(x - top)
-ROWS inline void scaleExponentials(BFloat16* x, int64_t n, float top, float scale) {
+__attribute__((noinline)) TFJS_TORCH_TARGET_BF16 inline void scaleExponentials(BFloat16* x, int64_t n, float top, float scale) {
   const __m512 shift = _mm512_set1_ps(top), times = _mm512_set1_ps(scale);
   for (int64_t i = 0; i < n; i += 32) {
     const __mmask32 which = firstOf32(n - i);
@@ -148,7 +146,7 @@ ROWS inline void scaleExponentials(BFloat16* x, int64_t n, float top, float scal
 }
 
 // Σ of x's products with y's.
-VECTORS inline float dot(const BFloat16* x, const BFloat16* y, int64_t n) {
+TFJS_TORCH_TARGET_BF16 inline float dot(const BFloat16* x, const BFloat16* y, int64_t n) {
   __m512 sum = _mm512_setzero_ps();
   for (int64_t i = 0; i < n; i += 32) {
     const __mmask32 which = firstOf32(n - i);
@@ -159,7 +157,8 @@ VECTORS inline float dot(const BFloat16* x, const BFloat16* y, int64_t n) {
 }
 
 // RMSNorm of rows [rows, d], d a multiple of 32, and each row's inverse root mean square.
-ROWS inline void normRows(const float* x, const float* weight, BFloat16* y, float* inverse, int64_t rows, int64_t d, float epsilon) {
+__attribute__((noinline)) TFJS_TORCH_TARGET_BF16 inline void normRows(const float* x, const float* weight, BFloat16* y, float* inverse,
+                                                                      int64_t rows, int64_t d, float epsilon) {
   for (int64_t n = 0; n < rows; ++n, x += d, y += d) {
     __m512 sums[2] = {_mm512_setzero_ps(), _mm512_setzero_ps()};
     for (int64_t i = 0; i < d; i += 32) {
@@ -169,7 +168,7 @@ ROWS inline void normRows(const float* x, const float* weight, BFloat16* y, floa
     }
     inverse[n] = 1 / std::sqrt(_mm512_reduce_add_ps(_mm512_add_ps(sums[0], sums[1])) / static_cast<float>(d) + epsilon);
     const __m512 scale = _mm512_set1_ps(inverse[n]);
-    const auto at = [&](int64_t i) VECTORS __attribute__((always_inline)) {
+    const auto at = [&](int64_t i) TFJS_TORCH_TARGET_BF16 __attribute__((always_inline)) {
       return _mm512_mul_ps(_mm512_mul_ps(_mm512_loadu_ps(x + i), scale), _mm512_loadu_ps(weight + i));
     };
     for (int64_t i = 0; i < d; i += 32) store(y + i, ~0u, {at(i), at(i + 16)});
@@ -177,8 +176,9 @@ ROWS inline void normRows(const float* x, const float* weight, BFloat16* y, floa
 }
 
 // Its gradient, added to `known` where that is given: t5/rms_norm.cc has the formula. dx is 64 bytes aligned; dw [d] is added to.
-ROWS inline void normGradRows(const BFloat16* dy, const float* x, const float* weight, const float* inverse, const float* known, float* dx,
-                              float* dw, int64_t rows, int64_t d) {
+__attribute__((noinline)) TFJS_TORCH_TARGET_BF16 inline void normGradRows(const BFloat16* dy, const float* x, const float* weight,
+                                                                          const float* inverse, const float* known, float* dx, float* dw,
+                                                                          int64_t rows, int64_t d) {
   for (int64_t n = 0; n < rows; ++n, dy += d, x += d, dx += d) {
     const __m512 scale = _mm512_set1_ps(inverse[n]);
     __m512 sums[2] = {_mm512_setzero_ps(), _mm512_setzero_ps()};
@@ -192,7 +192,7 @@ ROWS inline void normGradRows(const BFloat16* dy, const float* x, const float* w
       sums[1] = _mm512_fmadd_ps(high, _mm512_loadu_ps(weight + i + 16), sums[1]);
     }
     const __m512 along = _mm512_set1_ps(_mm512_reduce_add_ps(_mm512_add_ps(sums[0], sums[1])) * inverse[n] / static_cast<float>(d));
-    const auto put = [&](int64_t i, __m512 y) VECTORS __attribute__((always_inline)) {
+    const auto put = [&](int64_t i, __m512 y) TFJS_TORCH_TARGET_BF16 __attribute__((always_inline)) {
       const __m512 inner = _mm512_fmsub_ps(y, _mm512_loadu_ps(weight + i), _mm512_mul_ps(_mm512_loadu_ps(x + i), along));
       const __m512 d = known == nullptr ? _mm512_mul_ps(scale, inner) : _mm512_fmadd_ps(scale, inner, _mm512_loadu_ps(known + i));
       _mm512_stream_ps(dx + i, d);
@@ -208,7 +208,7 @@ ROWS inline void normGradRows(const BFloat16* dy, const float* x, const float* w
 }
 
 // out ← x + y, n a multiple of 32, out 64 bytes aligned.
-ROWS inline void add(const float* x, const BFloat16* y, float* out, int64_t n) {
+__attribute__((noinline)) TFJS_TORCH_TARGET_BF16 inline void add(const float* x, const BFloat16* y, float* out, int64_t n) {
   for (int64_t i = 0; i < n; i += 32) {
     const Floats32 v = load(y + i, ~0u);
     _mm512_stream_ps(out + i, _mm512_add_ps(_mm512_loadu_ps(x + i), v.low));
@@ -218,7 +218,7 @@ ROWS inline void add(const float* x, const BFloat16* y, float* out, int64_t n) {
 }
 
 // Rows of float32 to bfloat16.
-ROWS inline void toBfloat16(const float* from, BFloat16* to, int64_t n) {
+__attribute__((noinline)) TFJS_TORCH_TARGET_BF16 inline void toBfloat16(const float* from, BFloat16* to, int64_t n) {
   for (int64_t i = 0; i < n; i += 32) {
     store(to + i, firstOf32(n - i),
           {_mm512_maskz_loadu_ps(firstOf16(n - i), from + i), _mm512_maskz_loadu_ps(firstOf16(n - i - 16), from + i + 16)});
@@ -226,5 +226,6 @@ ROWS inline void toBfloat16(const float* from, BFloat16* to, int64_t n) {
 }
 
 }  // namespace tfjs_torch::vectors
+TFJS_TORCH_INTRINSICS_END
 
 #endif

@@ -1,7 +1,7 @@
 #pragma once
 
 // Loops that the compiler vectorises for the CPU at hand: `simd([&] { loop })` holds the loop once per instruction set and picks at
-// run time, so the addon is built for any machine. Everything the loop calls must be INLINE; loops carry `#pragma omp simd`.
+// run time, so the addon is built for any machine. What the loop calls must be always_inline; loops carry `#pragma omp simd`.
 
 #include <ATen/ATen.h>
 #include <ATen/Parallel.h>
@@ -11,10 +11,7 @@
 #include <cstdint>
 
 #include "cpu/bf16_vectors.h"
-
-#define INLINE __attribute__((always_inline)) inline
-// On a lambda, after its parameters.
-#define INLINE_LAMBDA __attribute__((always_inline))
+#include "cpu/target.h"
 
 namespace tfjs_torch {
 
@@ -49,19 +46,19 @@ void simd(const F& f) {
 }
 #endif
 
-INLINE float toFloat(float x) { return x; }
-INLINE float toFloat(c10::BFloat16 x) { return std::bit_cast<float>(static_cast<uint32_t>(x.x) << 16); }
+[[gnu::always_inline]] inline float toFloat(float x) { return x; }
+[[gnu::always_inline]] inline float toFloat(c10::BFloat16 x) { return std::bit_cast<float>(static_cast<uint32_t>(x.x) << 16); }
 
-INLINE void fromFloat(float x, float& to) { to = x; }
+[[gnu::always_inline]] inline void fromFloat(float x, float& to) { to = x; }
 // To the nearest, ties to even; NaN stays NaN.
-INLINE void fromFloat(float x, c10::BFloat16& to) {
+[[gnu::always_inline]] inline void fromFloat(float x, c10::BFloat16& to) {
   const uint32_t bits = std::bit_cast<uint32_t>(x);
   const uint32_t rounded = (bits + 0x7fffu + ((bits >> 16) & 1u)) >> 16;
   to.x = static_cast<uint16_t>(x != x ? 0x7fc0u : rounded);
 }
 
 // e^x to 2 units in the last place; 0 below -87.3 and e^88 above 88. Cephes' polynomial.
-INLINE float fastExp(float x) {
+[[gnu::always_inline]] inline float fastExp(float x) {
   const float clamped = x < -87.3f ? -87.3f : (x > 88.0f ? 88.0f : x);
   const float shifted = clamped * 1.44269504088896341f + 12582912.0f;  // 1.5 * 2^23: rounds to an integer
   const int32_t n = std::bit_cast<int32_t>(shifted) - 0x4b400000;
@@ -79,12 +76,12 @@ INLINE float fastExp(float x) {
   return x < -87.3f ? 0.0f : scaled;
 }
 
-INLINE float sigmoid(float x) { return 1.0f / (1.0f + fastExp(-x)); }
+[[gnu::always_inline]] inline float sigmoid(float x) { return 1.0f / (1.0f + fastExp(-x)); }
 
 // body(begin, end) on ranges of [0, n), on all threads and with the CPU's own vectors.
 template <typename F>
 void parallelSimd(int64_t n, int64_t grain, const F& body) {
-  at::parallel_for(0, n, grain, [&](int64_t begin, int64_t end) { simd([&]() INLINE_LAMBDA { body(begin, end); }); });
+  at::parallel_for(0, n, grain, [&](int64_t begin, int64_t end) { simd([&]() TFJS_TORCH_INLINE_LAMBDA { body(begin, end); }); });
 }
 
 // f(null pointer of the element type) for a float32 or bfloat16 tensor.
@@ -95,7 +92,7 @@ void withType(const at::Tensor& x, const F& f) {
 }
 
 template <typename From, typename To>
-INLINE void copyRow(const From* from, To* to, int64_t n) {
+[[gnu::always_inline]] inline void copyRow(const From* from, To* to, int64_t n) {
 #ifdef TFJS_TORCH_BF16_VECTORS
   if constexpr (std::is_same_v<From, float> && std::is_same_v<To, c10::BFloat16>) {
     if (vectors::available()) return vectors::toBfloat16(from, to, n);
@@ -113,7 +110,8 @@ inline void convert(const at::Tensor& from, const at::Tensor& to) {
       using To = std::remove_pointer_t<decltype(target)>;
       const From* const in = from.const_data_ptr<From>();
       To* const out = to.mutable_data_ptr<To>();
-      parallelSimd(from.numel(), 1 << 15, [=](int64_t begin, int64_t end) INLINE_LAMBDA { copyRow(in + begin, out + begin, end - begin); });
+      parallelSimd(from.numel(), 1 << 15,
+                   [=](int64_t begin, int64_t end) TFJS_TORCH_INLINE_LAMBDA { copyRow(in + begin, out + begin, end - begin); });
     });
   });
 }

@@ -12,8 +12,8 @@ namespace tfjs_torch::cuda {
 
 // Softmax of logits [N, E]: probs [N, E] (rounded to bfloat16 where `isBfloat16`), expert [N] (-1 where real [N] is 0 and padding is
 // left out), gate [N], logZ [N].
-void routerSoftmax(const float* logits, const float* real, bool ignorePadding, bool isBfloat16, int64_t tokens, int64_t experts, float* probs,
-                   int32_t* expert, float* gate, float* logZ, cudaStream_t stream);
+void routerSoftmax(const float* logits, const float* real, bool ignorePadding, bool isBfloat16, int64_t tokens, int64_t experts,
+                   float* probs, int32_t* expert, float* gate, float* logZ, cudaStream_t stream);
 
 // Places by token order, one warp a group: slot [N], occupied [E, G] and taken [G, E] (how many chose each expert).
 void routerPlaces(const int32_t* expert, int64_t groups, int64_t ofGroup, int64_t experts, int64_t capacity, int32_t* slot,
@@ -24,12 +24,12 @@ void dispatchRows(const void* x, const int32_t* slot, bool isBfloat16, int64_t t
                   cudaStream_t stream);
 
 // to[n] = gate[n]·y[slot[n]], 0 without a slot; gate may be null.
-void combineRows(const void* y, const int32_t* slot, const float* gate, bool isBfloat16, int64_t tokens, int64_t slots, int64_t width, void* to,
-                 cudaStream_t stream);
+void combineRows(const void* y, const int32_t* slot, const float* gate, bool isBfloat16, int64_t tokens, int64_t slots, int64_t width,
+                 void* to, cudaStream_t stream);
 
 // dY [slots, D] zeroed and filled with gate[n]·d[n], dGate [N] = d[n]·y[slot[n]].
-void combineRowsGradient(const void* d, const void* y, const int32_t* slot, const float* gate, bool isBfloat16, int64_t tokens, int64_t slots,
-                         int64_t width, void* dY, float* dGate, cudaStream_t stream);
+void combineRowsGradient(const void* d, const void* y, const int32_t* slot, const float* gate, bool isBfloat16, int64_t tokens,
+                         int64_t slots, int64_t width, void* dY, float* dGate, cudaStream_t stream);
 
 // One matrix of Adafactor; native/moe.h says what the fields are. Lies on the device.
 struct AdafactorMatrix {

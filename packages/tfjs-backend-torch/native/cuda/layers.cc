@@ -120,9 +120,9 @@ at::Tensor logProbsOnCuda(at::Tensor& logits, const at::Tensor& target, const at
 }
 
 void sumProductOnCuda(at::Tensor& sum, const at::Tensor& a, const at::Tensor& b, bool add) {
-#if !defined(TFJS_TORCH_EMULATED_CUDA) && (TORCH_VERSION_MAJOR > 2 || TORCH_VERSION_MINOR >= 9)
+#if TORCH_VERSION_MAJOR > 2 || TORCH_VERSION_MINOR >= 9
   // Libraries for the device add up in float32 and would round each chunk's sum to the operands' dtype.
-  if (a.scalar_type() != at::kFloat) {
+  if (a.is_cuda() && a.scalar_type() != at::kFloat) {
     if (add)
       at::addmm_out(sum, sum, a, b, at::kFloat);
     else

@@ -136,11 +136,11 @@ __global__ void combineGradientKernel(const T* d, const T* y, const int32_t* slo
 
 }  // namespace
 
-void routerSoftmax(const float* logits, const float* real, bool ignorePadding, bool isBfloat16, int64_t tokens, int64_t experts, float* probs,
-                   int32_t* expert, float* gate, float* logZ, cudaStream_t stream) {
+void routerSoftmax(const float* logits, const float* real, bool ignorePadding, bool isBfloat16, int64_t tokens, int64_t experts,
+                   float* probs, int32_t* expert, float* gate, float* logZ, cudaStream_t stream) {
   const int64_t blocks = (tokens * kWarp + kThreads - 1) / kThreads;
-  launch("routerSoftmax", softmaxKernel, blocks, kThreads, 0, stream, logits, real, ignorePadding, isBfloat16, tokens, experts, probs, expert,
-         gate, logZ);
+  launch("routerSoftmax", softmaxKernel, blocks, kThreads, 0, stream, logits, real, ignorePadding, isBfloat16, tokens, experts, probs,
+         expert, gate, logZ);
 }
 
 void routerPlaces(const int32_t* expert, int64_t groups, int64_t ofGroup, int64_t experts, int64_t capacity, int32_t* slot,
@@ -162,8 +162,8 @@ void dispatchRows(const void* x, const int32_t* slot, bool isBfloat16, int64_t t
   isBfloat16 ? run(static_cast<__nv_bfloat16*>(nullptr)) : run(static_cast<float*>(nullptr));
 }
 
-void combineRows(const void* y, const int32_t* slot, const float* gate, bool isBfloat16, int64_t tokens, int64_t slots, int64_t width, void* to,
-                 cudaStream_t stream) {
+void combineRows(const void* y, const int32_t* slot, const float* gate, bool isBfloat16, int64_t tokens, int64_t slots, int64_t width,
+                 void* to, cudaStream_t stream) {
   const auto run = [&](auto* type) {
     using T = std::remove_pointer_t<decltype(type)>;
     launch("combineRows", combineKernel<T>, tokens, kThreads, 0, stream, static_cast<const T*>(y), slot, gate, slots, width,
@@ -172,8 +172,8 @@ void combineRows(const void* y, const int32_t* slot, const float* gate, bool isB
   isBfloat16 ? run(static_cast<__nv_bfloat16*>(nullptr)) : run(static_cast<float*>(nullptr));
 }
 
-void combineRowsGradient(const void* d, const void* y, const int32_t* slot, const float* gate, bool isBfloat16, int64_t tokens, int64_t slots,
-                         int64_t width, void* dY, float* dGate, cudaStream_t stream) {
+void combineRowsGradient(const void* d, const void* y, const int32_t* slot, const float* gate, bool isBfloat16, int64_t tokens,
+                         int64_t slots, int64_t width, void* dY, float* dGate, cudaStream_t stream) {
   check(cudaMemsetAsync(dY, 0, slots * width * (isBfloat16 ? 2 : 4), stream), "combineRowsGradient");
   const auto run = [&](auto* type) {
     using T = std::remove_pointer_t<decltype(type)>;

@@ -27,23 +27,69 @@ std::vector<int32_t> tokensOfSlots(const at::Tensor& slot, int64_t slots) {
 
 #ifdef TFJS_TORCH_CUDA
 bool isBfloat16(const at::Tensor& x) { return x.scalar_type() == at::kBFloat16; }
+
+at::Tensor dispatchByKernel(const at::Tensor& x, const at::Tensor& slot, int64_t slots) {
+  const at::Tensor rows = x.contiguous(), index = slot.contiguous();
+  at::Tensor filled = at::empty({slots, x.size(1)}, x.options());
+  cuda::dispatchRows(rows.const_data_ptr(), index.const_data_ptr<int32_t>(), isBfloat16(x), x.size(0), slots, x.size(1),
+                     filled.mutable_data_ptr(), currentStream(x));
+  return filled;
+}
+
+at::Tensor combineByKernel(const at::Tensor& y, const at::Tensor& slot, const at::Tensor& gate) {
+  const int64_t slots = y.size(0), width = y.size(1), tokens = slot.size(0);
+  const at::Tensor rows = y.contiguous(), places = slot.contiguous();
+  const at::Tensor gates = gate.defined() ? gate.to(at::kFloat).contiguous() : at::Tensor();
+  at::Tensor combined = at::empty({tokens, width}, y.options());
+  cuda::combineRows(rows.const_data_ptr(), places.const_data_ptr<int32_t>(), gates.defined() ? gates.const_data_ptr<float>() : nullptr,
+                    isBfloat16(y), tokens, slots, width, combined.mutable_data_ptr(), currentStream(y));
+  return combined;
+}
+
+std::pair<at::Tensor, at::Tensor> combineGradientByKernel(const at::Tensor& dy, const at::Tensor& y, const at::Tensor& slot,
+                                                          const at::Tensor& gate) {
+  const int64_t slots = y.size(0), width = y.size(1), tokens = slot.size(0);
+  const at::Tensor rows = y.contiguous(), places = slot.contiguous(), gates = gate.to(at::kFloat).contiguous();
+  at::Tensor dY = at::empty({slots, width}, y.options()), dGates = at::empty({tokens}, gates.options());
+  cuda::combineRowsGradient(dy.const_data_ptr(), rows.const_data_ptr(), places.const_data_ptr<int32_t>(), gates.const_data_ptr<float>(),
+                            isBfloat16(y), tokens, slots, width, dY.mutable_data_ptr(), dGates.mutable_data_ptr<float>(), currentStream(y));
+  return {dY, dGates};
+}
 #endif
+
+// By ATen's operations, on any device.
+at::Tensor dispatchByAten(const at::Tensor& x, const at::Tensor& slot, int64_t slots) {
+  // What has no slot goes to a spare row.
+  return at::zeros({slots + 1, x.size(1)}, x.options()).index_copy_(0, slot.to(at::kLong), x).narrow(0, 0, slots);
+}
+
+at::Tensor combineByAten(const at::Tensor& y, const at::Tensor& slot, const at::Tensor& gate) {
+  const int64_t slots = y.size(0);
+  if (slots == 0) return at::zeros({slot.size(0), y.size(1)}, y.options());
+  const at::Tensor index = slot.to(at::kLong);
+  at::Tensor factor = at::lt(index, slots).to(at::kFloat);
+  if (gate.defined()) factor = factor * gate;
+  return at::mul(y.index_select(0, at::clamp_max(index, slots - 1)), factor.unsqueeze(1)).to(y.scalar_type());
+}
+
+std::pair<at::Tensor, at::Tensor> combineGradientByAten(const at::Tensor& dy, const at::Tensor& y, const at::Tensor& slot,
+                                                        const at::Tensor& gate) {
+  const int64_t slots = y.size(0);
+  if (slots == 0) return {at::zeros_like(y), at::zeros(slot.sizes(), y.options().dtype(at::kFloat))};
+  const at::Tensor index = slot.to(at::kLong);
+  const at::Tensor rows = y.index_select(0, at::clamp_max(index, slots - 1)).to(at::kFloat);
+  const at::Tensor dGate = at::mul(at::sum(at::mul(rows, dy), 1), at::lt(index, slots));
+  return {dispatchByAten(at::mul(dy, gate.unsqueeze(1)).to(y.scalar_type()), slot, slots), dGate};
+}
 
 }  // namespace
 
 at::Tensor dispatch(const at::Tensor& x, const at::Tensor& slot, int64_t slots) {
   const int64_t width = x.size(1);
-  if (onCuda(x)) {
 #ifdef TFJS_TORCH_CUDA
-    const at::Tensor rows = x.contiguous(), index = slot.contiguous();
-    at::Tensor filled = at::empty({slots, width}, x.options());
-    cuda::dispatchRows(rows.const_data_ptr(), index.const_data_ptr<int32_t>(), isBfloat16(x), x.size(0), slots, width,
-                       filled.mutable_data_ptr(), currentStream(x));
-    return filled;
+  if (onCuda(x) && hasCudaKernels()) return dispatchByKernel(x, slot, slots);
 #endif
-    // What has no slot goes to a spare row.
-    return at::zeros({slots + 1, width}, x.options()).index_copy_(0, slot.to(at::kLong), x).narrow(0, 0, slots);
-  }
+  if (onCuda(x)) return dispatchByAten(x, slot, slots);
   const at::Tensor from = x.contiguous();
   at::Tensor to = at::empty({slots, width}, x.options());
   const std::vector<int32_t> token = tokensOfSlots(slot.contiguous(), slots);
@@ -63,22 +109,10 @@ at::Tensor dispatch(const at::Tensor& x, const at::Tensor& slot, int64_t slots) 
 
 at::Tensor combine(const at::Tensor& y, const at::Tensor& slot, const at::Tensor& gate) {
   const int64_t slots = y.size(0), width = y.size(1), tokens = slot.size(0);
-  if (onCuda(y)) {
 #ifdef TFJS_TORCH_CUDA
-    const at::Tensor rowsOfSlots = y.contiguous(), places = slot.contiguous();
-    const at::Tensor gates = gate.defined() ? gate.to(at::kFloat).contiguous() : at::Tensor();
-    at::Tensor combined = at::empty({tokens, width}, y.options());
-    cuda::combineRows(rowsOfSlots.const_data_ptr(), places.const_data_ptr<int32_t>(),
-                      gates.defined() ? gates.const_data_ptr<float>() : nullptr, isBfloat16(y), tokens, slots, width,
-                      combined.mutable_data_ptr(), currentStream(y));
-    return combined;
+  if (onCuda(y) && hasCudaKernels()) return combineByKernel(y, slot, gate);
 #endif
-    const at::Tensor index = slot.to(at::kLong);
-    at::Tensor factor = at::lt(index, slots).to(at::kFloat);
-    if (gate.defined()) factor = factor * gate;
-    const at::Tensor rows = y.index_select(0, at::clamp_max(index, slots - 1));
-    return at::mul(rows, factor.unsqueeze(1)).to(y.scalar_type());
-  }
+  if (onCuda(y)) return combineByAten(y, slot, gate);
   const at::Tensor from = y.contiguous(), index = slot.contiguous();
   const at::Tensor factor = gate.defined() ? gate.to(at::kFloat).contiguous() : at::Tensor();
   at::Tensor to = at::empty({tokens, width}, y.options());
@@ -88,7 +122,7 @@ at::Tensor combine(const at::Tensor& y, const at::Tensor& slot, const at::Tensor
     T* const target = to.mutable_data_ptr<T>();
     const int32_t* const at = index.const_data_ptr<int32_t>();
     const float* const factors = factor.defined() ? factor.const_data_ptr<float>() : nullptr;
-    parallelSimd(tokens, kRowsOfATask, [=](int64_t begin, int64_t end) INLINE_LAMBDA {
+    parallelSimd(tokens, kRowsOfATask, [=](int64_t begin, int64_t end) TFJS_TORCH_INLINE_LAMBDA {
       for (int64_t n = begin; n < end; ++n) {
         T* const out = target + n * width;
         if (at[n] < 0 || at[n] >= slots) {
@@ -109,21 +143,10 @@ std::pair<at::Tensor, at::Tensor> combineGradient(const at::Tensor& d, const at:
                                                   const at::Tensor& gate) {
   const int64_t slots = y.size(0), width = y.size(1);
   const at::Tensor dy = d.to(y.scalar_type()).contiguous();
-  if (onCuda(y)) {
 #ifdef TFJS_TORCH_CUDA
-    const at::Tensor rowsOfSlots = y.contiguous(), places = slot.contiguous(), gates = gate.to(at::kFloat).contiguous();
-    at::Tensor dY = at::empty({slots, width}, y.options());
-    at::Tensor dGates = at::empty({slot.size(0)}, gates.options());
-    cuda::combineRowsGradient(dy.const_data_ptr(), rowsOfSlots.const_data_ptr(), places.const_data_ptr<int32_t>(),
-                              gates.const_data_ptr<float>(), isBfloat16(y), slot.size(0), slots, width, dY.mutable_data_ptr(),
-                              dGates.mutable_data_ptr<float>(), currentStream(y));
-    return {dY, dGates};
+  if (onCuda(y) && hasCudaKernels()) return combineGradientByKernel(dy, y, slot, gate);
 #endif
-    const at::Tensor index = slot.to(at::kLong);
-    const at::Tensor rows = y.index_select(0, at::clamp_max(index, slots - 1)).to(at::kFloat);
-    const at::Tensor dGate = at::mul(at::sum(at::mul(rows, dy), 1), at::lt(index, slots));
-    return {dispatch(at::mul(dy, gate.unsqueeze(1)).to(y.scalar_type()), slot, slots), dGate};
-  }
+  if (onCuda(y)) return combineGradientByAten(dy, y, slot, gate);
   const at::Tensor from = y.contiguous(), factor = gate.to(at::kFloat).contiguous();
   at::Tensor dRows = at::empty({slots, width}, y.options());
   at::Tensor dGate = at::zeros(slot.sizes(), y.options().dtype(at::kFloat));
@@ -136,7 +159,7 @@ std::pair<at::Tensor, at::Tensor> combineGradient(const at::Tensor& d, const at:
     const float* const factors = factor.const_data_ptr<float>();
     float* const dFactors = dGate.mutable_data_ptr<float>();
     const int32_t* const tokens = token.data();
-    parallelSimd(slots, kRowsOfATask, [=](int64_t begin, int64_t end) INLINE_LAMBDA {
+    parallelSimd(slots, kRowsOfATask, [=](int64_t begin, int64_t end) TFJS_TORCH_INLINE_LAMBDA {
       for (int64_t s = begin; s < end; ++s) {
         T* const out = target + s * width;
         const int64_t n = tokens[s];

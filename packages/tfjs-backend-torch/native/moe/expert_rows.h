@@ -18,7 +18,7 @@ inline void gatherRows(const at::Tensor& from, const std::vector<int64_t>& rows,
       using To = std::remove_pointer_t<decltype(target)>;
       const From* const in = from.const_data_ptr<From>();
       To* const out = to.mutable_data_ptr<To>();
-      simd([&]() INLINE_LAMBDA {
+      simd([&]() TFJS_TORCH_INLINE_LAMBDA {
         for (size_t i = 0; i < rows.size(); ++i) copyRow(in + rows[i] * width, out + i * width, width);
       });
     });
@@ -35,7 +35,7 @@ inline void scatterRows(const at::Tensor& from, const std::vector<int64_t>& rows
       const From* const in = from.const_data_ptr<From>();
       To* const out = to.mutable_data_ptr<To>();
       const int64_t slots = to.size(0);
-      simd([&]() INLINE_LAMBDA {
+      simd([&]() TFJS_TORCH_INLINE_LAMBDA {
         size_t next = 0;
         for (int64_t r = 0; r < slots; ++r) {
           if (next < rows.size() && rows[next] == r) {

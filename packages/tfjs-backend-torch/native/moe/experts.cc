@@ -157,7 +157,7 @@ std::vector<at::Tensor> expertFeedForward(const at::Tensor& slots, const at::Ten
       const T* const value = gated ? pre[1].const_data_ptr<T>() : nullptr;
       T* const out = hidden.mutable_data_ptr<T>();
       const int64_t width = size.hidden;
-      parallelSimd(n, kRowsOfATask, [=](int64_t begin, int64_t end) INLINE_LAMBDA {
+      parallelSimd(n, kRowsOfATask, [=](int64_t begin, int64_t end) TFJS_TORCH_INLINE_LAMBDA {
         const int64_t at = begin * width;
         activate(gate + at, value == nullptr ? nullptr : value + at, out + at, (end - begin) * width);
       });
@@ -201,7 +201,7 @@ std::vector<at::Tensor> expertFeedForwardGradient(const at::Tensor& d, const at:
       T* const h = hidden.mutable_data_ptr<T>();
       T* const dv = dValue.mutable_data_ptr<T>();
       const int64_t width = size.hidden;
-      parallelSimd(n, kRowsOfATask, [=](int64_t begin, int64_t end) INLINE_LAMBDA {
+      parallelSimd(n, kRowsOfATask, [=](int64_t begin, int64_t end) TFJS_TORCH_INLINE_LAMBDA {
         const int64_t at = begin * width;
         activateGradient(g + at, v == nullptr ? nullptr : v + at, dh + at, h + at, dh + at, dv + at, (end - begin) * width);
       });

@@ -81,8 +81,8 @@ struct AdafactorParameter {
   at::Tensor value, gradient, first, second;
   int64_t stack, rows, columns;
 };
-// `rates`, float32 [3]: learning rate, β, what gradients are multiplied by. Nothing changes where a value of `guard` (float32) is not finite. Both lie with the
-// parameters: a recorded step reads them anew each time.
+// `rates`, float32 [3]: learning rate, β, what gradients are multiplied by. Nothing changes where a value of `guard` (float32) is not
+// finite. Both lie with the parameters: a recorded step reads them anew each time.
 void adafactor(const std::vector<AdafactorParameter>& parameters, const at::Tensor& rates, const at::Tensor& guard);
 
 // Σ of squares over all tensors, float32 [].

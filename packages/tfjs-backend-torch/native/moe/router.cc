@@ -15,14 +15,14 @@ namespace {
 
 constexpr int64_t kTokensOfATask = 64;
 
-INLINE float rounded(float x) {
+[[gnu::always_inline]] inline float rounded(float x) {
   c10::BFloat16 rounded;
   fromFloat(x, rounded);
   return toFloat(rounded);
 }
 
 // Softmax of one row into p; returns ln Z.
-INLINE float softmaxRow(const float* logits, float* p, int64_t n, bool isBfloat16) {
+[[gnu::always_inline]] inline float softmaxRow(const float* logits, float* p, int64_t n, bool isBfloat16) {
   float top = logits[0];
 #pragma omp simd reduction(max : top)
   for (int64_t e = 0; e < n; ++e) top = std::max(top, logits[e]);
@@ -69,7 +69,7 @@ Routing routeOnCpu(const at::Tensor& logits, const at::Tensor& real, const Route
   int32_t* const occupied = r.occupied.mutable_data_ptr<int32_t>();
   const bool ignorePadding = o.ignorePadding;
 
-  parallelSimd(tokens, kTokensOfATask, [=](int64_t begin, int64_t end) INLINE_LAMBDA {
+  parallelSimd(tokens, kTokensOfATask, [=](int64_t begin, int64_t end) TFJS_TORCH_INLINE_LAMBDA {
     for (int64_t n = begin; n < end; ++n) {
       float* const p = probs + n * experts;
       logZ[n] = softmaxRow(in + n * experts, p, experts, isBfloat16);
@@ -131,7 +131,7 @@ at::Tensor routedTokens(const at::Tensor& real, const RouterOptions& o) {
 // Choice and place of every token: probs, logZ, expert, gate, slot, occupied, and how many chose each expert, [G, E].
 #ifdef TFJS_TORCH_CUDA
 // In two kernels of our own, without a matrix of [N, E] choices.
-at::Tensor place(Routing& r, const at::Tensor& logits, const at::Tensor& realTokens, bool isBfloat16, const RouterOptions& o) {
+at::Tensor placeByKernel(Routing& r, const at::Tensor& logits, const at::Tensor& realTokens, bool isBfloat16, const RouterOptions& o) {
   const int64_t tokens = logits.size(0), experts = logits.size(1);
   const at::Tensor inFloat = logits.contiguous(), real = realTokens.to(at::kFloat).contiguous();
   const auto f = inFloat.options(), i = f.dtype(at::kInt);
@@ -151,8 +151,8 @@ at::Tensor place(Routing& r, const at::Tensor& logits, const at::Tensor& realTok
                      r.occupied.mutable_data_ptr<int32_t>(), taken.mutable_data_ptr<int32_t>(), stream);
   return taken;
 }
-#else
-at::Tensor place(Routing& r, const at::Tensor& inFloat, const at::Tensor& real, bool isBfloat16, const RouterOptions& o) {
+#endif
+at::Tensor placeByAten(Routing& r, const at::Tensor& inFloat, const at::Tensor& real, bool isBfloat16, const RouterOptions& o) {
   const at::Tensor routed = routedTokens(real, o);
   const int64_t experts = inFloat.size(1), slots = experts * o.groups * o.capacity;
   r.probs = at::softmax(inFloat, 1);
@@ -172,7 +172,12 @@ at::Tensor place(Routing& r, const at::Tensor& inFloat, const at::Tensor& real, 
   r.occupied = taken.clamp_max(o.capacity).t().contiguous();
   return taken;
 }
+at::Tensor place(Routing& r, const at::Tensor& logits, const at::Tensor& real, bool isBfloat16, const RouterOptions& o) {
+#ifdef TFJS_TORCH_CUDA
+  if (hasCudaKernels()) return placeByKernel(r, logits, real, isBfloat16, o);
 #endif
+  return placeByAten(r, logits, real, isBfloat16, o);
+}
 
 Routing routeOnCuda(const at::Tensor& logits, const at::Tensor& real, const RouterOptions& o) {
   const int64_t tokens = logits.size(0), experts = logits.size(1), slots = experts * o.groups * o.capacity;
@@ -227,7 +232,7 @@ at::Tensor routeGradient(const at::Tensor& dGate, const at::Tensor& dBalance, co
   float* const out0 = out.mutable_data_ptr<float>();
   const auto routed = std::count_if(chosen, chosen + tokens, [](int32_t e) { return e >= 0; });
   const float perToken = d2Z / static_cast<float>(std::max<int64_t>(routed, 1));
-  parallelSimd(tokens, kTokensOfATask, [=](int64_t begin, int64_t end) INLINE_LAMBDA {
+  parallelSimd(tokens, kTokensOfATask, [=](int64_t begin, int64_t end) TFJS_TORCH_INLINE_LAMBDA {
     for (int64_t n = begin; n < end; ++n) {
       const float* const p = p0 + n * experts;
       const float* const weight = weight0 + (n / ofGroup) * experts;

@@ -27,7 +27,7 @@ constexpr int64_t kBlocksOfLarge = 64;
 
 #ifdef TFJS_TORCH_CUDA
 // All matrices in a few launches.
-void adafactorOnCuda(const std::vector<AdafactorParameter>& parameters, const at::Tensor& rates, const at::Tensor& guard) {
+void updateByKernels(const std::vector<AdafactorParameter>& parameters, const at::Tensor& rates, const at::Tensor& guard) {
   std::vector<cuda::AdafactorMatrix> matrices;
   std::vector<at::Tensor> gradients;  // keeps contiguous copies alive
   int64_t rows = 0, tiles = 0;
@@ -58,7 +58,8 @@ void adafactorOnCuda(const std::vector<AdafactorParameter>& parameters, const at
                        means.mutable_data_ptr<float>(), columns.mutable_data_ptr<float>(), steps.mutable_data_ptr<float>()},
                       currentStream(rates));
 }
-#else
+#endif
+
 void updateByAten(const AdafactorParameter& p, const at::Tensor& rates, const at::Tensor& guard) {
   const Dims shape = {p.stack, p.rows, p.columns};
   const at::Tensor learningRate = rates.select(0, 0), beta = rates.select(0, 1), isFinite = at::isfinite(guard).all();
@@ -84,18 +85,17 @@ void updateByAten(const AdafactorParameter& p, const at::Tensor& rates, const at
   const at::Tensor clip = rms(u).div(kClippingThreshold).clamp_min(1);
   const at::Tensor rate = at::mul(rms(value).clamp_min(kEpsilonParameter), learningRate);
   value.copy_(at::where(isFinite, at::sub(value, at::mul(u, at::div(rate, clip))), value));
+  setSquareSums(p.value, nullptr);
 }
-#endif
 
 }  // namespace
 
 void adafactor(const std::vector<AdafactorParameter>& parameters, const at::Tensor& ratesTensor, const at::Tensor& guard) {
-  if (onCuda(ratesTensor)) {
 #ifdef TFJS_TORCH_CUDA
-    adafactorOnCuda(parameters, ratesTensor, guard);
-#else
-    for (const AdafactorParameter& p : parameters) updateByAten(p, ratesTensor, guard);
+  if (onCuda(ratesTensor) && hasCudaKernels()) return updateByKernels(parameters, ratesTensor, guard);
 #endif
+  if (onCuda(ratesTensor)) {
+    for (const AdafactorParameter& p : parameters) updateByAten(p, ratesTensor, guard);
     return;
   }
   if (!at::isfinite(guard).all().item<bool>()) return;
@@ -175,7 +175,7 @@ at::Tensor sumOfSquares(const std::vector<at::Tensor>& tensors) {
         using T = std::remove_pointer_t<decltype(type)>;
         const T* const values = block.tensor->const_data_ptr<T>();
         const int64_t begin = block.begin, end = block.end;
-        simd([&]() INLINE_LAMBDA { parts[b] = sumOfSquaresOf(values + begin, end - begin); });
+        simd([&]() TFJS_TORCH_INLINE_LAMBDA { parts[b] = sumOfSquaresOf(values + begin, end - begin); });
       });
     }
   });

@@ -43,7 +43,7 @@ struct AdafactorRates {
 };
 
 template <typename T>
-INLINE double sumOfSquaresOf(const T* x, int64_t n) {
+[[gnu::always_inline]] inline double sumOfSquaresOf(const T* x, int64_t n) {
   double sum = 0;
   for (int64_t from = 0; from < n; from += kFewColumns) {
     const int64_t to = std::min(from + kFewColumns, n);
@@ -57,7 +57,7 @@ INLINE double sumOfSquaresOf(const T* x, int64_t n) {
 
 // Fetches a row that is soon to be worked on: where rows come last to first, or values and gradients in turn, the CPU does not foresee it.
 template <typename T>
-INLINE void fetchRow(const T* row, int64_t n) {
+[[gnu::always_inline]] inline void fetchRow(const T* row, int64_t n) {
   const auto* const bytes = reinterpret_cast<const char*>(row);
   for (int64_t at = 0; at < n * static_cast<int64_t>(sizeof(T)); at += 64) __builtin_prefetch(bytes + at, 0, 2);
 }
@@ -71,14 +71,14 @@ struct AdafactorStep {
   const G* g;
 
   // Σ value² of rows [begin, end).
-  INLINE double values(int64_t begin, int64_t end) const {
+  [[gnu::always_inline]] inline double values(int64_t begin, int64_t end) const {
     double sum = 0;
     for (int64_t r = begin; r < end; ++r) sum += sumOfSquaresOf(m.value + r * m.columns, m.columns);
     return sum;
   }
 
   // Where not factored: moments of rows [begin, end). Returns Σ update².
-  INLINE double moments(int64_t begin, int64_t end) const {
+  [[gnu::always_inline]] inline double moments(int64_t begin, int64_t end) const {
     const float beta = rates.beta, rest = 1 - beta;
     const int64_t last = end * m.columns;
     float* const v = m.first;
@@ -98,7 +98,7 @@ struct AdafactorStep {
   }
 
   // Σ gradient² of rows [begin, end): by row, and by column added to `columns` by way of sums over a few rows in `few`.
-  INLINE void gradients(int64_t begin, int64_t end, float* rows, float* columns, float* few) const {
+  [[gnu::always_inline]] inline void gradients(int64_t begin, int64_t end, float* rows, float* columns, float* few) const {
     const int64_t n = m.columns;
     for (int64_t r = begin; r < end; ++r) {
       const G* const gr = g + r * n;
@@ -126,7 +126,7 @@ struct AdafactorStep {
   }
 
   // Where factored: Σ update² of rows [begin, end), from the last to the first: what the next pass begins with is still in the cache.
-  INLINE double updates(int64_t begin, int64_t end, const float* rowFactor, const float* columnFactor) const {
+  [[gnu::always_inline]] inline double updates(int64_t begin, int64_t end, const float* rowFactor, const float* columnFactor) const {
     const int64_t n = m.columns;
     double sum = 0;
     for (int64_t r = end - 1; r >= begin; --r) {
@@ -145,7 +145,8 @@ struct AdafactorStep {
   }
 
   // Last pass: value -= rate·update. Returns Σ value² thereafter.
-  INLINE double apply(int64_t begin, int64_t end, const float* rowFactor, const float* columnFactor, float rate) const {
+  [[gnu::always_inline]] inline double apply(int64_t begin, int64_t end, const float* rowFactor, const float* columnFactor,
+                                             float rate) const {
     const int64_t n = m.columns;
     double sum = 0;
     for (int64_t r = begin; r < end; ++r) {
@@ -176,7 +177,7 @@ void forBlocks(int64_t rows, int64_t blocks, const F& body) {
   at::parallel_for(0, blocks, 1, [&](int64_t begin, int64_t end) {
     for (int64_t b = begin; b < end; ++b) {
       const int64_t first = b * rows / blocks, last = (b + 1) * rows / blocks;
-      simd([&]() INLINE_LAMBDA { body(b, first, last); });
+      simd([&]() TFJS_TORCH_INLINE_LAMBDA { body(b, first, last); });
     }
   });
 }
@@ -187,7 +188,7 @@ struct AdafactorFactors {
   AdafactorFactors(const AdafactorMatrix& m, const AdafactorRates& rates, const float* rowSquares, const float* columnSquares)
       : row(m.rows), column(m.columns) {
     const float beta = rates.beta, rest = 1 - beta;
-    simd([&]() INLINE_LAMBDA {
+    simd([&]() TFJS_TORCH_INLINE_LAMBDA {
       const float scale = rates.scale, ofRow = scale * scale / static_cast<float>(m.columns),
                   ofColumn = scale * scale / static_cast<float>(m.rows);
 #pragma omp simd
@@ -213,7 +214,7 @@ AdafactorFactors factorsOf(const AdafactorStep<G>& step, int64_t blocks) {
   if (m.rowSquares != nullptr) return {m, step.rates, m.rowSquares, m.columnSquares};
   const int64_t columns = m.columns;
   std::vector<float> sums(2 * blocks * columns, 0), rows(m.rows), all(columns);
-  forBlocks(m.rows, blocks, [&](int64_t b, int64_t begin, int64_t end) INLINE_LAMBDA {
+  forBlocks(m.rows, blocks, [&](int64_t b, int64_t begin, int64_t end) TFJS_TORCH_INLINE_LAMBDA {
     float* const own = sums.data() + b * columns;
     step.gradients(begin, end, rows.data(), own, own + blocks * columns);
   });
@@ -232,20 +233,20 @@ void updateMatrix(const AdafactorMatrix& m, const AdafactorRates& rates, int64_t
   const auto sum = [&] { return std::accumulate(parts.begin(), parts.end(), 0.0); };
   const auto rms = [&](double squares) { return std::sqrt(squares / static_cast<double>(m.size())); };
   if (*m.squares < 0) {
-    forBlocks(m.rows, blocks, [&](int64_t b, int64_t begin, int64_t end) INLINE_LAMBDA { parts[b] = step.values(begin, end); });
+    forBlocks(m.rows, blocks, [&](int64_t b, int64_t begin, int64_t end) TFJS_TORCH_INLINE_LAMBDA { parts[b] = step.values(begin, end); });
     *m.squares = sum();
   }
   std::optional<AdafactorFactors> factors;
   if (m.second != nullptr) factors = factorsOf(step, blocks);
   const float* const row = factors ? factors->row.data() : nullptr;
   const float* const column = factors ? factors->column.data() : nullptr;
-  forBlocks(m.rows, blocks, [&](int64_t b, int64_t begin, int64_t end) INLINE_LAMBDA {
+  forBlocks(m.rows, blocks, [&](int64_t b, int64_t begin, int64_t end) TFJS_TORCH_INLINE_LAMBDA {
     parts[b] = row == nullptr ? step.moments(begin, end) : step.updates(begin, end, row, column);
   });
   const double clip = std::max(rms(sum()) / kClippingThreshold, 1.0);
   const auto rate = static_cast<float>(std::max(rms(*m.squares), kEpsilonParameter) * rates.learningRate / clip);
   forBlocks(m.rows, blocks,
-            [&](int64_t b, int64_t begin, int64_t end) INLINE_LAMBDA { parts[b] = step.apply(begin, end, row, column, rate); });
+            [&](int64_t b, int64_t begin, int64_t end) TFJS_TORCH_INLINE_LAMBDA { parts[b] = step.apply(begin, end, row, column, rate); });
   *m.squares = sum();
 }
 

@@ -38,7 +38,7 @@ struct AdamWBlock {
   int64_t n, matrix;
 };
 
-INLINE double sumOfSquares(const float* x, int64_t n) {
+[[gnu::always_inline]] inline double sumOfSquares(const float* x, int64_t n) {
   double sum = 0;
   for (int64_t from = 0; from < n; from += kFew) {
     const int64_t to = std::min(from + kFew, n);
@@ -51,7 +51,7 @@ INLINE double sumOfSquares(const float* x, int64_t n) {
 }
 
 template <typename G>
-INLINE void updateBlock(const AdamWBlock& b, const AdamWOptions& o, const AdamWStep& s) {
+[[gnu::always_inline]] inline void updateBlock(const AdamWBlock& b, const AdamWOptions& o, const AdamWStep& s) {
   const G* const g = static_cast<const G*>(b.gradient);
   const float rest1 = 1 - o.beta1, rest2 = 1 - o.beta2;
   float* const m = b.mean;
@@ -89,7 +89,7 @@ void onCpu(const OptimizerCall& call, const AdamWOptions& o) {
   }
   const auto forBlocks = [&](const auto& body) {
     at::parallel_for(0, static_cast<int64_t>(blocks.size()), 1, [&](int64_t begin, int64_t end) {
-      simd([&]() INLINE_LAMBDA {
+      simd([&]() TFJS_TORCH_INLINE_LAMBDA {
         for (int64_t b = begin; b < end; ++b) body(b);
       });
     });
@@ -97,7 +97,7 @@ void onCpu(const OptimizerCall& call, const AdamWOptions& o) {
   std::vector<double> rms(sizes.size(), 1);
   if (o.scaleByRms) {
     std::vector<double> parts(blocks.size());
-    forBlocks([&](int64_t b) INLINE_LAMBDA { parts[b] = sumOfSquares(blocks[b].value, blocks[b].n); });
+    forBlocks([&](int64_t b) TFJS_TORCH_INLINE_LAMBDA { parts[b] = sumOfSquares(blocks[b].value, blocks[b].n); });
     std::fill(rms.begin(), rms.end(), 0);
     for (size_t b = 0; b < blocks.size(); ++b) rms[blocks[b].matrix] += parts[b];
     for (size_t m = 0; m < sizes.size(); ++m) {
@@ -105,7 +105,7 @@ void onCpu(const OptimizerCall& call, const AdamWOptions& o) {
     }
   }
   const auto keep = static_cast<float>(1 - learningRate * o.weightDecay);
-  forBlocks([&](int64_t b) INLINE_LAMBDA {
+  forBlocks([&](int64_t b) TFJS_TORCH_INLINE_LAMBDA {
     const AdamWStep step{rates[3], rates[2], static_cast<float>(size * rms[blocks[b].matrix]), keep};
     if (blocks[b].isBfloat16)
       updateBlock<c10::BFloat16>(blocks[b], o, step);

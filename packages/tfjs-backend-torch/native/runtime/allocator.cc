@@ -2,7 +2,8 @@
 // does with large blocks, every page of them is faulted in and cleared anew, which costs more than the arithmetic on them.
 #include "runtime/allocator.h"
 
-#ifdef __linux__
+// Under the address sanitizer all memory is malloc's, which it watches.
+#if defined(__linux__) && !defined(__SANITIZE_ADDRESS__)
 #include <c10/core/CPUAllocator.h>
 #include <sys/mman.h>
 

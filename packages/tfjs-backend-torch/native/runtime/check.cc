@@ -2,14 +2,13 @@
 
 #include <cmath>
 #include <limits>
-#include <sstream>
 
 #include "runtime/dtypes.h"
+#include "runtime/sizes.h"
 
 namespace tfjs_torch {
 namespace {
 
-constexpr int64_t kUnknown = std::numeric_limits<int64_t>::min();
 constexpr int64_t kLeastInt = std::numeric_limits<int32_t>::min(), kMostInt = std::numeric_limits<int32_t>::max();
 constexpr int64_t kMostSize = int64_t{1} << 53;
 
@@ -24,13 +23,10 @@ uint8_t bitOf(at::ScalarType type) {
   }
 }
 
-// What a call's numbers are under a signature's symbols.
+// Holds a call to its signature.
 class Matcher {
  public:
-  Matcher(const Signature& signature, Call& call) : s_(signature), call_(call), values_(signature.symbols.size(), kUnknown) {
-    packs_.resize(signature.packs.size());
-    isPackKnown_.resize(signature.packs.size(), false);
-  }
+  Matcher(const Signature& signature, Call& call) : s_(signature), call_(call), sizes_(signature, call) {}
 
   void inputs() {
     const size_t fixed = s_.inputs.size() - (s_.isVariadic() ? 1 : 0);
@@ -41,7 +37,7 @@ class Matcher {
     for (size_t i = 0; i < call_.count(); ++i) {
       if (!call_.has(i)) {
         for (const auto& [input, symbol, value] : s_.defaults) {
-          if (input == i) values_[symbol] = evaluate(value);
+          if (input == i) sizes_.set(symbol, sizes_.evaluate(value));
         }
         continue;
       }
@@ -81,66 +77,8 @@ class Matcher {
     return argument.isVariadic ? argument.name + "[" + std::to_string(i + 1 - s_.inputs.size()) + "]" : argument.name;
   }
 
-  int64_t evaluate(const Expr& e) const {
-    switch (e.kind) {
-      case Expr::Kind::kNumber: return e.value;
-      case Expr::Kind::kSymbol: return values_[e.value];
-      case Expr::Kind::kElements: return isPackKnown_[e.value] ? c10::multiply_integers(packs_[e.value]) : kUnknown;
-      case Expr::Kind::kRank: return call_.has(e.value) ? call_.x(e.value).dim() : kUnknown;
-      case Expr::Kind::kIfPresent: return evaluate(e.args[call_.has(e.value) ? 0 : 1]);
-      default: break;
-    }
-    const int64_t a = evaluate(e.args[0]), b = evaluate(e.args[1]);
-    if (a == kUnknown || b == kUnknown) return kUnknown;
-    int64_t result = 0;
-    const bool overflows = e.kind == Expr::Kind::kAdd        ? __builtin_add_overflow(a, b, &result)
-                           : e.kind == Expr::Kind::kSubtract ? __builtin_sub_overflow(a, b, &result)
-                                                             : __builtin_mul_overflow(a, b, &result);
-    return overflows ? std::numeric_limits<int64_t>::max() : result;
-  }
-
-  // Gives the one unknown symbol of a product its value. False where there is another unknown, or none.
-  bool solve(const Expr& e, int64_t value, bool& divides) {
-    if (e.kind == Expr::Kind::kSymbol && values_[e.value] == kUnknown) {
-      values_[e.value] = value;
-      return true;
-    }
-    if (e.kind == Expr::Kind::kIfPresent) return solve(e.args[call_.has(e.value) ? 0 : 1], value, divides);
-    if (e.kind != Expr::Kind::kMultiply) return false;
-    for (const int side : {0, 1}) {
-      const int64_t known = evaluate(e.args[1 - side]);
-      if (known == kUnknown || evaluate(e.args[side]) != kUnknown) continue;
-      divides = known == 0 ? value == 0 : value % known == 0;
-      return divides ? solve(e.args[side], known == 0 ? 0 : value / known, divides) : true;
-    }
-    return false;
-  }
-
-  // ", D = 4, N = 2" of the symbols in a shape.
-  void describe(const Expr& e, std::ostringstream& out, std::vector<bool>& said) const {
-    if (e.kind == Expr::Kind::kSymbol && !said[e.value] && values_[e.value] != kUnknown) {
-      out << ", " << s_.symbols[e.value] << " = " << values_[e.value];
-      said[e.value] = true;
-    }
-    for (const Expr& arg : e.args) describe(arg, out, said);
-  }
-  std::string described(std::initializer_list<const Expr*> all) const {
-    std::ostringstream out;
-    std::vector<bool> said(values_.size(), false);
-    for (const Expr* e : all) describe(*e, out, said);
-    return out.str();
-  }
   [[noreturn]] void wrongShape(const TensorArgument& argument, const std::string& called, const at::Tensor& x) const {
-    std::ostringstream out;
-    std::vector<bool> said(values_.size(), false);
-    for (const Dim& dim : argument.shape->dims) {
-      if (dim.kind == Dim::Kind::kSize) {
-        describe(dim.size, out, said);
-      } else if (dim.kind != Dim::Kind::kAnything && isPackKnown_[dim.pack]) {
-        out << ", " << s_.packs[dim.pack] << " = " << at::IntArrayRef(packs_[dim.pack]);
-      }
-    }
-    TORCH_CHECK(false, called, ": shape ", x.sizes(), " is not ", argument.shape->text, out.str());
+    TORCH_CHECK(false, called, ": shape ", x.sizes(), " is not ", argument.shape->text, sizes_.described(*argument.shape));
   }
 
   void attributes() {
@@ -160,7 +98,7 @@ class Matcher {
           if (a.kind == Attribute::Kind::kChoice)
             TORCH_CHECK(first >= 0 && first < static_cast<double>(a.choices.size()), a.name, ": ", first, " is no choice");
         }
-        if (a.symbol >= 0) values_[a.symbol] = static_cast<int64_t>(first);
+        if (a.symbol >= 0) sizes_.set(a.symbol, static_cast<int64_t>(first));
         if (!a.range) continue;
         const c10::ArrayRef<double> one(at - 1, 1);
         const auto isKnown = [](const Expr& e) { return e.kind == Expr::Kind::kNumber; };
@@ -186,16 +124,16 @@ class Matcher {
 
   void attributeRange(const Attribute& a, c10::ArrayRef<double> values) const {
     if (a.length) {
-      const int64_t length = evaluate(*a.length);
+      const int64_t length = sizes_.evaluate(*a.length);
       TORCH_CHECK(static_cast<int64_t>(values.size()) == length, a.name, ": expected ", length, " values, got ", values.size());
     }
     if (!a.range) return;
     const Range& range = *a.range;
-    const auto low = static_cast<double>(evaluate(range.low));
-    const double high = range.high ? static_cast<double>(evaluate(*range.high)) : INFINITY;
+    const auto low = static_cast<double>(sizes_.evaluate(range.low));
+    const double high = range.high ? static_cast<double>(sizes_.evaluate(*range.high)) : INFINITY;
     for (const double value : values) {
       TORCH_CHECK(value >= low && (range.isOpen ? value < high : value <= high), a.name, ": ", value, " is not ", range.text,
-                  described({&range.low, range.high ? &*range.high : &range.low}));
+                  sizes_.described({&range.low, range.high ? &*range.high : &range.low}));
     }
   }
 
@@ -226,8 +164,8 @@ class Matcher {
     for (int64_t i = 0; i < declared; ++i) {
       const Dim& dim = shape.dims[i];
       if (dim.kind == Dim::Kind::kSize) {
-        if (!size(dim.size, x.size(d++))) {
-          if (evaluate(dim.size) != kUnknown) wrongShape(argument, called, x);
+        if (!sizes_.matches(dim.size, x.size(d++))) {
+          if (sizes_.evaluate(dim.size) != kUnknownSize) wrongShape(argument, called, x);
           pending_.push_back({&argument, &dim.size, &x, d - 1, called});
         }
         continue;
@@ -235,35 +173,8 @@ class Matcher {
       const int64_t count = rank - (declared - 1);
       const at::IntArrayRef part = x.sizes().slice(d, count);
       d += count;
-      if (dim.kind != Dim::Kind::kAnything && !pack(dim, part)) wrongShape(argument, called, x);
+      if (dim.kind != Dim::Kind::kAnything && !sizes_.matches(dim, part)) wrongShape(argument, called, x);
     }
-  }
-
-  // False: another size, or not known yet.
-  bool size(const Expr& e, int64_t actual) {
-    if (e.kind == Expr::Kind::kSymbol && values_[e.value] == kUnknown) {
-      values_[e.value] = actual;
-      return true;
-    }
-    return evaluate(e) == actual;
-  }
-
-  bool pack(const Dim& dim, at::IntArrayRef sizes) {
-    Dims& known = packs_[dim.pack];
-    if (!isPackKnown_[dim.pack]) {
-      known.assign(sizes.begin(), sizes.end());
-      isPackKnown_[dim.pack] = true;
-      return true;
-    }
-    if (dim.kind == Dim::Kind::kPack) return at::IntArrayRef(known) == sizes;
-    Dims merged(std::max(known.size(), sizes.size()));
-    for (size_t i = 1; i <= merged.size(); ++i) {
-      const int64_t a = i <= known.size() ? known[known.size() - i] : 1, b = i <= sizes.size() ? sizes[sizes.size() - i] : 1;
-      if (a != b && a != 1 && b != 1) return false;
-      merged[merged.size() - i] = a == 1 ? b : a;
-    }
-    known = merged;
-    return true;
   }
 
   // Sizes that could not be compared in the order of the arguments.
@@ -274,8 +185,8 @@ class Matcher {
         const Pending p = pending_[i];
         const int64_t actual = p.tensor->size(p.dim);
         bool divides = true;
-        if (evaluate(*p.size) == kUnknown && !solve(*p.size, actual, divides)) continue;
-        if (!divides || evaluate(*p.size) != actual) wrongShape(*p.argument, p.called, *p.tensor);
+        if (sizes_.evaluate(*p.size) == kUnknownSize && !sizes_.solve(*p.size, actual, divides)) continue;
+        if (!divides || sizes_.evaluate(*p.size) != actual) wrongShape(*p.argument, p.called, *p.tensor);
         pending_.erase(pending_.begin() + static_cast<int64_t>(i--));
         moved = true;
       }
@@ -285,15 +196,16 @@ class Matcher {
 
   void require(const Condition& c) {
     bool divides = true;
-    int64_t left = evaluate(c.left), right = evaluate(c.right);
-    if (c.relation == "=" && right == kUnknown && left != kUnknown && solve(c.right, left, divides)) right = evaluate(c.right);
-    const bool holds = left != kUnknown && right != kUnknown && divides &&
+    int64_t left = sizes_.evaluate(c.left), right = sizes_.evaluate(c.right);
+    if (c.relation == "=" && right == kUnknownSize && left != kUnknownSize && sizes_.solve(c.right, left, divides))
+      right = sizes_.evaluate(c.right);
+    const bool holds = left != kUnknownSize && right != kUnknownSize && divides &&
                        (c.relation == "="    ? left == right
                         : c.relation == "<=" ? left <= right
                         : c.relation == ">=" ? left >= right
                         : c.relation == "<"  ? left < right
                                              : left > right);
-    TORCH_CHECK(holds, firstArgumentOf(c), ": ", c.text, " does not hold", described({&c.left, &c.right}));
+    TORCH_CHECK(holds, firstArgumentOf(c), ": ", c.text, " does not hold", sizes_.described({&c.left, &c.right}));
   }
   static bool mentions(const Expr& in, const Expr& what) {
     if (in.kind == what.kind && in.value == what.value && in.args.empty() && in.kind != Expr::Kind::kNumber) return true;
@@ -325,7 +237,7 @@ class Matcher {
   void indices(const TensorArgument& argument, const at::Tensor& x) const {
     if (!x.is_cpu() || x.numel() == 0) return;
     const Range& range = *argument.range;
-    const int64_t low = evaluate(range.low), high = range.high ? evaluate(*range.high) - (range.isOpen ? 1 : 0) : kMostInt;
+    const int64_t low = sizes_.evaluate(range.low), high = range.high ? sizes_.evaluate(*range.high) - (range.isOpen ? 1 : 0) : kMostInt;
     const at::Tensor values = x.contiguous();
     const int32_t* const all = values.const_data_ptr<int32_t>();
     const int64_t count = values.numel();
@@ -336,7 +248,7 @@ class Matcher {
       most = std::max(most, all[i]);
     }
     TORCH_CHECK(least >= low && most <= high, argument.name, ": value ", least < low ? least : most, " is not ", range.text,
-                described({&range.low, range.high ? &*range.high : &range.low}));
+                sizes_.described({&range.low, range.high ? &*range.high : &range.low}));
   }
 
   struct Pending {
@@ -349,9 +261,7 @@ class Matcher {
 
   const Signature& s_;
   Call& call_;
-  c10::SmallVector<int64_t, 16> values_;
-  c10::SmallVector<Dims, 2> packs_;
-  c10::SmallVector<bool, 4> isPackKnown_;
+  Sizes sizes_;
   c10::SmallVector<std::pair<size_t, c10::ArrayRef<double>>, 8> lists_;
   std::vector<Pending> pending_;
 };

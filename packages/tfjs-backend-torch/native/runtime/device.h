@@ -4,8 +4,7 @@
 
 #include <ATen/core/Tensor.h>
 
-#include <cstdlib>
-#include <string_view>
+#include <atomic>
 
 #if defined(TFJS_TORCH_CUDA) && !defined(TFJS_TORCH_EMULATED_CUDA)
 #include <c10/cuda/CUDAStream.h>
@@ -13,25 +12,25 @@
 
 namespace tfjs_torch {
 
-// Whether x's operations take the path for CUDA. In the emulated build (test/emulatedCuda.test.ts) all do, on the CPU's memory: it
-// holds the path's ATen calls, shapes, dtypes and kernels to the references where there is no GPU.
+// Whether fused operations are computed by ATen's operations alone, on every device: the reference that kernels are held to. Set by
+// TFJS_TORCH_KERNELS=aten, and by tests through useAten (runtime/binding.cc).
+std::atomic<bool>& usesAten();
+
+// Whether x's operations take the path for CUDA, which is written in ATen's operations and has kernels for some. With usesAten() all do;
+// in the emulated build (test/emulatedCuda.test.ts) all do too, on the CPU's memory: it holds the kernels to the references where there
+// is no GPU.
 inline bool onCuda(const at::Tensor& x) {
 #ifdef TFJS_TORCH_EMULATED_CUDA
   return x.defined();
 #else
-  return x.is_cuda();
+  return x.is_cuda() || (x.defined() && usesAten());
 #endif
 }
 
-// Whether there are kernels of native/cuda/*.cu to call: this build has them, and TFJS_TORCH_CUDA_KERNELS is not "aten", which leaves
-// all work to ATen's operations, for comparisons.
+// Whether there are kernels of native/cuda/*.cu to call, and they are wanted.
 inline bool hasCudaKernels() {
 #ifdef TFJS_TORCH_CUDA
-  static const bool isWanted = [] {
-    const char* const value = std::getenv("TFJS_TORCH_CUDA_KERNELS");
-    return value == nullptr || std::string_view(value) != "aten";
-  }();
-  return isWanted;
+  return !usesAten();
 #else
   return false;
 #endif

@@ -84,17 +84,16 @@ void Graphs::abort() {
 }
 
 void Graphs::replay(int32_t id) {
-  TORCH_CHECK(id >= 0 && id < static_cast<int64_t>(graphs_.size()) && graphs_[id], "graph ", id, " has been released, or never was");
-  Graph& graph = *graphs_[id];
+  Graph& graph = *at(id);
   const DeviceScope scope(graph.device);
   graph.graph.replay();
 }
 
 void Graphs::release(int32_t id) {
-  TORCH_CHECK(id >= 0 && id < static_cast<int64_t>(graphs_.size()) && graphs_[id], "graph ", id, " has been released, or never was");
-  const DeviceScope scope(graphs_[id]->device);
+  std::unique_ptr<Graph>& graph = at(id);
+  const DeviceScope scope(graph->device);
   c10::cuda::device_synchronize();
-  graphs_[id].reset();
+  graph.reset();
 }
 
 bool isRecording() { return constantsOfRecording != nullptr; }
@@ -144,8 +143,8 @@ bool Graphs::available() { return false; }
 void Graphs::begin(at::Device) { unavailable(); }
 int32_t Graphs::end() { unavailable(); }
 void Graphs::abort() {}
-void Graphs::replay(int32_t) { unavailable(); }
-void Graphs::release(int32_t) { unavailable(); }
+void Graphs::replay(int32_t id) { at(id); }
+void Graphs::release(int32_t id) { at(id).reset(); }
 bool isRecording() { return false; }
 at::Tensor hostBuffer(at::IntArrayRef shape, at::ScalarType type, at::Device) { return at::empty(shape, type); }
 std::optional<DeviceMemory> deviceMemory(at::Device) { return std::nullopt; }
@@ -155,6 +154,10 @@ at::Tensor toDevice(const at::Tensor& host, at::Device device) { return host.to(
 
 Graphs::Graphs() = default;
 Graphs::~Graphs() { abort(); }
+std::unique_ptr<Graphs::Graph>& Graphs::at(int32_t id) {
+  TORCH_CHECK(id >= 0 && id < static_cast<int64_t>(graphs_.size()) && graphs_[id], "graph ", id, " has been released, or never was");
+  return graphs_[id];
+}
 bool Graphs::recording() const { return recording_ != nullptr; }
 
 }  // namespace tfjs_torch

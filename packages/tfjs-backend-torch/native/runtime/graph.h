@@ -50,6 +50,8 @@ class Graphs {
 
  private:
   struct Graph;
+  // Throws where it has been released, or never was.
+  std::unique_ptr<Graph>& at(int32_t id);
   std::vector<std::unique_ptr<Graph>> graphs_;
   std::unique_ptr<Graph> recording_;
 };

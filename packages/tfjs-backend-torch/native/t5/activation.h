@@ -14,7 +14,7 @@ inline constexpr float kCubic = 0.044715f;
 
 // gelu(gate)·value in its tanh form, g·σ(2u), as src/ops/feedForward.ts has it; without a value relu(gate).
 template <typename T>
-INLINE void activate(const T* gate, const T* value, T* hidden, int64_t n) {
+[[gnu::always_inline]] inline void activate(const T* gate, const T* value, T* hidden, int64_t n) {
   if (value == nullptr) {
 #pragma omp simd
     for (int64_t i = 0; i < n; ++i) fromFloat(std::max(toFloat(gate[i]), 0.0f), hidden[i]);
@@ -34,7 +34,8 @@ INLINE void activate(const T* gate, const T* value, T* hidden, int64_t n) {
 
 // hidden, dGate and dValue, which may lie in the place of gate, dHidden and value.
 template <typename T>
-INLINE void activateGradient(const T* gate, const T* value, const T* dHidden, T* hidden, T* dGate, T* dValue, int64_t n) {
+[[gnu::always_inline]] inline void activateGradient(const T* gate, const T* value, const T* dHidden, T* hidden, T* dGate, T* dValue,
+                                                    int64_t n) {
   if (value == nullptr) {
 #pragma omp simd
     for (int64_t i = 0; i < n; ++i) {

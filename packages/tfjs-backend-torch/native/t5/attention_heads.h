@@ -25,7 +25,7 @@ inline constexpr int64_t kGradRows = 256, kScoreRows = 32;
 inline int64_t apart(int64_t columns) { return columns + 32; }
 
 template <typename T>
-INLINE void fromFloatRow(const float* from, int64_t count, int64_t room, T* to) {
+[[gnu::always_inline]] inline void fromFloatRow(const float* from, int64_t count, int64_t room, T* to) {
 #pragma omp simd
   for (int64_t j = 0; j < count; ++j) fromFloat(from[j], to[j]);
   for (int64_t j = count; j < room; ++j) fromFloat(0, to[j]);
@@ -36,7 +36,8 @@ struct RowStatistics {
   float most, inverse;
 };
 template <typename T>
-INLINE RowStatistics softmaxRow(float* score, const float* byDistance, const float* byKey, int64_t seen, int64_t keys, T* prob) {
+[[gnu::always_inline]] inline RowStatistics softmaxRow(float* score, const float* byDistance, const float* byKey, int64_t seen,
+                                                       int64_t keys, T* prob) {
   float most = -INFINITY, sum = 0;
 #pragma omp simd reduction(max : most)
   for (int64_t j = 0; j < seen; ++j) {
@@ -55,8 +56,9 @@ INLINE RowStatistics softmaxRow(float* score, const float* byDistance, const flo
 
 // prob and dScore = prob (dProb - along) of one query, the latter added to dByDistance too. Changes score and dProb.
 template <typename T>
-INLINE void softmaxRowGrad(float* score, float* dProb, const float* byDistance, const float* byKey, RowStatistics row, float along,
-                           int64_t seen, int64_t keys, T* prob, T* dScore, float* dByDistance) {
+[[gnu::always_inline]] inline void softmaxRowGrad(float* score, float* dProb, const float* byDistance, const float* byKey,
+                                                  RowStatistics row, float along, int64_t seen, int64_t keys, T* prob, T* dScore,
+                                                  float* dByDistance) {
 #pragma omp simd
   for (int64_t j = 0; j < seen; ++j) {
     score[j] = fastExp(score[j] + (byDistance[j] + byKey[j]) - row.most) * row.inverse;
@@ -68,7 +70,7 @@ INLINE void softmaxRowGrad(float* score, float* dProb, const float* byDistance, 
 }
 
 template <typename T>
-INLINE float dotRow(const T* x, const T* y, int64_t n) {
+[[gnu::always_inline]] inline float dotRow(const T* x, const T* y, int64_t n) {
   float sum = 0;
 #pragma omp simd reduction(+ : sum)
   for (int64_t i = 0; i < n; ++i) sum += toFloat(x[i]) * toFloat(y[i]);
@@ -124,7 +126,7 @@ void attendHeads(const AttentionShape& s, const HeadRows<T>& q, const HeadRows<T
       if (t0 == 0 || s.causal) scratch.setKeys(k, v, b, h, keys);
       scratch.query.set({q.at(b, h, t0), rows, s.K, q.stride, true});
       gemm(scratch.query, scratch.keyT, false, scratch.scores.get(), apart(s.S));
-      simd([&]() INLINE_LAMBDA {
+      simd([&]() TFJS_TORCH_INLINE_LAMBDA {
         for (int64_t r = 0; r < rows; ++r) {
           const int64_t t = t0 + r;
           const RowStatistics row =
@@ -136,7 +138,7 @@ void attendHeads(const AttentionShape& s, const HeadRows<T>& q, const HeadRows<T
       });
       scratch.prob.set({scratch.probs.get(), rows, keys, apart(s.S), true});
       gemm(scratch.prob, scratch.value, false, scratch.out.get(), s.K);
-      simd([&]() INLINE_LAMBDA {
+      simd([&]() TFJS_TORCH_INLINE_LAMBDA {
         for (int64_t r = 0; r < rows; ++r) {
           const float scale = inverse[unit * s.T + t0 + r];
           const float* const from = scratch.out.get() + r * s.K;
@@ -177,7 +179,7 @@ void attendHeadsGrad(const AttentionShape& s, const HeadRows<T>& q, const HeadRo
       for (int64_t r0 = 0; r0 < rows; r0 += kScoreRows) {
         const int64_t r1 = std::min(r0 + kScoreRows, rows);
         float along[kScoreRows];
-        simd([&]() INLINE_LAMBDA {
+        simd([&]() TFJS_TORCH_INLINE_LAMBDA {
           for (int64_t r = r0; r < r1; ++r) along[r - r0] = dotRow(ctx.at(b, h, t0 + r), dctx.at(b, h, t0 + r), s.K);
         });
         scratch.query.set({q.at(b, h, t0 + r0), r1 - r0, s.K, q.stride, true});
@@ -186,7 +188,7 @@ void attendHeadsGrad(const AttentionShape& s, const HeadRows<T>& q, const HeadRo
           const Columns which{j, std::min(j + kColumnStep, keys)};
           gemm(scratch.query, scratch.keyT, which, false, scratch.scores.get(), apart(kColumnStep));
           gemm(scratch.dOut, scratch.valueT, which, false, scratch.products.get(), apart(kColumnStep));
-          simd([&]() INLINE_LAMBDA {
+          simd([&]() TFJS_TORCH_INLINE_LAMBDA {
             for (int64_t r = r0; r < r1; ++r) {
               const int64_t t = t0 + r, at = (r - r0) * apart(kColumnStep), seen = s.causal ? std::min(s.S, t + 1) : s.S;
               softmaxRowGrad(scratch.scores.get() + at, scratch.products.get() + at, position + h * s.distances() + (s.T - 1 - t) + j,
@@ -202,7 +204,7 @@ void attendHeadsGrad(const AttentionShape& s, const HeadRows<T>& q, const HeadRo
       gemm(scratch.dScore, scratch.key, false, scratch.out.get(), s.K);
       gemm(scratch.queryT, scratch.dScore, true, dkSum, apart(s.S));
       gemm(scratch.dOutT, scratch.prob, true, dvSum, apart(s.S));
-      simd([&]() INLINE_LAMBDA {
+      simd([&]() TFJS_TORCH_INLINE_LAMBDA {
         for (int64_t r = 0; r < rows; ++r) {
           T* const to = dq.at(b, h, t0 + r);
 #pragma omp simd
@@ -210,7 +212,7 @@ void attendHeadsGrad(const AttentionShape& s, const HeadRows<T>& q, const HeadRo
         }
       });
     }
-    simd([&]() INLINE_LAMBDA {
+    simd([&]() TFJS_TORCH_INLINE_LAMBDA {
       for (int64_t j = 0; j < s.S; ++j) {
         T* const toKey = dk.at(b, h, j);
         T* const toValue = dv.at(b, h, j);

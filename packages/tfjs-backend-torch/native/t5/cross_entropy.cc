@@ -17,7 +17,7 @@ constexpr int64_t kRowsOfATask = 4;
 
 // Σ e^(logit - top), and the logits' change into scale·e^(logit - top).
 template <typename T>
-INLINE float sumOfExponentials(const T* logits, int64_t vocab, float top) {
+[[gnu::always_inline]] inline float sumOfExponentials(const T* logits, int64_t vocab, float top) {
 #ifdef TFJS_TORCH_BF16_VECTORS
   if constexpr (std::is_same_v<T, c10::BFloat16>) {
     if (vectors::available()) return vectors::sumOfExponentials(logits, vocab, top);
@@ -29,7 +29,7 @@ INLINE float sumOfExponentials(const T* logits, int64_t vocab, float top) {
   return sum;
 }
 template <typename T>
-INLINE void scaleExponentials(T* logits, int64_t vocab, float top, float scale) {
+[[gnu::always_inline]] inline void scaleExponentials(T* logits, int64_t vocab, float top, float scale) {
 #ifdef TFJS_TORCH_BF16_VECTORS
   if constexpr (std::is_same_v<T, c10::BFloat16>) {
     if (vectors::available()) return vectors::scaleExponentials(logits, vocab, top, scale);
@@ -41,7 +41,7 @@ INLINE void scaleExponentials(T* logits, int64_t vocab, float top, float scale) 
 
 // ln p(target) of a row; with `share` ≠ null the row becomes share·(p − onehot(target)).
 template <typename T>
-INLINE float logProbOfRow(T* logits, int64_t vocab, int32_t target, const float* share) {
+[[gnu::always_inline]] inline float logProbOfRow(T* logits, int64_t vocab, int32_t target, const float* share) {
   float top = toFloat(logits[0]);
 #pragma omp simd reduction(max : top)
   for (int64_t v = 0; v < vocab; ++v) top = std::max(top, toFloat(logits[v]));
@@ -66,7 +66,7 @@ at::Tensor logProbs(at::Tensor& logits, const at::Tensor& target, const at::Tens
   withType(logits, [&](auto* type) {
     using T = std::remove_pointer_t<decltype(type)>;
     T* const rows = logits.mutable_data_ptr<T>();
-    parallelSimd(tokens, kRowsOfATask, [=](int64_t begin, int64_t end) INLINE_LAMBDA {
+    parallelSimd(tokens, kRowsOfATask, [=](int64_t begin, int64_t end) TFJS_TORCH_INLINE_LAMBDA {
       for (int64_t n = begin; n < end; ++n) {
         out[n] = logProbOfRow(rows + n * vocab, vocab, goals[n], shares == nullptr ? nullptr : shares + n);
       }

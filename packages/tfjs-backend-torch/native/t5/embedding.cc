@@ -29,7 +29,7 @@ void embeddingGrad(Call& c) {
   withType(dy, [&](auto* element) {
     using T = std::remove_pointer_t<decltype(element)>;
     const T* const from = dy.const_data_ptr<T>();
-    parallelSimd(d, 64, [=](int64_t begin, int64_t end) INLINE_LAMBDA {
+    parallelSimd(d, 64, [=](int64_t begin, int64_t end) TFJS_TORCH_INLINE_LAMBDA {
       for (int64_t n = 0; n < count; ++n) {
         float* const row = to + id[n] * d;
         const T* const add = from + n * d;
@@ -53,7 +53,7 @@ void addRows(const X* x, const Y* y, X* out, int64_t n) {
     }
   }
 #endif
-  parallelSimd(n, 16384, [=](int64_t begin, int64_t end) INLINE_LAMBDA {
+  parallelSimd(n, 16384, [=](int64_t begin, int64_t end) TFJS_TORCH_INLINE_LAMBDA {
 #pragma omp simd
     for (int64_t i = begin; i < end; ++i) fromFloat(toFloat(x[i]) + toFloat(y[i]), out[i]);
   });

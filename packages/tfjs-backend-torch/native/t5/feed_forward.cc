@@ -17,7 +17,7 @@ namespace {
 // h [rows, 2f] holds gate and value side by side.
 template <typename T>
 void gatedGelu(const T* h, T* hidden, int64_t rows, int64_t f) {
-  parallelSimd(rows, grainFor(f), [=](int64_t begin, int64_t end) INLINE_LAMBDA {
+  parallelSimd(rows, grainFor(f), [=](int64_t begin, int64_t end) TFJS_TORCH_INLINE_LAMBDA {
     for (int64_t n = begin; n < end; ++n) {
       const T* const gate = h + n * 2 * f;
       activate(gate, gate + f, hidden + n * f, f);
@@ -28,7 +28,7 @@ void gatedGelu(const T* h, T* hidden, int64_t rows, int64_t f) {
 // dh [rows, 2f] of dhidden [rows, f]; the hidden activation once more, which the output weight's gradient needs.
 template <typename T>
 void gatedGeluGrad(const T* dHidden, const T* h, T* dh, T* hidden, int64_t rows, int64_t f) {
-  parallelSimd(rows, grainFor(f), [=](int64_t begin, int64_t end) INLINE_LAMBDA {
+  parallelSimd(rows, grainFor(f), [=](int64_t begin, int64_t end) TFJS_TORCH_INLINE_LAMBDA {
     for (int64_t n = begin; n < end; ++n) {
       const T* const gate = h + n * 2 * f;
       T* const dGate = dh + n * 2 * f;

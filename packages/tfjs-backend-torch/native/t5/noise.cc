@@ -1,5 +1,5 @@
 // Entries times noise that is a function of a key, a step and an entry's place alone, the same bits wherever it is drawn: router jitter
-// and dropout (mswitch's src/ops/noise.ts).
+// and dropout (mswitch's src/ops/random/noise.ts).
 #include "cpu/simd.h"
 #include "runtime/call.h"
 #include "runtime/device.h"
@@ -23,6 +23,36 @@ __attribute__((optimize("fp-contract=off"))) void timesBlocks(const T* x, float*
   }
 }
 
+// The high and the low word of products of 32-bit words.
+std::pair<at::Tensor, at::Tensor> multiplyWords(int64_t a, const at::Tensor& x) {
+  constexpr int64_t kWord = 0xffffffff, kHalf = 0xffff;
+  const at::Tensor low = at::mul(at::bitwise_and(x, kHalf), a), high = at::mul(at::bitwise_right_shift(x, 16), a);
+  const at::Tensor carried = at::bitwise_left_shift(at::bitwise_and(high, kHalf), 16);
+  return {at::bitwise_right_shift(high + at::bitwise_right_shift(low, 16), 16), at::bitwise_and(carried + low, kWord)};
+}
+
+// The same by ATen's operations, on any device: the reference of the kernels. Words are int64.
+at::Tensor timesNoiseByAten(const at::Tensor& x, const at::Tensor& step, uint32_t key0, uint32_t key1, const NoiseFactors& factors) {
+  const int64_t size = x.numel(), blocks = (size + 3) / 4;
+  const at::Tensor block = at::arange(blocks, x.options().dtype(at::kLong));
+  at::Tensor x0 = at::bitwise_and(block, int64_t{0xffffffff}), x1 = at::bitwise_right_shift(block, 32);
+  at::Tensor x2 = at::bitwise_and(step.to(at::kLong), int64_t{0xffffffff}).expand({blocks}), x3 = at::zeros_like(block);
+  for (int round = 0; round < kPhiloxRounds; ++round) {
+    const auto [high0, low0] = multiplyWords(kPhiloxMultiplier0, x0);
+    const auto [high1, low1] = multiplyWords(kPhiloxMultiplier1, x2);
+    x0 = at::bitwise_xor(at::bitwise_xor(high1, x1), static_cast<int64_t>(key0));
+    x1 = low1;
+    x2 = at::bitwise_xor(at::bitwise_xor(high0, x3), static_cast<int64_t>(key1));
+    x3 = low0;
+    key0 += kPhiloxKeyStep0;
+    key1 += kPhiloxKeyStep1;
+  }
+  const at::Tensor words = at::stack({x0, x1, x2, x3}, 1).reshape({-1}).narrow(0, 0, size).reshape(x.sizes());
+  const at::Tensor uniform = at::bitwise_right_shift(words, 8).to(at::kFloat) * 0x1p-24f;
+  const at::Tensor scaled = factors.isDropout ? at::mul(at::ge(uniform, factors.a).to(at::kFloat), factors.b) : uniform * factors.b;
+  return at::mul(x.to(at::kFloat), factors.isDropout ? scaled : scaled + factors.a);
+}
+
 // x, step int32 [1]; whether dropout, two numbers (NoiseFactors), two words of a key -> x times noise, float32
 void noise(Call& c) {
   const at::Tensor x = c.x(0).contiguous();
@@ -36,14 +66,13 @@ void noise(Call& c) {
   at::Tensor out = at::empty(x.sizes(), x.options().dtype(at::kFloat));
   float* const to = out.mutable_data_ptr<float>();
 #ifdef TFJS_TORCH_CUDA
-  if (onCuda(x)) {
+  if (onCuda(x) && hasCudaKernels()) {
     cuda::timesNoise(x.const_data_ptr(), x.scalar_type() == at::kBFloat16, step.const_data_ptr<int32_t>(), key0, key1, factors, size, to,
                      currentStream(x));
     return c.result(out);
   }
-#else
-  TORCH_CHECK(!onCuda(x), "noise on CUDA takes a build with nvcc");
 #endif
+  if (onCuda(x)) return c.result(timesNoiseByAten(x, step, key0, key1, factors));
   const auto at = static_cast<uint32_t>(step.item<int32_t>());
   withType(x, [&](auto* type) {
     using T = std::remove_pointer_t<decltype(type)>;

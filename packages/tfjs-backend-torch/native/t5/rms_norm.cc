@@ -20,7 +20,7 @@ void normRows(const X* x, const float* weight, Y* y, float* inverse, int64_t row
     }
   }
 #endif
-  parallelSimd(rows, grainFor(d), [=](int64_t begin, int64_t end) INLINE_LAMBDA {
+  parallelSimd(rows, grainFor(d), [=](int64_t begin, int64_t end) TFJS_TORCH_INLINE_LAMBDA {
     for (int64_t n = begin; n < end; ++n) {
       const X* const xn = x + n * d;
       Y* const yn = y + n * d;
@@ -51,7 +51,7 @@ void normGradRows(const Y* dy, const X* x, const float* weight, const float* inv
     }
   }
 #endif
-  parallelSimd(rows, grainFor(d), [=](int64_t begin, int64_t end) INLINE_LAMBDA {
+  parallelSimd(rows, grainFor(d), [=](int64_t begin, int64_t end) TFJS_TORCH_INLINE_LAMBDA {
     float* const dw = partial + at::get_thread_num() * d;
     for (int64_t n = begin; n < end; ++n) {
       const X* const xn = x + n * d;

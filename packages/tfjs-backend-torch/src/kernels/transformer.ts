@@ -1,4 +1,5 @@
 import type { AttributeValues } from "../signature.js";
+import type { NormalDraw } from "../torchBackend.js";
 import { type Kernel, type KernelTable, kernel, listOf } from "./kernel.js";
 
 /**
@@ -43,6 +44,8 @@ export const transformerKernels: KernelTable = {
     const [y, inverse] = backend.ops("TorchRmsNorm", { x, weight }, attributes);
     return [y!, backend.reshape(x!, x!.shape), inverse!];
   }),
+  // Fresh weights (native/cpu/normals.h); not an operation: it has no inputs, and asks JavaScript for some of them.
+  TorchNormals: kernel<{ draws: NormalDraw[] }>((backend, _, { draws }) => backend.normals(draws)),
   TorchAdafactor: optimizer("TorchAdafactor"),
   TorchAdamW: optimizer("TorchAdamW"),
   TorchMuon: optimizer("TorchMuon"),

@@ -23,8 +23,8 @@ void checkRouter(int64_t groups, int64_t ofGroup, int64_t experts, int64_t capac
     if (n % 7 == 1) std::fill_n(logits.data() + n * experts, experts, 3.0f);
     if (n % 7 == 2) logits[n * experts] = -std::numeric_limits<float>::infinity();
   }
-  routerSoftmax(logits.data(), real.data(), ignorePadding, isBfloat16, tokens, experts, probs.data(), expert.data(), gate.data(), logZ.data(),
-                nullptr);
+  routerSoftmax(logits.data(), real.data(), ignorePadding, isBfloat16, tokens, experts, probs.data(), expert.data(), gate.data(),
+                logZ.data(), nullptr);
   routerPlaces(expert.data(), groups, ofGroup, experts, capacity, slot.data(), occupied.data(), taken.data(), nullptr);
   bool softmax = true, places = true;
   std::vector<int32_t> count(groups * experts, 0);

@@ -24,12 +24,12 @@ const TileConfiguration kEightTiles;
 
 thread_local int tilesInUse = 0;
 
-KERNEL void takeTiles(uint8_t* before) {
+TFJS_TORCH_TARGET_PACKED void takeTiles(uint8_t* before) {
   _tile_storeconfig(before);
   _tile_loadconfig(&kEightTiles);
 }
 
-KERNEL void giveTilesBack(const uint8_t* before) {
+TFJS_TORCH_TARGET_PACKED void giveTilesBack(const uint8_t* before) {
   if (before[0] == 0)
     _tile_release();
   else

@@ -9,12 +9,12 @@
 
 namespace tfjs_torch::packed {
 
-#define LOAD_TILE(loads, tile, from)      \
-  do {                                    \
-    if constexpr (loads == Loads::kKept)  \
-      _tile_loadd(tile, from, 64);        \
-    else                                  \
-      _tile_stream_loadd(tile, from, 64); \
+#define TFJS_TORCH_LOAD_TILE(loads, tile, from) \
+  do {                                          \
+    if constexpr (loads == Loads::kKept)        \
+      _tile_loadd(tile, from, 64);              \
+    else                                        \
+      _tile_stream_loadd(tile, from, 64);       \
   } while (false)
 
 inline constexpr int64_t kTileBlock = Layout<BFloat16>::kBlock, kTileValues = Layout<BFloat16>::kTileSize;
@@ -36,8 +36,9 @@ struct AmxBf16 {
   using Scope = Tiles;
 
   template <Loads leftLoads, Loads rightLoads, typename Meanwhile>
-  KERNEL __attribute__((always_inline)) static void multiply(const BFloat16* left, const BFloat16* right, int64_t blocks, int64_t, bool add,
-                                                             const Sums& sums, const Meanwhile& meanwhile) {
+  TFJS_TORCH_TARGET_PACKED __attribute__((always_inline)) static void multiply(const BFloat16* left, const BFloat16* right, int64_t blocks,
+                                                                               int64_t, bool add, const Sums& sums,
+                                                                               const Meanwhile& meanwhile) {
     // The intrinsics do not tell GCC 12 that they read memory.
     asm volatile("" : : : "memory");
     float* const below = sums.data + kTile * sums.row / static_cast<int64_t>(sizeof(float));
@@ -53,11 +54,11 @@ struct AmxBf16 {
       _tile_zero(3);
     }
     for (int64_t i = 0; i < blocks; ++i, left += kTileBlock, right += kTileBlock) {
-      LOAD_TILE(leftLoads, 4, left);
-      LOAD_TILE(rightLoads, 6, right);
-      LOAD_TILE(rightLoads, 7, right + kTileValues);
+      TFJS_TORCH_LOAD_TILE(leftLoads, 4, left);
+      TFJS_TORCH_LOAD_TILE(rightLoads, 6, right);
+      TFJS_TORCH_LOAD_TILE(rightLoads, 7, right + kTileValues);
       _tile_dpbf16ps(0, 4, 6);
-      LOAD_TILE(leftLoads, 5, left + kTileValues);
+      TFJS_TORCH_LOAD_TILE(leftLoads, 5, left + kTileValues);
       _tile_dpbf16ps(1, 4, 7);
       meanwhile();
       _tile_dpbf16ps(2, 5, 6);
@@ -71,7 +72,7 @@ struct AmxBf16 {
   }
 };
 
-#undef LOAD_TILE
+#undef TFJS_TORCH_LOAD_TILE
 
 }  // namespace tfjs_torch::packed
 

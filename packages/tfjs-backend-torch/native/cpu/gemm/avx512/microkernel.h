@@ -7,6 +7,7 @@
 
 #ifdef TFJS_TORCH_PACKED
 
+TFJS_TORCH_INTRINSICS_BEGIN
 namespace tfjs_torch::packed {
 
 template <typename E>
@@ -15,8 +16,8 @@ struct Avx512 {
   struct Scope {};
 
   template <Loads, Loads, typename Meanwhile>
-  KERNEL static void multiply(const E* left, const E* right, int64_t blocks, int64_t rows, bool add, const Sums& sums,
-                              const Meanwhile& meanwhile) {
+  TFJS_TORCH_TARGET_PACKED static void multiply(const E* left, const E* right, int64_t blocks, int64_t rows, bool add, const Sums& sums,
+                                                const Meanwhile& meanwhile) {
     const int64_t distance = sums.row / static_cast<int64_t>(sizeof(float));
     for (int64_t row = 0; row < rows; row += kRows) {
       multiplyRows(left + row * Layout<E>::kTerms, right, blocks, add, sums.data + row * distance, distance);
@@ -27,24 +28,24 @@ struct Avx512 {
  private:
   static constexpr int kRows = 8;
 
-  KERNEL static __m512 multiplyAdd(__m512i left, __m512i right, __m512 sum) {
+  TFJS_TORCH_TARGET_PACKED static __m512 multiplyAdd(__m512i left, __m512i right, __m512 sum) {
     if constexpr (std::is_same_v<E, float>)
       return _mm512_fmadd_ps(_mm512_castsi512_ps(left), _mm512_castsi512_ps(right), sum);
     else
       return _mm512_dpbf16_ps(sum, reinterpret_cast<__m512bh>(left), reinterpret_cast<__m512bh>(right));
   }
 
-  KERNEL __attribute__((noinline)) static void multiplyRows(const E* left, const E* right, int64_t blocks, bool add, float* sums,
-                                                            int64_t distance) {
+  TFJS_TORCH_TARGET_PACKED __attribute__((noinline)) static void multiplyRows(const E* left, const E* right, int64_t blocks, bool add,
+                                                                              float* sums, int64_t distance) {
     using L = Layout<E>;
     __m512 sum[kRows][2];
-    UNROLL for (int i = 0; i < kRows; ++i) UNROLL for (int j = 0; j < 2; ++j) {
+    TFJS_TORCH_UNROLL for (int i = 0; i < kRows; ++i) TFJS_TORCH_UNROLL for (int j = 0; j < 2; ++j) {
       sum[i][j] = add ? _mm512_loadu_ps(sums + i * distance + j * kTile) : _mm512_setzero_ps();
     }
     for (int64_t block = 0; block < blocks; ++block, left += L::kBlock, right += L::kBlock) {
       _Pragma("GCC unroll 4") for (int64_t p = 0; p < kTile; ++p) {
         const __m512i first = _mm512_load_si512(right + p * L::kTerms), second = _mm512_load_si512(right + L::kTileSize + p * L::kTerms);
-        UNROLL for (int i = 0; i < kRows; ++i) {
+        TFJS_TORCH_UNROLL for (int i = 0; i < kRows; ++i) {
           int32_t bits;
           __builtin_memcpy(&bits, left + i * L::kTerms + p * L::kPair, sizeof bits);
           const __m512i x = _mm512_set1_epi32(bits);
@@ -53,10 +54,12 @@ struct Avx512 {
         }
       }
     }
-    UNROLL for (int i = 0; i < kRows; ++i) UNROLL for (int j = 0; j < 2; ++j) _mm512_storeu_ps(sums + i * distance + j * kTile, sum[i][j]);
+    TFJS_TORCH_UNROLL for (int i = 0; i < kRows; ++i) TFJS_TORCH_UNROLL for (int j = 0; j < 2; ++j)
+        _mm512_storeu_ps(sums + i * distance + j * kTile, sum[i][j]);
   }
 };
 
 }  // namespace tfjs_torch::packed
+TFJS_TORCH_INTRINSICS_END
 
 #endif

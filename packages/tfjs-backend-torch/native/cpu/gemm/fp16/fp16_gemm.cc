@@ -9,6 +9,7 @@
 
 #ifdef TFJS_TORCH_FP16
 
+TFJS_TORCH_INTRINSICS_BEGIN
 namespace tfjs_torch::half {
 namespace {
 
@@ -30,33 +31,36 @@ struct Tile {
 };
 
 // tile ← scale·a·b over so many terms, or tile + that.
-FP16 void multiply(const uint32_t* a, const Half* b, int64_t terms, bool add, float scale, Tile tile) {
+TFJS_TORCH_TARGET_FP16 void multiply(const uint32_t* a, const Half* b, int64_t terms, bool add, float scale, Tile tile) {
   alignas(64) Half halves[kTileRows][kColumns];
   const __m512 scales = _mm512_set1_ps(scale);
   for (int64_t begin = 0; begin < terms; begin += kChain) {
     const int64_t chain = std::min(kChain, terms - begin);
     __m512h sum[kTileRows][kVectors];
-    UNROLL for (int i = 0; i < kTileRows; ++i) UNROLL for (int v = 0; v < kVectors; ++v) sum[i][v] = _mm512_setzero_ph();
+    TFJS_TORCH_UNROLL for (int i = 0; i < kTileRows; ++i) TFJS_TORCH_UNROLL for (int v = 0; v < kVectors; ++v) {
+      sum[i][v] = _mm512_setzero_ph();
+    }
     for (int64_t k = 0; k < chain; ++k, a += kTileRows, b += kColumns) {
       __m512h values[kVectors];
-      UNROLL for (int v = 0; v < kVectors; ++v) values[v] = _mm512_loadu_ph(b + 32 * v);
-      UNROLL for (int i = 0; i < kTileRows; ++i) {
+      TFJS_TORCH_UNROLL for (int v = 0; v < kVectors; ++v) values[v] = _mm512_loadu_ph(b + 32 * v);
+      TFJS_TORCH_UNROLL for (int i = 0; i < kTileRows; ++i) {
         const __m512h x = _mm512_castsi512_ph(_mm512_set1_epi32(static_cast<int>(a[i])));
-        UNROLL for (int v = 0; v < kVectors; ++v) sum[i][v] = _mm512_fmadd_ph(x, values[v], sum[i][v]);
+        TFJS_TORCH_UNROLL for (int v = 0; v < kVectors; ++v) sum[i][v] = _mm512_fmadd_ph(x, values[v], sum[i][v]);
       }
     }
     if (begin % kGroup != 0) {
-      UNROLL for (int i = 0; i < kTileRows; ++i) UNROLL for (int v = 0; v < kVectors; ++v) {
+      TFJS_TORCH_UNROLL for (int i = 0; i < kTileRows; ++i) TFJS_TORCH_UNROLL for (int v = 0; v < kVectors; ++v) {
         sum[i][v] = _mm512_add_ph(sum[i][v], _mm512_load_ph(halves[i] + 32 * v));
       }
     }
-    UNROLL for (int i = 0; i < kTileRows; ++i) UNROLL for (int v = 0; v < kVectors; ++v) _mm512_store_ph(halves[i] + 32 * v, sum[i][v]);
+    TFJS_TORCH_UNROLL for (int i = 0; i < kTileRows; ++i) TFJS_TORCH_UNROLL for (int v = 0; v < kVectors; ++v)
+        _mm512_store_ph(halves[i] + 32 * v, sum[i][v]);
     asm volatile("" : : "r"(halves) : "memory");
     if ((begin + chain) % kGroup != 0 && begin + chain < terms) continue;
     // Converted from memory: loading and converting is one step, taking half a register and converting it are three.
     for (int i = 0; i < kTileRows; ++i) {
       float* const to = tile.data + i * tile.distance;
-      UNROLL for (int c = 0; c < kColumns; c += 16) {
+      TFJS_TORCH_UNROLL for (int c = 0; c < kColumns; c += 16) {
         const __m256i x = _mm256_load_si256(reinterpret_cast<const __m256i*>(halves[i] + c));
         const __m512 old = _mm512_maskz_loadu_ps(add ? 0xffff : 0, to + c);
         _mm512_storeu_ps(to + c, _mm512_fmadd_ps(_mm512_cvtxph_ps(_mm256_castsi256_ph(x)), scales, old));
@@ -67,7 +71,7 @@ FP16 void multiply(const uint32_t* a, const Half* b, int64_t terms, bool add, fl
 }
 
 // out's so many values at `at` ← sums·first·second, or out + that.
-FP16 void writeRow(const float* sums, int64_t n, float first, float second, const Bfloat16Result& out, int64_t at) {
+TFJS_TORCH_TARGET_FP16 void writeRow(const float* sums, int64_t n, float first, float second, const Bfloat16Result& out, int64_t at) {
   // The smaller factor first: the other alone could lead to infinity.
   const __m512 small = _mm512_set1_ps(std::min(first, second)), large = _mm512_set1_ps(std::max(first, second));
   for (int64_t i = 0; i < n; i += 16) {
@@ -212,6 +216,7 @@ void multiply(const Bfloat16Lines& left, const Bfloat16Lines& right, const Bfloa
 }
 
 }  // namespace tfjs_torch::half
+TFJS_TORCH_INTRINSICS_END
 
 #else
 

@@ -9,18 +9,13 @@
 #include <cstring>
 
 #include "cpu/gemm/own_gemm.h"
+#include "cpu/target.h"
 
 #if defined(__x86_64__) && defined(__GNUC__) && !defined(__clang__) && __GNUC__ >= 12
 #define TFJS_TORCH_FP16
 #include <immintrin.h>
 
-// GCC 12's intrinsics leave vectors undefined on purpose.
-#pragma GCC diagnostic ignored "-Wmaybe-uninitialized"
-#pragma GCC diagnostic ignored "-Wuninitialized"
-
-#define FP16 __attribute__((target("arch=x86-64-v4,avx512fp16,avx512bf16")))
-#define UNROLL _Pragma("GCC unroll 16")
-
+TFJS_TORCH_INTRINSICS_BEGIN
 namespace tfjs_torch::half {
 
 using Half = _Float16;
@@ -52,7 +47,7 @@ inline __mmask16 firstOf16(int64_t n) { return n >= 16 ? 0xffff : static_cast<__
 inline float powerOfTwo(int exponent) { return std::bit_cast<float>((exponent + 127) << 23); }
 
 // The larger of each two magnitudes, without their signs' bits and all but finite ones.
-FP16 inline __m512i larger(__m512i most, __m512i values) {
+TFJS_TORCH_TARGET_FP16 inline __m512i larger(__m512i most, __m512i values) {
   const __m512i magnitude = _mm512_slli_epi16(values, 1), infinity = _mm512_set1_epi16(static_cast<short>(0xff00));
   return _mm512_mask_max_epu16(most, _mm512_cmplt_epu16_mask(magnitude, infinity), most, magnitude);
 }
@@ -60,7 +55,7 @@ FP16 inline __m512i larger(__m512i most, __m512i values) {
 // What is taken off the exponents of a panel's values, `lines` of `length` that lie `distance` apart, to bring the largest finite one to
 // half precision's uppermost binade, where the exponent is 30 instead of bfloat16's 142. From there kDown brings it to [8, 16).
 inline constexpr int kUppermost = 30, kRebias = 127 - 15, kDown = 12;
-FP16 inline int offsetOf(const c10::BFloat16* x, int64_t lines, int64_t length, int64_t distance) {
+TFJS_TORCH_TARGET_FP16 inline int offsetOf(const c10::BFloat16* x, int64_t lines, int64_t length, int64_t distance) {
   __m512i most = _mm512_setzero_si512(), rest = _mm512_setzero_si512();
   const __mmask32 tail = firstOf32(length % 32);
   for (int64_t line = 0; line < lines; ++line, x += distance) {
@@ -78,7 +73,7 @@ inline float undoing(int offset) { return powerOfTwo(offset - kRebias + kDown); 
 
 // Values without their offset, as 16-bit integers at first: a bfloat16's bits are a half's but for three of the exponent's. The
 // multiplication rounds what becomes subnormal. Infinities and what is no number come through as such.
-FP16 inline __m512i toHalves(__m512i x, __m512i offset) {
+TFJS_TORCH_TARGET_FP16 inline __m512i toHalves(__m512i x, __m512i offset) {
   const __m512i magnitude = _mm512_and_si512(x, _mm512_set1_epi16(0x7fff));
   const __mmask32 finite = _mm512_cmplt_epu16_mask(magnitude, _mm512_set1_epi16(0x7f80));
   const __m512i lowered = _mm512_slli_epi16(_mm512_mask_subs_epu16(magnitude, finite, magnitude, offset), 3);
@@ -88,14 +83,14 @@ FP16 inline __m512i toHalves(__m512i x, __m512i offset) {
 }
 
 // The first so many of 32 values as halves, and 0.
-FP16 inline __m512i load(const c10::BFloat16* x, __mmask32 which, __m512i offset) {
+TFJS_TORCH_TARGET_FP16 inline __m512i load(const c10::BFloat16* x, __mmask32 which, __m512i offset) {
   return toHalves(_mm512_maskz_loadu_epi16(which, x), offset);
 }
 
-FP16 inline __m512i asVector(int offset) { return _mm512_set1_epi16(static_cast<short>(offset << 7)); }
+TFJS_TORCH_TARGET_FP16 inline __m512i asVector(int offset) { return _mm512_set1_epi16(static_cast<short>(offset << 7)); }
 
 // A vector's four lanes, to places so many bytes apart.
-FP16 inline void storeLanes(__m512i x, void* to, int64_t step) {
+TFJS_TORCH_TARGET_FP16 inline void storeLanes(__m512i x, void* to, int64_t step) {
   char* const at = static_cast<char*>(to);
   _mm_storeu_si128(reinterpret_cast<__m128i*>(at), _mm512_castsi512_si128(x));
   _mm_storeu_si128(reinterpret_cast<__m128i*>(at + step), _mm512_extracti32x4_epi32(x, 1));
@@ -104,28 +99,28 @@ FP16 inline void storeLanes(__m512i x, void* to, int64_t step) {
 }
 
 // The halves of a vector's four lanes: the first ones at `to`, the second ones at `second`.
-FP16 inline void storeHalfLanes(__m512i x, void* to, void* second, int64_t step) {
+TFJS_TORCH_TARGET_FP16 inline void storeHalfLanes(__m512i x, void* to, void* second, int64_t step) {
   const __m128i lanes[4] = {_mm512_castsi512_si128(x), _mm512_extracti32x4_epi32(x, 1), _mm512_extracti32x4_epi32(x, 2),
                             _mm512_extracti32x4_epi32(x, 3)};
-  UNROLL for (int i = 0; i < 4; ++i) {
+  TFJS_TORCH_UNROLL for (int i = 0; i < 4; ++i) {
     _mm_storel_pd(reinterpret_cast<double*>(static_cast<char*>(to) + i * step), _mm_castsi128_pd(lanes[i]));
     _mm_storeh_pd(reinterpret_cast<double*>(static_cast<char*>(second) + i * step), _mm_castsi128_pd(lanes[i]));
   }
 }
 
 // A tile's rows of one term.
-FP16 inline void storeTerm(uint32_t* to, __m512i x) { _mm256_mask_storeu_epi32(to, 0x3f, _mm512_castsi512_si256(x)); }
+TFJS_TORCH_TARGET_FP16 inline void storeTerm(uint32_t* to, __m512i x) { _mm256_mask_storeu_epi32(to, 0x3f, _mm512_castsi512_si256(x)); }
 
 // Panels of a: the first tile's rows term after term, then the second's, each value twice: a 32-bit load fills a vector with it, where 16
 // bits would take a shuffle as well. These have rows that lie side by side, so all panels are filled together.
-FP16 inline void packBesides(const Bfloat16Lines& a, Range which, uint32_t* to) {
+TFJS_TORCH_TARGET_FP16 inline void packBesides(const Bfloat16Lines& a, Range which, uint32_t* to) {
   const int64_t first = which.begin * kRows, rows = std::min(which.end * kRows, a.rows) - first, terms = a.columns;
   const int64_t panel = leftSize(terms), tile = kTileRows * termRoom(terms);
   const int offset = offsetOf(a.data + first, terms, rows, a.distance);
   for (int64_t i = 0; i < which.size(); ++i) *reinterpret_cast<float*>(to + i * panel) = undoing(offset);
   const __m512i offsets = asVector(offset);
   __m512i rowsOf[4];  // of a tile, each twice
-  UNROLL for (int i = 0; i < 4; ++i) {
+  TFJS_TORCH_UNROLL for (int i = 0; i < 4; ++i) {
     const __m512i from =
         _mm512_add_epi32(_mm512_setr_epi32(0, 1, 2, 3, 4, 5, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0), _mm512_set1_epi32(i * kTileRows));
     rowsOf[i] = _mm512_or_si512(from, _mm512_slli_epi32(from, 16));
@@ -145,7 +140,7 @@ FP16 inline void packBesides(const Bfloat16Lines& a, Range which, uint32_t* to) 
 }
 
 // One panel of rows that are lines.
-FP16 inline void packRows(const Bfloat16Lines& a, int64_t row, uint32_t* to) {
+TFJS_TORCH_TARGET_FP16 inline void packRows(const Bfloat16Lines& a, int64_t row, uint32_t* to) {
   const int64_t rows = std::min(kRows, a.rows - row), terms = a.columns;
   const c10::BFloat16* const from = a.data + row * a.distance;
   const int offset = offsetOf(from, rows, terms, a.distance);
@@ -157,13 +152,13 @@ FP16 inline void packRows(const Bfloat16Lines& a, int64_t row, uint32_t* to) {
     for (int64_t k = 0; k < terms; k += kTermBlock) {
       const __mmask32 which = firstOf32(terms - k);
       __m512i x[kTileRows];
-      UNROLL for (int i = 0; i < kTileRows; ++i) {
+      TFJS_TORCH_UNROLL for (int i = 0; i < kTileRows; ++i) {
         x[i] = tile + i < rows ? load(from + (tile + i) * a.distance + k, which, offsets) : _mm512_setzero_si512();
       }
-      UNROLL for (int part = 0; part < 2; ++part) {
+      TFJS_TORCH_UNROLL for (int part = 0; part < 2; ++part) {
         // Terms 8 lane + 4 part + 0 to 3, each twice.
         __m512i y[kTileRows];
-        UNROLL for (int i = 0; i < kTileRows; ++i) {
+        TFJS_TORCH_UNROLL for (int i = 0; i < kTileRows; ++i) {
           y[i] = part == 0 ? _mm512_unpacklo_epi16(x[i], x[i]) : _mm512_unpackhi_epi16(x[i], x[i]);
         }
         const __m512i low01 = _mm512_unpacklo_epi32(y[0], y[1]), high01 = _mm512_unpackhi_epi32(y[0], y[1]);
@@ -181,7 +176,7 @@ FP16 inline void packRows(const Bfloat16Lines& a, int64_t row, uint32_t* to) {
 }
 
 // Panel of b: 128 columns, term after term.
-FP16 inline void packColumns(const Bfloat16Lines& b, int64_t column, Half* to) {
+TFJS_TORCH_TARGET_FP16 inline void packColumns(const Bfloat16Lines& b, int64_t column, Half* to) {
   const int64_t columns = std::min(kColumns, b.columns - column), terms = b.rows;
   const c10::BFloat16* const from = b.data + (b.byRow ? column : column * b.distance);
   const int offset = b.byRow ? offsetOf(from, terms, columns, b.distance) : offsetOf(from, columns, terms, b.distance);
@@ -200,21 +195,21 @@ FP16 inline void packColumns(const Bfloat16Lines& b, int64_t column, Half* to) {
     const __mmask32 which = firstOf32(terms - k);
     for (int64_t group = 0; group < kColumns; group += 8) {
       __m512i x[8], pair[8], four[8];
-      UNROLL for (int i = 0; i < 8; ++i) {
+      TFJS_TORCH_UNROLL for (int i = 0; i < 8; ++i) {
         x[i] = group + i < columns ? load(from + (group + i) * b.distance + k, which, offsets) : _mm512_setzero_si512();
       }
-      UNROLL for (int i = 0; i < 8; i += 2) {
+      TFJS_TORCH_UNROLL for (int i = 0; i < 8; i += 2) {
         pair[i] = _mm512_unpacklo_epi16(x[i], x[i + 1]);
         pair[i + 1] = _mm512_unpackhi_epi16(x[i], x[i + 1]);
       }
-      UNROLL for (int i = 0; i < 8; i += 4) {
-        UNROLL for (int h = 0; h < 2; ++h) {
+      TFJS_TORCH_UNROLL for (int i = 0; i < 8; i += 4) {
+        TFJS_TORCH_UNROLL for (int h = 0; h < 2; ++h) {
           four[i + 2 * h] = _mm512_unpacklo_epi32(pair[i + h], pair[i + 2 + h]);
           four[i + 2 * h + 1] = _mm512_unpackhi_epi32(pair[i + h], pair[i + 2 + h]);
         }
       }
       // Term 8 lane + c.
-      UNROLL for (int c = 0; c < 4; ++c) {
+      TFJS_TORCH_UNROLL for (int c = 0; c < 4; ++c) {
         storeLanes(_mm512_unpacklo_epi64(four[c], four[c + 4]), to + 2 * c * kColumns + group, 16 * kColumns);
         storeLanes(_mm512_unpackhi_epi64(four[c], four[c + 4]), to + (2 * c + 1) * kColumns + group, 16 * kColumns);
       }
@@ -232,5 +227,6 @@ inline void packRight(const Bfloat16Lines& b, Range which, Half* to) {
 }
 
 }  // namespace tfjs_torch::half
+TFJS_TORCH_INTRINSICS_END
 
 #endif

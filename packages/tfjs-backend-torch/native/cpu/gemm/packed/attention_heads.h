@@ -11,6 +11,7 @@
 
 #ifdef TFJS_TORCH_PACKED
 
+TFJS_TORCH_INTRINSICS_BEGIN
 namespace tfjs_torch::packed {
 
 // Queries whose gradients of keys and values are summed up by one product, and panels of keys whose scores are there at a time, in the
@@ -35,14 +36,14 @@ struct Pieces {
 
 // All panels of a matrix, one behind the other.
 template <typename E>
-KERNEL inline void packAll(const Lines<E>& x, bool isLeft, E* to) {
+TFJS_TORCH_TARGET_PACKED inline void packAll(const Lines<E>& x, bool isLeft, E* to) {
   const int64_t lines = isLeft ? x.rows : x.columns, terms = isLeft ? x.columns : x.rows;
   pack(Operand(x), isLeft, {0, ceilDivide(lines, kLines), 0, terms}, to, panelSize<E>(terms));
 }
 
 // 32 sums to E, the first so many of them.
 template <typename E>
-KERNEL inline void storeLine(__m512 low, __m512 high, E* to, int64_t count) {
+TFJS_TORCH_TARGET_PACKED inline void storeLine(__m512 low, __m512 high, E* to, int64_t count) {
   if constexpr (std::is_same_v<E, float>) {
     _mm512_mask_storeu_ps(to, firstOf16(count), low);
     _mm512_mask_storeu_ps(to + kTile, firstOf16(count - kTile), high);
@@ -53,7 +54,8 @@ KERNEL inline void storeLine(__m512 low, __m512 high, E* to, int64_t count) {
 
 // Sums [rows, K] to rows of E, each times a scale.
 template <typename E>
-KERNEL void writeRows(const float* sums, int64_t distance, const float* scales, int64_t rows, int64_t width, E* to, int64_t stride) {
+TFJS_TORCH_TARGET_PACKED void writeRows(const float* sums, int64_t distance, const float* scales, int64_t rows, int64_t width, E* to,
+                                        int64_t stride) {
   for (int64_t r = 0; r < rows; ++r) {
     const __m512 scale = _mm512_set1_ps(scales == nullptr ? 1 : scales[r]);
     for (int64_t c = 0; c < width; c += kLines) {
@@ -65,12 +67,12 @@ KERNEL void writeRows(const float* sums, int64_t distance, const float* scales, 
 
 // Sums [K, rows] to the same.
 template <typename E>
-KERNEL void writeColumns(const float* sums, int64_t distance, int64_t rows, int64_t width, E* to, int64_t stride) {
+TFJS_TORCH_TARGET_PACKED void writeColumns(const float* sums, int64_t distance, int64_t rows, int64_t width, E* to, int64_t stride) {
   for (int64_t r = 0; r < rows; r += kTile) {
     for (int64_t c = 0; c < width; c += kLines) {
       __m512i x[2][16];
-      UNROLL for (int half = 0; half < 2; ++half) {
-        UNROLL for (int i = 0; i < 16; ++i) x[half][i] = _mm512_loadu_si512(sums + (c + half * kTile + i) * distance + r);
+      TFJS_TORCH_UNROLL for (int half = 0; half < 2; ++half) {
+        TFJS_TORCH_UNROLL for (int i = 0; i < 16; ++i) x[half][i] = _mm512_loadu_si512(sums + (c + half * kTile + i) * distance + r);
         transpose(x[half]);
       }
       const int64_t count = std::min(rows - r, kTile);
@@ -161,13 +163,14 @@ struct Heads {
   }
 
  private:
-  KERNEL static void multiply(const E* left, const E* right, int64_t blocks, int64_t rows, bool add, float* sums, int64_t distance) {
+  TFJS_TORCH_TARGET_PACKED static void multiply(const E* left, const E* right, int64_t blocks, int64_t rows, bool add, float* sums,
+                                                int64_t distance) {
     U::template multiply<Loads::kKept, Loads::kKept>(left, right, blocks, rows, add, {sums, distance * 4},
-                                                     []() KERNEL __attribute__((always_inline)){});
+                                                     []() TFJS_TORCH_TARGET_PACKED __attribute__((always_inline)){});
   }
 
-  KERNEL static void attendHead(const AttentionShape& s, const HeadOperands<E>& x, const AttentionBias& bias, int64_t unit, float* most,
-                                float* inverse, const Room<E>& room) {
+  TFJS_TORCH_TARGET_PACKED static void attendHead(const AttentionShape& s, const HeadOperands<E>& x, const AttentionBias& bias,
+                                                  int64_t unit, float* most, float* inverse, const Room<E>& room) {
     const Sizes<E> n(s);
     const int64_t b = unit / s.H, h = unit % s.H;
     packAll<E>({x.k.at(b, h), s.K, s.S, x.k.stride, false}, false, room.keyT);
@@ -195,8 +198,8 @@ struct Heads {
   }
 
   // Of 32 queries, the first at `row` of its block: weights and scores' gradients of so many panels of keys.
-  KERNEL static void gradientPanels(const AttentionShape& s, const GradRoom<E>& room, const GradRow* queries, int64_t t0, int64_t row,
-                                    int64_t count, int64_t panels, const float* mask) {
+  TFJS_TORCH_TARGET_PACKED static void gradientPanels(const AttentionShape& s, const GradRoom<E>& room, const GradRow* queries, int64_t t0,
+                                                      int64_t row, int64_t count, int64_t panels, const float* mask) {
     const Sizes<E> n(s);
     for (int64_t first = 0; first < panels; first += kKeyPanels) {
       const int64_t many = std::min(kKeyPanels, panels - first), j = first * kLines;
@@ -221,7 +224,7 @@ struct Heads {
     }
   }
 
-  KERNEL static float along(const E* x, const E* y, int64_t n) {
+  TFJS_TORCH_TARGET_PACKED static float along(const E* x, const E* y, int64_t n) {
     if constexpr (std::is_same_v<E, float>) {
       __m512 sum = _mm512_setzero_ps();
       for (int64_t i = 0; i < n; i += kTile) {
@@ -234,9 +237,9 @@ struct Heads {
     }
   }
 
-  KERNEL static void attendHeadGrad(const AttentionShape& s, const HeadOperands<E>& x, const HeadRows<E>& dctx, const AttentionBias& bias,
-                                    int64_t unit, const float* most, const float* inverse, const HeadGradients<E>& gradients,
-                                    float* dPosition, const GradRoom<E>& room) {
+  TFJS_TORCH_TARGET_PACKED static void attendHeadGrad(const AttentionShape& s, const HeadOperands<E>& x, const HeadRows<E>& dctx,
+                                                      const AttentionBias& bias, int64_t unit, const float* most, const float* inverse,
+                                                      const HeadGradients<E>& gradients, float* dPosition, const GradRoom<E>& room) {
     const Sizes<E> n(s);
     const int64_t b = unit / s.H, h = unit % s.H;
     packAll<E>({x.k.at(b, h), s.K, s.S, x.k.stride, false}, false, room.keyT);
@@ -311,5 +314,6 @@ constexpr Kernels<typename U::Element> kernelsOf() {
 }
 
 }  // namespace tfjs_torch::packed
+TFJS_TORCH_INTRINSICS_END
 
 #endif

@@ -6,6 +6,7 @@
 
 #ifdef TFJS_TORCH_PACKED
 
+TFJS_TORCH_INTRINSICS_BEGIN
 namespace tfjs_torch::packed {
 
 // Where a result goes. Large ones go past the caches: a line would be read before it is written, and is not needed soon.
@@ -40,7 +41,7 @@ class Writing {
     at_ = row * target_.out.distance + column;
   }
 
-  KERNEL __attribute__((always_inline)) void some(int64_t rows) {
+  TFJS_TORCH_TARGET_PACKED __attribute__((always_inline)) void some(int64_t rows) {
     for (; rows > 0 && rows_ > 0; --rows, --rows_, sums_ += kLines, at_ += target_.out.distance) {
       writeRow();
       if (target_.along != nullptr) addSquares();
@@ -48,7 +49,7 @@ class Writing {
   }
 
  private:
-  KERNEL __attribute__((always_inline)) void writeRow() const {
+  TFJS_TORCH_TARGET_PACKED __attribute__((always_inline)) void writeRow() const {
     __m512 x = _mm512_load_ps(sums_), y = _mm512_load_ps(sums_ + kTile);
     if (target_.out.isFloat) {
       float* const to = static_cast<float*>(target_.out.data) + at_;
@@ -76,7 +77,7 @@ class Writing {
   }
 
   // Sums of what is not in the result are of 0.
-  KERNEL __attribute__((always_inline)) void addSquares() {
+  TFJS_TORCH_TARGET_PACKED __attribute__((always_inline)) void addSquares() {
     const __m512 x = _mm512_load_ps(sums_), y = _mm512_load_ps(sums_ + kTile);
     _mm512_storeu_ps(along_, _mm512_fmadd_ps(x, x, _mm512_fmadd_ps(y, y, _mm512_loadu_ps(along_))));
     _mm512_storeu_ps(down_, _mm512_fmadd_ps(x, x, _mm512_loadu_ps(down_)));
@@ -91,5 +92,6 @@ class Writing {
 };
 
 }  // namespace tfjs_torch::packed
+TFJS_TORCH_INTRINSICS_END
 
 #endif

@@ -37,11 +37,12 @@ struct Ahead {
 
 // Others are written while these are multiplied.
 template <typename U, Loads leftLoads, Loads rightLoads>
-KERNEL inline void multiplyPanel(const typename U::Element* left, const typename U::Element* right, int64_t blocks, int64_t rows, bool add,
-                                 const Sums& sums, Writing& others, Ahead<typename U::Element>& ahead) {
+TFJS_TORCH_TARGET_PACKED inline void multiplyPanel(const typename U::Element* left, const typename U::Element* right, int64_t blocks,
+                                                   int64_t rows, bool add, const Sums& sums, Writing& others,
+                                                   Ahead<typename U::Element>& ahead) {
   const int64_t rowsEach = ceilDivide(kLines, std::max<int64_t>(blocks, 1));
   U::template multiply<leftLoads, rightLoads>(
-      left, right, blocks, rows, add, sums, [&]() KERNEL __attribute__((always_inline)) {
+      left, right, blocks, rows, add, sums, [&]() TFJS_TORCH_TARGET_PACKED __attribute__((always_inline)) {
         others.some(rowsEach);
         for (int64_t line = 0; line < ahead.lines; ++line, ahead.at += Layout<typename U::Element>::kTerms) {
           __builtin_prefetch(ahead.at, 0, 2);
@@ -66,8 +67,8 @@ struct Part {
 };
 
 template <typename U>
-KERNEL void multiplyRanges(const PanelRange<typename U::Element>& left, const PanelRange<typename U::Element>& right, const Part& part,
-                           float* waiting, const Target& target) {
+TFJS_TORCH_TARGET_PACKED void multiplyRanges(const PanelRange<typename U::Element>& left, const PanelRange<typename U::Element>& right,
+                                             const Part& part, float* waiting, const Target& target) {
   using L = Layout<typename U::Element>;
   const int64_t blocks = ceilDivide(part.terms, L::kTerms);
   alignas(64) float turns[2][kSums];

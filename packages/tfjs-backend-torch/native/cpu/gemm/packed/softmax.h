@@ -8,11 +8,12 @@
 
 #include <limits>
 
+TFJS_TORCH_INTRINSICS_BEGIN
 namespace tfjs_torch::packed {
 
 // e^x, 0 where `which` says so: as exact as E shows.
 template <typename E>
-KERNEL inline __m512 exponential(__m512 x, __mmask16 which) {
+TFJS_TORCH_TARGET_PACKED inline __m512 exponential(__m512 x, __mmask16 which) {
   if constexpr (std::is_same_v<E, float>)
     return vectors::exactExponential(x, which);
   else
@@ -25,7 +26,8 @@ struct HeadStatistics {
   float most, inverse;
 };
 template <typename E>
-KERNEL inline HeadStatistics softmaxRow(float* score, const float* byDistance, const float* byKey, int64_t seen, int64_t panels, E* to) {
+TFJS_TORCH_TARGET_PACKED inline HeadStatistics softmaxRow(float* score, const float* byDistance, const float* byKey, int64_t seen,
+                                                          int64_t panels, E* to) {
   const __m512 least = _mm512_set1_ps(-std::numeric_limits<float>::infinity());
   __m512 most = least;
   for (int64_t j = 0; j < seen; j += kTile) {
@@ -71,15 +73,16 @@ struct GradPanels {
 
 // weight = e^(score - most)·inverse, dScore = weight (dWeight - along), of a pair of queries and so many panels of keys.
 template <typename E>
-KERNEL inline void softmaxRowsGrad(const GradRow (&rows)[2], const float* byKey, int64_t panels, const GradPanels<E>& to) {
+TFJS_TORCH_TARGET_PACKED inline void softmaxRowsGrad(const GradRow (&rows)[2], const float* byKey, int64_t panels,
+                                                     const GradPanels<E>& to) {
   [[maybe_unused]] const __m512i pairs = _mm512_set_epi16(31, 15, 30, 14, 29, 13, 28, 12, 27, 11, 26, 10, 25, 9, 24, 8, 23, 7, 22, 6, 21, 5,
                                                           20, 4, 19, 3, 18, 2, 17, 1, 16, 0);
   __m512i before = _mm512_setzero_si512();
   for (int64_t panel = 0; panel < panels; ++panel) {
-    UNROLL for (int64_t half = 0; half < 2; ++half) {
+    TFJS_TORCH_UNROLL for (int64_t half = 0; half < 2; ++half) {
       const int64_t j = panel * kLines + half * kTile;
       __m512 weight[2], d[2];
-      UNROLL for (int i = 0; i < 2; ++i) {
+      TFJS_TORCH_UNROLL for (int i = 0; i < 2; ++i) {
         const GradRow& row = rows[i];
         const __mmask16 which = firstOf16(row.seen - j);
         const __m512 bias = _mm512_add_ps(_mm512_maskz_loadu_ps(which, row.byDistance + j), _mm512_maskz_loadu_ps(which, byKey + j));
@@ -89,7 +92,7 @@ KERNEL inline void softmaxRowsGrad(const GradRow (&rows)[2], const float* byKey,
       }
       const int64_t at = panel * to.distance + half * Layout<E>::kTileSize;
       if constexpr (std::is_same_v<E, float>) {
-        UNROLL for (int i = 0; i < 2; ++i) {
+        TFJS_TORCH_UNROLL for (int i = 0; i < 2; ++i) {
           _mm512_store_ps(to.weight + at + i * kTile, weight[i]);
           _mm512_store_ps(to.dScore + at + i * kTile, d[i]);
           _mm512_store_ps(to.dScoreRow + (2 * panel + half) * Layout<E>::kBlock + i * kTile, d[i]);
@@ -115,5 +118,6 @@ KERNEL inline void softmaxRowsGrad(const GradRow (&rows)[2], const float* byKey,
 }
 
 }  // namespace tfjs_torch::packed
+TFJS_TORCH_INTRINSICS_END
 
 #endif

@@ -7,16 +7,12 @@
 #include <vector>
 
 #include "cpu/simd.h"
+#include "cpu/target.h"
 
 #if defined(__x86_64__) && defined(__GNUC__) && !defined(__clang__)
 #include <immintrin.h>
 
-// GCC 12's intrinsics leave vectors undefined on purpose.
-#pragma GCC diagnostic ignored "-Wmaybe-uninitialized"
-
-#define AVX512 __attribute__((target("arch=x86-64-v4")))
-#define UNROLL _Pragma("GCC unroll 8")
-
+TFJS_TORCH_INTRINSICS_BEGIN
 namespace tfjs_torch {
 namespace {
 
@@ -35,16 +31,16 @@ std::vector<float> padded(const float* x, int64_t n, int64_t width, int64_t unit
 }
 
 // The sums of eight vectors.
-AVX512 inline __m256 sums(const __m512* x) {
+TFJS_TORCH_TARGET_AVX512 inline __m256 sums(const __m512* x) {
   __m256 half[8];
-  UNROLL for (int j = 0; j < 8; ++j) half[j] = _mm256_add_ps(_mm512_castps512_ps256(x[j]), _mm512_extractf32x8_ps(x[j], 1));
+  TFJS_TORCH_UNROLL for (int j = 0; j < 8; ++j) half[j] = _mm256_add_ps(_mm512_castps512_ps256(x[j]), _mm512_extractf32x8_ps(x[j], 1));
   const __m256 a = _mm256_hadd_ps(_mm256_hadd_ps(half[0], half[1]), _mm256_hadd_ps(half[2], half[3]));
   const __m256 b = _mm256_hadd_ps(_mm256_hadd_ps(half[4], half[5]), _mm256_hadd_ps(half[6], half[7]));
   return _mm256_add_ps(_mm256_permute2f128_ps(a, b, 0x20), _mm256_permute2f128_ps(a, b, 0x31));
 }
 
 // fromFloat()'s rounding.
-AVX512 inline __m256i toBfloat16(__m512 x) {
+TFJS_TORCH_TARGET_AVX512 inline __m256i toBfloat16(__m512 x) {
   const __m512i bits = _mm512_castps_si512(x);
   const __m512i odd = _mm512_and_si512(_mm512_srli_epi32(bits, 16), _mm512_set1_epi32(1));
   const __m512i rounded = _mm512_srli_epi32(_mm512_add_epi32(_mm512_add_epi32(bits, _mm512_set1_epi32(0x7fff)), odd), 16);
@@ -52,7 +48,7 @@ AVX512 inline __m256i toBfloat16(__m512 x) {
   return _mm512_cvtepi32_epi16(_mm512_mask_mov_epi32(rounded, noNumber, _mm512_set1_epi32(0x7fc0)));
 }
 // out's 32 values at `at`, past the caches.
-AVX512 inline void stream(Matrix out, int64_t at, __m512 left, __m512 right) {
+TFJS_TORCH_TARGET_AVX512 inline void stream(Matrix out, int64_t at, __m512 left, __m512 right) {
   if (out.isBfloat16) {
     const __m512i both = _mm512_inserti64x4(_mm512_castsi256_si512(toBfloat16(left)), toBfloat16(right), 1);
     _mm512_stream_si512(reinterpret_cast<__m512i*>(static_cast<c10::BFloat16*>(out.data) + at), both);
@@ -66,7 +62,7 @@ AVX512 inline void stream(Matrix out, int64_t at, __m512 left, __m512 right) {
 struct Ahead {
   const float* at;
   int64_t lines;
-  INLINE void fetch() {
+  [[gnu::always_inline]] inline void fetch() {
     for (int64_t i = 0; i < lines; ++i, at += kVector) __builtin_prefetch(at, 0, 2);
   }
 };
@@ -77,7 +73,8 @@ bool hasFewRows(int64_t rows, int64_t side, int64_t otherSide) {
   return simdLevel() == 4 && rows <= kMostRows && side % kSide == 0 && otherSide % kSide == 0;
 }
 
-AVX512 void fewRowsTimesTransposed(const float* given, const float* w, int64_t n, int64_t outputs, int64_t inputs, float* y) {
+TFJS_TORCH_TARGET_AVX512 void fewRowsTimesTransposed(const float* given, const float* w, int64_t n, int64_t outputs, int64_t inputs,
+                                                     float* y) {
   // In registers: 3 rows of x by 8 of W.
   constexpr int64_t rows = 3, columns = 8;
   const std::vector<float> x = padded(given, n, inputs, rows);
@@ -87,26 +84,27 @@ AVX512 void fewRowsTimesTransposed(const float* given, const float* w, int64_t n
     if (c + columns >= outputs) ahead.lines = 0;
     for (int64_t r = 0; r < n; r += rows) {
       __m512 sum[rows][columns];
-      UNROLL for (int i = 0; i < rows; ++i) UNROLL for (int j = 0; j < columns; ++j) sum[i][j] = _mm512_setzero_ps();
+      TFJS_TORCH_UNROLL for (int i = 0; i < rows; ++i) TFJS_TORCH_UNROLL for (int j = 0; j < columns; ++j) sum[i][j] = _mm512_setzero_ps();
       const float* const xs = x.data() + r * inputs;
       const float* const ws = w + c * inputs;
       for (int64_t k = 0; k < inputs; k += kVector) {
         ahead.fetch();
         __m512 values[rows];
-        UNROLL for (int i = 0; i < rows; ++i) values[i] = _mm512_loadu_ps(xs + i * inputs + k);
-        UNROLL for (int j = 0; j < columns; ++j) {
+        TFJS_TORCH_UNROLL for (int i = 0; i < rows; ++i) values[i] = _mm512_loadu_ps(xs + i * inputs + k);
+        TFJS_TORCH_UNROLL for (int j = 0; j < columns; ++j) {
           const __m512 weight = _mm512_loadu_ps(ws + j * inputs + k);
-          UNROLL for (int i = 0; i < rows; ++i) sum[i][j] = _mm512_fmadd_ps(values[i], weight, sum[i][j]);
+          TFJS_TORCH_UNROLL for (int i = 0; i < rows; ++i) sum[i][j] = _mm512_fmadd_ps(values[i], weight, sum[i][j]);
         }
       }
-      UNROLL for (int i = 0; i < rows; ++i) {
+      TFJS_TORCH_UNROLL for (int i = 0; i < rows; ++i) {
         if (r + i < n) _mm256_storeu_ps(y + (r + i) * outputs + c, sums(sum[i]));
       }
     }
   }
 }
 
-AVX512 void fewRowsTimes(const float* given, const float* w, int64_t n, int64_t inputs, int64_t outputs, bool add, float* result) {
+TFJS_TORCH_TARGET_AVX512 void fewRowsTimes(const float* given, const float* w, int64_t n, int64_t inputs, int64_t outputs, bool add,
+                                           float* result) {
   // In registers: 6 rows of 4 vectors of y, which take in 16 rows of W at a time.
   constexpr int64_t rows = 6, vectors = 4, terms = 16;
   const std::vector<float> x = padded(given, n, inputs, rows);
@@ -120,20 +118,20 @@ AVX512 void fewRowsTimes(const float* given, const float* w, int64_t n, int64_t 
       for (int64_t r = 0; r < n; r += rows) {
         float* const ys = y.data() + r * outputs + c;
         __m512 sum[rows][vectors];
-        UNROLL for (int i = 0; i < rows; ++i) {
-          UNROLL for (int j = 0; j < vectors; ++j) sum[i][j] = _mm512_loadu_ps(ys + i * outputs + j * kVector);
+        TFJS_TORCH_UNROLL for (int i = 0; i < rows; ++i) {
+          TFJS_TORCH_UNROLL for (int j = 0; j < vectors; ++j) sum[i][j] = _mm512_loadu_ps(ys + i * outputs + j * kVector);
         }
         for (int64_t t = k; t < k + terms; ++t) {
           ahead.fetch();
           __m512 weights[vectors];
-          UNROLL for (int j = 0; j < vectors; ++j) weights[j] = _mm512_loadu_ps(w + t * outputs + c + j * kVector);
-          UNROLL for (int i = 0; i < rows; ++i) {
+          TFJS_TORCH_UNROLL for (int j = 0; j < vectors; ++j) weights[j] = _mm512_loadu_ps(w + t * outputs + c + j * kVector);
+          TFJS_TORCH_UNROLL for (int i = 0; i < rows; ++i) {
             const __m512 value = _mm512_set1_ps(x[(r + i) * inputs + t]);
-            UNROLL for (int j = 0; j < vectors; ++j) sum[i][j] = _mm512_fmadd_ps(value, weights[j], sum[i][j]);
+            TFJS_TORCH_UNROLL for (int j = 0; j < vectors; ++j) sum[i][j] = _mm512_fmadd_ps(value, weights[j], sum[i][j]);
           }
         }
-        UNROLL for (int i = 0; i < rows; ++i) {
-          UNROLL for (int j = 0; j < vectors; ++j) _mm512_storeu_ps(ys + i * outputs + j * kVector, sum[i][j]);
+        TFJS_TORCH_UNROLL for (int i = 0; i < rows; ++i) {
+          TFJS_TORCH_UNROLL for (int j = 0; j < vectors; ++j) _mm512_storeu_ps(ys + i * outputs + j * kVector, sum[i][j]);
         }
       }
     }
@@ -141,8 +139,8 @@ AVX512 void fewRowsTimes(const float* given, const float* w, int64_t n, int64_t 
   std::copy_n(y.data(), n * outputs, result);
 }
 
-AVX512 double outerProduct(const float* a, const float* b, int64_t terms, int64_t rows, int64_t columns, Matrix c, float* rowSquares,
-                           float* columnSquares) {
+TFJS_TORCH_TARGET_AVX512 double outerProduct(const float* a, const float* b, int64_t terms, int64_t rows, int64_t columns, Matrix c,
+                                             float* rowSquares, float* columnSquares) {
   // In registers: 8 rows of two vectors.
   constexpr int64_t kRows = 8, kColumns = 2 * kVector;
   // B by tiles, each contiguous.
@@ -157,22 +155,22 @@ AVX512 double outerProduct(const float* a, const float* b, int64_t terms, int64_
   for (int64_t row = 0; row < rows; row += kRows) {
     for (int64_t i = 0; i < terms; ++i) std::copy_n(a + i * rows + row, kRows, panel.data() + i * kRows);
     __m512 along[kRows];
-    UNROLL for (int j = 0; j < kRows; ++j) along[j] = _mm512_setzero_ps();
+    TFJS_TORCH_UNROLL for (int j = 0; j < kRows; ++j) along[j] = _mm512_setzero_ps();
     for (int64_t at = 0; at < columns; at += kColumns) {
       __m512 left[kRows], right[kRows];
-      UNROLL for (int j = 0; j < kRows; ++j) left[j] = right[j] = _mm512_setzero_ps();
+      TFJS_TORCH_UNROLL for (int j = 0; j < kRows; ++j) left[j] = right[j] = _mm512_setzero_ps();
       const float* x = panel.data();
       const float* y = tiles.data() + at * terms;
       for (int64_t i = 0; i < terms; ++i, x += kRows, y += kColumns) {
         const __m512 first = _mm512_loadu_ps(y), second = _mm512_loadu_ps(y + 16);
-        UNROLL for (int j = 0; j < kRows; ++j) {
+        TFJS_TORCH_UNROLL for (int j = 0; j < kRows; ++j) {
           const __m512 factor = _mm512_set1_ps(x[j]);
           left[j] = _mm512_fmadd_ps(factor, first, left[j]);
           right[j] = _mm512_fmadd_ps(factor, second, right[j]);
         }
       }
       __m512 down = _mm512_loadu_ps(columnSquares + at), downRight = _mm512_loadu_ps(columnSquares + at + 16);
-      UNROLL for (int j = 0; j < kRows; ++j) {
+      TFJS_TORCH_UNROLL for (int j = 0; j < kRows; ++j) {
         stream(c, (row + j) * columns + at, left[j], right[j]);
         down = _mm512_fmadd_ps(left[j], left[j], down);
         downRight = _mm512_fmadd_ps(right[j], right[j], downRight);
@@ -189,6 +187,7 @@ AVX512 double outerProduct(const float* a, const float* b, int64_t terms, int64_
 }
 
 }  // namespace tfjs_torch
+TFJS_TORCH_INTRINSICS_END
 
 #else
 
