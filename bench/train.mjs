@@ -5,8 +5,10 @@
 //   npm run bench:train -- --shape small --threads 1                preset tiny, 128 sequences of 64 and 17 tokens
 //   npm run bench:train -- --config dense,switch8,switch32,switch128 --precision bf16,float32 --vocab 32128,250112
 //   npm run bench:train -- --config dense --peer tfjs              a wasm step takes minutes: fewer sequences, fewer steps
+//   --beside 2                                                      the same steps beside two busy loops, and how many times as long
 //   --threads N (both sides)  --batch N  --vocab N  --backend torch:cuda:0 (both sides)  --peak-tflops 989  --eager  --variants float32,bfloat16,compile (of Transformers)  --json
 // Python with Transformers: MSWITCH_PYTHON, or what scripts/setup-python made.
+import { spawn } from "node:child_process";
 import { availableParallelism, cpus } from "node:os";
 import { oraclePython } from "../scripts/oraclePython.mjs";
 import { parseFlags } from "../scripts/parseFlags.mjs";
@@ -29,6 +31,7 @@ const { values: flags } = parseFlags(import.meta.url, {
     // Dense bfloat16 TFLOP/s of the device by its maker, for the share of them that a step reaches (MFU).
     "peak-tflops": { type: "string" },
     eager: { type: "boolean", default: false },
+    beside: { type: "string", default: "0" },
     json: { type: "boolean", default: false },
   },
 });
@@ -79,6 +82,18 @@ async function race(ours, name, startPeer, { warmUps, rounds, batch, note }) {
   }
 }
 
+/** Our steps beside processes that do nothing but compute, against the same steps alone. */
+async function stepsBeside(child, alone, count) {
+  const loops = Array.from({ length: count }, () => spawn(process.execPath, ["-e", "for (;;);"], { stdio: "ignore" }));
+  try {
+    const [busy] = await stepsInTurn([child], Math.max(steps, 9));
+    const seconds = median(busy.map((step) => step.seconds));
+    return { count, seconds, ratio: seconds / median(alone.map((step) => step.seconds)) };
+  } finally {
+    for (const loop of loops) loop.kill();
+  }
+}
+
 /** One configuration: our steps alone, then a peer's and ours in turn, then the ceiling in the same process. */
 async function measure(config, vocab, precision) {
   const asTransformers = flags.peer.includes("transformers") && config !== "dense";
@@ -89,6 +104,7 @@ async function measure(config, vocab, precision) {
   const child = await startOurs({ ...options, backend: flags.backend, batch: batchSize });
   await warmUp(child, 2);
   const [own] = await stepsInTurn([child], steps);
+  const beside = Number(flags.beside) > 0 ? await stepsBeside(child, own, Number(flags.beside)) : undefined;
   const peers = [];
   if (flags.peer.includes("transformers")) {
     for (const variant of list(flags.variants, ["float32", "bfloat16", "compile"])) {
@@ -119,6 +135,7 @@ async function measure(config, vocab, precision) {
     ...(flags["peak-tflops"] ? { peakFlops: Number(flags["peak-tflops"]) * 1e12 } : {}),
     profile,
     peers,
+    ...(beside ? { beside } : {}),
     ...(hisBest ? { bestTransformers: { name: hisBest.name, ratio: hisBest.ratio } } : {}),
   };
 }

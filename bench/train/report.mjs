@@ -60,6 +60,11 @@ export function describe(result) {
         ]
       : []),
     ...profileLines(profile, 8),
+    ...(result.beside
+      ? [
+          `    beside ${result.beside.count} busy loops: ${fixed(result.beside.seconds, 2)} s a step, ${fixed(result.beside.ratio, 2)} times as long`,
+        ]
+      : []),
     ...peers.flatMap((peer) =>
       peer.error
         ? [`  ${peer.name}: did not run: ${peer.error}`]
