@@ -37,11 +37,11 @@ export interface Decoded {
   routed: SwitchOutput[];
 }
 
-/**
- * The forward pass of mT5 (T5.1.1: Raffel et al. 2020, Xue et al. 2021 §3.1) and of its Switch twin (Fedus et al. 2022 §2), up to
- * the output layer: encoder over the inputs, decoder over the targets shifted right.
- */
-export function switchT5(config: ModelConfig, params: Parameters, batch: ModelBatch, mode: Mode): Decoded {
+/** The layers of a model, by the names of their weights. Made anew for each pass: `routed` is that pass's. */
+export type Layers = ReturnType<typeof layersOf>;
+
+/** What encoder and decoder are made of. */
+export function layersOf(config: ModelConfig, params: Parameters, mode: Mode) {
   const routed: SwitchOutput[] = [];
   const weight = (name: string): tf.Variable => params.get(`${name}.weight`)!;
   const noiseKey = (kind: string, place: string): NoiseKey | null =>
@@ -94,16 +94,42 @@ export function switchT5(config: ModelConfig, params: Parameters, batch: ModelBa
     return out.y_BTD;
   };
 
-  const source_BS = realTokens(batch.inputs);
-  const encoderBias = { position: positionBias("encoder", batch.inputs.shape[1]), real: source_BS };
-  const [sources_BSD, targets_BTD] = embedBoth(config, embed, batch.inputs, shiftRight(batch.targets));
+  return { config, routed, weight, norm, drop, embed, positionBias, add, attend, feed };
+}
+
+/** The encoder over embedded inputs. @returns [B, S, D] */
+function encode(layers: Layers, sources_BSD: tf.Tensor3D, source_BS: tf.Tensor2D): tf.Tensor3D {
+  const { config, norm, drop, positionBias, add, attend, feed } = layers;
+  const encoderBias = { position: positionBias("encoder", source_BS.shape[1]), real: source_BS };
   let x_BSD = drop(sources_BSD, "encoder");
   for (let block = 0; block < config.encoderLayers; block++) {
     const [self, mlp] = [0, 1].map((layer) => `encoder.block.${block}.layer.${layer}`);
     x_BSD = add(x_BSD, self, (h) => attend(h, h, self, "SelfAttention", encoderBias));
     x_BSD = add(x_BSD, mlp, (h) => feed(h, mlp, "encoder", block, source_BS));
   }
-  const encoded_BSD = drop(norm(x_BSD, "encoder.final_layer_norm"), "encoder.final");
+  return drop(norm(x_BSD, "encoder.final_layer_norm"), "encoder.final");
+}
+
+/** The encoder's output for inputs [B, S], and which of them are real [B, S]: what generation starts from. */
+export function encodeInputs(
+  layers: Layers,
+  inputs: tf.Tensor2D,
+): { encoded_BSD: tf.Tensor3D; source_BS: tf.Tensor2D } {
+  const source_BS = realTokens(inputs);
+  const table = layers.config.separateInputEmbeddings ? "encoder.embed_tokens" : "shared";
+  return { encoded_BSD: encode(layers, layers.embed(table, inputs), source_BS), source_BS };
+}
+
+/**
+ * The forward pass of mT5 (T5.1.1: Raffel et al. 2020, Xue et al. 2021 §3.1) and of its Switch twin (Fedus et al. 2022 §2), up to
+ * the output layer: encoder over the inputs, decoder over the targets shifted right.
+ */
+export function switchT5(config: ModelConfig, params: Parameters, batch: ModelBatch, mode: Mode): Decoded {
+  const layers = layersOf(config, params, mode);
+  const { routed, embed, drop, positionBias, add, attend, feed } = layers;
+  const source_BS = realTokens(batch.inputs);
+  const [sources_BSD, targets_BTD] = embedBoth(config, embed, batch.inputs, shiftRight(batch.targets));
+  const encoded_BSD = encode(layers, sources_BSD, source_BS);
 
   const real_BT = realTokens(batch.targets);
   const decoderBias = { position: positionBias("decoder", batch.targets.shape[1]), causal: true };
@@ -114,14 +140,21 @@ export function switchT5(config: ModelConfig, params: Parameters, batch: ModelBa
     y_BTD = add(y_BTD, cross, (h) => attend(h, encoded_BSD, cross, "EncDecAttention", { real: source_BS }));
     y_BTD = add(y_BTD, mlp, (h) => feed(h, mlp, "decoder", block, real_BT));
   }
-  const decoded_BTD = drop(norm(y_BTD, "decoder.final_layer_norm"), "decoder.final");
-
-  const head_VD = weight(config.tieEmbeddings ? "shared" : "lm_head") as tf.Tensor as tf.Tensor2D;
-  const hidden_BTD = config.tieEmbeddings ? tf.mul(decoded_BTD, config.dModel ** -0.5) : decoded_BTD;
-  return { hidden_BTD: hidden_BTD as tf.Tensor3D, head_VD, real_BT, routed };
+  return { ...outputLayer(layers, y_BTD), real_BT, routed };
 }
 
-function matrices(config: ModelConfig, weight: (name: string) => tf.Tensor, name: string): FeedForwardWeights {
+/** What the output layer is applied to, from the decoder's last residual stream, and its weight. */
+export function outputLayer(
+  { config, norm, drop, weight }: Layers,
+  y_BTD: tf.Tensor3D,
+): Pick<Decoded, "hidden_BTD" | "head_VD"> {
+  const decoded_BTD = drop(norm(y_BTD, "decoder.final_layer_norm"), "decoder.final");
+  const head_VD = weight(config.tieEmbeddings ? "shared" : "lm_head") as tf.Tensor as tf.Tensor2D;
+  const hidden_BTD = config.tieEmbeddings ? tf.mul(decoded_BTD, config.dModel ** -0.5) : decoded_BTD;
+  return { hidden_BTD: hidden_BTD as tf.Tensor3D, head_VD };
+}
+
+export function matrices(config: ModelConfig, weight: (name: string) => tf.Tensor, name: string): FeedForwardWeights {
   const wo = weight(`${name}.wo`);
   return config.feedForward === "relu"
     ? { kind: "relu", wi: weight(`${name}.wi`), wo }
