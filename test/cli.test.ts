@@ -50,6 +50,7 @@ test("every command of the design is there", () => {
       "report",
       "study",
       "setup",
+      "tasks",
       "vocab inspect",
       "vocab train",
     ].sort(),

@@ -4,7 +4,7 @@ import { wrapText } from "../base/format.js";
 /** Commands in the order in which a user meets them. */
 const stages: [title: string, commands: string[]][] = [
   ["Start", ["demo", "doctor", "setup"]],
-  ["Text to tokens", ["vocab train", "vocab inspect", "preprocess", "dataset verify", "dataset inspect"]],
+  ["Text to tokens", ["vocab train", "vocab inspect", "tasks", "preprocess", "dataset verify", "dataset inspect"]],
   ["Training", ["init", "plan", "pretrain", "finetune", "distill", "study"]],
   ["Results", ["evaluate", "generate", "report"]],
 ];

@@ -1,7 +1,10 @@
 import { Args, Flags } from "@oclif/core";
 import { stderrLog } from "../base/log.js";
 import { MswitchCommand, threadsFlag, useThreads } from "../cli/mswitchCommand.js";
-import { type EvalPoint, meanSourceUse } from "../run/runFiles.js";
+import { type EvalPoint, meanMetrics, meanSourceUse } from "../run/runFiles.js";
+
+/** What is measured of text-to-text pairs, as the table's columns are called. */
+const metricTitles: Record<string, string> = { exactMatch: "exact", tokenAccuracy: "token acc" };
 
 interface EvaluateResult {
   run: string;
@@ -14,7 +17,14 @@ interface EvaluateResult {
   meanSourceUse: number | null;
   languages: Record<
     string,
-    { name: string; negLogPerplexity: number; sourceUse: number | null; examples: number; tokens: number }
+    {
+      name: string;
+      negLogPerplexity: number;
+      sourceUse: number | null;
+      metrics?: Record<string, number>;
+      examples: number;
+      tokens: number;
+    }
   >;
   routing: EvalPoint["routing"];
   written: string[];
@@ -65,27 +75,33 @@ export default class Evaluate extends MswitchCommand {
     const chosen = list === undefined ? undefined : isTasks ? list.split(",") : requireLanguages(list);
     const { evaluateRun } = await import("../train/evaluateRun.js");
     const { point, ...result } = await evaluateRun(args.run, { ...options, languages: chosen, log: stderrLog });
-    const rows = Object.entries(point.languages).map(([code, { negLogPerplexity, sourceUse, exampleTokens }]) => ({
-      code,
-      name: findLanguage(code)?.name ?? code,
-      negLogPerplexity,
-      sourceUse: sourceUse ?? null,
-      examples: exampleTokens.length,
-      tokens: exampleTokens.reduce((sum, tokens) => sum + tokens, 0),
-    }));
+    const rows = Object.entries(point.languages).map(
+      ([code, { negLogPerplexity, sourceUse, metrics, exampleTokens }]) => ({
+        code,
+        name: findLanguage(code)?.name ?? code,
+        negLogPerplexity,
+        sourceUse: sourceUse ?? null,
+        ...(metrics ? { metrics } : {}),
+        examples: exampleTokens.length,
+        tokens: exampleTokens.reduce((sum, tokens) => sum + tokens, 0),
+      }),
+    );
     const mean = rows.reduce((sum, row) => sum + row.negLogPerplexity, 0) / rows.length;
     this.log(`step ${point.step}`);
-    this.log(
-      `${"language".padEnd(28)}${"nlp".padStart(10)}${"source".padStart(10)}${"examples".padStart(10)}${"tokens".padStart(10)}`,
-    );
-    for (const { code, name, negLogPerplexity, sourceUse, examples, tokens } of rows) {
-      const figures = [negLogPerplexity.toFixed(4), sourceUse?.toFixed(3) ?? "–", examples, tokens].map((value) =>
-        String(value).padStart(10),
+    const overall = meanMetrics(point.languages);
+    const titles = Object.entries(metricTitles).filter(([metric]) => Object.hasOwn(overall, metric));
+    const head = ["nlp", "source", ...titles.map(([, title]) => title), "examples", "tokens"];
+    this.log(`${"language".padEnd(28)}${head.map((title) => title.padStart(10)).join("")}`);
+    for (const { code, name, negLogPerplexity, sourceUse, metrics, examples, tokens } of rows) {
+      const shares = titles.map(([metric]) => metrics?.[metric].toFixed(3) ?? "–");
+      const figures = [negLogPerplexity.toFixed(4), sourceUse?.toFixed(3) ?? "–", ...shares, examples, tokens].map(
+        (value) => String(value).padStart(10),
       );
       this.log(`${`${code.padEnd(8)} ${name}`.padEnd(28)}${figures.join("")}`);
     }
     const sourceUse = meanSourceUse(point.languages);
-    const means = [mean.toFixed(4), sourceUse?.toFixed(3) ?? "–"].map((value) => value.padStart(10));
+    const shares = titles.map(([metric]) => overall[metric].toFixed(3));
+    const means = [mean.toFixed(4), sourceUse?.toFixed(3) ?? "–", ...shares].map((value) => value.padStart(10));
     this.log(`${"mean over languages".padEnd(28)}${means.join("")}`);
     for (const file of result.written) this.log(`written: ${file}`);
     return {

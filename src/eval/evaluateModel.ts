@@ -18,6 +18,8 @@ const batchLimits = { cpu: { positions: 4096, rows: 64 }, device: { positions: 3
 const sourceUseExamples = 8;
 
 export interface EvaluateOptions {
+  /** Also count what is written right greedily: `exactMatch` and `tokenAccuracy` of each language. For text-to-text pairs. */
+  withMatches?: boolean;
   /** Called after every batch. */
   onProgress?: (done: number, total: number) => void;
   /** Looked at between batches, after the event loop has turned: the evaluation is then given up. */
@@ -38,22 +40,27 @@ export async function evaluateModel(
   params: Parameters,
   sets: readonly ValidationExamples[],
   step: number,
-  { onProgress, signal }: EvaluateOptions = {},
+  { onProgress, signal, withMatches = false }: EvaluateOptions = {},
 ): Promise<EvalPoint> {
   const swappedSets = sets.map(withSwappedSources);
   const total = [...sets, ...swappedSets].reduce((sum, set) => sum + (set?.batchSize ?? 0), 0);
   const languages: Record<string, LanguageQuality> = {};
   const routing = createRoutingTally();
   let done = 0;
-  const score = async (set: ValidationExamples, onLayer?: (layer: LayerCounts) => void): Promise<Scores> => {
+  const score = async (
+    set: ValidationExamples,
+    onLayer?: (layer: LayerCounts) => void,
+    withHits = false,
+  ): Promise<Scores> => {
     const { positions, rows: mostRows } = deviceMemory() ? batchLimits.device : batchLimits.cpu;
     const size = Math.min(Math.max(Math.floor(positions / set.lengths.inputs), 1), mostRows);
-    const scores: Scores = { logProbs: [], tokens: [] };
+    const scores: Scores = { logProbs: [], tokens: [], hits: [] };
     for (let start = 0; start < set.batchSize; start += size) {
       const rows = Math.min(size, set.batchSize - start);
-      const batch = await evaluateBatch(config, params, set, start, rows);
+      const batch = await evaluateBatch(config, params, set, start, rows, withHits);
       scores.logProbs.push(...batch.logProbs);
       scores.tokens.push(...batch.tokens);
+      scores.hits.push(...batch.hits);
       for (const layer of batch.layers) onLayer?.(layer);
       done += rows;
       onProgress?.(done, total);
@@ -64,8 +71,9 @@ export async function evaluateModel(
     return scores;
   };
   for (const [i, set] of sets.entries()) {
-    const own = await score(set, (layer) => routing.add(layer, set.language));
-    const quality = languageQuality(own, set.language, step);
+    const own = await score(set, (layer) => routing.add(layer, set.language), withMatches);
+    const measured = languageQuality(own, set.language, step);
+    const quality = withMatches ? { ...measured, metrics: matchesOf(own) } : measured;
     const other = swappedSets[i];
     languages[set.language] = other ? { ...quality, sourceUse: sourceUse(own, await score(other)) } : quality;
   }
@@ -76,6 +84,14 @@ export async function evaluateModel(
 interface Scores {
   logProbs: number[];
   tokens: number[];
+  /** Targets that are the likeliest token in their place; empty where not asked for. */
+  hits: number[];
+}
+
+/** Shares of examples written greedily token for token, and of tokens that are the likeliest after the right ones before them. */
+function matchesOf({ tokens, hits }: Scores): Record<string, number> {
+  const exact = hits.filter((count, i) => count === tokens[i]).length;
+  return { exactMatch: round(exact / hits.length), tokenAccuracy: round(sum(hits) / sum(tokens)) };
 }
 
 /** A language's first examples, each with the source of the next of them; undefined where there is no other. */
@@ -109,6 +125,7 @@ interface LayerCounts {
 interface BatchResult {
   logProbs: ArrayLike<number> & Iterable<number>;
   tokens: ArrayLike<number> & Iterable<number>;
+  hits: Iterable<number>;
   layers: LayerCounts[];
 }
 
@@ -119,17 +136,19 @@ async function evaluateBatch(
   set: ValidationExamples,
   start: number,
   rows: number,
+  withHits: boolean,
 ): Promise<BatchResult> {
   const rowsOf = (key: "inputs" | "targets"): tf.Tensor2D => {
     const length = set.lengths[key];
     return tf.tensor2d(set[key].slice(start * length, (start + rows) * length), [rows, length], "int32");
   };
   const batch = { inputs: rowsOf("inputs"), targets: rowsOf("targets") };
-  const result = exampleLogProbs(config, params, batch);
+  const result = exampleLogProbs(config, params, batch, withHits);
   try {
     return {
       logProbs: await result.logProbs.data<"float32">(),
       tokens: await result.tokens.data<"float32">(),
+      hits: (await result.hits?.data<"float32">()) ?? [],
       layers: await Promise.all(
         result.routing.map(async ({ layer, expertCounts, fractionDropped }) => ({
           layer,

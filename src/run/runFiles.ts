@@ -71,6 +71,16 @@ export function meanSourceUse(languages: EvalPoint["languages"], codes = Object.
   return known.length === 0 ? null : known.reduce((sum, value) => sum + value, 0) / known.length;
 }
 
+/** Means over the languages of each of their metrics. */
+export function meanMetrics(languages: EvalPoint["languages"]): Record<string, number> {
+  const values = new Map<string, number[]>();
+  for (const { metrics = {} } of Object.values(languages)) {
+    for (const [metric, value] of Object.entries(metrics)) values.set(metric, [...(values.get(metric) ?? []), value]);
+  }
+  const mean = (all: number[]): number => all.reduce((sum, value) => sum + value, 0) / all.length;
+  return Object.fromEntries([...values].map(([metric, all]) => [metric, mean(all)]));
+}
+
 /** A line of `metrics.jsonl`. Unknown numbers are absent, never 0. */
 export const metricsLineSchema = z.object({
   step: z.int().nonnegative(),

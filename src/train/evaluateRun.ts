@@ -20,7 +20,7 @@ import { usableLanguages } from "../stream/objectives/segments.js";
 import { hashValidationExamples, validationExamples } from "../stream/validationExamples.js";
 import { resolveModel } from "./config/resolveModel.js";
 import { type RunConfig, readRunConfig } from "./config/runConfig.js";
-import { shapeOf } from "./setup/prepareRun.js";
+import { evaluatedLanguages, shapeOf } from "./setup/prepareRun.js";
 
 export interface EvaluateRunOptions {
   /** A step, or `latest`. */
@@ -82,7 +82,9 @@ export async function evaluateRun(directory: string, options: EvaluateRunOptions
     const model = options.capacity === false ? withoutCapacity(own) : own;
     const { params } = await loadModel(checkpoint.directory);
     try {
-      const point = await evaluateModel(model, params, sets, checkpoint.step);
+      const point = await evaluateModel(model, params, sets, checkpoint.step, {
+        withMatches: config.objective === "pairs",
+      });
       const written: string[] = [];
       // An evaluation of this step that the training wrote is what the report should go by, whatever the backend here.
       if (ownExamples && model === own && !existsSync(evaluationPath(paths, point.step))) {
@@ -112,7 +114,6 @@ function examplesOf(
   config: RunConfig,
   { languages, examples = config.evaluation.examplesPerLanguage, split = "validation" }: EvaluateRunOptions,
 ): ValidationExamples[] {
-  const { stream } = config;
   const usable = usableLanguages(dataset, split);
   const missing = languages?.find((code) => !usable.includes(code));
   if (missing !== undefined) {
@@ -129,7 +130,7 @@ function examplesOf(
       hint: `preprocess the ${split} split too (--split train,${split})`,
     });
   }
-  const chosen = languages ?? stream.languages;
+  const chosen = languages ?? evaluatedLanguages(config);
   return usable
     .filter((code) => chosen?.includes(code) ?? true)
     .map((code) => validationExamples(dataset, code, { examples, split, ...shapeOf(config) }));

@@ -1,7 +1,7 @@
 import type { Log } from "../base/log.js";
 import type { TrainingPlan } from "../plan/planTraining.js";
 import { appendMetrics, type RunPaths, writeEvaluation } from "../run/runDirectory.js";
-import { type EvalPoint, meanSourceUse } from "../run/runFiles.js";
+import { type EvalPoint, meanMetrics, meanSourceUse } from "../run/runFiles.js";
 import type { RunConfig } from "./config/runConfig.js";
 import { formatMetrics, type LogLine, toMetricsLine, trainingFaults } from "./metrics.js";
 import { startPythonTrackers } from "./trackers/pythonTracker.js";
@@ -63,20 +63,22 @@ export async function createMetricsWriter({
     },
     async evaluation(point) {
       await writeEvaluation(paths, point);
-      const { mean, sourceUse, best, worst } = summarizeEvaluation(point);
+      const { mean, sourceUse, metrics, best, worst } = summarizeEvaluation(point);
       const byLanguage = (key: "negLogPerplexity" | "sourceUse"): Record<string, number | undefined> =>
         Object.fromEntries(Object.entries(point.languages).map(([code, quality]) => [code, quality[key]]));
       await scalars(point.step, {
         "eval/negLogPerplexity": mean,
         "eval/sourceUse": sourceUse ?? undefined,
+        ...prefixed("eval/", metrics),
         ...prefixed("eval/negLogPerplexity/", byLanguage("negLogPerplexity")),
         ...prefixed("eval/sourceUse/", byLanguage("sourceUse")),
       });
       const value = (code: string): string => `${code} ${point.languages[code].negLogPerplexity.toFixed(4)}`;
       const reads = sourceUse === null ? "" : ` source use ${sourceUse.toFixed(3)}`;
+      const means = Object.entries(metrics).map(([metric, share]) => ` ${metric} ${share.toFixed(3)}`);
       const count = Object.keys(point.languages).length;
       log.info(
-        `eval step ${point.step} nlp ${mean.toFixed(4)}${reads} over ${count} languages, best ${value(best)}, worst ${value(worst)}`,
+        `eval step ${point.step} nlp ${mean.toFixed(4)}${reads}${means.join("")} over ${count} languages, best ${value(best)}, worst ${value(worst)}`,
       );
     },
     close: async () => {
@@ -96,6 +98,8 @@ export interface EvaluationSummary {
   mean: number;
   /** Mean of the languages' source use; null where none was measured. */
   sourceUse: number | null;
+  /** Means of what was measured of tasks: of languages that have it. */
+  metrics: Record<string, number>;
   best: string;
   worst: string;
 }
@@ -105,5 +109,13 @@ export function summarizeEvaluation({ step, languages }: EvalPoint): EvaluationS
   const sorted = Object.entries(languages).sort(([, a], [, b]) => b.negLogPerplexity - a.negLogPerplexity);
   const mean = sorted.reduce((sum, [, quality]) => sum + quality.negLogPerplexity, 0) / sorted.length;
   const [best, worst] = [sorted[0][0], sorted[sorted.length - 1][0]];
-  return { step, languages: sorted.length, mean, sourceUse: meanSourceUse(languages), best, worst };
+  return {
+    step,
+    languages: sorted.length,
+    mean,
+    sourceUse: meanSourceUse(languages),
+    metrics: meanMetrics(languages),
+    best,
+    worst,
+  };
 }

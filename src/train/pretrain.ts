@@ -114,7 +114,10 @@ async function trainOn(run: PreparedRun, options: SessionOptions): Promise<Pretr
       // Rank 0 evaluates; the others wait for it in the next step.
       isEvaluated: (at) => session.world.rank > 0 || isEvaluated(at),
       async evaluate(at) {
-        const point = await evaluateModel(model, session.params, examples, at, { signal: options.signal });
+        const point = await evaluateModel(model, session.params, examples, at, {
+          signal: options.signal,
+          withMatches: config.objective === "pairs",
+        });
         points.push(point);
         return point;
       },

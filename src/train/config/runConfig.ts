@@ -115,6 +115,10 @@ export const runConfigSchema = z
           .default(1000)
           .describe("Every so many steps, or at exactly these; before the first step and after the last one always."),
         examplesPerLanguage: size.default(16),
+        languages: z
+          .union([z.literal("all"), z.array(z.string()).min(1)])
+          .optional()
+          .describe("What is evaluated, where it is not what is trained on: codes, or all of the dataset."),
         best: z
           .strictObject({
             metric: z

@@ -51,7 +51,8 @@ export async function prepareRun(given: RunConfig, dataset: TokenDataset, log: L
   const { skipBatches: _s, ...keys } = config.stream;
   const streamConfig: StreamConfig = { seed, ...(objective ? { objective } : {}), ...keys };
   const stream = createExampleStream(dataset, streamConfig, log);
-  const languages = usableLanguages(dataset, "validation").filter((code) => keys.languages?.includes(code) ?? true);
+  const chosen = evaluatedLanguages(config);
+  const languages = usableLanguages(dataset, "validation").filter((code) => chosen?.includes(code) ?? true);
   const examples = languages.map((code) =>
     validationExamples(dataset, code, { examples: evaluation.examplesPerLanguage, ...shapeOf(config) }),
   );
@@ -70,6 +71,11 @@ export async function prepareRun(given: RunConfig, dataset: TokenDataset, log: L
     truncated,
     paths: runPaths(config.run),
   };
+}
+
+/** What a run is evaluated on; undefined: all of its dataset. */
+export function evaluatedLanguages({ evaluation, stream }: RunConfig): string[] | undefined {
+  return evaluation.languages === "all" ? undefined : (evaluation.languages ?? stream.languages);
 }
 
 /** What examples a run makes of its dataset. */
