@@ -81,7 +81,6 @@ describe.each(commands)("mswitch $id", ({ id, summary, description, examples, fl
     const plain = await mswitch(...id.split(":"), "--no-such-flag");
     expect(plain.code).toBe(2);
     expect(plain.stderr).toMatch(/^error: .*no-such-flag.* \[wrong-use\]\n {2}try: /);
-    if (!("json" in flags)) return;
     const json = await mswitch(...id.split(":"), "--no-such-flag", "--json");
     expect(json.code).toBe(2);
     expect(JSON.parse(json.stdout)).toMatchObject({ error: { code: "wrong-use" } });
@@ -92,6 +91,18 @@ test("an unknown command is wrong use and names the nearest", async () => {
   const { code, stderr } = await mswitch("preproces");
   expect(code).toBe(2);
   expect(stderr).toContain("mswitch preprocess");
+});
+
+test("an argument that is none of those known is wrong use, with and without --json", async () => {
+  for (const words of [
+    ["setup", "nothing"],
+    ["completion", "fish"],
+  ]) {
+    const { code, stdout } = await mswitch(...words, "--json");
+    expect([code, JSON.parse(stdout).error.code], words.join(" ")).toEqual([2, "wrong-use"]);
+  }
+  const { code, stdout } = await mswitch("--json");
+  expect([code, JSON.parse(stdout).error.code]).toEqual([2, "wrong-use"]);
 });
 
 test("a mistyped flag gets the nearest", async () => {

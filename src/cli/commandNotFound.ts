@@ -14,7 +14,8 @@ export const commandNotFound: Hook.CommandNotFound = async ({ id, argv = [], con
     `${config.bin} has no command ${JSON.stringify(word)}`,
     near ? `${config.bin} ${near}` : `${config.bin} --help`,
   );
-  if (argv.includes("--json")) process.stdout.write(`${JSON.stringify(errorDocument(error), null, 2)}\n`);
+  if (id === "--json" || argv.includes("--json"))
+    process.stdout.write(`${JSON.stringify(errorDocument(error), null, 2)}\n`);
   else process.stderr.write(errorLines(error));
   process.exit(exitCode.usage);
 };

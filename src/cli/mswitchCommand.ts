@@ -21,9 +21,10 @@ export abstract class MswitchCommand extends Command {
   }
 
   protected override async catch(error: Error & { exitCode?: number; oclif?: { exit?: number } }): Promise<unknown> {
-    process.exitCode = error.exitCode ?? error.oclif?.exit ?? exitCode.failed;
     const forUser = this.#forUser(error);
-    if (this.jsonEnabled()) this.logJson(this.toErrorJson(error));
+    process.exitCode = forUser?.exitCode ?? error.exitCode ?? error.oclif?.exit ?? exitCode.failed;
+    // Also of commands that have no result to print as JSON.
+    if (this.jsonEnabled() || this.argv.includes("--json")) this.logJson(this.toErrorJson(error));
     else if (forUser) process.stderr.write(errorLines(forUser));
     else throw error;
     return undefined;

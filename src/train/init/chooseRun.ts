@@ -95,7 +95,7 @@ export async function chooseRun(options: ChooseRunOptions): Promise<ChosenRun> {
         evaluationSeconds,
         denseParameters,
         tokens,
-        limit: why ?? notNow,
+        limit: why ?? (notNow && `even this one does only ${notNow.replace("it does ", "")}`),
       };
       if (chosen.limit) return chosen;
     } finally {

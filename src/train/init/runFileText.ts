@@ -59,7 +59,7 @@ export function runFileText(
       ],
       { model: { ...dense, switch: sparse } },
     ),
-    section([`${figures(plan.tokensPerStep)} positions a step, encoder and decoder together.`], {
+    section([`${plan.tokensPerStep.toLocaleString("en-US")} positions a step, encoder and decoder together.`], {
       stream: { batchSize: config.stream.batchSize, inputLength: config.stream.inputLength },
     }),
     section(
