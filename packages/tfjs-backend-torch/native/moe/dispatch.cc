@@ -92,6 +92,7 @@ at::Tensor dispatch(const at::Tensor& x, const at::Tensor& slot, int64_t slots) 
   if (onCuda(x)) return dispatchByAten(x, slot, slots);
   const at::Tensor from = x.contiguous();
   at::Tensor to = at::empty({slots, width}, x.options());
+  if (to.numel() == 0) return to;
   const std::vector<int32_t> token = tokensOfSlots(slot.contiguous(), slots);
   const size_t bytes = width * x.element_size();
   const auto* source = static_cast<const char*>(from.const_data_ptr());
@@ -116,6 +117,7 @@ at::Tensor combine(const at::Tensor& y, const at::Tensor& slot, const at::Tensor
   const at::Tensor from = y.contiguous(), index = slot.contiguous();
   const at::Tensor factor = gate.defined() ? gate.to(at::kFloat).contiguous() : at::Tensor();
   at::Tensor to = at::empty({tokens, width}, y.options());
+  if (to.numel() == 0) return to;
   withType(y, [&](auto* type) {
     using T = std::remove_pointer_t<decltype(type)>;
     const T* const source = from.const_data_ptr<T>();
@@ -150,6 +152,7 @@ std::pair<at::Tensor, at::Tensor> combineGradient(const at::Tensor& d, const at:
   const at::Tensor from = y.contiguous(), factor = gate.to(at::kFloat).contiguous();
   at::Tensor dRows = at::empty({slots, width}, y.options());
   at::Tensor dGate = at::zeros(slot.sizes(), y.options().dtype(at::kFloat));
+  if (dRows.numel() == 0) return {dRows, dGate};
   const std::vector<int32_t> token = tokensOfSlots(slot.contiguous(), slots);
   withType(y, [&](auto* type) {
     using T = std::remove_pointer_t<decltype(type)>;
