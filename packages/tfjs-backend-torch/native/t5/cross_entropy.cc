@@ -3,6 +3,7 @@
 
 #include "cpu/bf16_vectors.h"
 #include "cpu/gemm/matmul.h"
+#include "cpu/gemm/packed/packed_gemm.h"
 #include "cpu/simd.h"
 #include "cuda/layers.h"
 #include "moe/moe.h"
@@ -86,6 +87,28 @@ int64_t chunkSize(const at::Tensor& x, int64_t vocab, int64_t maxLogits) {
 
 at::ScalarType productType(const at::Tensor& hidden) { return isBfloat16Fast(hidden) ? hidden.scalar_type() : at::kFloat; }
 
+// Whether logits stay in the cache, which is faster where there are few terms between them: the weights' gradient is summed in float32.
+bool isPanelled(const at::Tensor& x, const at::Tensor& w) {
+  constexpr int64_t kMostTerms = 256, kLargestGradient = 1 << 24;
+  if (!isOwnGemm(x, w.t()) || w.size(1) > kMostTerms || w.numel() > kLargestGradient) return false;
+  const auto has = [](const auto* kernels) { return kernels != nullptr && kernels->crossEntropy != nullptr; };
+  return x.scalar_type() == at::kFloat ? has(packedKernels<float>()) : has(packedKernels<at::BFloat16>());
+}
+
+// ln p of each row, dx and dWeight.
+at::Tensor byPanels(const at::Tensor& x, const at::Tensor& w, const at::Tensor& target, const at::Tensor& share, int64_t maxLogits,
+                    at::Tensor& dx, at::Tensor& dWeight) {
+  const at::Tensor weight = w.contiguous(), result = at::empty({x.size(0)}, x.options().dtype(at::kFloat));
+  withType(x, [&](auto* type) {
+    using T = std::remove_pointer_t<decltype(type)>;
+    packedKernels<T>()->crossEntropy(
+        {x.const_data_ptr<T>(), weight.const_data_ptr<T>(), target.const_data_ptr<int32_t>(), share.const_data_ptr<float>(), x.size(0),
+         x.size(1), w.size(0), result.mutable_data_ptr<float>(), dx.mutable_data_ptr<T>(), dWeight.mutable_data_ptr<T>()},
+        maxLogits);
+  });
+  return result;
+}
+
 }  // namespace
 
 CrossEntropy linearCrossEntropy(const at::Tensor& hidden, const at::Tensor& weight, const at::Tensor& target, const at::Tensor& tokenWeight,
@@ -106,10 +129,12 @@ CrossEntropy linearCrossEntropy(const at::Tensor& hidden, const at::Tensor& weig
   const int64_t tokens = x.size(0), size = chunkSize(x, vocab, maxLogits);
   at::Tensor loss = at::zeros({}, share.options());
   at::Tensor dx = at::empty_like(x);
+  const bool isByPanels = isPanelled(x, w);
   const auto options = onCuda(x) ? w.options().dtype(at::kFloat) : w.options();
   at::Tensor dWeight = tokens == 0 ? at::zeros(w.sizes(), options) : at::empty(w.sizes(), options);
-  at::Tensor buffer = at::empty({std::min(size, tokens), vocab}, x.options());
-  for (int64_t begin = 0; begin < tokens; begin += size) {
+  if (isByPanels) loss.sub_(at::dot(byPanels(x, w, goal, share, maxLogits, dx, dWeight), share));
+  at::Tensor buffer = at::empty({isByPanels ? 0 : std::min(size, tokens), vocab}, x.options());
+  for (int64_t begin = 0; begin < tokens && !isByPanels; begin += size) {
     const int64_t n = std::min(size, tokens - begin);
     const at::Tensor rows = x.narrow(0, begin, n), part = share.narrow(0, begin, n);
     at::Tensor logits = buffer.narrow(0, 0, n), d = dx.narrow(0, begin, n);

@@ -308,11 +308,6 @@ struct Heads {
   }
 };
 
-template <typename U>
-constexpr Kernels<typename U::Element> kernelsOf() {
-  return {multiply<U>, Heads<U>::attend, Heads<U>::attendGrad};
-}
-
 }  // namespace tfjs_torch::packed
 TFJS_TORCH_INTRINSICS_END
 

@@ -31,6 +31,18 @@ struct HeadGradients {
   HeadRows<T> dq, dk, dv;
 };
 
+// The output layer and its cross-entropy: hidden states [tokens, width], weight [vocab, width], both contiguous, targets and shares of the
+// loss [tokens] -> ln p(target), and the gradients of Σ share·(-ln p(target)).
+template <typename T>
+struct CrossEntropyOperands {
+  const T *hidden, *weight;
+  const int32_t* target;
+  const float* share;
+  int64_t tokens, width, vocab;
+  float* logProb;
+  T *dHidden, *dWeight;
+};
+
 // What one instruction set computes of matrices of T (bfloat16, with sums in float32, or float32). The number of threads changes no bit.
 template <typename T>
 struct Kernels {
@@ -40,6 +52,8 @@ struct Kernels {
   // dPosition [B, H, T+S-1], zeros at first, takes the sum over queries and keys of a distance.
   void (*attendHeadsGrad)(const AttentionShape& s, const HeadOperands<T>& x, const HeadRows<T>& dctx, const AttentionBias& bias,
                           const float* most, const float* inverse, const HeadGradients<T>& gradients, float* dPosition);
+  // At most so many logits at once, or those of 32 tokens. Null where it brings nothing.
+  void (*crossEntropy)(const CrossEntropyOperands<T>& x, int64_t maxLogits);
 };
 
 // Null where this build or this CPU has not the instructions: AMX-BF16, AVX512-BF16 (vdpbf16ps), AVX512F.
