@@ -43,6 +43,18 @@ export const switchConfigSchema = z.strictObject({
     .describe(
       "The router stays as it was drawn: tells a router that does not learn from a capacity that is not wanted.",
     ),
+  inputDropout: z
+    .number()
+    .min(0)
+    .lt(1)
+    .optional()
+    .describe("Dropout on the router's input in training, another way to explore (Table 11); usually with jitter 0."),
+  sample: z
+    .boolean()
+    .optional()
+    .describe(
+      "In training a token's expert is drawn from the router's softmax instead of being its best (Table 11); evaluation takes the best.",
+    ),
   balance: z
     .enum(["group", "batch"])
     .optional()

@@ -27,6 +27,10 @@ export interface SwitchLayer {
 export interface SwitchNoise {
   /** null: no jitter. */
   jitter: NoiseKey | null;
+  /** Of the router's input; left out: none. */
+  inputDropout?: (x: tf.Tensor) => tf.Tensor;
+  /** Experts are drawn from the router's softmax; left out: the best ones are taken. */
+  sample?: NoiseKey;
   /** Left out: none. */
   expertDropout?: (hidden: tf.Tensor) => tf.Tensor;
 }
@@ -59,11 +63,13 @@ export function switchFeedForward(
   const x_ND = tf.reshape(x_BTD, [-1, width]) as tf.Tensor2D;
   const real_N = tf.reshape(real_BT, [-1]) as tf.Tensor1D;
   const jittered_ND = noise.jitter ? jitter(x_ND, config.jitter, noise.jitter) : x_ND;
-  const routing = router(jittered_ND, layer.router, real_N, {
+  const routed_ND = (noise.inputDropout?.(jittered_ND) ?? jittered_ND) as tf.Tensor2D;
+  const routing = router(routed_ND, layer.router, real_N, {
     groups,
     capacity: places,
     ignorePadding: config.ignorePadding,
     ...{ topK: config.topK, frozen: config.frozen, balance: config.balance, globalLoad_E: layer.globalLoad_E },
+    sample: noise.sample,
     sequences: batch,
     dtype: layer.routerDtype,
   });

@@ -88,6 +88,8 @@ export function layersOf(config: ModelConfig, params: Parameters, mode: Mode) {
     };
     const out = switchFeedForward(h, switchLayer, real, config.switch, mode.training, {
       jitter: config.switch.jitter > 0 ? noiseKey("jitter", layer) : null,
+      inputDropout: dropFrom(`${layer}.router`, config.switch.inputDropout ?? 0),
+      sample: config.switch.sample ? (noiseKey("sample", layer) ?? undefined) : undefined,
       expertDropout: dropFrom(`${layer}.hidden`, config.switch.expertDropout || config.dropout),
     });
     routed.push(out);

@@ -2,6 +2,7 @@ import * as tf from "@tensorflow/tfjs-core";
 import { type FastKernel, fastKernel, fastOp } from "../fastPath.js";
 import { linear } from "../linear.js";
 import { type Dtype, precision } from "../precision.js";
+import { gumbel, type NoiseKey } from "../random/noise.js";
 import { mulConstant } from "../rows.js";
 
 // N tokens of the batch = G groups × S tokens of a group, k choices of a token, E experts, C capacity, D dModel
@@ -13,6 +14,9 @@ export const minCapacity = 4;
 export function expertCapacity(tokens: number, experts: number, factor: number): number {
   return Math.min(Math.max(Math.floor((factor * tokens) / experts), minCapacity), tokens);
 }
+
+/** Taken off what an expert is chosen by once it has been: more than any logit or probability. */
+const chosenAlready = 1e9;
 
 /** Least sum that gates are divided by: that of a token that is not routed is 0. */
 const minGateSum = 1e-30;
@@ -26,6 +30,8 @@ export interface RouterOptions {
   topK?: number;
   /** Gates of a token's k experts add up to 1 (the paper's MoE baseline); false: raw probabilities (T5X). No matter where k is 1. */
   renormalize?: boolean;
+  /** Draws experts from the softmax instead of taking the best ones: Gumbel noise on the logits for the choice alone. */
+  sample?: NoiseKey;
   /** The router's weights get no gradient. */
   frozen?: boolean;
   /** Over what f and P of the balance are taken: each group, or all tokens; groups where left out. */
@@ -42,7 +48,7 @@ export interface RouterOptions {
 
 export interface Routing {
   /**
-   * Softmax probability of each chosen expert, 0 where not routed, [N, k], the best first; raw for k = 1, see `renormalize` for more.
+   * Softmax probability of each chosen expert, 0 where not routed, [N, k], in the order of choice; raw for k = 1, see `renormalize` for more.
    * Carries the router's gradient.
    */
   gate_NK: tf.Tensor2D;
@@ -60,7 +66,7 @@ export interface Routing {
   load_E: tf.Tensor1D;
   /** Share of all choices that found their expert full. */
   fractionDropped: tf.Scalar;
-  /** Mean over routed tokens of the best expert's probability. */
+  /** Mean over routed tokens of the first chosen expert's probability. */
   meanGateProbability: tf.Scalar;
   /** Choices of real tokens of each sequence that fell on each expert, [B, E]. */
   expertCounts_BE: tf.Tensor2D;
@@ -81,8 +87,9 @@ export function router(x_ND: tf.Tensor2D, weight_ED: tf.Tensor, real_N: tf.Tenso
   const logits_NE = linear(precision(x_ND, dtype), precision(weight, dtype));
   const kernel = fastKernel("TorchRouter");
   const gradient = fastKernel("TorchRouterGrad");
-  // The kernels know one expert a token.
-  if (!kernel || !gradient || topK > 1) return routeReference(precision(logits_NE, "float32"), real_N, options);
+  // The kernels know one expert a token, the best one.
+  if (!kernel || !gradient || topK > 1 || options.sample)
+    return routeReference(precision(logits_NE, "float32"), real_N, options);
   return routeFast(logits_NE, real_N, options, kernel, gradient);
 }
 
@@ -166,12 +173,12 @@ export function routeReference(logits_NE: tf.Tensor2D, real_N: tf.Tensor1D, opti
   let kept: tf.Tensor = tf.scalar(0);
   // How many chose each expert so far, [G, 1, E]: those of earlier choices have their places first.
   let taken_G1E: tf.Tensor = tf.zeros([groups, 1, experts]);
-  let rest_NE = probs_NE;
+  let rest_NE: tf.Tensor = options.sample ? tf.add(logits_NE, gumbel(logits_NE.shape, options.sample)) : probs_NE;
   for (let choice = 0; choice < topK; choice++) {
     const expert_N = tf.argMax(rest_NE, 1) as tf.Tensor1D;
     // By comparison: tf.oneHot refuses a single expert, and asked for float32 it gives integer bits on wasm.
     const oneHot_NE = tf.cast(tf.equal(tf.expandDims(expert_N, 1), tf.range(0, experts, 1, "int32")), "float32");
-    rest_NE = tf.sub(rest_NE, tf.mul(oneHot_NE, 2));
+    rest_NE = tf.sub(rest_NE, tf.mul(oneHot_NE, chosenAlready));
     const choice_NE = tf.mul(oneHot_NE, routed_N1) as tf.Tensor2D;
     choices.push(choice_NE);
 

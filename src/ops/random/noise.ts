@@ -27,6 +27,15 @@ export function dropout<T extends tf.Tensor>(x: T, rate: number, key: NoiseKey):
   return rate === 0 ? x : timesNoise(x, { kind: "dropout", rate }, key);
 }
 
+/** Standard Gumbel noise, −ln(−ln u): the argmax of logits with it is a draw from their softmax. Float32, a constant. */
+export function gumbel(shape: number[], key: NoiseKey): tf.Tensor {
+  return tf.tidy(() => {
+    const uniform = tf.sub(jitter(tf.fill(shape, 1), 0.5, key), 0.5);
+    // 24 bits: the least above 0 and the greatest below 1 lie 2^-24 from them.
+    return tf.neg(tf.log(tf.neg(tf.log(tf.clipByValue(uniform, 2 ** -25, 1 - 2 ** -24)))));
+  });
+}
+
 function timesNoise<T extends tf.Tensor>(x: T, factors: Factors, key: NoiseKey): T {
   const kernel = fastKernel("TorchNoise");
   if (!kernel) return tf.mul(x, noiseReference(x.shape, factors, key)) as T;
