@@ -15,7 +15,7 @@ const layers: Record<string, string[]> = {
   backends: ["base", "ops"],
   vocab: ["base", "corpus"],
   dataset: ["base", "analysis", "corpus", "vocab"],
-  stream: ["base", "corpus", "vocab", "dataset"],
+  stream: ["base", "analysis", "corpus", "vocab", "dataset"],
   model: ["base", "ops", "backends"],
   distributed: ["base", "ops", "backends", "model"],
   eval: ["base", "run", "corpus", "vocab", "dataset", "stream", "ops", "model", "backends"],

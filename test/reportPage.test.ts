@@ -2,98 +2,31 @@ import { mkdtemp, readFile, rm } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { pathToFileURL } from "node:url";
-import { type Browser, type BrowserContext, chromium, type Page } from "playwright-core";
+import type { Browser, Page } from "playwright-core";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
-import { emptyCounts, type InspectReport, sumCounts, withRates } from "../src/analysis/tokenStatistics.js";
 import { writeReport } from "../src/report/render/writeReport.js";
-import { chromiumPath } from "./helpers/chromiumPath.js";
-import { syntheticRun } from "./reportRuns.js";
-
-const languages = ["af", "am", "de", "en", "ja", "ja-Latn", "sw", "zu"];
-const steps = [0, 100, 200, 300, 400, 500, 600, 700, 800];
-const speeds: Record<string, number> = { af: 2, am: 3, de: 5.5, en: 0.6, ja: 2.5, "ja-Latn": 40, sw: 4, zu: 1.5 };
-const evilName = `switch</script><img src=x onerror="document.title='run'">`;
-const common = { languages, steps, noise: 0.005 };
-const baseline = syntheticRun({ ...common, name: "dense", speed: () => 1 });
-const runs = [
-  syntheticRun({ ...common, name: evilName, speed: (code) => speeds[code], experts: 4 }),
-  syntheticRun({ ...common, name: "second", speed: () => 1.2, experts: 16, totalSteps: 1000 }),
-];
-runs[0].config = "name: </pre><script>document.title='run'</script>\n";
-
-const tokens = languages.map((language, i) =>
-  withRates(
-    {
-      ...emptyCounts(),
-      documents: 10 + i,
-      tokens: 900 - i,
-      bytes: 3000,
-      words: 500,
-      longest: 99,
-      lengths: [0, 0, 4, 6 + i],
-    },
-    { language, shards: 1, allShards: 1 },
-  ),
-);
-const dataset: InspectReport = {
-  dir: "tokens",
-  vocabulary: { fingerprint: "0".repeat(64), size: 1000 },
-  languages: tokens,
-  total: withRates(sumCounts(tokens), { language: "total", shards: 8, allShards: 8 }),
-  documents: [],
-};
+import { launchBrowser, type Opened, openPage, pageDataset, pageRuns, testInBrowser } from "./reportPages.js";
 
 let out: string;
 let browser: Browser | undefined;
 
 beforeAll(async () => {
   out = await mkdtemp(join(tmpdir(), "mswitch-report-"));
-  await writeReport([baseline, ...runs], out, { resamples: 100, dataset });
-  if (!chromiumPath) return;
-  browser = await chromium.launch({
-    executablePath: chromiumPath,
-    args: ["--no-sandbox", "--disable-gpu", "--no-first-run", "--disable-background-networking"],
-  });
+  await writeReport(pageRuns, out, { resamples: 100, dataset: pageDataset });
+  browser = await launchBrowser();
 });
 afterAll(async () => {
   await browser?.close();
   await rm(out, { recursive: true, force: true });
 });
 
-interface Opened {
-  page: Page;
-  /** Whatever went wrong or over the network. */
-  faults: string[];
-}
-
-/** Opens the page from its file; a context of its own, so that no storage is shared. */
-async function open({
-  hash = "",
-  ...options
-}: Parameters<Browser["newContext"]>[0] & { hash?: string } = {}): Promise<Opened> {
-  const context: BrowserContext = await browser!.newContext({ viewport: { width: 1280, height: 900 }, ...options });
-  context.setDefaultTimeout(15_000);
-  const page = await context.newPage();
-  const faults: string[] = [];
-  page.on("console", (message) => faults.push(`console ${message.type()}: ${message.text()}`));
-  page.on("pageerror", (error) => faults.push(`error: ${error.message}`));
-  page.on("request", (request) => {
-    if (!/^(file|data|blob):/.test(request.url())) faults.push(`request: ${request.url()}`);
-  });
-  await page.goto(pathToFileURL(join(out, "index.html")).href + hash);
-  await page.waitForSelector("#curve svg path", { state: "attached" });
-  return { page, faults };
-}
+const open = (options?: Parameters<typeof openPage>[2]): Promise<Opened> =>
+  openPage(browser!, join(out, "index.html"), options);
 
 const cells = (page: Page, column: number): Promise<string[]> =>
   page.$$eval(`#rows tbody tr > :nth-child(${column})`, (found) => found.map((cell) => cell.textContent?.trim() ?? ""));
 
-const withBrowser = (name: string, body: () => Promise<void>): void => {
-  test(name, async (ctx) => {
-    if (!browser) ctx.skip("no Chromium: set CHROMIUM to its path, or put it on PATH");
-    await body();
-  });
-};
+const withBrowser = (name: string, body: () => Promise<void>): void => testInBrowser(name, () => browser, body);
 
 test("the page is one file without addresses of others", async () => {
   const text = await readFile(join(out, "index.html"), "utf8");
@@ -104,10 +37,10 @@ test("the page is one file without addresses of others", async () => {
 describe("in Chromium, from a file", () => {
   withBrowser("every chart is drawn, nothing fails, nothing is fetched, no text is run", async () => {
     const { page, faults } = await open();
-    for (const id of ["histogram", "pairs", "curve", "balance"]) {
+    for (const id of ["histogram", "overlay", "pairs", "curve", "balance"]) {
       expect(await page.$$eval(`#${id} svg path`, (paths) => paths.length), id).toBeGreaterThan(5);
     }
-    for (const id of ["map", "layers"]) {
+    for (const id of ["map", "layers", "entropy"]) {
       const fills = await page.$$eval(`#${id} svg path`, (paths) => paths.map((path) => path.getAttribute("fill")));
       const colours = new Set(fills).size;
       expect(colours, id).toBeGreaterThan(5);
@@ -156,6 +89,39 @@ describe("in Chromium, from a file", () => {
     expect((await codes())[0]).toBe("zu");
     await page.click("#dataset th:nth-child(3) button");
     expect((await codes())[0]).toBe("af");
+    await page.fill("#dataset-search", "አማርኛ");
+    expect(await page.textContent("#dataset-found")).toBe("1 of 8");
+    expect(
+      await page.$$eval(
+        "#dataset .dataset tbody tr",
+        (rows) => rows.filter((row) => !(row as HTMLElement).hidden).length,
+      ),
+    ).toBe(1);
+    expect(faults).toEqual([]);
+  });
+
+  withBrowser("another mixing or budget is previewed", async () => {
+    const { page, faults } = await open();
+    const text = (): Promise<string | null> => page.textContent("#mixing");
+    const first = await text();
+    expect(first).toContain("stream: { mixing: { strategy: temperature } }");
+    await page.selectOption("#mixing-strategy", { label: "proportional: all equally often" });
+    // Every language is read once.
+    const epochs = await page.$$eval("#mixing tbody td:last-child", (all) => all.map((cell) => cell.textContent));
+    expect(epochs).toEqual(epochs.map(() => "1.00"));
+    await page.selectOption("#mixing-budget", "2");
+    expect(await page.textContent("#mixing tbody td:last-child")).toBe("16.0over 4");
+    expect(faults).toEqual([]);
+  });
+
+  withBrowser("a click in the comparison shows that candidate everywhere", async () => {
+    const { page, faults } = await open({ reducedMotion: "reduce" });
+    expect(await page.$$eval("#compared tbody tr", (rows) => rows.length)).toBe(2);
+    await page.click("#compared [data-candidate='1']");
+    expect(await page.textContent("h1")).toContain("second");
+    expect(await page.inputValue("#candidate")).toBe("1");
+    expect(await page.getAttribute("#compared [data-candidate='1']", "aria-pressed")).toBe("true");
+    expect(await page.evaluate(() => (document.activeElement as HTMLElement).dataset.candidate)).toBe("1");
     expect(faults).toEqual([]);
   });
 
@@ -225,15 +191,24 @@ describe("in Chromium, from a file", () => {
     expect(await page.textContent("h1")).toContain("second");
     expect(await page.$eval("#language", (select) => (select as HTMLSelectElement).value)).toBe("ja");
     expect(await page.getAttribute("#curve", "aria-label")).toMatch(/Japanese: dense ends at .* a speed-up of/);
-    for (const [selector, name, content] of [
-      ["[data-csv=curve]", "curve.csv", /^run,step,nlp_measured,nlp_rising\r\ndense,/],
-      ["[data-image=curve]", "curve.svg", /^<svg /],
-      ["[data-file='speedups.csv']", "speedups.csv", /^candidate,code,name/],
-    ] as const) {
-      const [file] = await Promise.all([page.waitForEvent("download"), page.click(selector)]);
-      expect(file.suggestedFilename()).toBe(name);
-      expect(await readFile(await file.path(), "utf8")).toMatch(content);
+    await page.$$eval("details", (all) => {
+      for (const element of all) element.open = true;
+    });
+    const figures = await page.$$eval("figure .chart", (all) => all.map(({ id }) => id));
+    expect(figures).toHaveLength(10);
+    for (const id of figures) {
+      for (const [kind, name, content] of [
+        ["csv", `${id}.csv`, /^[a-z_,0-9]+\r\n(?:[^\r]+\r\n){2,}$/],
+        ["image", `${id}.svg`, /^<svg .*<path /s],
+      ] as const) {
+        await page.waitForSelector(`#${id} svg path`, { state: "attached" });
+        const [file] = await Promise.all([page.waitForEvent("download"), page.click(`[data-${kind}=${id}]`)]);
+        expect(file.suggestedFilename()).toBe(name);
+        expect(await readFile(await file.path(), "utf8"), name).toMatch(content);
+      }
     }
+    const [file] = await Promise.all([page.waitForEvent("download"), page.click("[data-file='speedups.csv']")]);
+    expect(await readFile(await file.path(), "utf8")).toMatch(/^candidate,code,name/);
     expect(faults).toEqual([]);
   });
 

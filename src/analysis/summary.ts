@@ -124,6 +124,14 @@ export function histogram(values: readonly number[]): HistogramBin[] {
   }));
 }
 
+/** Values in each of the bins between `edges`, [edges − 1]; the last bin holds its upper edge too. */
+export function countBetween(values: readonly number[], edges: readonly number[]): number[] {
+  return edges.slice(1).map((high, i) => {
+    const isLast = i === edges.length - 2;
+    return values.filter((value) => value >= edges[i] && (value < high || (isLast && value <= high))).length;
+  });
+}
+
 /** The next of 1, 2, 2.5, 5 times a power of ten. */
 function roundWidth(width: number): number {
   const power = 10 ** Math.floor(Math.log10(width));

@@ -1,3 +1,5 @@
+import type { DateRange, MixingPreview, SetAside, SourceFacts } from "./datasetFacts.js";
+
 /** What was counted over some documents. Plain data. */
 export interface TokenCounts {
   documents: number;
@@ -54,6 +56,15 @@ export interface InspectReport {
   languages: LanguageTokens[];
   total: LanguageTokens;
   documents: ShownDocument[];
+  /** Where the token files that were read came from. */
+  sources: SourceFacts[];
+  /** Days of the documents at the start of each language's first source file, by code, where it is still there and says them. */
+  dates: Record<string, DateRange>;
+  setAside: SetAside;
+  /** Codes of languages without validation text. */
+  withoutValidation: string[];
+  /** Of the whole dataset; the commands add it. */
+  mixing?: MixingPreview;
 }
 
 /** Tokens of a document that are shown. */

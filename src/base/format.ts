@@ -19,6 +19,13 @@ export function signed(value: number): string {
   return value > 0 ? `+${figures(value)}` : figures(value);
 }
 
+/** Two decimals, a true minus sign and none before zero: `0.05`, `−0.12`, `0.00`; `–` where unknown. */
+export function hundredths(value: number | null): string {
+  if (value === null || !Number.isFinite(value)) return "–";
+  const text = Math.abs(value).toFixed(2);
+  return value < 0 && Number(text) !== 0 ? minus + text : text;
+}
+
 /** `91 %`, `90.7 %` would claim more than a hundred languages can tell. */
 export function percent(share: number): string {
   return `${(100 * share).toFixed(0)}\u202f%`;

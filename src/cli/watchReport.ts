@@ -36,10 +36,7 @@ export async function watchReport({ runs, render, port, interval, log, signal }:
       page = withReload(await render(), now);
     } catch (error) {
       if (!(error instanceof MswitchError)) throw error;
-      page = withReload(
-        `<!doctype html><meta charset="utf-8"><title>mswitch report</title><p>${escapeHtml(error.message)}`,
-        now,
-      );
+      page = withReload(waitingHtml(error.message), now);
     }
     version = now;
   };
@@ -62,6 +59,14 @@ export async function watchReport({ runs, render, port, interval, log, signal }:
     server.closeAllConnections();
     server.close();
   }
+}
+
+/** Stands in the report's place while there is none. */
+export function waitingHtml(why: string): string {
+  return `<!doctype html>
+<html lang="en"><head><meta charset="utf-8"><meta name="viewport" content="width=device-width, initial-scale=1"><title>mswitch report</title>
+<style>:root{color-scheme:light dark}body{font:16px/1.5 system-ui,sans-serif;max-width:70ch;margin:3em auto;padding:0 1em}</style></head>
+<body><main><h1>No report yet</h1><p role="status">${escapeHtml(why)}</p><p>This page follows the runs and loads anew after their next evaluation.</p></main></body></html>`;
 }
 
 function listen(server: Server, port: number): Promise<void> {

@@ -137,8 +137,6 @@ async function inspectDatasetOf(run: Run, dir: string): Promise<InspectReport> {
       hint: "name the folder that stands under `dataset` in the run's config.yaml",
     });
   }
-  const { inspectDataset } = await import("../dataset/check/inspectDataset.js");
-  const { createProgress } = await import("../base/progress.js");
-  const rates = [{ label: "MB/s", scale: 1e-6 }];
-  return inspectDataset(dir, { progress: (parts) => createProgress({ parts, rates }) });
+  const { describeDataset } = await import("../stream/describeDataset.js");
+  return describeDataset(dir);
 }

@@ -2,6 +2,7 @@ import type * as tf from "@tensorflow/tfjs-core";
 import { deviceMemory } from "../backends/deviceMemory.js";
 import { formatBytes, formatDuration, formatFlops } from "../base/format.js";
 import type { StepResult } from "../model/lossAndGradients.js";
+import { loadBalance } from "../run/loadBalance.js";
 import type { MetricsLine } from "../run/runFiles.js";
 import type { Stretch } from "./stepClock.js";
 
@@ -50,15 +51,15 @@ export async function readStepMetrics(result: StepResult): Promise<StepMetrics> 
   const [auxLoss, zLoss] = await Promise.all([scalar(result.auxLoss), scalar(result.zLoss)]);
   const dropped = await Promise.all(result.routing.map((report) => scalar(report.fractionDropped)));
   const meanGateProbability = await Promise.all(result.routing.map((report) => scalar(report.meanGateProbability)));
-  const loads = await Promise.all(result.routing.map((report) => report.load.data()));
+  const balances = await Promise.all(result.routing.map(async ({ load }) => loadBalance(await load.data<"float32">())));
   return {
     ...metrics,
     auxLoss,
     zLoss,
     fractionDropped: mean(dropped),
-    expertLoadMin: Math.min(...loads.map((load) => Math.min(...load))),
-    expertLoadMax: Math.max(...loads.map((load) => Math.max(...load))),
-    expertLoadEntropy: mean(loads.map((load) => entropy([...load]))),
+    expertLoadMin: Math.min(...balances.map(({ least }) => least)),
+    expertLoadMax: Math.max(...balances.map(({ most }) => most)),
+    expertLoadEntropy: mean(balances.map(({ entropy }) => entropy)),
     meanGateProbability: mean(meanGateProbability),
   };
 }
@@ -69,11 +70,6 @@ async function scalar(value: tf.Scalar): Promise<number> {
 
 function mean(values: number[]): number {
   return values.reduce((sum, value) => sum + value, 0) / values.length;
-}
-
-/** In nats. */
-function entropy(shares: number[]): number {
-  return shares.reduce((sum, share) => (share > 0 ? sum - share * Math.log(share) : sum), 0);
 }
 
 /** What of a line says that training has gone wrong though no number is infinite; each is to be told once. */

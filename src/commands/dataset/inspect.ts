@@ -1,5 +1,6 @@
 import { Args, Flags } from "@oclif/core";
 import type { InspectReport, LanguageTokens, ShownDocument } from "../../analysis/tokenStatistics.js";
+import { stderrLog } from "../../base/log.js";
 import { MswitchCommand } from "../../cli/mswitchCommand.js";
 import { tableLines } from "../../cli/table.js";
 
@@ -14,6 +15,8 @@ export default class DatasetInspect extends MswitchCommand {
 
   static override description =
     `For each language: tokens a byte, tokens a word (fertility), the share of unknown tokens and of tokens that spell single bytes, and how long the documents are. Words are what stands between spaces; Burmese, Chinese, Japanese, Khmer, Lao and Thai, marked *, write none.
+
+Sources with the licence that they state, the days of their documents, what was set aside, and how each strategy of mixing would share a run among the languages are in --json and on the page of --out. Warnings say what to know before training: languages of many byte tokens, without validation text, of few documents.
 
 Documents are shown with the file and line they came from, their pieces and ids. They are spread evenly over the language. With --out, the same goes into a page that opens in a browser.`;
 
@@ -48,16 +51,14 @@ Documents are shown with the file and line they came from, their pieces and ids.
   async run(): Promise<InspectReport & { page?: string }> {
     const { args, flags } = await this.parse(DatasetInspect);
     const { requireLanguages } = await import("../../corpus/shards/languages.js");
-    const { createProgress } = await import("../../base/progress.js");
-    const { inspectDataset } = await import("../../dataset/check/inspectDataset.js");
-    const rates = [{ label: "MB/s", scale: 1e-6 }];
-    const report = await inspectDataset(args.dataset, {
+    const { describeDataset } = await import("../../stream/describeDataset.js");
+    const report = await describeDataset(args.dataset, {
       languages: flags.language === undefined ? undefined : requireLanguages(flags.language),
       documents: flags.documents ?? (flags.language === undefined ? 0 : defaultDocuments),
       shards: flags.shards,
       vocab: flags.vocab,
-      progress: (parts) => createProgress({ parts, rates }),
     });
+    const { datasetWarnings } = await import("../../report/data/datasetWarnings.js");
     const { lengthBin, withoutSpaces } = await import("../../analysis/tokenStatistics.js");
     const { languages, total, documents } = report;
     const head = [
@@ -85,6 +86,7 @@ Documents are shown with the file and line they came from, their pieces and ids.
     const rows = [[...head, "mean length", "lengths"], ...languages.map(row), row(total)];
     for (const line of tableLines(rows)) this.log(line);
     this.log(`lengths: documents of 0, 1, 2–3, 4–7, … ${lengthBin(total.lengths.length - 1)} tokens`);
+    for (const warning of datasetWarnings(report)) stderrLog.warn(warning);
     for (const document of documents) this.showDocument(document);
     if (flags.out === undefined) return report;
     const { writeDatasetPage } = await import("../../report/render/writeDatasetPage.js");

@@ -19,6 +19,7 @@ import { countTokens, type PieceTable, pieceTable } from "../read/countTokens.js
 import { readManifest } from "../read/openDataset.js";
 import { type RowBatch, readRowBatches } from "../read/readRowBatches.js";
 import { damagedTokenFile, type ShardEntry } from "../read/tokenFileFault.js";
+import { createSourceTally, datesOf } from "./describeSources.js";
 
 export interface InspectOptions {
   /** mC4 codes; all that the dataset has where absent. */
@@ -67,12 +68,17 @@ export async function inspectDataset(dir: string, options: InspectOptions = {}):
   const chosen = codes.map((code) => shardsOf(manifest, code, shardLimit));
   const total = (shards: ShardEntry[]): number => shards.reduce((sum, { bytes }) => sum + bytes, 0);
   const bars = progress?.(codes.map((name, i) => ({ name, total: total(chosen[i]) })));
+  const tally = createSourceTally();
   const report: InspectReport = {
     dir,
     vocabulary: { fingerprint, size },
     languages: [],
     total: withRates(emptyCounts(), { language: "total", shards: 0, allShards: 0 }),
     documents: [],
+    sources: [],
+    dates: {},
+    setAside: tally.setAside,
+    withoutValidation: codes.filter((code) => !((manifest.languages[code].validation?.tokens ?? 0) > 0)),
   };
   try {
     for (const [i, language] of codes.entries()) {
@@ -83,7 +89,13 @@ export async function inspectDataset(dir: string, options: InspectOptions = {}):
       );
       for (const shard of chosen[i]) {
         const path = join(dir, shard.file);
-        const source = pick.size > 0 ? (await readRecord(join(dir, recordFile(shard.file))))?.source.path : undefined;
+        const record = await readRecord(join(dir, recordFile(shard.file)));
+        const source = record?.source.path;
+        if (record) {
+          tally.add(record);
+          const dates = shard === chosen[i][0] ? await datesOf(record) : null;
+          if (dates) report.dates[language] = dates;
+        }
         for await (const batch of readRowBatches(path, manifest.tokenType)) {
           report.documents.push(...pickDocuments(shard, source, batch, counts.documents, pick, decoder, size));
           count(batch, path, table, counts);
@@ -102,7 +114,7 @@ export async function inspectDataset(dir: string, options: InspectOptions = {}):
     shards: sum("shards"),
     allShards: sum("allShards"),
   };
-  return { ...report, total: withRates(sumCounts(report.languages), all) };
+  return { ...report, sources: tally.sources(), total: withRates(sumCounts(report.languages), all) };
 }
 
 function shardsOf(manifest: DatasetManifest, code: string, limit: number): ShardEntry[] {

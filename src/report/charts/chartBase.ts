@@ -49,18 +49,39 @@ export function axisStyle({ palette }: ChartContext, name: string) {
   };
 }
 
-/** Style of a legend above the plot. */
-export function legendStyle({ palette }: ChartContext) {
+/** Pixels of a legend: a key, the gap after an item, a row, and a letter at most. */
+const legend = { key: 10, lineKey: 26, gap: 18, row: 28, letter: 7.4 };
+
+/** Style of a legend above the plot. `lines`: its keys are lines. */
+export function legendStyle({ palette, width }: ChartContext, lines = false) {
+  const key = lines ? legend.lineKey : legend.key;
+  const most = Math.floor((width - key - legend.gap) / legend.letter);
   return {
     top: 0,
     left: 0,
-    icon: "circle",
-    itemWidth: 10,
+    icon: lines ? undefined : "circle",
+    itemWidth: key,
     itemHeight: 10,
-    itemGap: 18,
+    itemGap: legend.gap,
+    formatter: (name: string) => (name.length > most ? `${name.slice(0, most - 1)}…` : name),
     textStyle: { color: palette.ink, fontSize: 13 },
     inactiveColor: palette.muted,
   };
+}
+
+/** Height of a legend of lines that wraps at `width`, with the space below it. Pixels. */
+export function legendHeight(names: readonly string[], width: number): number {
+  let rows = 1;
+  let used = 0;
+  for (const name of names) {
+    const item = legend.lineKey + 5 + name.length * legend.letter + legend.gap;
+    if (used > 0 && used + item > width) {
+      rows++;
+      used = 0;
+    }
+    used += item;
+  }
+  return 12 + legend.row * rows;
 }
 
 /** The values behind an event or a tooltip of a custom or scatter series. */

@@ -1,8 +1,9 @@
 import { describe, expect, test } from "vitest";
 import { renderSvg } from "../render/renderSvg.js";
 import { curveChart } from "./curveChart.js";
-import { heatChart } from "./heatChart.js";
+import { type HeatInput, heatChart } from "./heatChart.js";
 import { histogramChart } from "./histogramChart.js";
+import { overlayChart } from "./overlayChart.js";
 import { lightPalette } from "./palette.js";
 
 const size = { width: 800, height: 400 };
@@ -68,11 +69,34 @@ test("the gap between two curves spans the two steps", () => {
   expect(draw(true)).toContain(">2.00×<");
 });
 
+test("outlines of several histograms are drawn in their colours, each with a mark at its mean", () => {
+  const candidates = ["#123456", "#654321"].map((colour, i) => ({
+    name: `c${i}`,
+    counts: [1, 3 - i],
+    mean: 1.5 + i,
+    colour,
+  }));
+  const input = { edges: [0, 1.5, 3], candidates, name: "speed-up in steps", noun: "language" };
+  const svg = renderSvg((context) => overlayChart(input, context), size);
+  for (const { colour } of candidates) expect(svg.split(colour).length).toBeGreaterThan(3);
+  const { tooltip } = overlayChart(input, { palette: lightPalette, width: 800, animate: false });
+  const { formatter } = tooltip as { formatter: (params: unknown) => string };
+  expect(formatter([{ axisValue: 2 }])).toMatch(/1\.50× to 3\.00×.*c0: <b>3 languages<\/b>.*c1: <b>2 languages/);
+});
+
 describe("names from files", () => {
   const evil = "<img src=x onerror=alert(1)>";
 
   test("are text in a drawing and in its tooltip", () => {
-    const input = { rows: [{ label: evil, title: evil }], values: [[0.5, 1.5]] };
+    const input: HeatInput = {
+      rows: [{ label: evil, title: evil }],
+      columns: { labels: ["0", evil], name: "expert" },
+      values: [[0.5, 1.5]],
+      lowest: 0,
+      highest: 2,
+      ends: ["2×", "0×"],
+      describe: (_row, column) => `${evil} ${column}`,
+    };
     expect(renderSvg((context) => heatChart(input, context), size)).not.toContain("<img");
     const { tooltip } = heatChart(input, { palette: lightPalette, width: 800, animate: false });
     const { formatter } = tooltip as { formatter: (params: unknown) => string };

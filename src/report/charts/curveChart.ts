@@ -3,7 +3,8 @@ import type { Speedup } from "../../analysis/speedup.js";
 import { figures, signed, tick } from "../../base/format.js";
 import { markedTimes } from "../format.js";
 import { escapeHtml } from "../render/html.js";
-import { axisStyle, type ChartContext, chartBase, legendStyle } from "./chartBase.js";
+import { axisStyle, type ChartContext, chartBase, legendHeight, legendStyle } from "./chartBase.js";
+import { lineStyle } from "./lineStyles.js";
 
 export interface CurveInput {
   curves: {
@@ -21,10 +22,6 @@ export interface CurveInput {
   logarithmic: boolean;
 }
 
-/** Lines differ by dash and symbol as well as by colour. */
-const dashes = ["solid", [2, 3], [9, 3, 2, 3], [12, 3], [4, 2]] as const;
-const symbols = ["circle", "triangle", "diamond", "rect", "roundRect"];
-
 /** Height of the difference panel with its space, and what is above the curves, pixels. */
 const panel = { height: 76, gap: 26 };
 
@@ -32,28 +29,26 @@ const panel = { height: 76, gap: 26 };
  * Learning curves of one language or of the mean, and below them each candidate's difference to the baseline at the steps that both
  * have. The horizontal gap at equal quality is the speed-up. The untrained model (step 0) does not set the scale.
  */
-export function curveChart({ curves, match, logarithmic }: CurveInput, context: ChartContext): EChartsOption {
+export function curveChart({ curves: given, match, logarithmic }: CurveInput, context: ChartContext): EChartsOption {
+  const { low, span, isBelow } = trainedRange(given);
+  const curves = given.map((curve) => (isBelow(curve) ? { ...curve, name: `${curve.name} (below the axis)` } : curve));
+  const names = curves.map(({ name }) => name);
   const { palette } = context;
   // A logarithmic axis has no place for step 0.
   const shown = (steps: number[], values: number[]): number[][] =>
     steps.flatMap((step, i) => (logarithmic && step === 0 ? [] : [[step, values[i]]]));
   const candidates = curves.filter(({ baseline }) => !baseline);
-  const styleOf = ({ baseline, name }: CurveInput["curves"][0]) => {
-    const at = candidates.findIndex((other) => other.name === name);
-    return {
-      symbol: baseline ? "emptyCircle" : symbols[at % symbols.length],
-      dash: baseline ? [7, 4] : [...[dashes[at % dashes.length]].flat()],
-    };
-  };
   const lines = curves.map((curve): LineSeriesOption => {
-    const { symbol, dash } = styleOf(curve);
+    const { symbol, dash } = curve.baseline
+      ? { symbol: "emptyCircle", dash: [7, 4] }
+      : lineStyle(candidates.indexOf(curve));
     return {
       name: curve.name,
       type: "line",
       clip: true,
       data: shown(curve.steps, curve.quality),
       color: curve.colour,
-      lineStyle: { width: curve.baseline ? 2 : 2.5, type: dash[0] === "solid" ? "solid" : (dash as number[]) },
+      lineStyle: { width: curve.baseline ? 2 : 2.5, type: dash },
       symbol,
       symbolSize: 6,
       showSymbol: true,
@@ -75,7 +70,7 @@ export function curveChart({ curves, match, logarithmic }: CurveInput, context: 
         tooltip: { show: false },
       }),
     );
-  const differences = differenceSeries(curves, logarithmic);
+  const differences = differenceSeries(curves);
   const last = lines[lines.length - 1];
   if (match) last.markLine = gapMark(match, palette.ink);
   const step = (grid: number, name: string, labels: boolean) => ({
@@ -101,9 +96,9 @@ export function curveChart({ curves, match, logarithmic }: CurveInput, context: 
       formatter: (params) => tooltip(params as unknown as TooltipRow[]),
     },
     axisPointer: { link: [{ xAxisIndex: "all" }] },
-    legend: { ...legendStyle(context), icon: undefined, itemWidth: 26, data: curves.map(({ name }) => name) },
+    legend: { ...legendStyle(context, true), data: names },
     grid: [
-      { left: 64, right: 42, top: 40, bottom: 52 + panel.height + panel.gap },
+      { left: 64, right: 42, top: legendHeight(names, context.width), bottom: 52 + panel.height + panel.gap },
       { left: 64, right: 42, height: panel.height, bottom: 52 },
     ],
     xAxis: [step(0, "", false), step(1, `training steps${logarithmic ? " (logarithmic)" : ""}`, true)],
@@ -113,7 +108,7 @@ export function curveChart({ curves, match, logarithmic }: CurveInput, context: 
         nameGap: 46,
         type: "value",
         scale: true,
-        min: trainedFloor(curves),
+        min: low - 0.05 * span,
         axisLine: { show: false },
         axisLabel: {
           ...axisStyle(context, "").axisLabel,
@@ -127,32 +122,50 @@ export function curveChart({ curves, match, logarithmic }: CurveInput, context: 
         nameGap: 46,
         type: "value",
         splitNumber: 2,
+        min: ({ min }) => Math.max(min, -span),
         axisLine: { show: false },
-        axisLabel: { ...axisStyle(context, "").axisLabel, formatter: (value: number) => signed(value) },
+        axisLabel: {
+          ...axisStyle(context, "").axisLabel,
+          formatter: (value: number) => signed(value),
+          showMinLabel: false,
+        },
       },
     ],
     series: [...lines, ...points, ...differences],
   };
 }
 
-/** A little below the worst trained evaluation; undefined where there is none but the untrained one. */
-function trainedFloor(curves: CurveInput["curves"]): number | undefined {
-  const trained = curves.flatMap(({ steps, quality, measured }) =>
-    steps.flatMap((step, i) => (step > 0 ? [quality[i], measured[i]] : [])),
-  );
-  if (trained.length === 0) return undefined;
-  const [low, high] = [Math.min(...trained), Math.max(...trained)];
-  return low - 0.05 * (high - low || 1);
+/** The best quality of a curve after step 0; −∞ where it has no trained evaluation. */
+function bestTrained({ steps, quality }: CurveInput["curves"][0]): number {
+  return Math.max(...steps.flatMap((step, i) => (step > 0 ? [quality[i]] : [])));
+}
+
+/**
+ * The range of the trained evaluations, which sets the scale: not the untrained model, and not a candidate so far below the others (one
+ * that diverged) that it would press their curves together.
+ */
+function trainedRange(curves: CurveInput["curves"]) {
+  const values = (some: CurveInput["curves"]): number[] =>
+    some.flatMap(({ steps, quality, measured }) =>
+      steps.flatMap((step, i) => (step > 0 ? [quality[i], measured[i]] : [])),
+    );
+  const [lead] = [...curves].sort((a, b) => bestTrained(b) - bestTrained(a));
+  const own = values([lead]);
+  const floor = Math.min(...own) - 2 * (Math.max(...own) - Math.min(...own) || 1);
+  const isBelow = (curve: CurveInput["curves"][0]): boolean => !curve.baseline && bestTrained(curve) < floor;
+  const shown = values(curves.filter((curve) => !isBelow(curve)));
+  const [low, high] = shown.length > 0 ? [Math.min(...shown), Math.max(...shown)] : [0, 1];
+  return { low, span: high - low || 1, isBelow };
 }
 
 /** Candidate less baseline, as measured, at the trained steps that both have. */
-function differenceSeries(curves: CurveInput["curves"], logarithmic: boolean): LineSeriesOption[] {
+function differenceSeries(curves: CurveInput["curves"]): LineSeriesOption[] {
   const baseline = curves.find((curve) => curve.baseline);
   if (!baseline) return [];
   const reference = new Map(baseline.steps.map((step, i) => [step, baseline.measured[i]]));
   const candidates = curves.filter((curve) => !curve.baseline);
   return candidates.map(({ name, steps, measured, colour }, at): LineSeriesOption => {
-    const dash = [dashes[at % dashes.length]].flat();
+    const { dash } = lineStyle(at);
     return {
       name: `${name} less ${baseline.name}`,
       type: "line",
@@ -160,14 +173,19 @@ function differenceSeries(curves: CurveInput["curves"], logarithmic: boolean): L
       yAxisIndex: 1,
       data: steps.flatMap((step, i) => {
         const other = reference.get(step);
-        return other === undefined || step === 0 || (logarithmic && step === 0) ? [] : [[step, measured[i] - other]];
+        return other === undefined || step === 0 ? [] : [[step, measured[i] - other]];
       }),
       color: colour,
-      lineStyle: { width: 1.5, type: dash[0] === "solid" ? "solid" : ([...dash] as number[]) },
+      lineStyle: { width: 1.5, type: dash },
       showSymbol: false,
       areaStyle: candidates.length === 1 ? { opacity: 0.15 } : undefined,
     };
   });
+}
+
+/** Height of the chart of so many names at a width. Pixels. */
+export function curveHeight(names: readonly string[], width: number): number {
+  return 470 + legendHeight(names, width);
 }
 
 interface TooltipRow {

@@ -5,6 +5,7 @@ import {
   LegendComponent,
   LegendScrollComponent,
   MarkLineComponent,
+  MarkPointComponent,
   TooltipComponent,
   VisualMapContinuousComponent,
 } from "echarts/components";
@@ -23,6 +24,7 @@ use([
   LegendComponent,
   LegendScrollComponent,
   MarkLineComponent,
+  MarkPointComponent,
   TooltipComponent,
   VisualMapContinuousComponent,
   LabelLayout,

@@ -1,13 +1,21 @@
 import type { EChartsOption } from "echarts";
-import { times } from "../../base/format.js";
 import { escapeHtml } from "../render/html.js";
 import { axisStyle, type ChartContext, chartBase } from "./chartBase.js";
 
 export interface HeatInput {
   /** Rows from the top. */
   rows: { label: string; title: string }[];
-  /** Load of each expert in each row, [rows][experts]; 1 is balanced. */
-  values: number[][];
+  /** Names of the columns from the left, and of what they are. */
+  columns: { labels: string[]; name: string };
+  /** One number a cell, [rows][columns]; null: unknown. */
+  values: (number | null)[][];
+  /** The numbers that have the weakest and the strongest colour. */
+  lowest: number;
+  highest: number;
+  /** What stands at the ends of the colour scale, high and low. */
+  ends: [high: string, low: string];
+  /** What a cell says, in words. */
+  describe: (row: number, column: number, value: number) => string;
 }
 
 const rowHeight = 14;
@@ -19,41 +27,42 @@ export function heatChartHeight(rows: number, printed = false): number {
   return 84 + rows * (printed && rows > 40 ? printedRowHeight : rowHeight);
 }
 
-/** Load of every expert in every row (languages or layers) as colour. */
-export function heatChart({ rows, values }: HeatInput, context: ChartContext): EChartsOption {
+/** A matrix of numbers as colour: load of every expert by language or layer, entropy of every language by layer. */
+export function heatChart(
+  { rows, columns, values, lowest, highest, ends, describe }: HeatInput,
+  context: ChartContext,
+): EChartsOption {
   const { palette } = context;
-  const experts = values[0].length;
-  // At least twice a balanced load: an even split looks even, not dark.
-  const highest = Math.max(2, ...values.map((row) => Math.max(...row)));
+  const width = columns.labels.length;
   const widest = Math.max(...rows.map(({ label }) => label.length));
   return {
     ...chartBase(context),
     tooltip: {
       ...chartBase(context).tooltip,
       formatter: (params) => {
-        const [expert, row, load] = (params as unknown as { value: number[] }).value;
-        return `<b>${escapeHtml(rows[row].title)}</b><br>expert ${expert}: ${times(load)} a balanced load<br>${((100 * load) / experts).toFixed(1)} % of the tokens`;
+        const [column, row, value] = (params as unknown as { value: number[] }).value;
+        return `<b>${escapeHtml(rows[row].title)}</b><br>${describe(row, column, value).split("\n").map(escapeHtml).join("<br>")}`;
       },
     },
     visualMap: {
       type: "continuous",
-      min: 0,
+      min: lowest,
       max: highest,
       orient: "horizontal",
       left: 0,
       top: 0,
       itemWidth: 12,
-      itemHeight: Math.min(180, context.width * 0.4),
-      text: [`${times(highest)} a balanced load`, "0×"],
+      itemHeight: Math.min(180, context.width * 0.2),
+      text: ends,
       textStyle: { color: palette.muted, fontSize: 12 },
       inRange: { color: palette.heat },
     },
     grid: { left: 14 + Math.min(widest, 16) * 7, right: 8, top: 34, bottom: 44 },
     xAxis: {
-      ...axisStyle(context, "expert"),
+      ...axisStyle(context, columns.name),
       nameGap: 26,
       type: "category",
-      data: Array.from({ length: experts }, (_, e) => String(e)),
+      data: columns.labels,
       axisTick: { show: false },
       splitLine: { show: false },
     },
@@ -75,8 +84,8 @@ export function heatChart({ rows, values }: HeatInput, context: ChartContext): E
     series: [
       {
         type: "heatmap",
-        data: values.flatMap((row, y) => row.map((load, x) => [x, y, load])),
-        itemStyle: experts * rows.length > 4000 ? {} : { borderColor: palette.page, borderWidth: 1 },
+        data: values.flatMap((row, y) => row.flatMap((value, x) => (value === null ? [] : [[x, y, value]]))),
+        itemStyle: width * rows.length > 4000 ? {} : { borderColor: palette.page, borderWidth: 1 },
         emphasis: { itemStyle: { borderColor: palette.ink, borderWidth: 1.5 } },
         progressive: 0,
       },

@@ -50,3 +50,8 @@ export function cssVariables(palette: Palette): string {
 export function candidateColour(palette: Palette, index: number): string {
   return palette.candidates[index % palette.candidates.length];
 }
+
+/** The same as a CSS value, which follows the theme. */
+export function candidateVariable(index: number): string {
+  return `var(--candidate-${index % lightPalette.candidates.length})`;
+}

@@ -1,14 +1,13 @@
 import type { Measure } from "../../analysis/speedup.js";
-import { histogram } from "../../analysis/summary.js";
+import { countBetween, histogram } from "../../analysis/summary.js";
 import { times } from "../../base/format.js";
 import type { CurveInput } from "../charts/curveChart.js";
-import type { HeatInput } from "../charts/heatChart.js";
 import type { HistogramInput } from "../charts/histogramChart.js";
 import type { LanguageChartInput, LanguagePair } from "../charts/languageChart.js";
+import type { OverlayInput } from "../charts/overlayChart.js";
 import { candidateColour, type Palette } from "../charts/palette.js";
-import { boundSign, type Level, measureNames, noun } from "./headline.js";
+import { boundSign, type Level, measuredRows, measureNames, noun } from "./headline.js";
 import type { ReportData } from "./reportData.js";
-import type { LayerFacts } from "./routingFacts.js";
 
 /** How the pairs of the per-language chart can be ordered. */
 export const pairOrders = {
@@ -28,18 +27,10 @@ export function histogramInput(
   palette: Palette,
 ): HistogramInput {
   const candidate = data.candidates[index];
-  const rows = candidate.rows.filter(
-    (row, i) => row[measure] !== null && (level === "tasks" || data.languages[i].main),
-  );
-  const values = rows.map((row) => row[measure]!.value);
-  const bins = histogram(values);
-  const bounds = bins.map(
-    ({ low, high }, i) =>
-      rows.filter(({ match }, at) => {
-        const last = i === bins.length - 1;
-        return match.bound !== "none" && values[at] >= low && (values[at] < high || (last && values[at] <= high));
-      }).length,
-  );
+  const rows = measuredRows(data, candidate, level, measure);
+  const bins = histogram(rows.map(({ value }) => value));
+  const bounded = rows.filter(({ row }) => row.match.bound !== "none").map(({ value }) => value);
+  const bounds = countBetween(bounded, [bins[0].low, ...bins.map(({ high }) => high)]);
   const { mean } = candidate.summaries[level].measures[measure]!;
   const colour = candidateColour(palette, index);
   const { meanStepSpeedup } = data.published;
@@ -68,6 +59,26 @@ export function histogramInput(
           ]
         : []),
     ],
+  };
+}
+
+/** Speed-ups of all candidates, in bins that they share. */
+export function overlayInput(data: ReportData, level: Level, measure: Measure, palette: Palette): OverlayInput {
+  const all = data.candidates.map((candidate, i) => ({
+    name: candidate.name,
+    values: measuredRows(data, candidate, level, measure).map(({ value }) => value),
+    mean: candidate.summaries[level].measures[measure]?.mean.value,
+    colour: candidateColour(palette, i),
+  }));
+  const bins = histogram(all.flatMap(({ values }) => values));
+  const edges = [bins[0].low, ...bins.map(({ high }) => high)];
+  return {
+    edges,
+    candidates: all.flatMap(({ values, mean, ...candidate }) =>
+      mean === undefined ? [] : [{ ...candidate, mean, counts: countBetween(values, edges) }],
+    ),
+    name: `speed-up in ${measureNames[measure]}`,
+    noun: noun(level),
   };
 }
 
@@ -144,32 +155,4 @@ export function curveInput(
     match: { match: row.match, speedup: row.step.value, colour: candidateColour(palette, index) },
     logarithmic,
   };
-}
-
-/** Load of every expert in every layer. */
-export function layerHeatInput(layers: readonly LayerFacts[]): HeatInput {
-  return {
-    rows: layers.map(({ layer, dropped }) => ({
-      label: layer,
-      title: `${layer}, ${dropped.at(-1)!.toFixed(3)} dropped`,
-    })),
-    values: layers.map(({ load }) => load),
-  };
-}
-
-/** How the languages of the expert map can be ordered. */
-export const mapOrders = { expert: "the expert that serves them most", name: "name" } as const;
-export type MapOrder = keyof typeof mapOrders;
-
-/** Which experts of a layer serve which languages. Ordered by expert, languages that share one stand together. */
-export function languageHeatInput(data: ReportData, { byLanguage }: LayerFacts, order: MapOrder): HeatInput {
-  const lines = data.languages.map(({ code, name }, i) => {
-    const load = byLanguage[i];
-    const peak = Math.max(...load);
-    return { row: { label: name, title: `${name} (${code})` }, load, peak, top: load.indexOf(peak) };
-  });
-  const byName = (a: (typeof lines)[0], b: (typeof lines)[0]): number => a.row.label.localeCompare(b.row.label, "en");
-  lines.sort(order === "name" ? byName : (a, b) => a.top - b.top || b.peak - a.peak);
-  const known = lines.filter(({ load }) => load.length > 0);
-  return { rows: known.map(({ row }) => row), values: known.map(({ load }) => load) };
 }

@@ -1,14 +1,25 @@
 import type { Measure } from "../../analysis/speedup.js";
-import type { Level } from "./headline.js";
+import { type Level, measuredRows } from "./headline.js";
 import type { CandidateFacts, ReportData } from "./reportData.js";
 
 /** The numbers behind each figure as CSV (RFC 4180): what a reader plots again. */
 
-export function histogramCsv(data: ReportData, candidate: CandidateFacts, level: Level, measure: Measure): string {
-  const rows = candidate.rows.flatMap((row, i) =>
-    level === "tasks" || data.languages[i].main ? [[row.code, row[measure]?.value ?? null, row.match.bound]] : [],
+/** One line a candidate and language; for the histogram of one candidate and for that of all. */
+export function histogramCsv(
+  data: ReportData,
+  candidates: readonly CandidateFacts[],
+  level: Level,
+  measure: Measure,
+): string {
+  const rows = candidates.flatMap((candidate) =>
+    measuredRows(data, candidate, level, measure).map(({ row, value }) => [
+      candidate.name,
+      row.code,
+      value,
+      row.match.bound,
+    ]),
   );
-  return csv([["code", `${measure}_speedup`, "bound"], ...rows]);
+  return csv([["candidate", "code", `${measure}_speedup`, "bound"], ...rows]);
 }
 
 export function pairsCsv({ languages }: ReportData, { rows }: CandidateFacts): string {
@@ -38,6 +49,24 @@ export function balanceCsv({ routing }: CandidateFacts): string {
     busiest.map((load, i) => [layer, routing!.steps[i], load, dropped[i]]),
   );
   return csv([["layer", "step", "busiest_load", "dropped"], ...lines]);
+}
+
+/** Entropy of each language's choice of experts in every layer, nats; an even choice has ln(experts). */
+export function entropyCsv({ languages }: ReportData, { routing }: CandidateFacts): string {
+  const lines = (routing?.layers ?? []).flatMap(({ layer, entropy }) =>
+    entropy.map((value, i) => [languages[i].code, layer, value, Math.log(routing!.experts)]),
+  );
+  return csv([["code", "layer", "entropy", "even"], ...lines]);
+}
+
+/** The paper's own figures, as they were read. */
+export function publishedHistogramCsv({ published }: ReportData): string {
+  return csv([["low", "high", "tasks"], ...published.histogram.bins.map(({ low, high, count }) => [low, high, count])]);
+}
+
+export function publishedPairsCsv({ published }: ReportData): string {
+  const lines = published.figure7.map(({ code, name, baseline, candidate }) => [code, name, baseline, candidate]);
+  return csv([["code", "name", "baseline_nlp", "candidate_nlp"], ...lines]);
 }
 
 /** Lines of cells; an empty cell is unknown. A text that a spreadsheet would run as a formula is marked as text. */

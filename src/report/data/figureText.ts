@@ -1,18 +1,25 @@
 import type { Measure } from "../../analysis/speedup.js";
 import { figures, percent, plural, signed, times } from "../../base/format.js";
-import { type Level, measureNames, noun } from "./headline.js";
+import { type Level, measuredRows, measureNames, noun } from "./headline.js";
 import type { CandidateFacts, ReportData } from "./reportData.js";
 
 /** What each figure shows, in a sentence or two: its alternative for a reader who does not see it. */
 
 /** Of the histogram of speed-ups. */
 export function histogramText(data: ReportData, candidate: CandidateFacts, level: Level, measure: Measure): string {
-  const values = candidate.rows
-    .filter((row, i) => row[measure] !== null && (level === "tasks" || data.languages[i].main))
-    .map((row) => row[measure]!.value);
+  const values = measuredRows(data, candidate, level, measure).map(({ value }) => value);
   const { mean, median } = candidate.summaries[level].measures[measure]!;
   const below = values.filter((value) => value < 1).length;
   return `Histogram of the speed-ups of ${candidate.name} over ${data.baseline.name} in ${measureNames[measure]}, over ${plural(values.length, noun(level))}: from ${times(Math.min(...values))} to ${times(Math.max(...values))}, mean ${times(mean.value)}, median ${times(median.value)}; ${below} below 1×.`;
+}
+
+/** Of the overlaid histograms of all candidates. */
+export function overlayText(data: ReportData, level: Level, measure: Measure): string {
+  const parts = data.candidates.flatMap((candidate) => {
+    const mean = candidate.summaries[level].measures[measure]?.mean.value;
+    return mean === undefined ? [] : [`${candidate.name} mean ${times(mean)}`];
+  });
+  return `Histograms of the speed-ups of all candidates over ${data.baseline.name} in ${measureNames[measure]}: ${parts.join(", ")}.`;
 }
 
 /** Of the chart of final qualities. */
@@ -40,6 +47,18 @@ export function mapText(data: ReportData, candidate: CandidateFacts, layer: numb
   const peaks = facts.byLanguage.map((load, i) => ({ load: Math.max(...load, 0), name: data.languages[i].name }));
   const top = peaks.reduce((a, b) => (b.load > a.load ? b : a));
   return `Load of each expert by language in layer ${facts.layer}. The most uneven language is ${top.name}, with ${times(top.load)} a balanced load on one expert.`;
+}
+
+/** Of the entropies by language and layer. */
+export function entropyText(data: ReportData, { routing }: CandidateFacts): string {
+  if (!routing) return "";
+  const cells = routing.layers.flatMap(({ layer, entropy }) =>
+    entropy.flatMap((value, i) => (value === null ? [] : [{ value, what: `${data.languages[i].name} in ${layer}` }])),
+  );
+  if (cells.length === 0) return "";
+  const [least, ...rest] = cells.sort((a, b) => a.value - b.value);
+  const most = rest.at(-1) ?? least;
+  return `Entropy of each language's choice of experts in every layer; ${figures(Math.log(routing.experts))} nats would be an even choice among ${routing.experts}. Lowest ${figures(least.value)} for ${least.what}, highest ${figures(most.value)} for ${most.what}.`;
 }
 
 /** Of the loads of all layers. */

@@ -1,6 +1,6 @@
-import type { Measure } from "../../analysis/speedup.js";
+import type { LanguageSpeedup, Measure } from "../../analysis/speedup.js";
 import { bigSpeedup, type MeasureSummary, type Summary } from "../../analysis/summary.js";
-import { percent, plural, times } from "../../base/format.js";
+import { hundredths, percent, plural, times } from "../../base/format.js";
 import { interval, markedTimes } from "../format.js";
 import type { CandidateFacts, ReportData, RunFacts } from "./reportData.js";
 
@@ -22,7 +22,7 @@ export function hasVariants({ languages }: ReportData): boolean {
 export function coverage({ baseline }: ReportData, candidate: CandidateFacts): string {
   const seeds = [baseline, candidate].map((side) => side.seeds.length);
   if (Math.max(...seeds) === 1) return "over validation examples; one seed a side";
-  return `over validation examples and seeds (${seeds.join(" and ")})`;
+  return `over validation examples and seeds, ${seeds.join(" and ")}`;
 }
 
 /**
@@ -36,18 +36,39 @@ function readsSource({ meanSourceUse }: RunFacts): boolean | null {
   return meanSourceUse === null ? null : meanSourceUse >= readsFrom;
 }
 
+/** The finding in two or three words, for a table: `faster`, `slower`, `no difference shown`, `no interval`, `no comparison yet`. */
+export function shortFinding({ baseline }: ReportData, candidate: CandidateFacts, level: Level): string {
+  if (readsSource(baseline) === false && readsSource(candidate) === false) return "no comparison yet";
+  const summary = candidate.summaries[level];
+  const ends = summary.measures.step!.mean.interval;
+  if (!ends) return "no interval";
+  if (ends[0] > 1) return "faster";
+  return isSlower(summary) ? "slower" : "no difference shown";
+}
+
+/**
+ * Whether the mean speed-up lies below 1×: by its interval or, where values are upper bounds that end at 1× themselves (a candidate that never
+ * gets better than the baseline's first evaluation), by a final quality that is worse beyond its interval.
+ */
+function isSlower({ measures, atMost, gain }: Summary): boolean {
+  const ends = measures.step!.mean.interval;
+  if (!ends) return false;
+  return ends[1] < 1 || (atMost > 0 && ends[1] <= 1 && gain.interval !== null && gain.interval[1] < 0);
+}
+
 /** The result in words, before any number: faster, slower, not to be told from 1×, or no comparison of what the model is for. */
 export function finding({ baseline }: ReportData, candidate: CandidateFacts, level: Level): string {
   if (readsSource(baseline) === false && readsSource(candidate) === false) {
     return `No comparison yet: neither ${candidate.name} nor ${baseline.name} has learned to read its source`;
   }
-  const { measures, count, faster } = candidate.summaries[level];
+  const summary = candidate.summaries[level];
+  const { measures, count, faster } = summary;
   const ends = measures.step!.mean.interval;
   const among = `in ${faster} of ${plural(count, noun(level))}`;
   const names = `${candidate.name} and ${baseline.name}`;
   if (!ends) return `${names}: no interval, so no statement; ${candidate.name} is faster ${among}`;
   if (ends[0] > 1) return `${candidate.name} learns faster than ${baseline.name}, ${among}`;
-  if (ends[1] < 1) return `${candidate.name} learns more slowly than ${baseline.name}; it is faster ${among}`;
+  if (isSlower(summary)) return `${candidate.name} learns more slowly than ${baseline.name}; it is faster ${among}`;
   return `No difference shown: the speed-up of ${candidate.name} over ${baseline.name} cannot be told from 1×; it is faster ${among}`;
 }
 
@@ -67,10 +88,12 @@ export function verdict(data: ReportData, candidate: CandidateFacts, level: Leve
   const summary = candidate.summaries[level];
   const { median, big } = summary.measures.step!;
   const better = Math.round(summary.improved.value * summary.count);
+  // A median that stands among upper bounds is one.
+  const isBound = 2 * summary.atMost >= summary.count;
   const pace =
-    median.value >= 1
+    median.value >= 1 && !isBound
       ? `In the median ${noun(level)} it is as good as ${baseline.name} at step ${candidate.endStep.toLocaleString("en-US")} after ${percent(1 / median.value)} of the steps`
-      : `In the median ${noun(level)} it needs ${times(1 / median.value)} as many steps for the same quality`;
+      : `In the median ${noun(level)} it needs ${isBound ? "at least " : ""}${times(1 / median.value)} as many steps for the same quality`;
   const { match, step } = candidate.macroSpeedup;
   const sentences = [
     `At the end it is better in ${better} of ${plural(summary.count, noun(level))} (${percent(summary.improved.value)}), beyond the interval in ${summary.clearlyBetter}, and worse beyond it in ${summary.clearlyWorse}`,
@@ -156,7 +179,7 @@ function timeCaveats({ baseline }: ReportData, candidate: CandidateFacts): strin
 function sourceCaveats({ baseline }: ReportData, candidate: CandidateFacts): string[] {
   const [mine, theirs] = [readsSource(baseline), readsSource(candidate)];
   if (mine === null || theirs === null || (mine && theirs)) return [];
-  const use = ({ name, meanSourceUse }: RunFacts): string => `${name} ${meanSourceUse?.toFixed(2)} nats a token`;
+  const use = ({ name, meanSourceUse }: RunFacts): string => `${name} ${hundredths(meanSourceUse)} nats a token`;
   const uses = `what the right source is worth: ${use(baseline)}, ${use(candidate)}`;
   if (mine !== theirs) {
     const [reader, other] = mine ? [baseline, candidate] : [candidate, baseline];
@@ -192,6 +215,19 @@ function fairnessCaveats({ baseline }: ReportData, candidate: CandidateFacts): s
       ? [`The runs used different backends (${baseline.backend}, ${candidate.backend}): their times do not compare.`]
       : []),
   ];
+}
+
+/** A candidate's rows with a known speed-up, of the tasks that `level` counts. */
+export function measuredRows(
+  { languages }: ReportData,
+  { rows }: CandidateFacts,
+  level: Level,
+  measure: Measure,
+): { row: LanguageSpeedup; value: number }[] {
+  return rows.flatMap((row, i) => {
+    const estimate = row[measure];
+    return estimate && (level === "tasks" || languages[i].main) ? [{ row, value: estimate.value }] : [];
+  });
 }
 
 /** The measures that were measured, in order. */

@@ -13,6 +13,7 @@ import { usageError } from "../../base/errors.js";
 import { findLanguage } from "../../corpus/shards/languages.js";
 import { isFinished, type Run } from "../../run/readRun.js";
 import { type MetricsLine, meanSourceUse } from "../../run/runFiles.js";
+import { ownName } from "./ownName.js";
 import { type Published, readPublished } from "./published.js";
 import { requireComparable } from "./requireComparable.js";
 import { type RoutingFacts, routingFacts } from "./routingFacts.js";
@@ -151,16 +152,6 @@ export function reportData(runs: readonly Run[], options: ReportOptions = {}): R
     })),
     published: readPublished(),
   };
-}
-
-/** By Unicode's names (CLDR), as Node has them. */
-function ownName(code: string): string | null {
-  try {
-    const name = new Intl.DisplayNames([code], { type: "language", fallback: "none" }).of(code);
-    return name === undefined || name === findLanguage(code)?.name ? null : name;
-  } catch {
-    return null;
-  }
 }
 
 const lastStepOf = ({ points }: Run): number => points[points.length - 1].step;

@@ -1,3 +1,4 @@
+import { loadBalance } from "../../run/loadBalance.js";
 import type { EvalPoint } from "../../run/runFiles.js";
 
 /** Which experts served which languages, and how evenly they were used. Loads are multiples of a balanced load: 1 is balanced. */
@@ -15,6 +16,11 @@ export interface LayerFacts {
   load: number[];
   /** Load of each expert by language at the last evaluation, [languages][experts], in the report's order of languages. */
   byLanguage: number[][];
+  /**
+   * Entropy of each language's choice of experts at the last evaluation, nats, [languages]: ln(experts) where the language uses all alike, 0
+   * where all its tokens go to one. null where the evaluation has none of the language.
+   */
+  entropy: (number | null)[];
   /** Load of the busiest expert at each of `steps`. */
   busiest: number[];
   /** Share of tokens that found their expert full at each of `steps`. */
@@ -33,6 +39,7 @@ export function routingFacts(points: readonly EvalPoint[], codes: readonly strin
       layer,
       load: meanLoad(expertShare, codes),
       byLanguage: codes.map((code) => loads(expertShare[code] ?? [])),
+      entropy: codes.map((code) => (expertShare[code] ? round(loadBalance(expertShare[code]).entropy) : null)),
       busiest: history.map((record) => (record ? round(Math.max(...meanLoad(record.expertShare, codes))) : Number.NaN)),
       dropped: history.map((record) => (record ? record.fractionDropped : Number.NaN)),
     };

@@ -15,8 +15,8 @@ export interface ChartHost {
 
 export interface ChartSource {
   option: (context: ChartContext) => EChartsOption | null;
-  /** Pixels; the style sheet's where left out. */
-  height?: () => number;
+  /** Pixels at a width; the style sheet's where left out. */
+  height?: (width: number) => number;
   /** A chart that is narrower than this scrolls sideways. */
   minWidth?: () => number;
   /** Many small cells are drawn faster as pixels. */
@@ -34,10 +34,10 @@ export function chartHost(id: string, source: ChartSource): ChartHost {
   let chart: ECharts | undefined;
   let listener: Parameters<ChartHost["on"]>[0] | undefined;
   const draw = (animate = !still.matches): void => {
-    if (source.height) element.style.height = `${source.height()}px`;
     element.style.minWidth = source.minWidth && !isPrinting() ? `${source.minWidth()}px` : "";
     const width = element.clientWidth;
     if (width === 0) return;
+    if (source.height) element.style.height = `${source.height(width)}px`;
     const option = source.option({ palette: currentPalette(), width, animate, printed: isPrinting() });
     element.hidden = option === null;
     if (option === null) return;

@@ -1,7 +1,7 @@
 /// <reference lib="dom" />
-/// <reference lib="dom.iterable" />
-import { wireTable } from "./sortableTable.js";
+import { byId } from "./dom.js";
 import { wireTheme } from "./theme.js";
+import { wireDataset } from "./wireDataset.js";
 
-wireTable(document.querySelector<HTMLTableElement>(".dataset table")!);
-wireTheme(document.querySelector<HTMLSelectElement>("#theme")!, () => undefined);
+wireDataset();
+wireTheme(byId<HTMLSelectElement>("theme"), () => undefined);

@@ -1,125 +1,22 @@
 /// <reference lib="dom" />
 /// <reference lib="dom.iterable" />
 import type { Measure } from "../../analysis/speedup.js";
-import { balanceChart } from "../charts/balanceChart.js";
-import { curveChart } from "../charts/curveChart.js";
-import { heatChart, heatChartHeight } from "../charts/heatChart.js";
-import { histogramChart } from "../charts/histogramChart.js";
-import { languageChart } from "../charts/languageChart.js";
-import { candidateColour } from "../charts/palette.js";
-import {
-  curveInput,
-  histogramInput,
-  languageChartInput,
-  languageHeatInput,
-  layerHeatInput,
-  type MapOrder,
-  type PairOrder,
-  publishedHistogramInput,
-  publishedLanguageInput,
-} from "../data/chartInputs.js";
-import { balanceCsv, curveCsv, histogramCsv, loadCsv, pairsCsv } from "../data/figureCsv.js";
-import { balanceText, curveText, histogramText, layersText, mapText, pairsText } from "../data/figureText.js";
+import type { PairOrder } from "../data/chartInputs.js";
 import type { Level } from "../data/headline.js";
-import type { CandidateFacts, ReportData } from "../data/reportData.js";
-import { languageTable, type TableState, tableLines } from "../parts/languageTable.js";
+import type { MapOrder } from "../data/routingInputs.js";
+import { comparisonTable } from "../parts/comparisonTable.js";
+import { languageTable, tableLines } from "../parts/languageTable.js";
 import { summaryTiles } from "../parts/summaryTiles.js";
 import { reportCsv } from "../render/reportCsv.js";
-import { type ChartHost, chartHost } from "./chartHost.js";
+import { byId, onChange } from "./dom.js";
 import { download } from "./download.js";
+import { charts, tables } from "./reportCharts.js";
 import { wireRovingFocus } from "./rovingFocus.js";
-import { wireTable } from "./sortableTable.js";
-import { currentPalette, isPrinting, wireTheme } from "./theme.js";
+import { data, picked, state } from "./state.js";
+import { currentPalette, wireTheme } from "./theme.js";
+import { wireDataset } from "./wireDataset.js";
 
-const data = JSON.parse(byId("data").textContent ?? "") as ReportData;
-
-/** What the reader has chosen. */
-const state = {
-  candidate: 0,
-  level: "languages" as Level,
-  measure: "step" as Measure,
-  order: "baseline" as PairOrder,
-  language: "",
-  logarithmic: false,
-  layer: 0,
-  mapOrder: "expert" as MapOrder,
-  table: { key: "step", descending: true, query: "" } as TableState,
-};
-
-const picked = (): CandidateFacts => data.candidates[state.candidate];
 const refreshFocus = wireRovingFocus(byId("rows"), "tbody .pick");
-const pairWidth = (languages: number): number => languages * 9.6 + 66;
-
-/** Canvases come out blank on paper; only maps of very many cells are drawn as pixels. */
-const mostCells = data.languages.length * Math.max(0, ...data.candidates.map(({ routing }) => routing?.experts ?? 0));
-const mapRenderer = mostCells > 30_000 ? "canvas" : "svg";
-
-const charts: Record<string, ChartHost> = {
-  histogram: chartHost("histogram", {
-    text: () => histogramText(data, picked(), state.level, state.measure),
-    option: (context) =>
-      histogramChart(histogramInput(data, state.candidate, state.level, state.measure, context.palette), context),
-  }),
-  pairs: chartHost("pairs", {
-    text: () => pairsText(data, picked()),
-    option: (context) =>
-      languageChart(languageChartInput(data, state.candidate, state.order, context.palette), context),
-    minWidth: () => pairWidth(data.languages.length),
-  }),
-  curve: chartHost("curve", {
-    text: () => curveText(data, picked(), state.language),
-    height: () => 500,
-    option: (context) =>
-      curveChart(curveInput(data, state.candidate, state.language, state.logarithmic, context.palette), context),
-  }),
-  map: chartHost("map", {
-    text: () => mapText(data, picked(), state.layer),
-    option: (context) => {
-      const layer = picked().routing?.layers[state.layer];
-      return layer ? heatChart(languageHeatInput(data, layer, state.mapOrder), context) : null;
-    },
-    height: () => heatChartHeight(data.languages.length, isPrinting()),
-    renderer: mapRenderer,
-  }),
-  layers: chartHost("layers", {
-    text: () => layersText(picked()),
-    option: (context) => {
-      const { routing } = picked();
-      return routing && heatChart(layerHeatInput(routing.layers), context);
-    },
-    height: () => heatChartHeight(picked().routing?.layers.length ?? 0),
-    renderer: mapRenderer,
-  }),
-  balance: chartHost("balance", {
-    text: () => balanceText(picked(), state.layer),
-    option: (context) => {
-      const { routing } = picked();
-      const colour = candidateColour(context.palette, state.candidate);
-      return routing && balanceChart(routing, state.layer, colour, context);
-    },
-    height: () => 260,
-  }),
-  publishedHistogram: chartHost("published-histogram", {
-    option: (context) => histogramChart(publishedHistogramInput(data, context.palette), context),
-  }),
-  publishedPairs: chartHost("published-pairs", {
-    option: (context) => languageChart(publishedLanguageInput(data, context.palette), context),
-    minWidth: () => pairWidth(data.published.figure7.length),
-  }),
-};
-
-/** The numbers of each figure as it stands. */
-const tables: Record<string, () => string> = {
-  histogram: () => histogramCsv(data, picked(), state.level, state.measure),
-  pairs: () => pairsCsv(data, picked()),
-  curve: () => curveCsv(data, state.language),
-  map: () => {
-    const loads = picked().routing?.layers[state.layer]?.byLanguage ?? [];
-    return loadCsv(loads.map((load, i) => ({ label: data.languages[i].code, load })));
-  },
-  layers: () => loadCsv((picked().routing?.layers ?? []).map(({ layer, load }) => ({ label: layer, load }))),
-  balance: () => balanceCsv(picked()),
-};
 
 /** Everything anew: another candidate, another theme. */
 function drawAll(): void {
@@ -134,6 +31,15 @@ function drawAll(): void {
 function drawTiles(): void {
   byId("model").textContent = picked().name;
   byId("tiles").innerHTML = summaryTiles(data, picked(), state.level).text;
+  const compared = document.getElementById("compared");
+  if (compared) compared.innerHTML = comparisonTable(data, state.level, state.candidate).text;
+}
+
+function pickCandidate(candidate: number): void {
+  state.candidate = candidate;
+  byId<HTMLSelectElement>("candidate").value = String(candidate);
+  rememberPlace();
+  drawAll();
 }
 
 function drawTable(): void {
@@ -197,19 +103,23 @@ function sortTable(key: string): void {
 }
 
 function wire(): void {
-  onChange("candidate", (value) => {
-    state.candidate = Number(value);
-    rememberPlace();
-    drawAll();
+  onChange("candidate", (value) => pickCandidate(Number(value)));
+  document.getElementById("compared")?.addEventListener("click", ({ target }) => {
+    const { candidate } = (target as Element).closest<HTMLElement>("[data-candidate]")?.dataset ?? {};
+    if (candidate === undefined) return;
+    pickCandidate(Number(candidate));
+    document.querySelector<HTMLElement>(`#compared [data-candidate="${candidate}"]`)?.focus();
   });
   onChange("level", (value) => {
     state.level = value as Level;
     drawTiles();
     charts.histogram.draw();
+    charts.overlay.draw();
   });
   onChange("measure", (value) => {
     state.measure = value as Measure;
     charts.histogram.draw();
+    charts.overlay.draw();
   });
   onChange("order", (value) => {
     state.order = value as PairOrder;
@@ -241,8 +151,7 @@ function wire(): void {
     if (button?.dataset.language) pickLanguage(button.dataset.language, true);
   });
   charts.pairs.on(({ value }) => pickLanguage(String((value as unknown[])[0]), true));
-  const dataset = document.querySelector<HTMLTableElement>(".dataset table");
-  if (dataset) wireTable(dataset);
+  wireDataset();
   wireTheme(byId<HTMLSelectElement>("theme"), drawAll);
   document.addEventListener("click", ({ target }) => {
     const { image, csv, file } = (target as HTMLElement).dataset;
@@ -259,18 +168,6 @@ function downloadImage(id: string): void {
   if (!image) return;
   if ("svg" in image) download(`${id}.svg`, { text: image.svg, type: "image/svg+xml" });
   else download(`${id}.png`, { dataUrl: image.png });
-}
-
-function onChange(id: string, listener: (value: string) => void): void {
-  document.getElementById(id)?.addEventListener("change", ({ target }) => {
-    listener((target as HTMLSelectElement | HTMLInputElement).value);
-  });
-}
-
-function byId<T extends HTMLElement>(id: string): T {
-  const element = document.getElementById(id);
-  if (!element) throw new Error(`internal: the page has no #${id}`);
-  return element as T;
 }
 
 wire();

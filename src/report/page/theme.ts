@@ -35,12 +35,19 @@ export function wireTheme(select: HTMLSelectElement, redraw: () => void): void {
     apply(select.value);
   });
   dark.addEventListener("change", redraw);
+  // On paper everything is open, light, and as wide as the sheet: figures are drawn for that before the browser lays the pages out.
+  let closed: HTMLDetailsElement[] = [];
   addEventListener("beforeprint", () => {
     printing = true;
+    closed = [...document.querySelectorAll<HTMLDetailsElement>("details:not([open])")];
+    for (const element of closed) element.open = true;
+    root.classList.add("printing");
     apply("light");
   });
   addEventListener("afterprint", () => {
     printing = false;
+    root.classList.remove("printing");
+    for (const element of closed) element.open = false;
     apply(select.value);
   });
 }

@@ -1,6 +1,7 @@
 import type { Estimate } from "../../analysis/bootstrap.js";
 import type { LanguageSpeedup, Measure } from "../../analysis/speedup.js";
 import { count, figures, signed } from "../../base/format.js";
+import { isFoundBy } from "../data/findByName.js";
 import type { CandidateFacts, LanguageFacts, ReportData } from "../data/reportData.js";
 import { interval, markedTimes } from "../format.js";
 import { type Html, html } from "../render/html.js";
@@ -53,7 +54,7 @@ export function tableColumns(data: ReportData, candidate: CandidateFacts): Colum
       cell: ({ language }) =>
         html`<th scope="row"><button type="button" class="pick" data-language="${language.code}"
           title="Show this language's learning curves">${language.name}</button>
-          ${language.ownName && html`<span lang="${language.code}" dir="auto" class="own">${language.ownName}</span>`} <code>${language.code}</code></th>`,
+          <span class="second">${language.ownName && html`<span lang="${language.code}" dir="auto" class="own">${language.ownName}</span> `}<code>${language.code}</code></span></th>`,
     },
     {
       key: "curve",
@@ -126,12 +127,9 @@ export function tableLines(
   { key, descending, query }: TableState,
 ): TableLine[] {
   const column = tableColumns(data, candidate).find((other) => other.key === key);
-  const words = query.trim().toLowerCase();
   const lines = data.languages
     .map((language, i): TableLine => ({ language, row: candidate.rows[i] }))
-    .filter(({ language: { name, code: own, ownName } }) =>
-      `${name} ${own} ${ownName ?? ""}`.toLowerCase().includes(words),
-    );
+    .filter(({ language }) => isFoundBy(query, language));
   const sort = column?.sort;
   if (!sort) return lines;
   const sign = descending ? -1 : 1;
@@ -145,7 +143,7 @@ export function tableLines(
 export function languageTable(data: ReportData, candidate: CandidateFacts, state: TableState): Html {
   const columns = tableColumns(data, candidate);
   const lines = tableLines(data, candidate, state);
-  return html`<table>
+  return html`<table class="names">
     <caption class="hidden">Every language: final quality, gain and speed-up of ${candidate.model} over ${data.baseline.model}</caption>
     <thead><tr>${columns.map((column) => headerCell(column, state))}</tr></thead>
     <tbody>${lines.map((line) => html`<tr>${columns.map((column) => column.cell(line))}</tr>`)}</tbody>

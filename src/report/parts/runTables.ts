@@ -1,5 +1,5 @@
 import { measures } from "../../analysis/speedup.js";
-import { count, figures, formatDuration, formatFlops, percent, times } from "../../base/format.js";
+import { count, figures, formatDuration, formatFlops, hundredths, percent, times } from "../../base/format.js";
 import type { Run } from "../../run/readRun.js";
 import { boundSign, measureNames } from "../data/headline.js";
 import type { CandidateFacts, ReportData, RunFacts } from "../data/reportData.js";
@@ -29,7 +29,7 @@ export const costRows: Row[] = [
   [
     "Source use",
     "Nats a token lost with another text as the source; about 0: it does not read it",
-    ({ meanSourceUse }) => (meanSourceUse === null ? "–" : meanSourceUse.toFixed(2)),
+    ({ meanSourceUse }) => hundredths(meanSourceUse),
   ],
   ["Backend", "", ({ backend }) => backend],
   ["Seeds", "", ({ seeds }) => seeds.join(", ")],
@@ -77,15 +77,15 @@ export function costTable({ baseline, candidates }: ReportData): Html {
 export function provenance(runs: readonly Run[]): Html {
   return html`${runs.map(
     ({ dir, description, config, environment }) => html`<details>
-      <summary>${description.name} <small>${description.model}</small></summary>
+      <summary>${description.name} <small>${description.model}, seed ${description.seed}</small></summary>
       <dl class="facts">
         <dt>Directory</dt><dd><code>${dir}</code></dd>
         <dt>Vocabulary</dt><dd><code>${description.vocabulary}</code></dd>
         <dt>Dataset</dt><dd><code>${description.dataset}</code></dd>
         <dt>Validation examples</dt><dd><code>${description.evalExamples}</code></dd>
       </dl>
-      ${config && html`<h4>config.yaml</h4><pre tabindex="0">${config}</pre>`}
-      ${environment && html`<h4>environment.json</h4><pre tabindex="0">${environment}</pre>`}
+      ${config && html`<h3>config.yaml</h3><pre tabindex="0">${config}</pre>`}
+      ${environment && html`<h3>environment.json</h3><pre tabindex="0">${environment}</pre>`}
     </details>`,
   )}`;
 }

@@ -1,18 +1,14 @@
 import { balanceChart } from "../charts/balanceChart.js";
-import { curveChart } from "../charts/curveChart.js";
+import { curveChart, curveHeight } from "../charts/curveChart.js";
 import { heatChart, heatChartHeight } from "../charts/heatChart.js";
 import { histogramChart } from "../charts/histogramChart.js";
 import { languageChart } from "../charts/languageChart.js";
+import { overlayChart, overlayHeight } from "../charts/overlayChart.js";
 import { candidateColour, lightPalette } from "../charts/palette.js";
-import {
-  curveInput,
-  histogramInput,
-  languageChartInput,
-  languageHeatInput,
-  layerHeatInput,
-} from "../data/chartInputs.js";
+import { curveInput, histogramInput, languageChartInput, overlayInput } from "../data/chartInputs.js";
 import type { ReportData } from "../data/reportData.js";
 import type { RoutingFacts } from "../data/routingFacts.js";
+import { entropyInput, languageHeatInput, layerHeatInput } from "../data/routingInputs.js";
 import { renderSvg } from "./renderSvg.js";
 
 export interface Figure {
@@ -24,6 +20,19 @@ export interface Figure {
 
 /** Above this many experts the maps are megabytes of SVG that no one can read at a fixed width: the page has them. */
 const widestMap = 32;
+
+/** The figure that shows all candidates; none where there is only one. */
+export function comparisonFigures(data: ReportData): Figure[] {
+  if (data.candidates.length < 2) return [];
+  const svg = renderSvg((context) => overlayChart(overlayInput(data, "languages", "step", lightPalette), context), {
+    width: 960,
+    height: overlayHeight(
+      data.candidates.map(({ name }) => name),
+      960,
+    ),
+  });
+  return [{ file: "figures/all-histograms.svg", title: "Speed-ups in steps of all candidates", svg }];
+}
 
 /** Every figure of one candidate, as SVG. */
 export function figuresOf(data: ReportData, index: number): Figure[] {
@@ -54,7 +63,10 @@ export function figuresOf(data: ReportData, index: number): Figure[] {
     "Learning curves, mean over languages",
     renderSvg((context) => curveChart(curveInput(data, index, "", false, palette), context), {
       width: 960,
-      height: 500,
+      height: curveHeight(
+        [data.baseline, ...data.candidates].map(({ name }) => name),
+        960,
+      ),
     }),
   );
   if (!routing || routing.experts > widestMap) return figures;
@@ -72,6 +84,14 @@ export function figuresOf(data: ReportData, index: number): Figure[] {
     renderSvg((context) => balanceChart(routing, mostUneven(routing), candidateColour(palette, index), context), {
       width: 960,
       height: 320,
+    }),
+  );
+  add(
+    "entropy",
+    "Entropy of every language's choice of experts in every layer",
+    renderSvg((context) => heatChart(entropyInput(data, routing), context), {
+      width: 960,
+      height: heatChartHeight(data.languages.length),
     }),
   );
   for (const layer of routing.layers) {

@@ -15,8 +15,8 @@ export interface PageParts {
   nav: Html;
   main: Html;
   footer: Html;
-  /** What the script reads, as JSON that may stand in a script element. */
-  data?: Html;
+  /** What the script reads, by the id of the script element that holds it as JSON. */
+  data: Record<string, unknown>;
   /** Built of src/report/page. */
   script: string;
 }
@@ -45,11 +45,16 @@ export function pageHtml({ title, brand, skipTo, nav, main, footer, data, script
 </header>
 <main>${main}</main>
 <footer>${footer}</footer>
-${data && html`<script type="application/json" id="data">${data}</script>`}
+${Object.entries(data).map(([id, value]) => html`<script type="application/json" id="${id}">${new Html(jsonForScript(value))}</script>`)}
 <script type="module">${new Html(asset(script))}</script>
 </body>
 </html>
 `.text;
+}
+
+/** JSON as it may stand in a script element: no "<" that could end it or open a comment. */
+function jsonForScript(data: unknown): string {
+  return JSON.stringify(data).replaceAll("<", "\\u003c");
 }
 
 /** Set before anything is painted, so that a chosen theme does not flash. */

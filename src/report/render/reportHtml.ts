@@ -1,14 +1,17 @@
 import type { InspectReport } from "../../analysis/tokenStatistics.js";
 import type { Run } from "../../run/readRun.js";
-import { mapOrders, pairOrders } from "../data/chartInputs.js";
+import { pairOrders } from "../data/chartInputs.js";
+import { datasetView } from "../data/datasetView.js";
 import { hasVariants, measured, measureNames } from "../data/headline.js";
 import type { ReportData } from "../data/reportData.js";
-import { datasetLengths, datasetTable, datasetTiles } from "../parts/datasetSections.js";
+import { mapOrders } from "../data/routingInputs.js";
+import { comparisonTable } from "../parts/comparisonTable.js";
+import { datasetSections, datasetSummary } from "../parts/datasetSections.js";
 import { languageTable } from "../parts/languageTable.js";
 import { method } from "../parts/method.js";
 import { costTable, provenance } from "../parts/runTables.js";
 import { summaryTiles } from "../parts/summaryTiles.js";
-import { Html, html } from "./html.js";
+import { type Html, html } from "./html.js";
 import { pageHtml } from "./pageHtml.js";
 
 /**
@@ -23,14 +26,14 @@ export function reportHtml(data: ReportData, runs: readonly Run[], dataset?: Ins
     title,
     brand: "mswitch report",
     skipTo: "To the results",
-    nav: html`<a href="#speedups">Speed-ups</a> <a href="#languages">Languages</a> <a href="#curves">Curves</a>
+    nav: html`${data.candidates.length > 1 && html`<a href="#comparison">Comparison</a> `}<a href="#speedups">Speed-ups</a> <a href="#languages">Languages</a> <a href="#curves">Curves</a>
     <a href="#table">Table</a> ${data.candidates.some(({ routing }) => routing) && html`<a href="#experts">Experts</a>`}
     <a href="#costs">Costs</a> ${dataset && html`<a href="#dataset">Data</a>`} <a href="#method">Method</a>`,
     main: sections(data, runs, dataset),
     footer: html`Made by <code>mswitch report</code>. This page holds its data and can be sent as one file:
   <button type="button" class="link" data-file="speedups.csv">speedups.csv</button>,
   <button type="button" class="link" data-file="speedups.json">speedups.json</button>.`,
-    data: new Html(jsonForScript(data)),
+    data: { data, ...(dataset ? { "dataset-data": datasetView(dataset) } : {}) },
     script: "report-page.js",
   });
 }
@@ -47,7 +50,7 @@ function sections(data: ReportData, runs: readonly Run[], dataset: InspectReport
       picker(
         "candidate",
         "Candidate",
-        data.candidates.map(({ name, model }, i) => [String(i), `${name} (${model})`]),
+        data.candidates.map(({ name }, i) => [String(i), name]),
       )
     }
     ${
@@ -60,6 +63,15 @@ function sections(data: ReportData, runs: readonly Run[], dataset: InspectReport
   </div>
   <div id="tiles">${summaryTiles(data, first, "languages")}</div>
 </section>
+${
+  several &&
+  html`<section id="comparison">
+  <h2>All candidates</h2>
+  <p class="lead">Each against ${data.baseline.name}, over the steps that both have. A click on a name shows it in every figure.</p>
+  <div class="table" id="compared" tabindex="0" role="region" aria-label="Table of all candidates">${comparisonTable(data, "languages", 0)}</div>
+  <div class="after">${figure("overlay", "Histograms of the speed-ups of all candidates", "Outlines of the histograms of all candidates, in shared bins; a mark on the axis is a mean. Counted in what is chosen below.")}</div>
+</section>`
+}
 
 <section id="speedups">
   <h2>How much sooner, in how many languages</h2>
@@ -104,17 +116,15 @@ ${data.candidates.some(({ routing }) => routing) && experts()}
 <section id="costs">
   <h2>What it took, what it gave</h2>
   <p class="lead">Size, speed and cost of every run, and the speed-up over languages.</p>
-  <div class="table" style="width:fit-content;max-width:100%">${costTable(data)}</div>
+  <div class="table fit" tabindex="0" role="region" aria-label="Size and cost of every run">${costTable(data)}</div>
 </section>
 
 ${
   dataset &&
   html`<section id="dataset">
   <h2>The data</h2>
-  ${datasetTiles(dataset)}
-  ${datasetTable(dataset)}
-  <h3>How long documents are</h3>
-  ${datasetLengths(dataset)}
+  ${datasetSummary(dataset)}
+  ${datasetSections(dataset, datasetView(dataset)).map(({ id, title, body }) => html`<h3 id="${id}">${title}</h3>${body}`)}
 </section>`
 }
 <section id="method">
@@ -140,7 +150,8 @@ function experts(): Html {
   <div class="pair">
     ${figure("map", "Load of each expert by language in the chosen layer", "")}
     <div class="beside"><h3>Load of every layer</h3>${figure("layers", "Load of each expert in every layer", "At the last evaluation, every language counting the same.")}
-    <h3>Balance while training</h3>${figure("balance", "Busiest expert's load in every layer over training", "Load of the busiest expert at each evaluation; 1× is perfect balance. The chosen layer in colour.")}</div>
+    <h3>Balance while training</h3>${figure("balance", "Busiest expert's load in every layer over training", "Load of the busiest expert at each evaluation; 1× is perfect balance. The chosen layer in colour.")}
+    <h3>How many experts a language uses</h3>${figure("entropy", "Entropy of every language's choice of experts in every layer", "Entropy of a language's choice of experts, in nats: 0 where all its tokens go to one expert, the logarithm of their number where it uses all alike. The languages with the narrowest choice stand on top.")}</div>
   </div>
 </section>`;
 }
@@ -155,7 +166,7 @@ function figure(id: string, label: string, caption: string, wide = false): Html 
   const exports = html`<span class="exports"><button type="button" data-image="${id}">image</button>
     <button type="button" data-csv="${id}">CSV</button></span>`;
   return html`<figure>${wide ? html`<div class="wide" tabindex="0" role="region" aria-label="${label}, scrolls sideways">${chart}</div>` : chart}
-    <figcaption>${caption} ${!id.startsWith("published") && exports}</figcaption></figure>`;
+    <figcaption>${caption} ${exports}</figcaption></figure>`;
 }
 
 function picker(id: string, label: string, options: readonly (readonly [string, string])[]): Html {
@@ -167,9 +178,4 @@ function segments(name: string, legend: string, options: readonly (readonly [str
     ([value, text], i) =>
       html`<label><input type="radio" name="${name}" value="${value}"${i === 0 && html` checked`}><span>${text}</span></label>`,
   )}</fieldset>`;
-}
-
-/** JSON as it may stand in a script element: no "<" that could end it or open a comment. */
-function jsonForScript(data: ReportData): string {
-  return JSON.stringify(data).replaceAll("<", "\\u003c");
 }

@@ -14,14 +14,20 @@ import {
 } from "../data/headline.js";
 import type { CandidateFacts, ReportData } from "../data/reportData.js";
 import { interval, markedTimes, percentInterval } from "../format.js";
+import { comparisonColumns } from "../parts/comparisonTable.js";
 import { method } from "../parts/method.js";
 import { costRows, gainRows } from "../parts/runTables.js";
 import type { Figure } from "./figures.js";
 
 /** The report as Markdown, with its figures as SVG files beside it. */
-export function reportMarkdown(data: ReportData, figures: readonly Figure[][]): string {
+export function reportMarkdown(
+  data: ReportData,
+  figures: readonly Figure[][],
+  together: readonly Figure[] = [],
+): string {
   const blocks = [
     `# ${text(data.candidates.map(({ name }) => name).join(" and "))} against ${text(data.baseline.name)}`,
+    ...(data.candidates.length > 1 ? [`## All candidates\n\n${comparison(data)}`, ...together.map(image)] : []),
     ...data.candidates.flatMap((candidate, i) => [
       ...(data.candidates.length > 1 ? [`## ${text(candidate.name)}`] : []),
       `**${text(finding(data, candidate, "languages"))}.** ${text(headline(data, candidate, "languages"))}. ${text(verdict(data, candidate, "languages"))}`,
@@ -29,7 +35,7 @@ export function reportMarkdown(data: ReportData, figures: readonly Figure[][]): 
         .map((caveat) => `- ${text(caveat)}`)
         .join("\n"),
       summaryTable(data, candidate),
-      ...figures[i].map(({ file, title }) => `### ${text(title)}\n\n![${text(title)}](${file})`),
+      ...figures[i].map(image),
       `### Every language\n\n${languageRows(data, candidate)}`,
     ]),
     `## What it took, what it gave\n\n${costs(data)}`,
@@ -37,6 +43,21 @@ export function reportMarkdown(data: ReportData, figures: readonly Figure[][]): 
     `For reference, the paper's own runs (${text(data.published.source)}): ${data.published.candidate} against ${data.published.baseline} at ${data.published.steps.toLocaleString("en-US")} steps has a mean step speed-up of ${data.published.meanStepSpeedup}×, ${percent(data.published.shareFourfold)} of ${data.published.tasks} tasks at ${bigSpeedup}× or more.`,
   ];
   return `${blocks.filter((block) => block !== "").join("\n\n")}\n`;
+}
+
+function image({ file, title }: Figure): string {
+  return `### ${text(title)}\n\n![${text(title)}](${file})`;
+}
+
+function comparison(data: ReportData): string {
+  const rows = data.candidates.map((candidate) => [
+    candidate.name,
+    ...comparisonColumns.map(({ cell }) => {
+      const [value, ends] = cell(candidate, data, "languages");
+      return ends ? `${value} (${ends})` : value;
+    }),
+  ]);
+  return table(["candidate", ...comparisonColumns.map(({ label }) => label)], `ll${"r".repeat(8)}`, rows);
 }
 
 function summaryTable(data: ReportData, candidate: CandidateFacts): string {
