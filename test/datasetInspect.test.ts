@@ -1,4 +1,4 @@
-import { mkdtemp, readFile, rm } from "node:fs/promises";
+import { mkdtemp, readFile, rm, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { pathToFileURL } from "node:url";
@@ -6,6 +6,7 @@ import { chromium } from "playwright-core";
 import { afterAll, beforeAll, expect, test } from "vitest";
 import type { InspectReport } from "../src/analysis/tokenStatistics.js";
 import { inspectDataset } from "../src/dataset/check/inspectDataset.js";
+import { datasetWarnings } from "../src/report/data/datasetWarnings.js";
 import { datasetHtml } from "../src/report/render/datasetHtml.js";
 import { writeDatasetPage } from "../src/report/render/writeDatasetPage.js";
 import { createDecoder } from "../src/vocab/encode/createDecoder.js";
@@ -89,6 +90,60 @@ test("documents are spread over the language and come with source, line, pieces 
   expect(all.documents[0].text).toBe(texts.af[0]);
 });
 
+test("says where it came from, under what licence, of which days, and what was set aside", async () => {
+  const corpus = join(folder, "corpus");
+  await writeFile(join(folder, "LICENSE"), "\n# Some Licence 1.0\n\nText");
+  const report = await inspectDataset(dataset);
+  expect(report.sources).toEqual([
+    {
+      folder: corpus,
+      files: 3,
+      bytes: expect.any(Number),
+      versions: [],
+      licence: { name: "Some Licence 1.0", file: join(folder, "LICENSE") },
+    },
+  ]);
+  // A dataset card in the corpus's own folder goes before a licence above it.
+  await writeFile(join(corpus, "README.md"), "---\nlicense: [odc-by, cc0-1.0]\n---\n# Corpus\n");
+  expect((await inspectDataset(dataset)).sources[0].licence?.name).toBe("odc-by, cc0-1.0");
+  await writeFile(join(corpus, "README.md"), "---\nlicense: &a [*a\n---\n");
+  expect((await inspectDataset(dataset)).sources[0].licence?.name).toBe("Some Licence 1.0");
+  expect(report.setAside).toEqual({
+    causes: { "invalid-json": 1 },
+    byLanguage: { af: 1 },
+    listed: [
+      {
+        file: expect.stringContaining("c4-af"),
+        language: "af",
+        line: 1,
+        cause: "invalid-json",
+        detail: expect.any(String),
+      },
+    ],
+  });
+  expect(report.withoutValidation).toEqual(["af", "am"]);
+  expect(Object.keys(report.dates)).toEqual(["af", "am"]);
+  const warnings = datasetWarnings(report).join("\n");
+  expect(warnings).toMatch(/In 1 language more than 5 % of the tokens spell one byte each.*Afrikaans \d/);
+  expect(warnings).toContain("Afrikaans, Amharic have no validation text");
+  expect(warnings).toMatch(/1 time something was set aside \(2\.22 %/);
+  expect(warnings).not.toContain("licence");
+});
+
+test("days are those of the source's timestamps, as long as it is the same file", async () => {
+  const corpus = join(folder, "dated");
+  const out = join(folder, "dated-tokens");
+  const days = ["2019-05-06T00:00:00Z", "2017-01-02T03:04:05Z", "yesterday", "2020-12-31T23:59:59Z"];
+  const lines = days.map((timestamp, i) => JSON.stringify({ text: `teks ${i}`, timestamp }));
+  await writeShard(corpus, ["af", "train", 0, 1], lines);
+  expect((await preprocess(["--source", corpus, "--vocab", model, "--out", out])).code).toBe(0);
+  expect((await inspectDataset(out)).dates).toEqual({ af: { from: "2017-01-02", to: "2020-12-31", documents: 3 } });
+  await writeShard(corpus, ["af", "train", 0, 1], lines.slice(1));
+  expect((await inspectDataset(out)).dates).toEqual({});
+  await rm(corpus, { recursive: true });
+  expect((await inspectDataset(out)).dates).toEqual({});
+});
+
 test("--shards reads the first of each language and says so", async () => {
   const { languages, total } = await inspectDataset(dataset, { shards: 1 });
   expect(languages.map(({ shards, allShards, documents }) => [shards, allShards, documents])).toEqual([
@@ -147,14 +202,14 @@ test("the page sorts its table and asks the network for nothing", async (ctx) =>
     });
     await view.goto(pathToFileURL(page).href);
     const codes = (): Promise<(string | null)[]> =>
-      view.$$eval("#table tbody th code", (found) => found.map((cell) => cell.textContent));
+      view.$$eval("#dataset-languages tbody th code", (found) => found.map((cell) => cell.textContent));
     expect(await codes()).toEqual(["af", "am"]);
     // Amharic has more documents; the first click puts the largest first.
-    await view.click("#table th:nth-child(2) button");
+    await view.click("#dataset-languages th:nth-child(2) button");
     expect(await codes()).toEqual(["am", "af"]);
-    await view.click("#table th:nth-child(2) button");
+    await view.click("#dataset-languages th:nth-child(2) button");
     expect(await codes()).toEqual(["af", "am"]);
-    expect(await view.getAttribute("#table th:nth-child(2)", "aria-sort")).toBe("ascending");
+    expect(await view.getAttribute("#dataset-languages th:nth-child(2)", "aria-sort")).toBe("ascending");
     expect(faults).toEqual([]);
   } finally {
     await browser.close();

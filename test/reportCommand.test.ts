@@ -106,7 +106,7 @@ test("--dataset shows what the runs learned from, and no other dataset", async (
   const section = /<section id="dataset">.*?<\/section>/s.exec(page)?.[0];
   // 500 and 40 tokens of Afrikaans.
   expect(section).toMatch(
-    /Afrikaans\s+<code>af<\/code><\/th><td class="number" data-value="2">2<\/td><td class="number" data-value="540">/,
+    /Afrikaans\s+<span class="second"><code>af<\/code><\/span><\/th><td class="number" data-value="2">2<\/td><td class="number" data-value="540">/,
   );
   expect(await readFile(join(dir, "out", "index.html"), "utf8")).not.toContain('<section id="dataset">');
 });

@@ -187,13 +187,15 @@ describe("in Chromium, from a file", () => {
   }
 
   withBrowser("a link leads to a language of a candidate, and each figure can be taken along", async () => {
-    const { page, faults } = await open({ hash: "#candidate=1&language=ja" });
+    const { page, faults } = await open({ hash: "#candidate=1&language=ja", reducedMotion: "reduce" });
     expect(await page.textContent("h1")).toContain("second");
     expect(await page.$eval("#language", (select) => (select as HTMLSelectElement).value)).toBe("ja");
     expect(await page.getAttribute("#curve", "aria-label")).toMatch(/Japanese: dense ends at .* a speed-up of/);
     await page.$$eval("details", (all) => {
       for (const element of all) element.open = true;
     });
+    // What opens moves what is below it.
+    await page.waitForSelector("#published-pairs svg path", { state: "attached" });
     const figures = await page.$$eval("figure .chart", (all) => all.map(({ id }) => id));
     expect(figures).toHaveLength(10);
     for (const id of figures) {
@@ -202,6 +204,8 @@ describe("in Chromium, from a file", () => {
         ["image", `${id}.svg`, /^<svg .*<path /s],
       ] as const) {
         await page.waitForSelector(`#${id} svg path`, { state: "attached" });
+        // Chromium drops a page's eleventh download within a second.
+        await page.waitForTimeout(110);
         const [file] = await Promise.all([page.waitForEvent("download"), page.click(`[data-${kind}=${id}]`)]);
         expect(file.suggestedFilename()).toBe(name);
         expect(await readFile(await file.path(), "utf8"), name).toMatch(content);

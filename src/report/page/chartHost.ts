@@ -32,6 +32,8 @@ export function chartHost(id: string, source: ChartSource): ChartHost {
   const element = document.getElementById(id);
   if (!element) return { draw: () => undefined, on: () => undefined, image: () => undefined };
   let chart: ECharts | undefined;
+  // A canvas comes out blank on paper: a second chart stands in its place there.
+  let paper: { chart: ECharts; sheet: HTMLElement } | undefined;
   let listener: Parameters<ChartHost["on"]>[0] | undefined;
   const draw = (animate = !still.matches): void => {
     element.style.minWidth = source.minWidth && !isPrinting() ? `${source.minWidth()}px` : "";
@@ -41,6 +43,23 @@ export function chartHost(id: string, source: ChartSource): ChartHost {
     const option = source.option({ palette: currentPalette(), width, animate, printed: isPrinting() });
     element.hidden = option === null;
     if (option === null) return;
+    const own = element.firstElementChild as HTMLElement | null;
+    if (isPrinting() && source.renderer === "canvas") {
+      if (!paper) {
+        const sheet = element.appendChild(document.createElement("div"));
+        sheet.style.height = "100%";
+        if (own) own.style.display = "none";
+        paper = { sheet, chart: initChart(sheet, null, { renderer: "svg" }) };
+      }
+      paper.chart.setOption(option, { notMerge: true });
+      return;
+    }
+    if (paper) {
+      paper.chart.dispose();
+      paper.sheet.remove();
+      paper = undefined;
+      if (own) own.style.display = "";
+    }
     if (!chart) {
       chart = initChart(element, null, { renderer: source.renderer ?? "svg" });
       chart.on("click", (params) => listener?.(params as { name?: string; value?: unknown }));

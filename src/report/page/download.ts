@@ -11,5 +11,6 @@ export function download(name: string, content: { text: string; type: string } |
   }
   link.href = URL.createObjectURL(new Blob([content.text], { type: content.type }));
   link.click();
-  URL.revokeObjectURL(link.href);
+  // The browser fetches it when it gets to it.
+  setTimeout(() => URL.revokeObjectURL(link.href), 60_000);
 }

@@ -21,7 +21,7 @@ export function sparkCell(baseline: RunFacts, candidate: RunFacts, code: string)
         return `${x.toFixed(1)},${y.toFixed(1)}`;
       })
       .join(" ");
-  return html`<td class="spark"><svg width="${sparkWidth}" height="${sparkHeight}" aria-hidden="true" focusable="false">
+  return html`<td class="spark"><svg width="${sparkWidth}" height="${sparkHeight}" viewBox="0 0 ${sparkWidth} ${sparkHeight}" aria-hidden="true" focusable="false">
     <polyline class="of-baseline" points="${points(baseline)}"/><polyline class="of-candidate" points="${points(candidate)}"/></svg></td>`;
 }
 
@@ -49,7 +49,7 @@ export function forestCell({ step }: LanguageSpeedup, { x }: ForestScale): Html 
   const whisker = ends
     ? html`<line class="whisker" x1="${x(ends[0]).toFixed(1)}" x2="${x(ends[1]).toFixed(1)}" y1="12" y2="12"/>`
     : new Html("");
-  return html`<td class="forest"><svg width="${forestWidth}" height="24" aria-hidden="true" focusable="false">
+  return html`<td class="forest"><svg width="${forestWidth}" height="24" viewBox="0 0 ${forestWidth} 24" aria-hidden="true" focusable="false">
     <line class="one" x1="${one}" x2="${one}" y1="0" y2="24"/>${whisker}
     <circle class="${step.value < 1 ? "slower" : "faster"}" cx="${x(step.value).toFixed(1)}" cy="12" r="4"/></svg></td>`;
 }

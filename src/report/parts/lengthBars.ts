@@ -12,7 +12,7 @@ export function lengthCell(lengths: readonly number[], bins: number): Html {
     const height = count > 0 ? Math.max(1, (cellHeight * count) / most) : 0;
     return html`<rect x="${k * cellBar}" y="${(cellHeight - height).toFixed(1)}" width="${cellBar - 1}" height="${height.toFixed(1)}"/>`;
   });
-  return html`<td class="lengths"><svg width="${bins * cellBar}" height="${cellHeight}" aria-hidden="true" focusable="false">${bars}</svg></td>`;
+  return html`<td class="lengths"><svg width="${bins * cellBar}" height="${cellHeight}" viewBox="0 0 ${bins * cellBar} ${cellHeight}" aria-hidden="true" focusable="false">${bars}</svg></td>`;
 }
 
 /** Document lengths as a chart with its numbers. */

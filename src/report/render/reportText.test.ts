@@ -1,5 +1,6 @@
 import { describe, expect, test } from "vitest";
 import { syntheticRun } from "../../../test/reportRuns.js";
+import { entropyCsv } from "../data/figureCsv.js";
 import { caveats, finding, headline, verdict } from "../data/headline.js";
 import { reportData } from "../data/reportData.js";
 import { escapeHtml, Html, html } from "./html.js";
@@ -42,6 +43,21 @@ describe("reportData", () => {
     );
   });
 
+  test("knows the entropy of each language's choice of experts", () => {
+    for (const { entropy, byLanguage } of good.routing!.layers) {
+      expect(entropy).toHaveLength(5);
+      for (const [i, value] of entropy.entries()) {
+        const shares = byLanguage[i].map((load) => load / 4);
+        const expected = -shares.reduce((sum, share) => sum + (share > 0 ? share * Math.log(share) : 0), 0);
+        expect(value).toBeCloseTo(expected, 2);
+        expect(value).toBeLessThan(Math.log(4));
+      }
+    }
+    const lines = entropyCsv(data, good).trimEnd().split("\r\n");
+    expect(lines[0]).toBe("code,layer,entropy,even");
+    expect(lines).toHaveLength(1 + 2 * 5);
+  });
+
   test("keeps routing as multiples of a balanced load", () => {
     expect(good.routing?.experts).toBe(4);
     for (const { load, byLanguage } of good.routing!.layers) {
@@ -70,6 +86,18 @@ describe("the words follow from the figures", () => {
     expect(verdict(data, bad, "languages")).toMatch(/needs 1\.\d\d× as many steps for the same quality/);
     expect(caveats(data, bad, "languages").join("\n")).toMatch(
       /not finished: it is at step 800 of 1,000.*In 4 languages the candidate never reaches/s,
+    );
+  });
+
+  test("one that never gets better than the baseline's first evaluation is slower, however much its bounds say 1×", () => {
+    const dead = syntheticRun({ ...common, name: "diverged", speed: () => 0.01 });
+    const compared = reportData([baseline, dead], { resamples: 100 });
+    const [candidate] = compared.candidates;
+    expect(candidate.rows.every(({ step, match }) => step.value <= 1 && match.bound === "atMost")).toBe(true);
+    expect(finding(compared, candidate, "languages")).toContain("learns more slowly than dense");
+    expect(verdict(compared, candidate, "languages")).toMatch(/needs at least \d\.\d+× as many steps/);
+    expect(reportMarkdown(reportData([baseline, faster, dead], { resamples: 100 }), [[], []])).toMatch(
+      /\| switch \| faster \|.*\n\| diverged \| slower \|/,
     );
   });
 
