@@ -12,6 +12,7 @@
 
 #ifdef TFJS_TORCH_PACKED
 
+TFJS_TORCH_INTRINSICS_BEGIN
 namespace tfjs_torch::packed {
 
 // exp(logit - top) is written twice: as left panels [tokens, V] for the hidden states' gradient, as right panels [V, tokens] for the
@@ -83,18 +84,18 @@ class CrossEntropyRows {
     return std::min({most, panels_, std::max<int64_t>(4, 2 * workersHere())});
   }
 
-  KERNEL void clearAfterLastWord() const {
+  TFJS_TORCH_TARGET_PACKED void clearAfterLastWord() const {
     const int64_t begin = ceilDivide(x_.vocab, L::kTerms) * L::kBlock, count = alongWords_ - begin;
     for (int64_t c = 0; c < widths_; ++c) std::fill_n(weightT_ + c * alongWords_ + begin, count, E(0));
   }
 
-  KERNEL static void multiply(const E* left, const E* right, int64_t blocks, bool add, float* sums, int64_t distance) {
+  TFJS_TORCH_TARGET_PACKED static void multiply(const E* left, const E* right, int64_t blocks, bool add, float* sums, int64_t distance) {
     U::template multiply<Loads::kKept, Loads::kKept>(left, right, blocks, kLines, add, {sums, distance * 4},
-                                                     []() KERNEL __attribute__((always_inline)){});
+                                                     []() TFJS_TORCH_TARGET_PACKED __attribute__((always_inline)){});
   }
 
   // One panel of tokens, the i-th of its chunk: log-probabilities, dx, and what the weights' gradient is made of.
-  KERNEL void tokens(int64_t panel, int64_t i, int64_t worker) const {
+  TFJS_TORCH_TARGET_PACKED void tokens(int64_t panel, int64_t i, int64_t worker) const {
     const int64_t token = panel * kLines, count = std::min(kLines, x_.tokens - token), wide = widths_ * kLines;
     Pieces pieces{scratch_ + worker * scratchSize_};
     E* const left = pieces.take<E>(alongWidth_);
@@ -143,7 +144,7 @@ class CrossEntropyRows {
     if (count < kLines) clearAfterLastToken(count, leftX_ + i * L::kPanelTerms);
   }
 
-  KERNEL void clearAfterLastToken(int64_t count, E* to) const {
+  TFJS_TORCH_TARGET_PACKED void clearAfterLastToken(int64_t count, E* to) const {
     const int64_t begin = ceilDivide(count, L::kTerms) * L::kBlock;
     for (int64_t c = 0; c < widths_; ++c) std::fill_n(to + c * alongTokens_ + begin, L::kPanelTerms - begin, E(0));
   }
@@ -154,7 +155,7 @@ class CrossEntropyRows {
   }
 
   // Logits [32, 32] to left panels, those beyond the last word -∞, and the largest of each row so far in 16 parts.
-  KERNEL static void keepLogits(const float* sums, int64_t words, float* most, E* to) {
+  TFJS_TORCH_TARGET_PACKED static void keepLogits(const float* sums, int64_t words, float* most, E* to) {
     const __m512 none = _mm512_set1_ps(-std::numeric_limits<float>::infinity());
     for (int64_t r = 0; r < kLines; ++r, sums += kLines, most += kTile) {
       const __m512 x = _mm512_mask_mov_ps(none, firstOf16(words), _mm512_load_ps(sums));
@@ -171,16 +172,16 @@ class CrossEntropyRows {
   }
 
   // e^(logit - top) of 32 tokens and 32 words in the logits' place and as right panels, and each row's sum in 16 parts.
-  KERNEL static void exponentials(E* left, const float* top, float* total, E* right) {
+  TFJS_TORCH_TARGET_PACKED static void exponentials(E* left, const float* top, float* total, E* right) {
     [[maybe_unused]] const __m512i pairs = _mm512_set_epi16(31, 15, 30, 14, 29, 13, 28, 12, 27, 11, 26, 10, 25, 9, 24, 8, 23, 7, 22, 6, 21,
                                                             5, 20, 4, 19, 3, 18, 2, 17, 1, 16, 0);
     for (int64_t r = 0; r < kLines; r += 2) {
       __m512 e[2][2];
-      UNROLL for (int i = 0; i < 2; ++i) {
+      TFJS_TORCH_UNROLL for (int i = 0; i < 2; ++i) {
         const __m512 shift = _mm512_set1_ps(top[r + i]);
         E* const at = left + (r + i) / kTile * L::kTileSize + (r + i) % kTile * L::kTerms;
         if constexpr (std::is_same_v<E, float>) {
-          UNROLL for (int half = 0; half < 2; ++half) {
+          TFJS_TORCH_UNROLL for (int half = 0; half < 2; ++half) {
             e[i][half] = exponential<E>(_mm512_sub_ps(_mm512_load_ps(at + half * L::kBlock), shift), 0xffff);
             _mm512_store_ps(at + half * L::kBlock, e[i][half]);
             _mm512_store_ps(right + half * L::kTileSize + L::termAt(r + i), e[i][half]);
@@ -195,7 +196,7 @@ class CrossEntropyRows {
         _mm512_store_ps(sum, _mm512_add_ps(_mm512_load_ps(sum), _mm512_add_ps(e[i][0], e[i][1])));
       }
       if constexpr (!std::is_same_v<E, float>) {
-        UNROLL for (int half = 0; half < 2; ++half) {
+        TFJS_TORCH_UNROLL for (int half = 0; half < 2; ++half) {
           const __m512i both = reinterpret_cast<__m512i>(_mm512_cvtne2ps_pbh(e[1][half], e[0][half]));
           _mm512_store_si512(right + half * L::kTileSize + L::termAt(r), _mm512_permutexvar_epi16(pairs, both));
         }
@@ -204,7 +205,7 @@ class CrossEntropyRows {
   }
 
   // x·scale, row by row.
-  KERNEL void scaleRows(const E* x, const float* scale, int64_t rows, E* to) const {
+  TFJS_TORCH_TARGET_PACKED void scaleRows(const E* x, const float* scale, int64_t rows, E* to) const {
     for (int64_t r = 0; r < rows; ++r, x += x_.width, to += x_.width) {
       const __m512 by = _mm512_set1_ps(scale[r]);
       for (int64_t c = 0; c < x_.width; c += kLines) {
@@ -216,7 +217,7 @@ class CrossEntropyRows {
   }
 
   // The weights' gradient of 32 words over a chunk of tokens, transposed.
-  KERNEL void weightSums(int64_t v, int64_t panels, bool add) const {
+  TFJS_TORCH_TARGET_PACKED void weightSums(int64_t v, int64_t panels, bool add) const {
     for (int64_t c = 0; c < widths_; ++c) {
       multiply(leftX_ + c * alongTokens_, rightE_ + v * alongTokens_, panels * L::kPanelBlocks, add,
                sums_ + c * kLines * sumDistance_ + v * kLines, sumDistance_);
@@ -237,5 +238,6 @@ void crossEntropy(const CrossEntropyOperands<typename U::Element>& x, int64_t ma
 }
 
 }  // namespace tfjs_torch::packed
+TFJS_TORCH_INTRINSICS_END
 
 #endif
