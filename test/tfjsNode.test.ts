@@ -1,11 +1,15 @@
 import { execFile } from "node:child_process";
-import { mkdtemp, readFile, rm } from "node:fs/promises";
+import { existsSync } from "node:fs";
+import { cp, mkdir, mkdtemp, readdir, readFile, rm, symlink, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { promisify } from "node:util";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import { findBackends } from "../src/backends/loadBackend.js";
+import { tensorFlowHome } from "../src/backends/packageBackend.js";
 import { packageRoot } from "../src/cli/packageRoot.js";
+
+import { startPretrain } from "./pretrainRun.js";
 
 const run = promisify(execFile);
 const tensorFlow = (await findBackends()).find(({ name }) => name === "tfjs-node");
@@ -49,6 +53,81 @@ describe.skipIf(!tensorFlow?.usable)("tfjs-node", () => {
       expect((await weights(`${kind}-stopped`)).equals(await weights(kind))).toBe(true);
     },
   );
+
+  test("killed after its checkpoint at step 10, a run goes on to the same bytes", async () => {
+    const sets = [`dataset=${dataset}`, "backend=tfjs-node", ...small, "steps=20", "checkpoints.every=10"];
+    const options = sets.flatMap((set) => ["--set", set]);
+    const killed = join(folder, "killed");
+    const args = [join(packageRoot, "pipelines", "demo-dense.yaml"), "--run", killed, ...options];
+    const training = startPretrain(args);
+    const checkpoint = join(killed, "checkpoints", "step-00000010", "complete.json");
+    for (let line = 1; !existsSync(checkpoint) && training.child.exitCode === null; line++) await training.line(line);
+    training.child.kill("SIGKILL");
+    await training.ended;
+    expect((await startPretrain(args).ended).code).toBe(0);
+    expect((await weights("killed")).equals(await weights("dense"))).toBe(true);
+  });
+
+  test("a report of its runs", async () => {
+    const runs = [join(folder, "dense"), join(folder, "switch")];
+    const { stdout } = await mswitch(
+      "report",
+      ...runs,
+      "--dataset",
+      dataset,
+      "--out",
+      join(folder, "report"),
+      "--json",
+    );
+    expect(existsSync(JSON.parse(stdout).page)).toBe(true);
+  });
+
+  /** The user's installation once more, in a cache of its own, with its package as a copy that can be damaged. */
+  async function copyInstallation(name: string): Promise<{ cache: string; copy: string }> {
+    const home = tensorFlowHome("tfjs-node");
+    const cache = join(folder, name);
+    const modules = join(cache, "mswitch", "tfjs-node", "node_modules");
+    await mkdir(join(modules, "@tensorflow"), { recursive: true });
+    const link = async (from: string, to: string, but: string): Promise<void> => {
+      for (const entry of await readdir(from)) if (entry !== but) await symlink(join(from, entry), join(to, entry));
+    };
+    await link(join(home, "node_modules"), modules, "@tensorflow");
+    await link(join(home, "node_modules", "@tensorflow"), join(modules, "@tensorflow"), "tfjs-node");
+    const copy = join(modules, "@tensorflow", "tfjs-node");
+    await cp(join(home, "node_modules", "@tensorflow", "tfjs-node"), copy, { recursive: true, verbatimSymlinks: true });
+    return { cache, copy };
+  }
+
+  // Another installation than that of `mswitch setup` would be found first.
+  test.skipIf(!existsSync(join(tensorFlowHome("tfjs-node"), "node_modules"))).each([
+    ["removed libraries", "lib", async (copy: string) => rm(join(copy, "deps", "lib"), { recursive: true })],
+    [
+      "a library that is none",
+      "library",
+      async (copy: string) => {
+        const library = join(copy, "deps", "lib", "libtensorflow_cc.so.2");
+        await rm(library);
+        await writeFile(library, "no library");
+      },
+    ],
+    [
+      "a foreign binding",
+      "binding",
+      async (copy: string) => writeFile(join(copy, "lib", "napi-v8", "tfjs_binding.node"), "of another machine"),
+    ],
+    ["no binding", "none", async (copy: string) => rm(join(copy, "lib"), { recursive: true })],
+  ] as const)("%s: one clear error", async (_, name, damage) => {
+    const { cache, copy } = await copyInstallation(name);
+    await damage(copy);
+    const args = ["bin/run.js", "pretrain", "pipelines/demo-dense.yaml", "--backend", "tfjs-node"];
+    const sets = ["--set", `dataset=${dataset}`, "--run", join(folder, `run-${name}`)];
+    const env = { ...process.env, XDG_CACHE_HOME: cache };
+    const end = await run(process.execPath, [...args, ...sets], { cwd: packageRoot, env }).catch((error) => error);
+    const lines = (end.stderr as string).trim().split("\n");
+    expect(lines, end.stderr).toHaveLength(2);
+    expect(lines[0]).toMatch(/^error: .*tfjs-node is installed but does not load: .* \[backend-not-loadable\]$/);
+    expect(lines[1]).toContain("mswitch setup tfjs-node");
+  });
 
   test("evaluates, and the golden cases of Transformers pass", async () => {
     const { stdout } = await mswitch("evaluate", join(folder, "dense"), "--backend", "tfjs-node", "--json");

@@ -36,3 +36,23 @@ test("counts, bytes, FLOPs and durations carry their unit", () => {
   ]);
   expect([0, 5000, 12_500, 1e6, 150].map(format.tick)).toEqual(["0", "5k", "12.5k", "1M", "150"]);
 });
+
+test("a duration is read as it is written", () => {
+  for (const seconds of [5, 192, 18_420, 183_600]) {
+    expect(format.parseDuration(format.formatDuration(seconds))).toBe(seconds);
+  }
+  expect(["1.5h", "90m", "2d", "1h30m"].map(format.parseDuration)).toEqual([5400, 5400, 172_800, 5400]);
+  for (const text of ["", "3", "3 h", "h", "-3h", "soon"]) expect(format.parseDuration(text)).toBeUndefined();
+});
+
+test("a message fits a terminal: words whole, below its last column, and nothing lost", () => {
+  const terminal = { isTTY: true, columns: 20 };
+  expect(format.fitToTerminal("error: the file cannot be read", terminal)).toBe("error: the file\n  cannot be read");
+  expect(format.fitToTerminal("  ok  disk is free for all", { isTTY: true, columns: 16 })).toBe(
+    "  ok  disk is\n      free for\n      all",
+  );
+  expect(format.fitToTerminal("/a/path/that/is/longer/than/that", terminal)).toBe("/a/path/that/is/longer/than/that");
+  const long = "word ".repeat(50).trim();
+  expect(format.fitToTerminal(long, { isTTY: false, columns: 20 })).toBe(long);
+  expect(format.fitToTerminal(long, terminal).split(/\s+/).join(" ")).toBe(long);
+});

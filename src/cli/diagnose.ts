@@ -5,6 +5,8 @@ import { availableParallelism, cpus, totalmem } from "node:os";
 import { promisify } from "node:util";
 import { findBackends } from "../backends/loadBackend.js";
 import { describeGemm } from "../backends/torch.js";
+import { MswitchError, messageOf } from "../base/errors.js";
+import { findTrainer } from "../vocab/train/sentencePieceTrainer.js";
 import { shipped } from "./packageRoot.js";
 
 /** One thing mswitch looks for on a machine. */
@@ -29,15 +31,15 @@ async function firstLine(program: string, args: string[]): Promise<string | unde
   }
 }
 
+/** As `vocab train` looks for it. */
 async function findVocabularyTrainer(): Promise<Finding> {
-  const program = await firstLine("spm_train", ["--version"]);
-  const python = await firstLine("python3", ["-c", "import sentencepiece; print(sentencepiece.__version__)"]);
-  const detail = program
-    ? `spm_train (${program})`
-    : python
-      ? `Python package sentencepiece ${python}`
-      : "only `mswitch vocab train` needs it; install Debian's `sentencepiece` or `pip install sentencepiece`";
-  return { name: "SentencePiece trainer", found: Boolean(program ?? python), detail, required: false };
+  const name = "SentencePiece trainer";
+  try {
+    return { name, found: true, detail: (await findTrainer()).name, required: false };
+  } catch (error) {
+    const how = error instanceof MswitchError ? error.hint : messageOf(error);
+    return { name, found: false, detail: `only \`mswitch vocab train\` needs it; ${how}`, required: false };
+  }
 }
 
 async function findGpu(): Promise<Finding> {
