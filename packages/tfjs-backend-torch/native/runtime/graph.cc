@@ -1,5 +1,7 @@
 #include "runtime/graph.h"
 
+#include <ATen/ops/empty.h>
+
 #ifdef TFJS_TORCH_GRAPHS
 #include <ATen/cuda/CUDAGraph.h>
 #include <c10/cuda/CUDACachingAllocator.h>
