@@ -3,14 +3,20 @@ import { existsSync, mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync, 
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
+import * as tf from "@tensorflow/tfjs-core";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import { stringify } from "yaml";
 import { silentLog } from "../src/base/log.js";
 import { randomStream } from "../src/base/random.js";
 import { preprocess } from "../src/dataset/preprocess/preprocess.js";
 import { openDataset } from "../src/dataset/read/openDataset.js";
+import { loadModel } from "../src/model/checkpoint/huggingFace.js";
+import { exampleLogProbs } from "../src/model/exampleLogProbs.js";
+import { generateIds } from "../src/model/generate/generateIds.js";
 import { evalPointSchema, parseMetrics, runDescriptionSchema } from "../src/run/runFiles.js";
 import { createExampleStream } from "../src/stream/createExampleStream.js";
+import { validationExamples } from "../src/stream/validationExamples.js";
+import { evaluateRun } from "../src/train/evaluateRun.js";
 import { type PretrainResult, pretrain } from "../src/train/pretrain.js";
 import { mswitch, model as vocab } from "./preprocessRuns.js";
 import { resultHashes } from "./pretrainRun.js";
@@ -74,6 +80,10 @@ beforeAll(async () => {
 });
 afterAll(() => rmSync(dir, { recursive: true, force: true }));
 
+const shape = { objective: "pairs", inputLength: 16, targetLength: 16 } as const;
+const chunk = (values: Int32Array, length: number): number[][] =>
+  Array.from({ length: values.length / length }, (_, i) => [...values.subarray(i * length, (i + 1) * length)]);
+
 const lossesOf = (run: string): number[] =>
   parseMetrics(readFileSync(join(run, "metrics.jsonl"), "utf8")).lines.map(({ loss }) => loss);
 
@@ -114,9 +124,6 @@ describe.skipIf(!python)("with Transformers (set MSWITCH_PYTHON to a Python that
       stdio: ["ignore", "pipe", "inherit"],
     });
   }
-  const chunk = (values: Int32Array, length: number): number[][] =>
-    Array.from({ length: values.length / length }, (_, i) => [...values.subarray(i * length, (i + 1) * length)]);
-
   test("20 steps from its mT5 give its losses, by the same Adafactor and batches, within 1e-4", async () => {
     const directory = join(dir, "mt5");
     const opened = await openDataset(dataset);
@@ -172,6 +179,43 @@ describe("fine-tuning", () => {
     const at = (directory: string, step: number): unknown =>
       JSON.parse(readFileSync(join(directory, `eval/step-0000000${step}.json`), "utf8")).languages;
     expect(at(same.run, 0)).toEqual(at(source.run, 4));
+  }, 120_000);
+
+  test("exact match by the forward pass is what greedy writing gives", async () => {
+    // Two targets, learnt by heart: some right, some wrong.
+    const file = writePipeline("exact", {
+      ...{
+        steps: 60,
+        stream: { batchSize: 16, inputLength: 16, targetLength: 8 },
+        model: { preset: "tiny", dropout: 0 },
+      },
+      ...{ evaluation: { every: 60, examplesPerLanguage: 16 }, checkpoints: { every: 60 } },
+      optimizer: { learningRate: { schedule: "constant", base: 0.05 } },
+    });
+    const { run } = await finetune(file);
+    const opened = await openDataset(dataset);
+    const set = validationExamples(opened, "digits.en", { ...shape, targetLength: 8, examples: 16 });
+    const { config, params } = await loadModel(join(run, "checkpoints/step-00000060"));
+    const own = { ...config, precision: "float32" as const };
+    const batch = {
+      inputs: tf.tensor2d(set.inputs, [16, 16], "int32"),
+      targets: tf.tensor2d(set.targets, [16, 8], "int32"),
+    };
+    const scores = exampleLogProbs(own, params, batch, true);
+    const [hits, tokens] = [await scores.hits!.data(), await scores.tokens.data()];
+    const rowsOf = (ids: Int32Array, length: number): number[][] =>
+      chunk(ids, length).map((row) => row.slice(0, row.indexOf(1) + 1));
+    const written = await generateIds(own, params, rowsOf(set.inputs, 16), { maxNewTokens: 8 });
+    for (const [i, target] of rowsOf(set.targets, 8).entries()) {
+      expect(written[i].ids.join() === target.join(), `example ${i}`).toBe(hits[i] === tokens[i]);
+    }
+    opened.close();
+    const { point } = await evaluateRun(run, { checkpoint: "latest", generate: true, split: "validation", log });
+    expect(point.languages["digits.en"].metrics).toMatchObject({
+      exactMatch: hits.filter((count, i) => count === tokens[i]).length / 16,
+      f1: expect.any(Number),
+      chrF: expect.any(Number),
+    });
   }, 120_000);
 
   test("keeps the best checkpoint, and ends when nothing gets better", async () => {

@@ -4,7 +4,12 @@ import { MswitchCommand, threadsFlag, useThreads } from "../cli/mswitchCommand.j
 import { type EvalPoint, meanMetrics, meanSourceUse } from "../run/runFiles.js";
 
 /** What is measured of text-to-text pairs, as the table's columns are called. */
-const metricTitles: Record<string, string> = { exactMatch: "exact", tokenAccuracy: "token acc" };
+const metricTitles: Record<string, string> = {
+  exactMatch: "exact",
+  tokenAccuracy: "token acc",
+  f1: "F1",
+  chrF: "chrF",
+};
 
 interface EvaluateResult {
   run: string;
@@ -54,6 +59,10 @@ export default class Evaluate extends MswitchCommand {
       default: "validation" as const,
       description: "Which split; test is of text-to-text pairs.",
     })(),
+    generate: Flags.boolean({
+      description:
+        "Of text-to-text pairs: also write a text for each example, greedily, and measure F1 of its tokens and chrF.",
+    }),
     capacity: Flags.boolean({
       allowNo: true,
       default: true,

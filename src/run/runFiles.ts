@@ -36,7 +36,7 @@ export const languageQualitySchema = z.strictObject({
    * language has a single example, and in evaluations of older versions.
    */
   sourceUse: z.number().optional(),
-  /** Of a task: what was made of the outputs for these examples (`exactMatch`, …), 0 to 1; absent where none were generated. */
+  /** Of a task: what was made of the outputs for these examples (`exactMatch`, …): 0 to 1, chrF 0 to 100; absent where nothing was measured. */
   metrics: z.record(z.string(), z.number()).optional(),
   /** Summed log probability of each example's targets, in order. */
   exampleLogProbs: z.array(z.number()),

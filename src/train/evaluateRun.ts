@@ -5,12 +5,14 @@ import { loadBackend } from "../backends/loadBackend.js";
 import { writeFileAtomic } from "../base/atomicFile.js";
 import { usageError } from "../base/errors.js";
 import type { Log } from "../base/log.js";
+import { splitTaskLanguage } from "../corpus/shards/discoverPairs.js";
 import { openDataset } from "../dataset/read/openDataset.js";
 import type { TokenDataset } from "../dataset/read/tokenDataset.js";
 import { evaluateModel } from "../eval/evaluateModel.js";
+import { generatedMetrics } from "../eval/generatedMetrics.js";
 import { loadModel } from "../model/checkpoint/huggingFace.js";
 import type { ModelConfig } from "../model/config.js";
-import { disposeParameters } from "../model/parameters.js";
+import { disposeParameters, type Parameters } from "../model/parameters.js";
 import { verifyCheckpoint } from "../run/checkpoint.js";
 import { findCheckpoint } from "../run/findCheckpoint.js";
 import { evaluationPath, type RunPaths, runPaths, writeEvaluation } from "../run/runDirectory.js";
@@ -18,6 +20,7 @@ import { type EvalPoint, runDescriptionSchema } from "../run/runFiles.js";
 import type { ValidationExamples } from "../stream/batch.js";
 import { usableLanguages } from "../stream/objectives/segments.js";
 import { hashValidationExamples, validationExamples } from "../stream/validationExamples.js";
+import { createDecoder } from "../vocab/encode/createDecoder.js";
 import { resolveModel } from "./config/resolveModel.js";
 import { type RunConfig, readRunConfig } from "./config/runConfig.js";
 import { evaluatedLanguages, shapeOf } from "./setup/prepareRun.js";
@@ -34,6 +37,8 @@ export interface EvaluateRunOptions {
   dataset?: string;
   /** `test` measures on that split instead: of pairs. */
   split?: "validation" | "test";
+  /** Of pairs: also write a text for each example, and measure F1 and chrF. */
+  generate?: boolean;
   /** false: every token reaches its expert, whatever capacity the model has in evaluation; left out or true: as the run says. */
   capacity?: boolean;
   /** File that the evaluation is also written to. */
@@ -85,9 +90,10 @@ export async function evaluateRun(directory: string, options: EvaluateRunOptions
       const point = await evaluateModel(model, params, sets, checkpoint.step, {
         withMatches: config.objective === "pairs",
       });
+      if (options.generate) await addGenerated(point, model, params, sets, dataset);
       const written: string[] = [];
       // An evaluation of this step that the training wrote is what the report should go by, whatever the backend here.
-      if (ownExamples && model === own && !existsSync(evaluationPath(paths, point.step))) {
+      if (ownExamples && model === own && !options.generate && !existsSync(evaluationPath(paths, point.step))) {
         await writeEvaluation(paths, point);
         written.push(evaluationPath(paths, point.step));
       }
@@ -101,6 +107,29 @@ export async function evaluateRun(directory: string, options: EvaluateRunOptions
     }
   } finally {
     dataset.close();
+  }
+}
+
+async function addGenerated(
+  point: EvalPoint,
+  model: ModelConfig,
+  params: Parameters,
+  sets: readonly ValidationExamples[],
+  dataset: TokenDataset,
+): Promise<void> {
+  if (dataset.manifest.content !== "pairs") {
+    throw usageError("texts are written for text-to-text pairs alone", {
+      code: "dataset-objective-mismatch",
+      where: dataset.dir,
+      hint: "leave --generate out",
+    });
+  }
+  const decoder = createDecoder(dataset.vocabulary.path);
+  const { eosId } = dataset.vocabulary;
+  for (const set of sets) {
+    const { language: code } = splitTaskLanguage(set.language);
+    const quality = point.languages[set.language];
+    quality.metrics = { ...quality.metrics, ...(await generatedMetrics(model, params, set, { decoder, eosId, code })) };
   }
 }
 
