@@ -1,6 +1,7 @@
 import { mkdir } from "node:fs/promises";
 import type { Backend } from "../../backends/loadBackend.js";
 import { type ErrorDetails, MswitchError, messageOf, usageError } from "../../base/errors.js";
+import { plural } from "../../base/format.js";
 import type { Log } from "../../base/log.js";
 import type { World } from "../../distributed/world.js";
 import { precisionNotice } from "../../model/precision.js";
@@ -160,7 +161,7 @@ async function enterDirectory(
   }
   if (resumed && threads !== undefined && processBefore?.threads !== undefined && processBefore.threads !== threads) {
     log.warn(
-      `so far the run was computed by ${processBefore.threads} threads, from here on by ${threads}: results agree but for rounding`,
+      `so far the run was computed by ${plural(processBefore.threads, "thread")}, from here on by ${threads}: results agree but for rounding`,
     );
   }
   if (resumed) log.info(`going on from step ${startStep}: ${resumed.directory}`);
