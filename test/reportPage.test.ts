@@ -121,7 +121,13 @@ describe("in Chromium, from a file", () => {
     expect(await page.textContent("h1")).toContain("second");
     expect(await page.inputValue("#candidate")).toBe("1");
     expect(await page.getAttribute("#compared [data-candidate='1']", "aria-pressed")).toBe("true");
-    expect(await page.evaluate(() => (document.activeElement as HTMLElement).dataset.candidate)).toBe("1");
+    const focused = (): Promise<string | undefined> =>
+      page.evaluate(() => (document.activeElement as HTMLElement).dataset.candidate);
+    expect(await focused()).toBe("1");
+    await page.keyboard.press("ArrowUp");
+    expect(await focused()).toBe("0");
+    await page.keyboard.press("Enter");
+    expect(await page.inputValue("#candidate")).toBe("0");
     expect(faults).toEqual([]);
   });
 

@@ -17,6 +17,8 @@ import { currentPalette, wireTheme } from "./theme.js";
 import { wireDataset } from "./wireDataset.js";
 
 const refreshFocus = wireRovingFocus(byId("rows"), "tbody .pick");
+const compared = document.getElementById("compared");
+const refreshCompared = compared ? wireRovingFocus(compared, ".pick") : () => undefined;
 
 /** Everything anew: another candidate, another theme. */
 function drawAll(): void {
@@ -31,8 +33,8 @@ function drawAll(): void {
 function drawTiles(): void {
   byId("model").textContent = picked().name;
   byId("tiles").innerHTML = summaryTiles(data, picked(), state.level).text;
-  const compared = document.getElementById("compared");
   if (compared) compared.innerHTML = comparisonTable(data, state.level, state.candidate).text;
+  refreshCompared();
 }
 
 function pickCandidate(candidate: number): void {
@@ -104,7 +106,7 @@ function sortTable(key: string): void {
 
 function wire(): void {
   onChange("candidate", (value) => pickCandidate(Number(value)));
-  document.getElementById("compared")?.addEventListener("click", ({ target }) => {
+  compared?.addEventListener("click", ({ target }) => {
     const { candidate } = (target as Element).closest<HTMLElement>("[data-candidate]")?.dataset ?? {};
     if (candidate === undefined) return;
     pickCandidate(Number(candidate));

@@ -107,6 +107,27 @@ describe("the words follow from the figures", () => {
     expect(finding(alike, alike.candidates[0], "languages")).toMatch(/^No difference shown/);
   });
 
+  test("whatever makes a comparison unfair is said", () => {
+    const other = syntheticRun({ ...common, name: "other", speed: () => 2, experts: 4, flopsPerStep: 1.3e9 });
+    other.description = { ...other.description, tokensPerStep: 4096, seed: 7, backend: "torch" };
+    const config = (rate: number, seed: number) =>
+      `seed: ${seed}\noptimizer: {learningRate: {base: ${rate}}}\nmodel: {switch: null}\n`;
+    const unfair = reportData(
+      [
+        { ...baseline, config: config(1, 1) },
+        { ...other, config: config(0.5, 7) },
+      ],
+      { resamples: 10 },
+    );
+    const notes = caveats(unfair, unfair.candidates[0], "languages").join("\n");
+    expect(notes).toContain("optimizer.learningRate.base (1, 0.5)");
+    expect(notes).toContain("differ in tokens a step (8,192 and 4,096)");
+    expect(notes).toContain("1.30× the FLOPs");
+    expect(notes).toContain("different seeds (1; 7)");
+    expect(notes).toContain("one seed a side");
+    expect(notes).toContain("different backends (wasm, torch)");
+  });
+
   test("damaged metrics, and the times that are lost with them, are said", () => {
     const lost = { ...syntheticRun({ ...common, name: "lost", speed: () => 2 }), metrics: [], damagedMetrics: [1, 2] };
     const unknown = reportData([baseline, lost], { resamples: 10 });
