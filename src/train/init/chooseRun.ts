@@ -123,8 +123,7 @@ function configOf(size: RunSize, { datasetPath, experts }: ChooseRunOptions, isT
 
 /** The same with a number of steps, and what follows from it. */
 function withSteps(config: RunConfig, steps: number, languages: number): RunConfig {
-  // A higher rate than 1/√1000 was no better, and held Switch models back.
-  const warmupSteps = Math.min(10_000, Math.max(1000, rounded(steps / 3)));
+  const warmupSteps = Math.min(10_000, Math.max(200, rounded(steps / 3)));
   return {
     ...config,
     steps,
