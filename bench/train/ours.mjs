@@ -16,7 +16,9 @@ import { modelConfig, shapes } from "./shapes.mjs";
 
 const options = JSON.parse(process.argv[2]);
 const { lengths } = shapes[options.shape];
-const config = modelConfig(options.config, options);
+const shaped = modelConfig(options.config, options);
+const { dropout = 0, expertDropout = 0 } = options;
+const config = { ...shaped, dropout, switch: shaped.switch && { ...shaped.switch, expertDropout } };
 const torch = options.backend.startsWith("torch");
 if (torch && options.threads) setTorchThreads(options.threads);
 const { description, tf } = await loadBackend(options.backend);

@@ -5,7 +5,7 @@ import { combine, dispatch } from "../ops/moe/dispatch.js";
 import { expertFeedForward } from "../ops/moe/expertFeedForward.js";
 import { expertCapacity, router } from "../ops/moe/router.js";
 import type { Dtype } from "../ops/precision.js";
-import { jitter, type NoiseKey } from "../ops/random/noise.js";
+import { type Dropout, dropout, jitter, type NoiseKey } from "../ops/random/noise.js";
 import type { RoutingGroup, SwitchConfig } from "./config.js";
 import type { RouterReport } from "./routerReport.js";
 
@@ -28,11 +28,11 @@ export interface SwitchNoise {
   /** null: no jitter. */
   jitter: NoiseKey | null;
   /** Of the router's input; left out: none. */
-  inputDropout?: (x: tf.Tensor) => tf.Tensor;
+  inputDropout?: Dropout;
   /** Experts are drawn from the router's softmax; left out: the best ones are taken. */
   sample?: NoiseKey;
   /** Left out: none. */
-  expertDropout?: (hidden: tf.Tensor) => tf.Tensor;
+  expertDropout?: Dropout;
 }
 
 export interface SwitchOutput {
@@ -63,7 +63,8 @@ export function switchFeedForward(
   const x_ND = tf.reshape(x_BTD, [-1, width]) as tf.Tensor2D;
   const real_N = tf.reshape(real_BT, [-1]) as tf.Tensor1D;
   const jittered_ND = noise.jitter ? jitter(x_ND, config.jitter, noise.jitter) : x_ND;
-  const routed_ND = (noise.inputDropout?.(jittered_ND) ?? jittered_ND) as tf.Tensor2D;
+  const { inputDropout: drop } = noise;
+  const routed_ND = drop ? dropout(jittered_ND, drop.rate, drop.key) : jittered_ND;
   const routing = router(routed_ND, layer.router, real_N, {
     groups,
     capacity: places,

@@ -3,7 +3,7 @@ import { type AttentionBias, attention } from "../ops/attention.js";
 import { embedding } from "../ops/embedding.js";
 import { type FeedForwardWeights, feedForward } from "../ops/feedForward.js";
 import type { Dtype } from "../ops/precision.js";
-import { dropout, type NoiseKey } from "../ops/random/noise.js";
+import { type Dropout, dropout, type NoiseKey } from "../ops/random/noise.js";
 import { relativePositionBias } from "../ops/relativePositionBias.js";
 import { residual } from "../ops/residual.js";
 import { rmsNorm, rmsNormOfStream } from "../ops/rmsNorm.js";
@@ -46,12 +46,14 @@ export function layersOf(config: ModelConfig, params: Parameters, mode: Mode) {
   const weight = (name: string): tf.Variable => params.get(`${name}.weight`)!;
   const noiseKey = (kind: string, place: string): NoiseKey | null =>
     mode.training ? { seed: mode.seed, place: `${kind} ${place}`, step: mode.step } : null;
-  // Undefined where nothing is dropped, so that an operation may take its fast path.
-  const dropFrom = (place: string, rate = config.dropout) => {
+  const dropFrom = (place: string, rate = config.dropout): Dropout | undefined => {
     const key = noiseKey("dropout", place);
-    return key && rate > 0 ? (x: tf.Tensor): tf.Tensor => dropout(x, rate, key) : undefined;
+    return key && rate > 0 ? { rate, key } : undefined;
   };
-  const drop = (x: tf.Tensor3D, place: string): tf.Tensor3D => (dropFrom(place)?.(x) ?? x) as tf.Tensor3D;
+  const drop = (x: tf.Tensor3D, place: string): tf.Tensor3D => {
+    const spec = dropFrom(place);
+    return spec ? dropout(x, spec.rate, spec.key) : x;
+  };
   // The residual stream stays float32; sublayers compute in bfloat16 where the configuration says so.
   const dtype: Dtype = config.precision === "float32" ? "float32" : "bfloat16";
   const norm = (x: tf.Tensor3D, name: string): tf.Tensor3D => rmsNorm(x, weight(name), config.layerNormEpsilon, dtype);

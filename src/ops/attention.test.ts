@@ -116,7 +116,7 @@ describeFastPath("attention's fast path", () => {
     return tf.tensor2d(values, [batch, size]);
   };
 
-  const compare = (cross: boolean, bias: AttentionBias, withPosition: boolean, sizes = usual): void => {
+  const compare = (cross: boolean, bias: AttentionBias, withPosition: boolean, sizes = usual, rate = 0): void => {
     const { length, keys, headWidth } = sizes;
     const run =
       (op: typeof attention) =>
@@ -126,7 +126,9 @@ describeFastPath("attention's fast path", () => {
         const memory = cross ? (rest.shift() as Three) : query;
         const [q, k, v, o, position] = rest;
         const all = withPosition ? { ...bias, position: position as tf.Tensor2D } : bias;
-        return op(query, memory, { q, k, v, o }, heads, all);
+        const step = tf.tensor1d([5], "int32");
+        const dropout = rate > 0 ? { rate, key: { seed: 3, place: "probs", step } } : undefined;
+        return op(query, memory, { q, k, v, o }, heads, all, dropout);
       };
     const inputs = [
       random([batch, length, width], 1),
@@ -147,6 +149,12 @@ describeFastPath("attention's fast path", () => {
   it.each([true, false])("is the reference within a long sequence, causal: %s", (causal) =>
     compare(false, { causal }, true, { length: 301, keys: 0, headWidth: 40 }),
   );
+  it("is the reference where probabilities are dropped", () => {
+    compare(false, { real: real(usual.length) }, true, usual, 0.3);
+    compare(false, { causal: true }, true, { length: 301, keys: 0, headWidth: 40 }, 0.3);
+    compare(true, { real: real(usual.keys) }, false, usual, 0.3);
+    compare(true, { real: real(64) }, false, { length: 33, keys: 64, headWidth: 64 }, 0.3);
+  });
   // mT5's, which have kernels of their own on CUDA; more rows than a tile has.
   it("is the reference with heads of 64", () => {
     const sizes = { length: 70, keys: 70, headWidth: 64 };

@@ -2,6 +2,7 @@ import * as tf from "@tensorflow/tfjs-core";
 import { embedding } from "./embedding.js";
 import { fastKernel, fastOp } from "./fastPath.js";
 import { linearReference } from "./linear.js";
+import { type Dropout, dropout as dropEntries, dropoutAttributes } from "./random/noise.js";
 
 // B batch, T queries, S keys, D dModel, H heads, K dKv
 
@@ -40,22 +41,23 @@ export function attention(
   weights: AttentionWeights,
   heads: number,
   bias: AttentionBias,
-  dropout?: (x: tf.Tensor) => tf.Tensor,
+  dropout?: Dropout,
 ): tf.Tensor3D {
   const forward = fastKernel("TorchAttention");
   const backward = fastKernel("TorchAttentionGrad");
-  if (!forward || !backward || dropout) {
+  if (!forward || !backward) {
     return attentionReference(query_BTD, memory_BSD, weights, heads, bias, dropout);
   }
   const { q, k, v, o } = weights;
   const { position, real, causal = false } = bias;
-  const attrs = { heads, causal };
+  const attrs = { heads, causal, ...dropoutAttributes(dropout) };
   const named: tf.NamedTensorMap = { query: query_BTD };
   if (memory_BSD !== query_BTD) named.memory = memory_BSD;
   if (position) named.position = position;
   const { query, memory, position: table } = named;
   const inputs = [query, ...(memory ? [memory] : []), q, k, v, o, ...(table ? [table] : [])];
   if (real) named.real = real;
+  if (dropout) named.step = dropout.key.step;
   const names = Object.keys(named);
   return fastOp(
     inputs,
@@ -79,7 +81,7 @@ export function attentionReference(
   weights: AttentionWeights,
   heads: number,
   { position, real, causal = false }: AttentionBias,
-  dropout: (x: tf.Tensor) => tf.Tensor = (x) => x,
+  dropout?: Dropout,
 ): tf.Tensor3D {
   const query_BHTK = splitHeads(linearReference(query_BTD, weights.q), heads);
   const key_BHSK = splitHeads(linearReference(memory_BSD, weights.k), heads);
@@ -98,7 +100,8 @@ export function attentionReference(
           biases.reduce((sum, term) => tf.add(sum, term)),
         )
       : raw_BHTS;
-  const probs_BHTS = dropout(tf.softmax(scores_BHTS));
+  const all_BHTS = tf.softmax(scores_BHTS);
+  const probs_BHTS = dropout ? dropEntries(all_BHTS, dropout.rate, dropout.key) : all_BHTS;
   return linearReference(joinHeads(tf.matMul(probs_BHTS, value_BHSK)), weights.o);
 }
 

@@ -46,17 +46,23 @@ describe.each(testBackends)("feedForward on %s", (backend) => {
 
 describeFastPath("feedForward's fast path", () => {
   const small = (shape: number[], seed: number) => tf.tidy(() => tf.mul(random(shape, seed), 0.2));
-  const compare = (weightsOf: (matrices: tf.Tensor[]) => FeedForwardWeights, count: number): void => {
+  const compare = (weightsOf: (matrices: tf.Tensor[]) => FeedForwardWeights, count: number, rate = 0): void => {
     const run =
       (op: typeof feedForward) =>
       (x: tf.Tensor, ...matrices: tf.Tensor[]) =>
-        op(x, weightsOf(matrices));
+        op(x, weightsOf(matrices), rate > 0 ? { rate, key: keyAt(tf.tensor1d([5], "int32")) } : undefined);
     const matrices = Array.from({ length: count }, (_, i) => small([53, 24], i + 2));
     const inputs = [random([2, 17, 24], 1), ...matrices, small([24, 53], 9)];
     expectFast(run(feedForward), run(feedForwardReference), inputs);
     expectFast(run(feedForward), run(feedForwardReference), inputs, [0]);
   };
 
+  const keyAt = (step: tf.Tensor1D) => ({ seed: 3, place: "hidden", step });
+
+  it("is the reference where entries of the activation are dropped", () => {
+    compare(([wi, wo]) => ({ kind: "relu", wi, wo }), 1, 0.3);
+    compare(([wi0, wi1, wo]) => ({ kind: "gated-gelu", wi0, wi1, wo }), 2, 0.3);
+  });
   it("is the reference with ReLU", () => compare(([wi, wo]) => ({ kind: "relu", wi, wo }), 1));
   it("is the reference where gated", () => compare(([wi0, wi1, wo]) => ({ kind: "gated-gelu", wi0, wi1, wo }), 2));
 });

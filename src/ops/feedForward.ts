@@ -1,6 +1,7 @@
 import * as tf from "@tensorflow/tfjs-core";
 import { fastKernel, fastOp } from "./fastPath.js";
 import { linearReference } from "./linear.js";
+import { type Dropout, dropout as dropEntries, dropoutAttributes } from "./random/noise.js";
 
 /** The weights of a feed-forward layer: [dFf, dModel] in, [dModel, dFf] out; stacked experts have a leading axis. */
 export type FeedForwardWeights =
@@ -13,38 +14,33 @@ export type FeedForwardWeights =
  * @param x [..., D]
  * @param dropout applied to the intermediate activation; undefined: none
  */
-export function feedForward<T extends tf.Tensor>(
-  x: T,
-  weights: FeedForwardWeights,
-  dropout?: (hidden: tf.Tensor) => tf.Tensor,
-): T {
+export function feedForward<T extends tf.Tensor>(x: T, weights: FeedForwardWeights, dropout?: Dropout): T {
   const forward = fastKernel("TorchFeedForward");
   const backward = fastKernel("TorchFeedForwardGrad");
-  if (!forward || !backward || dropout) return feedForwardReference(x, weights, dropout);
+  if (!forward || !backward) return feedForwardReference(x, weights, dropout);
+  const attrs = dropoutAttributes(dropout);
+  const step: tf.NamedTensorMap = dropout ? { step: dropout.key.step } : {};
   const { wo } = weights;
   const into: tf.NamedTensorMap =
     weights.kind === "relu" ? { wi0: weights.wi } : { wi0: weights.wi0, wi1: weights.wi1 };
   return fastOp(
     [x, ...Object.values(into), wo],
     () => {
-      const [y, ...made] = forward({ x, ...into, wo });
-      return { value: y as T, saved: [x, ...made] };
+      const [y, ...made] = forward({ x, ...into, wo, ...step }, attrs);
+      return { value: y as T, saved: [x, ...made, ...Object.values(step)] };
     },
-    (dy, [input, h, wiStacked, woCast]) => backward({ dy, x: input, h, wi: wiStacked, wo: woCast }),
+    (dy, [input, h, wiStacked, woCast, at]) =>
+      backward({ dy, x: input, h, wi: wiStacked, wo: woCast, ...(at ? { step: at } : {}) }, attrs),
   );
 }
 
 /** What `feedForward` is held to, in TensorFlow.js's operations. */
-export function feedForwardReference<T extends tf.Tensor>(
-  x: T,
-  weights: FeedForwardWeights,
-  dropout: (hidden: tf.Tensor) => tf.Tensor = (hidden) => hidden,
-): T {
+export function feedForwardReference<T extends tf.Tensor>(x: T, weights: FeedForwardWeights, dropout?: Dropout): T {
   const hidden =
     weights.kind === "relu"
       ? tf.relu(linearReference(x, weights.wi))
       : gatedGelu(linearReference(x, weights.wi0), linearReference(x, weights.wi1));
-  return linearReference(dropout(hidden), weights.wo) as T;
+  return linearReference(dropout ? dropEntries(hidden, dropout.rate, dropout.key) : hidden, weights.wo) as T;
 }
 
 const slope = 2 * Math.sqrt(2 / Math.PI);

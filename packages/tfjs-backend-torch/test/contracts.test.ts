@@ -19,7 +19,8 @@ beforeAll(async () => {
 afterAll(() => tf.engine().endScope());
 
 const attention = () => ({ query: f(2, 3, 4), q: f(6, 4), k: f(6, 4), v: f(6, 4), o: f(4, 6) });
-const heads = { heads: 2, causal: false };
+const nothingDropped = { rate: 0, scale: 1, key: [0, 0] };
+const heads = { heads: 2, causal: false, ...nothingDropped };
 const experts = () => ({
   slots: f(2, 4, 3),
   occupied: ints([2, 1, 0, 2], [2, 2]),
@@ -39,9 +40,14 @@ describe("calls that read or wrote out of bounds, or ended the process", () => {
     ["TorchRmsNorm", "x", () => ({ x: f(2, 0), weight: f(0) }), { epsilon: 1e-6, precision: "float32" }],
     ["TorchRmsNormGrad", "inverse", () => ({ dy: f(2, 4), x: f(2, 4), weight: f(4), inverse: f(1) })],
     ["TorchRmsNormGrad", "dx", () => ({ dy: f(2, 4), x: f(2, 4), weight: f(4), inverse: f(2), dx: f(1, 4) })],
-    ["TorchFeedForward", "wo", () => ({ x: f(2, 4), wi0: f(6, 4), wi1: f(6, 4), wo: f(4, 7) })],
-    ["TorchFeedForward", "wi1", () => ({ x: f(2, 4), wi0: f(6, 4), wi1: f(5, 4), wo: f(4, 6) })],
-    ["TorchFeedForwardGrad", "h", () => ({ dy: f(2, 4), x: f(2, 4), h: f(2, 5), wi: f(12, 4), wo: f(4, 6) })],
+    ["TorchFeedForward", "wo", () => ({ x: f(2, 4), wi0: f(6, 4), wi1: f(6, 4), wo: f(4, 7) }), nothingDropped],
+    ["TorchFeedForward", "wi1", () => ({ x: f(2, 4), wi0: f(6, 4), wi1: f(5, 4), wo: f(4, 6) }), nothingDropped],
+    [
+      "TorchFeedForwardGrad",
+      "h",
+      () => ({ dy: f(2, 4), x: f(2, 4), h: f(2, 5), wi: f(12, 4), wo: f(4, 6) }),
+      nothingDropped,
+    ],
     ["TorchAttention", "heads", attention, { ...heads, heads: 0 }],
     ["TorchAttention", "q", attention, { ...heads, heads: 4 }],
     ["TorchAttention", "position", () => ({ ...attention(), position: f(4, 2) }), heads],
@@ -74,9 +80,14 @@ describe("calls that read or wrote out of bounds, or ended the process", () => {
     ["TorchCombine", "slot", () => ({ y: f(4, 3), slot: ints([0, -1]) })],
     ["TorchCombine", "gate", () => ({ y: f(4, 3), slot: ints([0, 1]), gate: f(1) })],
     ["TorchCombineGrad", "gate", () => ({ dy: f(2, 3), y: f(4, 3), slot: ints([0, 1]), gate: f(1) })],
-    ["TorchExpertFeedForward", "occupied", () => ({ ...experts(), occupied: ints([2, 1, 0, 3], [2, 2]) })],
-    ["TorchExpertFeedForward", "slots", () => ({ ...experts(), slots: f(2, 5, 3) })],
-    ["TorchExpertFeedForwardGrad", "pre0", () => ({ ...experts(), dy: f(2, 4, 3), pre0: f(2, 3, 5) })],
+    [
+      "TorchExpertFeedForward",
+      "occupied",
+      () => ({ ...experts(), occupied: ints([2, 1, 0, 3], [2, 2]) }),
+      nothingDropped,
+    ],
+    ["TorchExpertFeedForward", "slots", () => ({ ...experts(), slots: f(2, 5, 3) }), nothingDropped],
+    ["TorchExpertFeedForwardGrad", "pre0", () => ({ ...experts(), dy: f(2, 4, 3), pre0: f(2, 3, 5) }), nothingDropped],
     ["TorchLinearCrossEntropy", "target", () => ({ ...crossEntropy(), target: ints([0, 5]) }), { maxLogits: 8 }],
     ["TorchLinearCrossEntropy", "tokenWeight", () => ({ ...crossEntropy(), tokenWeight: f(1) }), { maxLogits: 8 }],
   ];

@@ -71,7 +71,16 @@ describeFastPath("the experts' fast path", () => {
       scale(random([experts, width, hidden], 4)),
     ].filter((_, i) => kind !== "relu" || i !== 1);
     const all = (given: tf.Tensor[]) => weightsOf(kind, kind === "relu" ? [given[0], given[0], given[1]] : given);
+    const drop = () => ({ rate: 0.4, key: { seed: 3, place: "experts", step: tf.tensor1d([5], "int32") } });
     for (const bfloat16 of [null, [0]]) {
+      expectFast(
+        (slots, ...given) =>
+          tf.mul(expertFeedForward(tf.mul(slots, inUse) as tf.Tensor3D, all(given), drop(), used), inUse),
+        (slots, ...given) =>
+          tf.mul(expertFeedForwardReference(tf.mul(slots, inUse) as tf.Tensor3D, all(given), drop()), inUse),
+        [x, ...weights],
+        bfloat16,
+      );
       expectFast(
         (slots, ...given) => expertFeedForward(slots as tf.Tensor3D, all(given)),
         (slots, ...given) => expertFeedForwardReference(slots as tf.Tensor3D, all(given)),

@@ -22,6 +22,19 @@ export function jitter<T extends tf.Tensor>(x: T, amount: number, key: NoiseKey)
   return timesNoise(x, { kind: "jitter", amount }, key);
 }
 
+/** Which entries of a tensor are dropped: each with probability `rate`; the rest are scaled by 1/(1 − rate). */
+export interface Dropout {
+  rate: number;
+  key: NoiseKey;
+}
+
+/** Attributes of fused kernels that drop entries of what they compute in between; their input `step` is there where they do. */
+export function dropoutAttributes(spec: Dropout | undefined): { rate: number; scale: number; key: number[] } {
+  if (!spec) return { rate: 0, scale: 1, key: [0, 0] };
+  const { a: rate, b: scale } = attributesOf({ kind: "dropout", rate: spec.rate });
+  return { rate, scale, key: [...philoxKey(spec.key)] };
+}
+
 /** Zeroes each entry with probability `rate` and scales the rest by 1/(1 − rate), float32. */
 export function dropout<T extends tf.Tensor>(x: T, rate: number, key: NoiseKey): T {
   return rate === 0 ? x : timesNoise(x, { kind: "dropout", rate }, key);

@@ -15,7 +15,7 @@ at::Tensor byHead(const at::Tensor& position_LH) { return position_LH.to(at::kFl
 
 #ifdef TFJS_TORCH_CUDA
 bool hasKernel(const HeadsOnCuda& x) {
-  return hasCudaKernels() && x.q.scalar_type() == at::kBFloat16 && x.kv.scalar_type() == at::kBFloat16 &&
+  return !x.factors.defined() && hasCudaKernels() && x.q.scalar_type() == at::kBFloat16 && x.kv.scalar_type() == at::kBFloat16 &&
          x.shape.K == cuda::attentionHeadWidth();
 }
 
@@ -118,7 +118,9 @@ std::pair<at::Tensor, at::Tensor> attendOnCuda(const HeadsOnCuda& x) {
   const at::Tensor largest = at::amax(scores, {-1}, true);
   const at::Tensor weights = at::exp(scores - largest);
   const at::Tensor inverse = at::reciprocal(at::sum(weights, {-1}, true));
-  return {joinHeads(at::matmul((weights * inverse).to(v.scalar_type()), v)), at::stack({largest.squeeze(-1), inverse.squeeze(-1)})};
+  at::Tensor probs = weights * inverse;
+  if (x.factors.defined()) probs = probs * x.factors;
+  return {joinHeads(at::matmul(probs.to(v.scalar_type()), v)), at::stack({largest.squeeze(-1), inverse.squeeze(-1)})};
 }
 
 HeadGradients attendGradientOnCuda(const HeadsOnCuda& x, const at::Tensor& context, const at::Tensor& dContext, const at::Tensor& stats) {
@@ -128,10 +130,13 @@ HeadGradients attendGradientOnCuda(const HeadsOnCuda& x, const at::Tensor& conte
   const AttentionShape& s = x.shape;
   const auto type = x.q.scalar_type();
   const at::Tensor q = splitHeads(x.q, 0, s), k = splitHeads(x.kv, x.key, s), v = splitHeads(x.kv, x.key + s.inner(), s);
-  const at::Tensor probs = at::exp(scoresOf(x) - stats[0].unsqueeze(-1)) * stats[1].unsqueeze(-1);
+  at::Tensor probs = at::exp(scoresOf(x) - stats[0].unsqueeze(-1)) * stats[1].unsqueeze(-1);
   const at::Tensor dOut = splitHeads(dContext, 0, s), inFloat = dOut.to(at::kFloat);
   const at::Tensor along = at::sum(splitHeads(context, 0, s).to(at::kFloat) * inFloat, {-1}, true);
-  const at::Tensor dScores = probs * (at::matmul(inFloat, v.to(at::kFloat).transpose(-2, -1)) - along);
+  at::Tensor dProbs = at::matmul(inFloat, v.to(at::kFloat).transpose(-2, -1));
+  if (x.factors.defined()) dProbs = dProbs * x.factors;
+  const at::Tensor dScores = probs * (dProbs - along);
+  if (x.factors.defined()) probs = probs * x.factors;
   const at::Tensor rounded = dScores.to(type);
   const at::Tensor dq = joinHeads(at::matmul(rounded, k)), dk = joinHeads(at::matmul(rounded.transpose(-2, -1), q));
   const at::Tensor dv = joinHeads(at::matmul(probs.to(type).transpose(-2, -1), dOut));

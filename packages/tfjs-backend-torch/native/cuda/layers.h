@@ -34,6 +34,7 @@ struct HeadsOnCuda {
   at::Tensor q, kv;
   int64_t key;
   at::Tensor position, real;
+  at::Tensor factors;  // of dropout, [B, H, T, S]; undefined without
 };
 // -> values attended to [B, T, H·K]; the largest score and 1/Σ e^(score − largest) of each query, [2, B, H, T].
 std::pair<at::Tensor, at::Tensor> attendOnCuda(const HeadsOnCuda& heads);

@@ -91,18 +91,21 @@ struct Sizes {
   }
 };
 
-std::vector<at::Tensor> forwardByAten(const at::Tensor& x, const Experts& w) {
+std::vector<at::Tensor> forwardByAten(const at::Tensor& x, const Experts& w, const Dropout& dropout) {
   const auto in = [&](const at::Tensor& weight) { return weight.to(x.scalar_type()).transpose(1, 2); };
   std::vector<at::Tensor> result(1);
   for (const at::Tensor& weight : w.in) result.push_back(at::bmm(x, in(weight)));
-  const at::Tensor hidden = w.in.size() == 1 ? at::relu(result[1]) : at::mul(at::gelu(result[1], "tanh"), result[2]);
+  at::Tensor hidden = w.in.size() == 1 ? at::relu(result[1]) : at::mul(at::gelu(result[1], "tanh"), result[2]);
+  if (dropout.isOn()) hidden = dropped(hidden, dropout);
   result[0] = at::bmm(hidden, in(w.out));
   return result;
 }
 
-std::vector<at::Tensor> gradientByAten(const at::Tensor& d, const at::Tensor& x, const Experts& w, const std::vector<at::Tensor>& pre) {
+std::vector<at::Tensor> gradientByAten(const at::Tensor& d, const at::Tensor& x, const Experts& w, const std::vector<at::Tensor>& pre,
+                                       const Dropout& dropout) {
   const auto type = x.scalar_type();
-  const at::Tensor dHidden = at::bmm(d, w.out.to(type));
+  at::Tensor dHidden = at::bmm(d, w.out.to(type));
+  if (dropout.isOn()) dHidden = dropped(dHidden, dropout);
   std::vector<at::Tensor> dPre;
   at::Tensor hidden;
   if (w.in.size() == 1) {
@@ -113,6 +116,7 @@ std::vector<at::Tensor> gradientByAten(const at::Tensor& d, const at::Tensor& x,
     hidden = at::mul(gelu, pre[1]);
     dPre = {at::gelu_backward(at::mul(dHidden, pre[1]), pre[0], "tanh"), at::mul(dHidden, gelu)};
   }
+  if (dropout.isOn()) hidden = dropped(hidden, dropout);
   std::vector<at::Tensor> result = {at::zeros_like(x)};
   for (size_t i = 0; i < w.in.size(); ++i) {
     result[0].baddbmm_(dPre[i], w.in[i].to(type));
@@ -124,9 +128,11 @@ std::vector<at::Tensor> gradientByAten(const at::Tensor& d, const at::Tensor& x,
 
 }  // namespace
 
-std::vector<at::Tensor> expertFeedForward(const at::Tensor& slots, const at::Tensor& occupied, const Experts& weights) {
+std::vector<at::Tensor> expertFeedForward(const at::Tensor& slots, const at::Tensor& occupied, const Experts& weights,
+                                          const Dropout& dropout) {
   const at::Tensor x = slots.contiguous();
-  if (onCuda(x)) return forwardByAten(x, weights);
+  if (onCuda(x)) return forwardByAten(x, weights, dropout);
+  const DropoutRows entries(dropout);
   const Sizes size(x, weights);
   const auto rows = slotsInUse(occupied, size.experts, size.slots);
   const bool gated = weights.in.size() == 2;
@@ -156,10 +162,13 @@ std::vector<at::Tensor> expertFeedForward(const at::Tensor& slots, const at::Ten
       const T* const gate = pre[0].const_data_ptr<T>();
       const T* const value = gated ? pre[1].const_data_ptr<T>() : nullptr;
       T* const out = hidden.mutable_data_ptr<T>();
-      const int64_t width = size.hidden;
+      const int64_t width = size.hidden, firstSlot = e * size.slots;
+      const int64_t* const slotOf = rows[e].data();
       parallelSimd(n, kRowsOfATask, [=](int64_t begin, int64_t end) TFJS_TORCH_INLINE_LAMBDA {
         const int64_t at = begin * width;
         activate(gate + at, value == nullptr ? nullptr : value + at, out + at, (end - begin) * width);
+        if (!entries.isOn()) return;
+        for (int64_t i = begin; i < end; ++i) entries.apply(out + i * width, (firstSlot + slotOf[i]) * width, width);
       });
     });
     timesTransposed(in, hidden, weights.out[e], s.weights);
@@ -169,9 +178,10 @@ std::vector<at::Tensor> expertFeedForward(const at::Tensor& slots, const at::Ten
 }
 
 std::vector<at::Tensor> expertFeedForwardGradient(const at::Tensor& d, const at::Tensor& slots, const at::Tensor& occupied,
-                                                  const Experts& weights, const std::vector<at::Tensor>& pre) {
+                                                  const Experts& weights, const std::vector<at::Tensor>& pre, const Dropout& dropout) {
   const at::Tensor x = slots.contiguous(), dy = d.to(x.scalar_type()).contiguous();
-  if (onCuda(x)) return gradientByAten(dy, x, weights, pre);
+  if (onCuda(x)) return gradientByAten(dy, x, weights, pre, dropout);
+  const DropoutRows entries(dropout);
   const Sizes size(x, weights);
   const auto rows = slotsInUse(occupied, size.experts, size.slots);
   const bool gated = weights.in.size() == 2;
@@ -200,10 +210,16 @@ std::vector<at::Tensor> expertFeedForwardGradient(const at::Tensor& d, const at:
       T* const dh = dHidden.mutable_data_ptr<T>();
       T* const h = hidden.mutable_data_ptr<T>();
       T* const dv = dValue.mutable_data_ptr<T>();
-      const int64_t width = size.hidden;
+      const int64_t width = size.hidden, firstSlot = e * size.slots;
+      const int64_t* const slotOf = rows[e].data();
+      const auto drop = [=](T* of, int64_t begin, int64_t end) TFJS_TORCH_INLINE_LAMBDA {
+        for (int64_t i = begin; i < end; ++i) entries.apply(of + i * width, (firstSlot + slotOf[i]) * width, width);
+      };
       parallelSimd(n, kRowsOfATask, [=](int64_t begin, int64_t end) TFJS_TORCH_INLINE_LAMBDA {
         const int64_t at = begin * width;
+        if (entries.isOn()) drop(dh, begin, end);
         activateGradient(g + at, v == nullptr ? nullptr : v + at, dh + at, h + at, dh + at, dv + at, (end - begin) * width);
+        if (entries.isOn()) drop(h, begin, end);
       });
     });
     weightGradient(result.back(), e, dOut, hidden, s.more);
@@ -227,7 +243,7 @@ Experts weightsAt(const Call& c, size_t at) {
 
 // Inputs slots, occupied, weights.
 void forward(Call& c) {
-  for (const at::Tensor& tensor : expertFeedForward(c.x(0), c.x(1), weightsAt(c, 2))) c.result(tensor);
+  for (const at::Tensor& tensor : expertFeedForward(c.x(0), c.x(1), weightsAt(c, 2), readDropout(c, c.x(5)))) c.result(tensor);
 }
 
 // Inputs dy, slots, occupied, weights, pre-activations.
@@ -235,16 +251,21 @@ void gradient(Call& c) {
   const Experts weights = weightsAt(c, 3);
   std::vector<at::Tensor> pre = {c.x(6)};
   if (c.has(7)) pre.push_back(c.x(7));
-  for (const at::Tensor& tensor : expertFeedForwardGradient(c.x(0), c.x(1), c.x(2), weights, pre)) c.result(tensor);
+  for (const at::Tensor& tensor : expertFeedForwardGradient(c.x(0), c.x(1), c.x(2), weights, pre, readDropout(c, c.x(8)))) {
+    c.result(tensor);
+  }
 }
 
 const Operations ops = {
     {"TorchExpertFeedForward(slots: float[E, G * P, D], occupied: int32[E, G] in [0, P], wi0: float[E, F, D], wi1?: float[E, F, D], wo: "
-     "float[E, D, F]) -> y: slots.dtype[E, G * P, D], pre0: slots.dtype[E, G * P, F], pre1 if wi1: slots.dtype[E, G * P, F] where G >= 1, "
+     "float[E, D, F], step?: int32[1]; rate: number, scale: number, key: ints[2] in [0, 4294967295]) -> y: slots.dtype[E, G * P, D], pre0: "
+     "slots.dtype[E, G * P, F], pre1 if wi1: slots.dtype[E, G * P, F] where G >= 1, "
      "P >= 1, D >= 1, F >= 1",
      forward},
     {"TorchExpertFeedForwardGrad(dy: float[E, G * P, D], slots: float[E, G * P, D], occupied: int32[E, G] in [0, P], wi0: float[E, F, D], "
-     "wi1?: float[E, F, D], wo: float[E, D, F], pre0: slots.dtype[E, G * P, F], pre1 if wi1: slots.dtype[E, G * P, F]) -> dSlots: "
+     "wi1?: float[E, F, D], wo: float[E, D, F], pre0: slots.dtype[E, G * P, F], pre1 if wi1: slots.dtype[E, G * P, F], step?: int32[1]; "
+     "rate: number, "
+     "scale: number, key: ints[2] in [0, 4294967295]) -> dSlots: "
      "slots.dtype[E, G * P, D], dWi0: float[E, F, D], dWi1 if wi1: float[E, F, D], dWo: float[E, D, F] where G >= 1, P >= 1, D >= 1, F >= "
      "1",
      gradient},

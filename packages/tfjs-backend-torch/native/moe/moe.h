@@ -5,6 +5,8 @@
 #include <utility>
 #include <vector>
 
+#include "t5/dropout.h"
+
 // The sparse layers, the output layer's loss and the optimizer as plain functions of tensors. Each runs on the CPU by its own
 // loops and elsewhere by ATen calls, chosen by where its first tensor lies. No dtype is asked of a tensor but float32 or
 // bfloat16; indices are int32.
@@ -58,10 +60,12 @@ struct Experts {
 // Slots [E, C, D]. `occupied` int32 [E, G] (or undefined: all) says which of an expert's slots hold a token; the rest are
 // taken to be 0 and are not computed. Returns y [E, C, D] and, for the gradient, one pre-activation [E, C, F] for each weight
 // in, whose rows are the occupied slots in order.
-std::vector<at::Tensor> expertFeedForward(const at::Tensor& slots, const at::Tensor& occupied, const Experts& weights);
+// `dropout` is of the hidden activations [E, C, F].
+std::vector<at::Tensor> expertFeedForward(const at::Tensor& slots, const at::Tensor& occupied, const Experts& weights,
+                                          const Dropout& dropout);
 // dSlots, then dIn…, dOut. Weights' gradients have the slots' dtype and carry their optim/square_sums.h where those are at hand.
 std::vector<at::Tensor> expertFeedForwardGradient(const at::Tensor& d, const at::Tensor& slots, const at::Tensor& occupied,
-                                                  const Experts& weights, const std::vector<at::Tensor>& pre);
+                                                  const Experts& weights, const std::vector<at::Tensor>& pre, const Dropout& dropout);
 
 struct CrossEntropy {
   at::Tensor loss;     // []

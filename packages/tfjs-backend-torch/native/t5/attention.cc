@@ -15,11 +15,11 @@ namespace {
 // Added to a score that must not count; src/ops/attention.ts has the same.
 constexpr float kMasked = -1e9f;
 
-AttentionBias readBias(const at::Tensor& position_LH, const at::Tensor& real_BS, const AttentionShape& s,
+AttentionBias readBias(const at::Tensor& position_LH, const at::Tensor& real_BS, const Dropout& dropout, const AttentionShape& s,
                        const at::TensorOptions& options) {
   const auto inFloat = options.dtype(at::kFloat);
   return {position_LH.defined() ? position_LH.to(at::kFloat).t().contiguous() : at::zeros({s.H, s.distances()}, inFloat),
-          real_BS.defined() ? ((1 - real_BS.to(at::kFloat)) * kMasked).contiguous() : at::zeros({s.B, s.S}, inFloat)};
+          real_BS.defined() ? ((1 - real_BS.to(at::kFloat)) * kMasked).contiguous() : at::zeros({s.B, s.S}, inFloat), DropoutRows(dropout)};
 }
 
 // What both directions are given: query [B, T, D], memory [B, S, D] in cross-attention, the bias's parts where there are any.
@@ -28,14 +28,20 @@ struct Operands {
   at::Tensor query, memory, position, real;
   int64_t heads;
   bool causal;
-  Operands(Call& c, size_t first)
+  Dropout dropout;
+  Operands(Call& c, size_t first, size_t step)
       : cross(c.has(first + 1)),
         query(c.x(first).contiguous()),
         memory(cross ? c.x(first + 1).contiguous() : query),
         position(c.x(first + 2)),
         real(c.x(first + 3)),
         heads(c.integer()),
-        causal(c.flag()) {}
+        causal(c.flag()),
+        dropout(readDropout(c, c.x(step))) {}
+  // The probabilities' factors, where entries are dropped.
+  at::Tensor factors(const AttentionShape& s) const {
+    return dropout.isOn() ? dropoutFactors(dropout, {s.B, s.H, s.T, s.S}, query.options()) : at::Tensor();
+  }
   AttentionShape shape(int64_t inner) const { return {query.size(0), query.size(1), memory.size(1), heads, inner / heads, causal}; }
 };
 
@@ -49,7 +55,7 @@ at::Tensor project(const at::Tensor& x, const at::Tensor& weight) {
 // or q and k·v across), values
 //      attended to [B, T, H·K], row statistics [2, B, H, T], output weight
 void attention(Call& c) {
-  const Operands in(c, 0);
+  const Operands in(c, 0, 8);
   const at::ScalarType type = in.query.scalar_type();
   const at::Tensor &wq = c.x(4), &wk = c.x(5), &wv = c.x(6);
   const at::Tensor wo = stackWeights({c.x(7)}, type);
@@ -62,9 +68,9 @@ void attention(Call& c) {
   const int64_t key = in.cross ? 0 : inner;
   at::Tensor ctx, stats;
   if (onCuda(q)) {
-    std::tie(ctx, stats) = attendOnCuda({s, q, kv, key, in.position, in.real});
+    std::tie(ctx, stats) = attendOnCuda({s, q, kv, key, in.position, in.real, in.factors(s)});
   } else {
-    const AttentionBias bias = readBias(in.position, in.real, s, in.query.options());
+    const AttentionBias bias = readBias(in.position, in.real, in.dropout, s, in.query.options());
     const at::Tensor ofQueries = inFastWidth(q), ofKeys = in.cross ? inFastWidth(kv) : ofQueries;
     ctx = at::empty({s.B, s.T, inner}, ofQueries.options());
     stats = at::empty({2, s.B, s.H, s.T}, q.options().dtype(at::kFloat));
@@ -90,7 +96,7 @@ void attention(Call& c) {
 
 // dy, operands, then the forward results after y -> dquery, [dmemory], dq, dk, dv, do, [dposition]
 void attentionGrad(Call& c) {
-  const Operands in(c, 1);
+  const Operands in(c, 1, 12);
   const at::Tensor &ctx = c.x(5), &stats = c.x(6), &wo = c.x(7), &q = c.x(8), &wIn = c.x(9);
   const at::Tensor& kv = in.cross ? c.x(10) : q;
   const at::Tensor& wMemory = in.cross ? c.x(11) : wIn;
@@ -103,12 +109,12 @@ void attentionGrad(Call& c) {
   const at::Tensor dwo = product(dy.t(), rowsOf(ctx));
   at::Tensor dq, dkv, dPosition;
   if (onCuda(q)) {
-    const HeadGradients d = attendGradientOnCuda({s, q, kv, key, in.position, in.real}, ctx, dctx, stats);
+    const HeadGradients d = attendGradientOnCuda({s, q, kv, key, in.position, in.real, in.factors(s)}, ctx, dctx, stats);
     dq = d.dq;
     dkv = d.dkv;
     dPosition = d.dPosition;
   } else {
-    const AttentionBias bias = readBias(in.position, in.real, s, q.options());
+    const AttentionBias bias = readBias(in.position, in.real, in.dropout, s, q.options());
     const at::Tensor ofQueries = inFastWidth(q), ofKeys = in.cross ? inFastWidth(kv) : ofQueries;
     const at::Tensor result = inFastWidth(ctx), dResult = inFastWidth(dctx);
     dq = at::empty_like(ofQueries);
@@ -143,7 +149,9 @@ void attentionGrad(Call& c) {
 
 const Operations ops = {
     {"TorchAttention(query: float[B, L, D], memory?: float[B, S=L, M=D], position?: float[L + S - 1, heads], real?: real[B, S], q: "
-     "float[heads * K, D], k: float[heads * K, M], v: float[heads * K, M], o: float[D, heads * K]; heads: int >= 1, causal: bool) -> y: "
+     "float[heads * K, D], k: float[heads * K, M], v: float[heads * K, M], o: float[D, heads * K], step?: int32[1]; heads: int >= 1, "
+     "causal: bool, "
+     "rate: number, scale: number, key: ints[2] in [0, 4294967295]) -> y: "
      "query.dtype[B, L, D], context: query.dtype[B, L, heads * K], stats: float32[2, B, heads, L], wo: query.dtype[D, heads * K], "
      "projected: query.dtype[B, L, memory ? heads * K : 3 * heads * K], wIn: query.dtype[memory ? heads * K : 3 * heads * K, D], "
      "projectedMemory if memory: query.dtype[B, S, 2 * heads * K], wMemory if memory: query.dtype[2 * heads * K, M] where L >= 1, S >= 1, "
@@ -153,7 +161,8 @@ const Operations ops = {
      "real?: real[B, S], context: contiguous query.dtype[B, L, heads * K], stats: contiguous float32[2, B, heads, L], wo: query.dtype[D, "
      "heads * K], projected: contiguous query.dtype[B, L, memory ? heads * K : 3 * heads * K], wIn: query.dtype[memory ? heads * K : 3 * "
      "heads * K, D], projectedMemory if memory: contiguous query.dtype[B, S, 2 * heads * K], wMemory if memory: query.dtype[2 * heads * K, "
-     "M]; heads: int >= 1, causal: bool) -> dQuery: float[B, L, D], dMemory if memory: float[B, S, M], dq: float[heads * K, D], dk: "
+     "M], step?: int32[1]; heads: int >= 1, causal: bool, rate: number, scale: number, key: "
+     "ints[2] in [0, 4294967295]) -> dQuery: float[B, L, D], dMemory if memory: float[B, S, M], dq: float[heads * K, D], dk: "
      "float[heads * K, M], dv: float[heads * K, M], do: float[D, heads * K], dPosition if position: float32[L + S - 1, heads] where L >= "
      "1, S >= 1, D >= 1, K >= 1, M >= 1",
      attentionGrad},

@@ -134,6 +134,10 @@ void attendHeads(const AttentionShape& s, const HeadRows<T>& q, const HeadRows<T
                          s.causal ? std::min(s.S, t + 1) : s.S, keys, scratch.probs.get() + r * apart(s.S));
           most[unit * s.T + t] = row.most;
           inverse[unit * s.T + t] = row.inverse;
+          if (!bias.dropout.isOn()) continue;
+          float* const score = scratch.scores.get() + r * apart(s.S);
+          bias.dropout.apply(score, (unit * s.T + t) * s.S, keys);
+          fromFloatRow(score, s.causal ? std::min(s.S, t + 1) : s.S, keys, scratch.probs.get() + r * apart(s.S));
         }
       });
       scratch.prob.set({scratch.probs.get(), rows, keys, apart(s.S), true});
@@ -191,10 +195,16 @@ void attendHeadsGrad(const AttentionShape& s, const HeadRows<T>& q, const HeadRo
           simd([&]() TFJS_TORCH_INLINE_LAMBDA {
             for (int64_t r = r0; r < r1; ++r) {
               const int64_t t = t0 + r, at = (r - r0) * apart(kColumnStep), seen = s.causal ? std::min(s.S, t + 1) : s.S;
+              const int64_t first = (unit * s.T + t) * s.S + j;
+              if (bias.dropout.isOn()) bias.dropout.apply(scratch.products.get() + at, first, which.end - j);
               softmaxRowGrad(scratch.scores.get() + at, scratch.products.get() + at, position + h * s.distances() + (s.T - 1 - t) + j,
                              mask + b * s.S + j, {most[unit * s.T + t], inverse[unit * s.T + t]}, along[r - r0],
                              std::clamp<int64_t>(seen - j, 0, which.end - j), which.end - j, scratch.probs.get() + r * apart(s.S) + j,
                              scratch.dScores.get() + r * apart(s.S) + j, dByDistances + (s.T - 1 - t) + j);
+              if (!bias.dropout.isOn()) continue;
+              bias.dropout.apply(scratch.scores.get() + at, first, which.end - j);
+              fromFloatRow(scratch.scores.get() + at, std::clamp<int64_t>(seen - j, 0, which.end - j), which.end - j,
+                           scratch.probs.get() + r * apart(s.S) + j);
             }
           });
         }

@@ -4,6 +4,8 @@
 
 #include <ATen/ATen.h>
 
+#include "t5/dropout.h"
+
 namespace tfjs_torch {
 
 // B batch, T queries, S keys, H heads, K width of a head
@@ -14,10 +16,12 @@ struct AttentionShape {
   int64_t distances() const { return T + S - 1; }
 };
 
-// Bias of every score: by head and distance [H, T+S-1] (index key - query + T - 1), and by key [B, S]; zeros where absent.
+// Bias of every score: by head and distance [H, T+S-1] (index key - query + T - 1), and by key [B, S]; zeros where absent. Dropout of the
+// probabilities [B, H, T, S].
 struct AttentionBias {
   at::Tensor position;
   at::Tensor mask;
+  DropoutRows dropout;
 };
 
 // Where queries, keys and values lie: rows of a projection, a head's columns side by side.

@@ -10,6 +10,7 @@
 #include "runtime/device.h"
 #include "runtime/registry.h"
 #include "t5/activation.h"
+#include "t5/dropout.h"
 
 namespace tfjs_torch {
 namespace {
@@ -37,6 +38,21 @@ void gatedGeluGrad(const T* dHidden, const T* h, T* dh, T* hidden, int64_t rows,
   });
 }
 
+// Drops entries of x [rows, f], which is not shared.
+at::Tensor dropEntries(at::Tensor x, const Dropout& dropout) {
+  if (!dropout.isOn()) return x;
+  if (onCuda(x)) return dropped(x, dropout);
+  x = x.contiguous();
+  const DropoutRows entries(dropout);
+  withType(x, [&](auto* element) {
+    using T = std::remove_pointer_t<decltype(element)>;
+    T* const data = x.mutable_data_ptr<T>();
+    parallelSimd(x.numel(), 1 << 13,
+                 [=](int64_t begin, int64_t end) TFJS_TORCH_INLINE_LAMBDA { entries.apply(data + begin, begin, end - begin); });
+  });
+  return x;
+}
+
 // x [..., D], wi [F, D] once (ReLU) or twice (gated GELU), wo [D, F]
 //   -> y [..., D], h [N, F or 2F] before the activation, the weights in x's width: stacked wi, wo
 void feedForward(Call& c) {
@@ -45,6 +61,7 @@ void feedForward(Call& c) {
   const bool gated = c.has(2);
   const at::Tensor wi = gated ? stackWeights({c.x(1), c.x(2)}, type) : stackWeights({c.x(1)}, type);
   const at::Tensor wo = stackWeights({c.x(3)}, type);
+  const Dropout dropout = readDropout(c, c.x(4));
   const at::Tensor h = product(x.reshape({-1, x.size(-1)}), wi.t());
   const int64_t f = wo.size(1);
   at::Tensor hidden;
@@ -59,7 +76,7 @@ void feedForward(Call& c) {
       gatedGelu(h.const_data_ptr<T>(), hidden.mutable_data_ptr<T>(), h.size(0), f);
     });
   }
-  c.result(product(hidden, wo.t()).reshape(x.sizes()));
+  c.result(product(dropEntries(hidden, dropout), wo.t()).reshape(x.sizes()));
   c.result(h);
   c.result(wi);
   c.result(wo);
@@ -72,7 +89,8 @@ void feedForwardGrad(Call& c) {
   const at::Tensor dy = c.x(0).to(type).reshape({-1, x.size(-1)});
   const int64_t f = wo.size(1);
   const bool gated = wi.size(0) != f;
-  const at::Tensor dHidden = product(dy, wo);
+  const Dropout dropout = readDropout(c, c.x(5));
+  const at::Tensor dHidden = dropEntries(product(dy, wo), dropout);
   at::Tensor hidden, dh;
   if (!gated) {
     hidden = at::relu(h);
@@ -92,7 +110,7 @@ void feedForwardGrad(Call& c) {
   const at::Tensor dwi = product(dh.t(), x.reshape({-1, x.size(-1)}));
   c.result(dwi.narrow(0, 0, f));
   if (gated) c.result(dwi.narrow(0, f, f));
-  c.result(product(dy.t(), hidden));
+  c.result(product(dy.t(), dropEntries(hidden, dropout)));
 }
 
 // x [..., D], weight [O, D] -> y [..., O], the weight in x's width
@@ -114,11 +132,13 @@ void linearGrad(Call& c) {
 }
 
 const Operations ops = {
-    {"TorchFeedForward(x: float[...N, D], wi0: float[F, D], wi1?: float[F, D], wo: float[D, F]) -> y: x.dtype[...N, D], h: x.dtype[#N, wi1 "
+    {"TorchFeedForward(x: float[...N, D], wi0: float[F, D], wi1?: float[F, D], wo: float[D, F], step?: int32[1]; rate: number, "
+     "scale: number, key: ints[2] in [0, 4294967295]) -> y: x.dtype[...N, D], h: x.dtype[#N, wi1 "
      "? 2 * F : F], wi: x.dtype[wi1 ? 2 * F : F, D], wo: x.dtype[D, F] where D >= 1, F >= 1",
      feedForward},
     {"TorchFeedForwardGrad(dy: float[...N, D], x: float[...N, D], h: contiguous x.dtype[#N, G * F], wi: x.dtype[G * F, D], wo: x.dtype[D, "
-     "F]) -> dx: float[...N, D], dWeights... where D >= 1, F >= 1, G >= 1, G <= 2",
+     "F], step?: int32[1]; rate: number, scale: number, key: ints[2] in [0, 4294967295]) -> dx: float[...N, D], dWeights... where D >= 1, "
+     "F >= 1, G >= 1, G <= 2",
      feedForwardGrad},
     {"TorchLinear(x: float[...N, D], weight: float[O, D]) -> y: x.dtype[...N, O], weight: x.dtype[O, D] where D >= 1, O >= 1", linear},
     {"TorchLinearGrad(dy: float[...N, O], x: float[...N, D], weight: x.dtype[O, D]) -> dx: float[...N, D], dWeight: float[O, D] where D >= "

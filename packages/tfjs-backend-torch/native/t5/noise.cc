@@ -5,6 +5,7 @@
 #include "runtime/device.h"
 #include "runtime/philox.h"
 #include "runtime/registry.h"
+#include "t5/dropout.h"
 #ifdef TFJS_TORCH_CUDA
 #include "cuda/kernels.h"
 #endif
@@ -53,15 +54,10 @@ at::Tensor timesNoiseByAten(const at::Tensor& x, const at::Tensor& step, uint32_
   return at::mul(x.to(at::kFloat), factors.isDropout ? scaled : scaled + factors.a);
 }
 
-// x, step int32 [1]; whether dropout, two numbers (NoiseFactors), two words of a key -> x times noise, float32
-void noise(Call& c) {
-  const at::Tensor x = c.x(0).contiguous();
-  const at::Tensor step = c.x(1);
-  const bool isDropout = c.flag();
-  const auto a = static_cast<float>(c.number()), b = static_cast<float>(c.number());
-  const Dims key = c.ints(2);
-  const auto key0 = static_cast<uint32_t>(key[0]), key1 = static_cast<uint32_t>(key[1]);
-  const NoiseFactors factors{isDropout, a, b};
+}  // namespace
+
+at::Tensor timesNoise(const at::Tensor& of, const at::Tensor& step, uint32_t key0, uint32_t key1, const NoiseFactors& factors) {
+  const at::Tensor x = of.contiguous();
   const int64_t size = x.numel(), blocks = (size + 3) / 4;
   at::Tensor out = at::empty(x.sizes(), x.options().dtype(at::kFloat));
   float* const to = out.mutable_data_ptr<float>();
@@ -69,18 +65,36 @@ void noise(Call& c) {
   if (onCuda(x) && hasCudaKernels()) {
     cuda::timesNoise(x.const_data_ptr(), x.scalar_type() == at::kBFloat16, step.const_data_ptr<int32_t>(), key0, key1, factors, size, to,
                      currentStream(x));
-    return c.result(out);
+    return out;
   }
 #endif
-  if (onCuda(x)) return c.result(timesNoiseByAten(x, step, key0, key1, factors));
+  if (onCuda(x)) return timesNoiseByAten(x, step, key0, key1, factors);
   const auto at = static_cast<uint32_t>(step.item<int32_t>());
   withType(x, [&](auto* type) {
     using T = std::remove_pointer_t<decltype(type)>;
     const T* const from = x.const_data_ptr<T>();
+    if (factors.isDropout) {
+      const DropoutRows rows({factors, key0, key1, step});
+      parallelSimd(size, 1 << 13, [=](int64_t begin, int64_t end) TFJS_TORCH_INLINE_LAMBDA {
+        copyRow(from + begin, to + begin, end - begin);
+        rows.apply(to + begin, begin, end - begin);
+      });
+      return;
+    }
     at::parallel_for(0, blocks, 1024,
                      [&](int64_t begin, int64_t end) { timesBlocks(from, to, begin, end, size, key0, key1, at, factors); });
   });
-  c.result(out);
+  return out;
+}
+
+namespace {
+
+// x, step int32 [1]; whether dropout, two numbers (NoiseFactors), two words of a key -> x times noise, float32
+void noise(Call& c) {
+  const bool isDropout = c.flag();
+  const auto a = static_cast<float>(c.number()), b = static_cast<float>(c.number());
+  const Dims key = c.ints(2);
+  c.result(timesNoise(c.x(0), c.x(1), static_cast<uint32_t>(key[0]), static_cast<uint32_t>(key[1]), {isDropout, a, b}));
 }
 
 const Operations ops = {

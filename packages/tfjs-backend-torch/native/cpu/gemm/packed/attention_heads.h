@@ -8,6 +8,7 @@
 
 #include "cpu/gemm/packed/gemm.h"
 #include "cpu/gemm/packed/softmax.h"
+#include "cpu/simd.h"
 
 #ifdef TFJS_TORCH_PACKED
 
@@ -102,7 +103,7 @@ struct Sizes {
 template <typename E>
 struct Room {
   E *keyT, *value, *query, *weights;
-  float *scores, *out;
+  float *scores, *out, *factors;
   int64_t scoreDistance, outDistance;
   Room(Pieces& pieces, const AttentionShape&, const Sizes<E>& n) : scoreDistance(padded(n.keys * kLines)), outDistance(n.widths * kLines) {
     keyT = pieces.take<E>(n.keys * n.alongWidth);
@@ -111,6 +112,7 @@ struct Room {
     weights = pieces.take<E>(n.keys * Layout<E>::kPanelTerms);
     scores = pieces.take<float>(kLines * scoreDistance);
     out = pieces.take<float>(kLines * outDistance);
+    factors = pieces.take<float>(n.keys * kLines);
   }
 };
 
@@ -118,7 +120,7 @@ struct Room {
 template <typename E>
 struct GradRoom {
   E *keyT, *valueT, *key, *query, *dOut, *queryT, *dOutT, *weights, *dScores, *dScoreRows;
-  float *scores, *dWeights, *out, *dKeyT, *dValueT, *byDistance;
+  float *scores, *dWeights, *out, *dKeyT, *dValueT, *byDistance, *factors;
   int64_t scoreDistance, outDistance, sumDistance, sumCount, distanceCount;
   GradRoom(Pieces& pieces, const AttentionShape& s, const Sizes<E>& n)
       : scoreDistance(padded(kKeyPanels * kLines)),
@@ -142,6 +144,7 @@ struct GradRoom {
     dKeyT = pieces.take<float>(sumCount);
     dValueT = pieces.take<float>(sumCount);
     byDistance = pieces.take<float>(distanceCount);
+    factors = pieces.take<float>(2 * kKeyPanels * kLines);
   }
   // Where a query's distances begin: one after the last query, or one of a block's that are none, has its own place before them.
   float* distancesOf(int64_t T, int64_t t) const { return byDistance + 2 * kLines + (T - 1 - t); }
@@ -185,8 +188,16 @@ struct Heads {
       }
       for (int64_t r = 0; r < rows; ++r) {
         const int64_t t = t0 + r;
-        const HeadStatistics row = softmaxRow<E>(room.scores + r * room.scoreDistance, position + (s.T - 1 - t), mask,
-                                                 s.causal ? std::min(s.S, t + 1) : s.S, panels, room.weights + r * Layout<E>::kTerms);
+        const int64_t seen = s.causal ? std::min(s.S, t + 1) : s.S;
+        float* const scores = room.scores + r * room.scoreDistance;
+        E* const weights = room.weights + r * Layout<E>::kTerms;
+        HeadStatistics row;
+        if (bias.dropout.isOn()) {
+          drawFactors(bias.dropout, (unit * s.T + t) * s.S, panels * kLines, room.factors);
+          row = softmaxRow<E, true>(scores, position + (s.T - 1 - t), mask, seen, panels, weights, room.factors);
+        } else {
+          row = softmaxRow<E>(scores, position + (s.T - 1 - t), mask, seen, panels, weights);
+        }
         most[unit * s.T + t] = row.most;
         inverse[unit * s.T + t] = row.inverse;
       }
@@ -197,9 +208,14 @@ struct Heads {
     }
   }
 
+  static void drawFactors(const DropoutRows& dropout, int64_t first, int64_t count, float* to) {
+    simd([&]() TFJS_TORCH_INLINE_LAMBDA { dropout.draw(first, count, to); });
+  }
+
   // Of 32 queries, the first at `row` of its block: weights and scores' gradients of so many panels of keys.
   TFJS_TORCH_TARGET_PACKED static void gradientPanels(const AttentionShape& s, const GradRoom<E>& room, const GradRow* queries, int64_t t0,
-                                                      int64_t row, int64_t count, int64_t panels, const float* mask) {
+                                                      int64_t row, int64_t count, int64_t panels, const float* mask,
+                                                      const DropoutRows& dropout, int64_t unit) {
     const Sizes<E> n(s);
     for (int64_t first = 0; first < panels; first += kKeyPanels) {
       const int64_t many = std::min(kKeyPanels, panels - first), j = first * kLines;
@@ -215,11 +231,19 @@ struct Heads {
           pair[i].dWeight = room.dWeights + (r + i) * room.scoreDistance;
           pair[i].byDistance += j;
           pair[i].seen -= j;
+          if (!dropout.isOn()) continue;
+          float* const factors = room.factors + i * kKeyPanels * kLines;
+          drawFactors(dropout, (unit * s.T + t0 + row + r + i) * s.S + j, many * kLines, factors);
+          pair[i].factor = factors;
         }
         const int64_t at = first * kAlongRows + Layout<E>::termAt(row + r);
-        softmaxRowsGrad<E>(pair, mask + j, many,
-                           {room.weights + at, room.dScores + at, room.dScoreRows + first * Layout<E>::kPanelTerms + r * Layout<E>::kTerms,
-                            kAlongRows, room.distancesOf(s.T, t0 + row + r + 1) + j});
+        const GradPanels<E> to = {room.weights + at, room.dScores + at,
+                                  room.dScoreRows + first * Layout<E>::kPanelTerms + r * Layout<E>::kTerms, kAlongRows,
+                                  room.distancesOf(s.T, t0 + row + r + 1) + j};
+        if (dropout.isOn())
+          softmaxRowsGrad<E, true>(pair, mask + j, many, to);
+        else
+          softmaxRowsGrad<E>(pair, mask + j, many, to);
       }
     }
   }
@@ -268,9 +292,10 @@ struct Heads {
                         most[of],
                         inverse[of],
                         along(x.ctx.at(b, h, t), dctx.at(b, h, t), s.K),
-                        s.causal ? std::min(s.S, t + 1) : s.S};
+                        s.causal ? std::min(s.S, t + 1) : s.S,
+                        nullptr};
         }
-        gradientPanels(s, room, queries, t0, row, count, panels, mask);
+        gradientPanels(s, room, queries, t0, row, count, panels, mask, bias.dropout, unit);
         for (int64_t c = 0; c < n.widths; ++c) {
           multiply(room.dScoreRows, room.key + c * n.alongKeys, n.blocksOf(panels), count, false, room.out + c * kLines, room.outDistance);
         }

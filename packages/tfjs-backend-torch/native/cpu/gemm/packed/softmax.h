@@ -21,13 +21,13 @@ TFJS_TORCH_TARGET_PACKED inline __m512 exponential(__m512 x, __mmask16 which) {
 }
 
 // One query's scores become weights without the division by their sum: a row of the panels [keys / 32] of a left operand. Keys from `seen`
-// on get none. Changes scores.
+// on get none. Changes scores. With `factor` (else null) weights are multiplied by it, and their sum is not.
 struct HeadStatistics {
   float most, inverse;
 };
-template <typename E>
+template <typename E, bool kDrops = false>
 TFJS_TORCH_TARGET_PACKED inline HeadStatistics softmaxRow(float* score, const float* byDistance, const float* byKey, int64_t seen,
-                                                          int64_t panels, E* to) {
+                                                          int64_t panels, E* to, [[maybe_unused]] const float* factor = nullptr) {
   const __m512 least = _mm512_set1_ps(-std::numeric_limits<float>::infinity());
   __m512 most = least;
   for (int64_t j = 0; j < seen; j += kTile) {
@@ -41,10 +41,14 @@ TFJS_TORCH_TARGET_PACKED inline HeadStatistics softmaxRow(float* score, const fl
   const __m512 shift = _mm512_set1_ps(top);
   __m512 sums[2] = {_mm512_setzero_ps(), _mm512_setzero_ps()};
   for (int64_t panel = 0, j = 0; panel < panels; ++panel, j += kLines, to += Layout<E>::kPanelTerms) {
-    const __m512 x = exponential<E>(_mm512_sub_ps(_mm512_loadu_ps(score + j), shift), firstOf16(seen - j));
-    const __m512 y = exponential<E>(_mm512_sub_ps(_mm512_loadu_ps(score + j + kTile), shift), firstOf16(seen - j - kTile));
+    __m512 x = exponential<E>(_mm512_sub_ps(_mm512_loadu_ps(score + j), shift), firstOf16(seen - j));
+    __m512 y = exponential<E>(_mm512_sub_ps(_mm512_loadu_ps(score + j + kTile), shift), firstOf16(seen - j - kTile));
     sums[0] = _mm512_add_ps(sums[0], x);
     sums[1] = _mm512_add_ps(sums[1], y);
+    if constexpr (kDrops) {
+      x = _mm512_mul_ps(x, _mm512_loadu_ps(factor + j));
+      y = _mm512_mul_ps(y, _mm512_loadu_ps(factor + j + kTile));
+    }
     if constexpr (std::is_same_v<E, float>) {
       _mm512_store_ps(to, x);
       _mm512_store_ps(to + Layout<E>::kBlock, y);
@@ -60,6 +64,7 @@ struct GradRow {
   const float *score, *dWeight, *byDistance;
   float most, inverse, along;
   int64_t seen;
+  const float* factor;  // of dropout; null without
 };
 
 // Where its gradients go: weights and their gradients as columns of right operands, the latter as rows of a left one too, and summed by
@@ -71,8 +76,9 @@ struct GradPanels {
   float* byDistance;  // of the second query; the first one's lie one further
 };
 
-// weight = e^(score - most)·inverse, dScore = weight (dWeight - along), of a pair of queries and so many panels of keys.
-template <typename E>
+// weight = e^(score - most)·inverse, dScore = weight (dWeight - along), of a pair of queries and so many panels of keys. With dropout
+// dWeight is multiplied by the factor first, and so is what is stored of the weight.
+template <typename E, bool kDrops = false>
 TFJS_TORCH_TARGET_PACKED inline void softmaxRowsGrad(const GradRow (&rows)[2], const float* byKey, int64_t panels,
                                                      const GradPanels<E>& to) {
   [[maybe_unused]] const __m512i pairs = _mm512_set_epi16(31, 15, 30, 14, 29, 13, 28, 12, 27, 11, 26, 10, 25, 9, 24, 8, 23, 7, 22, 6, 21, 5,
@@ -88,7 +94,10 @@ TFJS_TORCH_TARGET_PACKED inline void softmaxRowsGrad(const GradRow (&rows)[2], c
         const __m512 bias = _mm512_add_ps(_mm512_maskz_loadu_ps(which, row.byDistance + j), _mm512_maskz_loadu_ps(which, byKey + j));
         const __m512 x = _mm512_sub_ps(_mm512_add_ps(_mm512_loadu_ps(row.score + j), bias), _mm512_set1_ps(row.most));
         weight[i] = _mm512_mul_ps(exponential<E>(x, which), _mm512_set1_ps(row.inverse));
-        d[i] = _mm512_maskz_mul_ps(which, weight[i], _mm512_sub_ps(_mm512_loadu_ps(row.dWeight + j), _mm512_set1_ps(row.along)));
+        __m512 dWeight = _mm512_loadu_ps(row.dWeight + j);
+        if constexpr (kDrops) dWeight = _mm512_mul_ps(dWeight, _mm512_loadu_ps(row.factor + j));
+        d[i] = _mm512_maskz_mul_ps(which, weight[i], _mm512_sub_ps(dWeight, _mm512_set1_ps(row.along)));
+        if constexpr (kDrops) weight[i] = _mm512_mul_ps(weight[i], _mm512_loadu_ps(row.factor + j));
       }
       const int64_t at = panel * to.distance + half * Layout<E>::kTileSize;
       if constexpr (std::is_same_v<E, float>) {
