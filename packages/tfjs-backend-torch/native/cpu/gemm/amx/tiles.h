@@ -34,11 +34,13 @@ class Tiles {
 struct AmxBf16 {
   using Element = BFloat16;
   using Scope = Tiles;
+  static constexpr bool kTakesAnyLeft = false;
 
   template <Loads leftLoads, Loads rightLoads, typename Meanwhile>
-  TFJS_TORCH_TARGET_PACKED __attribute__((always_inline)) static void multiply(const BFloat16* left, const BFloat16* right, int64_t blocks,
-                                                                               int64_t, bool add, const Sums& sums,
+  TFJS_TORCH_TARGET_PACKED __attribute__((always_inline)) static void multiply(const LeftOperand<BFloat16>& operand, const BFloat16* right,
+                                                                               int64_t blocks, int64_t, bool add, const Sums& sums,
                                                                                const Meanwhile& meanwhile) {
+    const BFloat16* left = operand.data;
     // The intrinsics do not tell GCC 12 that they read memory.
     asm volatile("" : : : "memory");
     float* const below = sums.data + kTile * sums.row / static_cast<int64_t>(sizeof(float));

@@ -15,12 +15,19 @@ struct Avx512 {
   using Element = E;
   struct Scope {};
 
+  static constexpr bool kTakesAnyLeft = true;
+
   template <Loads, Loads, typename Meanwhile>
-  TFJS_TORCH_TARGET_PACKED static void multiply(const E* left, const E* right, int64_t blocks, int64_t rows, bool add, const Sums& sums,
-                                                const Meanwhile& meanwhile) {
+  TFJS_TORCH_TARGET_PACKED static void multiply(const LeftOperand<E>& left, const E* right, int64_t blocks, int64_t rows, bool add,
+                                                const Sums& sums, const Meanwhile& meanwhile) {
+    using L = Layout<E>;
     const int64_t distance = sums.row / static_cast<int64_t>(sizeof(float));
+    const auto some = left.pair == L::kTerms  ? multiplyRows<L::kPair, L::kTerms>
+                      : left.row == L::kTerms ? multiplyRows<L::kTerms, L::kPair>
+                                              : multiplyRows<0, L::kPair>;
     for (int64_t row = 0; row < rows; row += kRows) {
-      multiplyRows(left + row * Layout<E>::kTerms, right, blocks, add, sums.data + row * distance, distance);
+      const E* const from = left.data + row / kTile * left.tile + row % kTile * left.row;
+      some({from, left.row, left.pair, left.block, left.tile}, right, blocks, add, sums.data + row * distance, distance);
       for (int64_t i = 0; i < blocks; i += kLines / kRows) meanwhile();
     }
   }
@@ -35,19 +42,23 @@ struct Avx512 {
       return _mm512_dpbf16_ps(sum, reinterpret_cast<__m512bh>(left), reinterpret_cast<__m512bh>(right));
   }
 
-  TFJS_TORCH_TARGET_PACKED __attribute__((noinline)) static void multiplyRows(const E* left, const E* right, int64_t blocks, bool add,
-                                                                              float* sums, int64_t distance) {
+  // Distances of rows and pairs that the compiler knows, or 0.
+  template <int64_t knownRow, int64_t knownPair>
+  TFJS_TORCH_TARGET_PACKED __attribute__((noinline)) static void multiplyRows(const LeftOperand<E>& operand, const E* right, int64_t blocks,
+                                                                              bool add, float* sums, int64_t distance) {
     using L = Layout<E>;
+    const int64_t step = knownRow == 0 ? operand.row : knownRow, toNext = operand.block;
+    const E* left = operand.data;
     __m512 sum[kRows][2];
     TFJS_TORCH_UNROLL for (int i = 0; i < kRows; ++i) TFJS_TORCH_UNROLL for (int j = 0; j < 2; ++j) {
       sum[i][j] = add ? _mm512_loadu_ps(sums + i * distance + j * kTile) : _mm512_setzero_ps();
     }
-    for (int64_t block = 0; block < blocks; ++block, left += L::kBlock, right += L::kBlock) {
+    for (int64_t block = 0; block < blocks; ++block, left += toNext, right += L::kBlock) {
       _Pragma("GCC unroll 4") for (int64_t p = 0; p < kTile; ++p) {
         const __m512i first = _mm512_load_si512(right + p * L::kTerms), second = _mm512_load_si512(right + L::kTileSize + p * L::kTerms);
         TFJS_TORCH_UNROLL for (int i = 0; i < kRows; ++i) {
           int32_t bits;
-          __builtin_memcpy(&bits, left + i * L::kTerms + p * L::kPair, sizeof bits);
+          __builtin_memcpy(&bits, left + i * step + p * knownPair, sizeof bits);
           const __m512i x = _mm512_set1_epi32(bits);
           sum[i][0] = multiplyAdd(x, first, sum[i][0]);
           sum[i][1] = multiplyAdd(x, second, sum[i][1]);

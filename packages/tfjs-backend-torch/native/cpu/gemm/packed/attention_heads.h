@@ -166,8 +166,20 @@ struct Heads {
   }
 
  private:
-  TFJS_TORCH_TARGET_PACKED static void multiply(const E* left, const E* right, int64_t blocks, int64_t rows, bool add, float* sums,
-                                                int64_t distance) {
+  // Up to 32 rows as a left operand: where they lie, if their terms are whole blocks, or packed.
+  TFJS_TORCH_TARGET_PACKED static LeftOperand<E> rowsOf(const Lines<E>& x, E* room) {
+    if (U::kTakesAnyLeft && x.columns % Layout<E>::kTerms == 0 && x.rows % 8 == 0) return LeftOperand<E>::rows(x.data, x.distance);
+    packAll<E>(x, true, room);
+    return LeftOperand<E>::panel(room);
+  }
+
+  // Columns as the rows of a left operand.
+  TFJS_TORCH_TARGET_PACKED static void packColumns(const Lines<E>& x, E* to) {
+    packLeft<U>(Operand(x), {0, ceilDivide(x.rows, kLines), 0, x.columns}, to, panelSize<E>(x.columns));
+  }
+
+  TFJS_TORCH_TARGET_PACKED static void multiply(const LeftOperand<E>& left, const E* right, int64_t blocks, int64_t rows, bool add,
+                                                float* sums, int64_t distance) {
     U::template multiply<Loads::kKept, Loads::kKept>(left, right, blocks, rows, add, {sums, distance * 4},
                                                      []() TFJS_TORCH_TARGET_PACKED __attribute__((always_inline)){});
   }
@@ -182,9 +194,9 @@ struct Heads {
     const float* const mask = bias.mask.const_data_ptr<float>() + b * s.S;
     for (int64_t t0 = 0; t0 < s.T; t0 += kLines) {
       const int64_t rows = std::min(kLines, s.T - t0), panels = s.causal ? std::min(n.keys, ceilDivide(t0 + rows, kLines)) : n.keys;
-      packAll<E>({x.q.at(b, h, t0), rows, s.K, x.q.stride, true}, true, room.query);
+      const LeftOperand<E> query = rowsOf({x.q.at(b, h, t0), rows, s.K, x.q.stride, true}, room.query);
       for (int64_t j = 0; j < panels; ++j) {
-        multiply(room.query, room.keyT + j * n.alongWidth, n.widthBlocks, rows, false, room.scores + j * kLines, room.scoreDistance);
+        multiply(query, room.keyT + j * n.alongWidth, n.widthBlocks, rows, false, room.scores + j * kLines, room.scoreDistance);
       }
       for (int64_t r = 0; r < rows; ++r) {
         const int64_t t = t0 + r;
@@ -202,7 +214,8 @@ struct Heads {
         inverse[unit * s.T + t] = row.inverse;
       }
       for (int64_t c = 0; c < n.widths; ++c) {
-        multiply(room.weights, room.value + c * n.alongKeys, n.blocksOf(panels), rows, false, room.out + c * kLines, room.outDistance);
+        multiply(LeftOperand<E>::panel(room.weights), room.value + c * n.alongKeys, n.blocksOf(panels), rows, false, room.out + c * kLines,
+                 room.outDistance);
       }
       writeRows(room.out, room.outDistance, inverse + unit * s.T + t0, rows, s.K, x.ctx.at(b, h, t0), x.ctx.stride);
     }
@@ -213,16 +226,17 @@ struct Heads {
   }
 
   // Of 32 queries, the first at `row` of its block: weights and scores' gradients of so many panels of keys.
-  TFJS_TORCH_TARGET_PACKED static void gradientPanels(const AttentionShape& s, const GradRoom<E>& room, const GradRow* queries, int64_t t0,
-                                                      int64_t row, int64_t count, int64_t panels, const float* mask,
-                                                      const DropoutRows& dropout, int64_t unit) {
+  TFJS_TORCH_TARGET_PACKED static void gradientPanels(const AttentionShape& s, const GradRoom<E>& room, const LeftOperand<E>& query,
+                                                      const LeftOperand<E>& dOut, const GradRow* queries, int64_t t0, int64_t row,
+                                                      int64_t count, int64_t panels, const float* mask, const DropoutRows& dropout,
+                                                      int64_t unit) {
     const Sizes<E> n(s);
     for (int64_t first = 0; first < panels; first += kKeyPanels) {
       const int64_t many = std::min(kKeyPanels, panels - first), j = first * kLines;
       for (int64_t i = 0; i < many; ++i) {
         const int64_t at = (first + i) * n.alongWidth;
-        multiply(room.query, room.keyT + at, n.widthBlocks, count, false, room.scores + i * kLines, room.scoreDistance);
-        multiply(room.dOut, room.valueT + at, n.widthBlocks, count, false, room.dWeights + i * kLines, room.scoreDistance);
+        multiply(query, room.keyT + at, n.widthBlocks, count, false, room.scores + i * kLines, room.scoreDistance);
+        multiply(dOut, room.valueT + at, n.widthBlocks, count, false, room.dWeights + i * kLines, room.scoreDistance);
       }
       for (int64_t r = 0; r < kLines; r += 2) {
         GradRow pair[2] = {queries[r], queries[r + 1]};
@@ -276,12 +290,12 @@ struct Heads {
     const float* const mask = bias.mask.const_data_ptr<float>() + b * s.S;
     for (int64_t t0 = 0; t0 < s.T; t0 += kHeadGradRows) {
       const int64_t rows = std::min(kHeadGradRows, s.T - t0), panels = s.causal ? std::min(n.keys, ceilDivide(t0 + rows, kLines)) : n.keys;
-      packAll<E>({x.q.at(b, h, t0), s.K, rows, x.q.stride, false}, true, room.queryT);
-      packAll<E>({dctx.at(b, h, t0), s.K, rows, dctx.stride, false}, true, room.dOutT);
+      packColumns({x.q.at(b, h, t0), s.K, rows, x.q.stride, false}, room.queryT);
+      packColumns({dctx.at(b, h, t0), s.K, rows, dctx.stride, false}, room.dOutT);
       for (int64_t row = 0; row < rows; row += kLines) {
         const int64_t count = std::min(kLines, rows - row);
-        packAll<E>({x.q.at(b, h, t0 + row), count, s.K, x.q.stride, true}, true, room.query);
-        packAll<E>({dctx.at(b, h, t0 + row), count, s.K, dctx.stride, true}, true, room.dOut);
+        const LeftOperand<E> query = rowsOf({x.q.at(b, h, t0 + row), count, s.K, x.q.stride, true}, room.query);
+        const LeftOperand<E> dOut = rowsOf({dctx.at(b, h, t0 + row), count, s.K, dctx.stride, true}, room.dOut);
         // Queries beyond the last see no key.
         GradRow queries[kLines] = {};
         for (int64_t r = 0; r < count; ++r) {
@@ -295,18 +309,20 @@ struct Heads {
                         s.causal ? std::min(s.S, t + 1) : s.S,
                         nullptr};
         }
-        gradientPanels(s, room, queries, t0, row, count, panels, mask, bias.dropout, unit);
+        gradientPanels(s, room, query, dOut, queries, t0, row, count, panels, mask, bias.dropout, unit);
         for (int64_t c = 0; c < n.widths; ++c) {
-          multiply(room.dScoreRows, room.key + c * n.alongKeys, n.blocksOf(panels), count, false, room.out + c * kLines, room.outDistance);
+          multiply(LeftOperand<E>::panel(room.dScoreRows), room.key + c * n.alongKeys, n.blocksOf(panels), count, false,
+                   room.out + c * kLines, room.outDistance);
         }
         writeRows<E>(room.out, room.outDistance, nullptr, count, s.K, gradients.dq.at(b, h, t0 + row), gradients.dq.stride);
       }
       const int64_t blocks = ceilDivide(rows, Layout<E>::kTerms);
+      const auto layout = U::kTakesAnyLeft ? LeftOperand<E>::columns(nullptr) : LeftOperand<E>::panel(nullptr);
       for (int64_t j = 0; j < panels; ++j) {
         for (int64_t c = 0; c < n.widths; ++c) {
           const int64_t left = c * panelSize<E>(rows), right = j * kAlongRows, to = c * kLines * room.sumDistance + j * kLines;
-          multiply(room.queryT + left, room.dScores + right, blocks, linesOf(s.K, c), true, room.dKeyT + to, room.sumDistance);
-          multiply(room.dOutT + left, room.weights + right, blocks, linesOf(s.K, c), true, room.dValueT + to, room.sumDistance);
+          multiply(layout.at(room.queryT + left), room.dScores + right, blocks, linesOf(s.K, c), true, room.dKeyT + to, room.sumDistance);
+          multiply(layout.at(room.dOutT + left), room.weights + right, blocks, linesOf(s.K, c), true, room.dValueT + to, room.sumDistance);
         }
       }
     }

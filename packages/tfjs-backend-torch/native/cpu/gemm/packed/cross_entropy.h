@@ -89,7 +89,8 @@ class CrossEntropyRows {
     for (int64_t c = 0; c < widths_; ++c) std::fill_n(weightT_ + c * alongWords_ + begin, count, E(0));
   }
 
-  TFJS_TORCH_TARGET_PACKED static void multiply(const E* left, const E* right, int64_t blocks, bool add, float* sums, int64_t distance) {
+  TFJS_TORCH_TARGET_PACKED static void multiply(const LeftOperand<E>& left, const E* right, int64_t blocks, bool add, float* sums,
+                                                int64_t distance) {
     U::template multiply<Loads::kKept, Loads::kKept>(left, right, blocks, kLines, add, {sums, distance * 4},
                                                      []() TFJS_TORCH_TARGET_PACKED __attribute__((always_inline)){});
   }
@@ -109,7 +110,7 @@ class CrossEntropyRows {
     packAll<E>({x_.hidden + token * x_.width, count, x_.width, x_.width, true}, true, left);
     std::fill_n(most, kLines * kTile, -std::numeric_limits<float>::infinity());
     for (int64_t v = 0; v < words_; ++v) {
-      multiply(left, weight_ + v * alongWidth_, widthBlocks_, false, sums, kLines);
+      multiply(LeftOperand<E>::panel(left), weight_ + v * alongWidth_, widthBlocks_, false, sums, kLines);
       keepLogits(sums, std::min(kLines, x_.vocab - v * kLines), most, leftE + v * L::kPanelTerms);
     }
     float top[kLines];
@@ -135,12 +136,12 @@ class CrossEntropyRows {
     }
 
     for (int64_t c = 0; c < widths_; ++c) {
-      multiply(leftE, weightT_ + c * alongWords_, alongWords_ / L::kBlock, false, out + c * kLines, wide);
+      multiply(LeftOperand<E>::panel(leftE), weightT_ + c * alongWords_, alongWords_ / L::kBlock, false, out + c * kLines, wide);
     }
     writeRows(out, wide, scale, count, x_.width, x_.dHidden + token * x_.width, x_.width);
     scaleRows(x_.hidden + token * x_.width, scale, count, scaled);
-    pack(Operand(Lines<E>{scaled, x_.width, count, x_.width, false}), true, {0, widths_, 0, count}, leftX_ + i * L::kPanelTerms,
-         alongTokens_);
+    packLeft<U>(Operand(Lines<E>{scaled, x_.width, count, x_.width, false}), {0, widths_, 0, count}, leftX_ + i * L::kPanelTerms,
+                alongTokens_);
     if (count < kLines) clearAfterLastToken(count, leftX_ + i * L::kPanelTerms);
   }
 
@@ -218,8 +219,9 @@ class CrossEntropyRows {
 
   // The weights' gradient of 32 words over a chunk of tokens, transposed.
   TFJS_TORCH_TARGET_PACKED void weightSums(int64_t v, int64_t panels, bool add) const {
+    const auto layoutX = U::kTakesAnyLeft ? LeftOperand<E>::columns(leftX_) : LeftOperand<E>::panel(leftX_);
     for (int64_t c = 0; c < widths_; ++c) {
-      multiply(leftX_ + c * alongTokens_, rightE_ + v * alongTokens_, panels * L::kPanelBlocks, add,
+      multiply(layoutX.at(leftX_ + c * alongTokens_), rightE_ + v * alongTokens_, panels * L::kPanelBlocks, add,
                sums_ + c * kLines * sumDistance_ + v * kLines, sumDistance_);
     }
   }

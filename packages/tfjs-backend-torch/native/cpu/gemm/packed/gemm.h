@@ -37,8 +37,8 @@ struct Ahead {
 
 // Others are written while these are multiplied.
 template <typename U, Loads leftLoads, Loads rightLoads>
-TFJS_TORCH_TARGET_PACKED inline void multiplyPanel(const typename U::Element* left, const typename U::Element* right, int64_t blocks,
-                                                   int64_t rows, bool add, const Sums& sums, Writing& others,
+TFJS_TORCH_TARGET_PACKED inline void multiplyPanel(const LeftOperand<typename U::Element>& left, const typename U::Element* right,
+                                                   int64_t blocks, int64_t rows, bool add, const Sums& sums, Writing& others,
                                                    Ahead<typename U::Element>& ahead) {
   const int64_t rowsEach = ceilDivide(kLines, std::max<int64_t>(blocks, 1));
   U::template multiply<leftLoads, rightLoads>(
@@ -66,9 +66,11 @@ struct Part {
   bool isFirst, isLast;
 };
 
+// `layout`: how each of the left panels lies.
 template <typename U>
-TFJS_TORCH_TARGET_PACKED void multiplyRanges(const PanelRange<typename U::Element>& left, const PanelRange<typename U::Element>& right,
-                                             const Part& part, float* waiting, const Target& target) {
+TFJS_TORCH_TARGET_PACKED void multiplyRanges(const PanelRange<typename U::Element>& left, const LeftOperand<typename U::Element>& layout,
+                                             const PanelRange<typename U::Element>& right, const Part& part, float* waiting,
+                                             const Target& target) {
   using L = Layout<typename U::Element>;
   const int64_t blocks = ceilDivide(part.terms, L::kTerms);
   alignas(64) float turns[2][kSums];
@@ -89,16 +91,27 @@ TFJS_TORCH_TARGET_PACKED void multiplyRanges(const PanelRange<typename U::Elemen
     if (turn % often == 0) ahead.at = rowsOften ? right.at(j + 1) : left.at(i + 1);
     if (target.takes(i, j)) {
       const Sums sums{static_cast<float*>(target.out.data) + i * kLines * target.out.distance + j * kLines, target.out.distance * 4};
-      multiplyOne(left.at(i), right.at(j), blocks, kLines, !part.isFirst || target.out.add, sums, writing, ahead);
+      multiplyOne(layout.at(left.at(i)), right.at(j), blocks, kLines, !part.isFirst || target.out.add, sums, writing, ahead);
       continue;
     }
     float* const sums = part.isFirst && part.isLast ? turns[turn % 2] : waiting + turn * kSums;
-    multiplyOne(left.at(i), right.at(j), blocks, std::min(target.rows - i * kLines, kLines), !part.isFirst, {sums, kLines * 4}, writing,
-                ahead);
+    multiplyOne(layout.at(left.at(i)), right.at(j), blocks, std::min(target.rows - i * kLines, kLines), !part.isFirst, {sums, kLines * 4},
+                writing, ahead);
     if (part.isLast) writing.begin(sums, i * kLines, j * kLines);
   }
   writing.some(kLines);
   if (target.streams) _mm_sfence();
+}
+
+// Whether rows of the left operand are read where they lie: whole blocks of terms of whole groups of 8 rows, for few columns. Rows a
+// multiple of a page apart would meet in the same lines of the cache.
+template <typename U>
+bool readsRows(const Operand& a, int64_t columns) {
+  using E = typename U::Element;
+  constexpr int64_t kRows = 8, kMostPanels = 16, kPage = 4096;
+  return U::kTakesAnyLeft && a.byRow && a.isFloat == std::is_same_v<E, float> && a.rows % kRows == 0 &&
+         a.columns % Layout<E>::kTerms == 0 && a.columns <= kMostAtOnce && a.distance * static_cast<int64_t>(sizeof(E)) % kPage != 0 &&
+         columns <= kMostPanels * kLines;
 }
 
 // What a thread keeps from task to task.
@@ -128,8 +141,16 @@ void multiply(const Operand& a, const Operand& b, const Bfloat16Result& out, con
   E* const packed = roomFor<E>(sharedBuffer, sharedPanels * size);
   forTasks(ceilDivide(sharedPanels, kPackedPanels), workers, [&](int64_t, int64_t task) {
     const int64_t first = task * kPackedPanels, end = std::min(first + kPackedPanels, sharedPanels);
-    pack(shared, shareLeft, {first, end, 0, terms}, packed + first * size, size);
+    if (shareLeft)
+      packLeft<U>(shared, {first, end, 0, terms}, packed + first * size, size);
+    else
+      pack(shared, false, {first, end, 0, terms}, packed + first * size, size);
   });
+  const bool isRead = !shareLeft && readsRows<U>(a, b.columns);
+  const E* const rows = static_cast<const E*>(a.data);
+  const LeftOperand<E> layout = isRead                         ? LeftOperand<E>::rows(rows, a.distance)
+                                : U::kTakesAnyLeft && !a.byRow ? LeftOperand<E>::columns(nullptr)
+                                                               : LeftOperand<E>::panel(nullptr);
   Target target(out, a.rows, b.columns);
   std::vector<float> along, down;
   if (squares != nullptr) {
@@ -144,16 +165,23 @@ void multiply(const Operand& a, const Operand& b, const Bfloat16Result& out, con
   std::vector<Scratch> scratch(workers);
   forTasks(ceilDivide(ownedPanels, block), workers, [&](int64_t worker, int64_t task) {
     const int64_t first = task * block, end = std::min(first + block, ownedPanels);
-    E* const own = roomFor<E>(scratch[worker].own, block * ownSize);
+    E* const own = isRead ? nullptr : roomFor<E>(scratch[worker].own, block * ownSize);
     float* const sums = depth < terms ? roomFor<float>(scratch[worker].sums, block * kSharedPanels * kSums) : nullptr;
     [[maybe_unused]] const typename U::Scope scope;
     for (int64_t other = 0; other < sharedPanels; other += kSharedPanels) {
       for (int64_t k = 0; k == 0 || k < terms; k += depth) {
         const int64_t until = std::min(k + depth, terms);
-        if (other == 0 || depth < terms) pack(owned, !shareLeft, {first, end, k, until}, own, ownSize);
-        const PanelRange<E> mine{own, first, end, ownSize};
+        if (!isRead && (other == 0 || depth < terms)) {
+          if (shareLeft)
+            pack(owned, false, {first, end, k, until}, own, ownSize);
+          else
+            packLeft<U>(owned, {first, end, k, until}, own, ownSize);
+        }
+        const int64_t panel = kLines * a.distance;
+        const PanelRange<E> mine =
+            isRead ? PanelRange<E>{rows + first * panel, first, end, panel} : PanelRange<E>{own, first, end, ownSize};
         const PanelRange<E> theirs{packed + other * size + k * kLines, other, std::min(other + kSharedPanels, sharedPanels), size};
-        multiplyRanges<U>(shareLeft ? theirs : mine, shareLeft ? mine : theirs, {until - k, k == 0, until == terms}, sums, target);
+        multiplyRanges<U>(shareLeft ? theirs : mine, layout, shareLeft ? mine : theirs, {until - k, k == 0, until == terms}, sums, target);
       }
     }
   });
