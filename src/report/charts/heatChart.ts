@@ -20,7 +20,7 @@ export interface HeatInput {
 
 const rowHeight = 14;
 /** So that a hundred rows fit one sheet of paper. */
-const printedRowHeight = 8.4;
+const printedRowHeight = 7.8;
 
 /** Height in pixels that a heat map of so many rows wants. */
 export function heatChartHeight(rows: number, printed = false): number {
@@ -74,7 +74,7 @@ export function heatChart(
       axisTick: { show: false },
       axisLabel: {
         color: palette.ink,
-        fontSize: context.printed && rows.length > 40 ? 7.5 : 10.5,
+        fontSize: context.printed && rows.length > 40 ? 7 : 10.5,
         interval: 0,
         width: 110,
         overflow: "truncate",
