@@ -1,15 +1,16 @@
 import { Args, Flags } from "@oclif/core";
 import { exitCode } from "../base/errors.js";
 import { stderrLog } from "../base/log.js";
+import type { TrainingCommand } from "../run/runFiles.js";
 import type { RunConfigOverrides } from "../train/config/runConfig.js";
 import type { PretrainResult } from "../train/pretrain.js";
 import type { RunPlan } from "../train/probe/planRun.js";
 import { withInterrupt } from "./interrupt.js";
 import { MswitchCommand, threadsFlag, useThreads } from "./mswitchCommand.js";
 
-/** What `pretrain` and `finetune` have in common: all but the objective of the files they take. */
+/** What `pretrain`, `finetune` and `distill` have in common: all but the files they take. */
 export abstract class TrainCommand extends MswitchCommand {
-  protected abstract readonly command: "pretrain" | "finetune";
+  protected abstract readonly command: TrainingCommand;
 
   static override args = {
     pipeline: Args.string({ description: "RunConfig file.", required: true }),

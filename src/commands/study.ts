@@ -62,14 +62,14 @@ work on a study: give each its --task.`;
     const { runStudy } = await import("../study/runStudy.js");
     const { writeStudy } = await import("../study/writeStudy.js");
     const { runCommand } = await import("../cli/processes/runCommand.js");
+    const { commandOf } = await import("../run/runFiles.js");
     const { readRunConfig } = await import("../train/config/runConfig.js");
     const { index: task, count: tasks } = flags.task === undefined ? { index: 0, count: 1 } : parseTask(flags.task);
     const failure: unknown = await withInterrupt((signal) =>
       runStudy(study, {
         ...{ task, tasks, processes, log: stderrLog, signal },
         async train({ variant, seed, directory, sets }) {
-          const { objective } = await readRunConfig(study.base, { sets, run: directory });
-          const name = objective === "pairs" ? "finetune" : "pretrain";
+          const name = commandOf(await readRunConfig(study.base, { sets, run: directory }));
           const command = [name, study.base, "--run", directory, ...sets.flatMap((set) => ["--set", set])];
           const options = { name: `${variant}, seed ${seed}`, threads, log: stderrLog, signal };
           const { exitCode, error } = await runCommand(command, options);

@@ -1,17 +1,24 @@
 import * as tf from "@tensorflow/tfjs-core";
 import { linearCrossEntropy } from "../ops/linearCrossEntropy.js";
+import { linearDistillation } from "../ops/linearDistillation.js";
 import type { ModelConfig } from "./config.js";
 import type { Parameters } from "./parameters.js";
 import { disposeReports, type RouterReport } from "./routerReport.js";
 import { type ModelBatch, switchT5 } from "./switchT5.js";
+import { type Teacher, teacherOutput } from "./teacher.js";
 
 export type { ModelBatch } from "./switchT5.js";
 
 export interface StepResult {
-  /** crossEntropy + auxLoss + zLoss: what the gradients are of. */
+  /**
+   * crossEntropy + auxLoss + zLoss: what the gradients are of. With a teacher (1 − weight)·crossEntropy + weight·T²·distillation takes the
+   * first one's place.
+   */
   loss: tf.Scalar;
   /** Mean over the batch's real target tokens, natural log; of a part of a batch its share in that mean. */
   crossEntropy: tf.Scalar;
+  /** With a teacher: cross-entropy with its probabilities, both softened by T; of a part of a batch its share. */
+  distillation?: tf.Scalar;
   /** Weighted load-balancing loss α·N·Σ f·P, summed over layers; 0 where dense. */
   auxLoss: tf.Scalar;
   /** Weighted router z-loss, summed over layers. */
@@ -38,6 +45,8 @@ export interface LossOptions {
   share?: LossShare;
   /** f of the balance loss by layer, of more tokens than are here: see `RouterOptions.globalLoad_E`. */
   globalLoads?: ReadonlyMap<string, tf.Tensor1D>;
+  /** Whose probabilities are part of the loss. */
+  teacher?: Teacher;
 }
 
 /** One training step's loss and gradients. The caller disposes of the result (`disposeStep`). Noise is a function of seed and step. */
@@ -45,9 +54,11 @@ export function lossAndGradients(
   config: ModelConfig,
   params: Parameters,
   batch: ModelBatch,
-  { seed, step, share = { crossEntropy: 1, auxiliary: 1 }, globalLoads }: LossOptions,
+  { seed, step, share = { crossEntropy: 1, auxiliary: 1 }, globalLoads, teacher }: LossOptions,
 ): StepResult {
   let parts: Omit<StepResult, "loss" | "gradients"> | undefined;
+  // Outside of the gradient: nothing of the teacher's pass is kept for it.
+  const taught = teacher && teacherOutput(teacher, batch);
   const { value, grads } = tf.variableGrads(() => {
     const { hidden_BTD, head_VD, real_BT, routed } = switchT5(config, params, batch, {
       training: true,
@@ -57,8 +68,12 @@ export function lossAndGradients(
     });
     const hidden_ND = tf.reshape(hidden_BTD, [-1, config.dModel]) as tf.Tensor2D;
     const target_N = tf.reshape(batch.targets, [-1]) as tf.Tensor1D;
-    const mean = linearCrossEntropy(hidden_ND, head_VD, target_N, tf.reshape(real_BT, [-1]));
-    const crossEntropy = share.crossEntropy === 1 ? mean : tf.mul<tf.Scalar>(mean, share.crossEntropy);
+    const real_N = tf.reshape(real_BT, [-1]) as tf.Tensor1D;
+    const ofShare = (mean: tf.Scalar): tf.Scalar =>
+      share.crossEntropy === 1 ? mean : tf.mul<tf.Scalar>(mean, share.crossEntropy);
+    const distilled = teacher && taught && linearDistillation(hidden_ND, head_VD, target_N, real_N, taught, teacher);
+    const crossEntropy = ofShare(distilled?.hard ?? linearCrossEntropy(hidden_ND, head_VD, target_N, real_N));
+    const distillation = distilled && ofShare(distilled.soft);
 
     const { auxLossWeight = 0, zLossWeight = 0 } = config.switch ?? {};
     const weighted = (terms: tf.Scalar[], weight: number): tf.Scalar =>
@@ -79,16 +94,29 @@ export function lossAndGradients(
     for (const { load, fractionDropped, meanGateProbability, expertCounts } of routing) {
       for (const tensor of [load, fractionDropped, meanGateProbability, expertCounts]) tf.keep(tensor);
     }
-    parts = { crossEntropy: tf.keep(crossEntropy), auxLoss: tf.keep(auxLoss), zLoss: tf.keep(zLoss), routing };
-    return tf.add(tf.add(crossEntropy, auxLoss), zLoss);
+    parts = {
+      ...{ crossEntropy: tf.keep(crossEntropy), auxLoss: tf.keep(auxLoss), zLoss: tf.keep(zLoss), routing },
+      ...(distillation ? { distillation: tf.keep(distillation) } : {}),
+    };
+    if (distilled && crossEntropy !== distilled.hard) tf.dispose([distilled.hard, distilled.soft]);
+    return tf.add(tf.add(distilled ? ofShare(distilled.loss) : crossEntropy, auxLoss), zLoss);
   }, [...params.values()]);
+  taught?.hidden_NM.dispose();
   const gradients = new Map<string, tf.Tensor>();
   for (const [name, variable] of params) gradients.set(name, grads[variable.name]);
   return { loss: value, gradients, ...parts! };
 }
 
 /** Frees every tensor of a step. */
-export function disposeStep({ loss, crossEntropy, auxLoss, zLoss, routing, gradients }: StepResult): void {
-  tf.dispose([loss, crossEntropy, auxLoss, zLoss, ...gradients.values()]);
+export function disposeStep({
+  loss,
+  crossEntropy,
+  distillation,
+  auxLoss,
+  zLoss,
+  routing,
+  gradients,
+}: StepResult): void {
+  tf.dispose([loss, crossEntropy, auxLoss, zLoss, ...(distillation ? [distillation] : []), ...gradients.values()]);
   disposeReports(routing);
 }

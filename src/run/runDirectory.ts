@@ -9,6 +9,7 @@ import { MswitchError, messageOf, usageError } from "../base/errors.js";
 import type { Log } from "../base/log.js";
 import { type Checkpoint, listCheckpoints, removeUnfinished, verifyCheckpoint } from "./checkpoint.js";
 import {
+  commandOf,
   type EvalPoint,
   evalPointSchema,
   type MetricsLine,
@@ -120,8 +121,7 @@ export async function cutBack(paths: RunPaths, step: number, log: Log): Promise<
 
 /** Writes what describes the run, before its first step. */
 export async function writeDescription(paths: RunPaths, config: object, description: RunDescription): Promise<void> {
-  const command = "objective" in config && config.objective === "pairs" ? "finetune" : "pretrain";
-  const head = `# The resolved configuration of this run: \`mswitch ${command}\` on this file goes on with it.\n`;
+  const head = `# The resolved configuration of this run: \`mswitch ${commandOf(config)}\` on this file goes on with it.\n`;
   await writeFileAtomic(paths.config, head + stringify(config));
   await writeFileAtomic(paths.description, `${JSON.stringify(description, null, 2)}\n`);
 }

@@ -17,11 +17,21 @@ export const runFile = {
   evalPoint: (step: number): string => `eval/${evalPointName(step)}`,
   config: "config.yaml",
   environment: "environment.json",
+  /** One EvalPoint: the teacher on the run's own examples. */
+  teacher: "teacher.json",
 } as const;
 
 /** `step-00001000.json`: sorts by step up to a hundred million steps. */
 function evalPointName(step: number): string {
   return `step-${String(step).padStart(8, "0")}.json`;
+}
+
+export type TrainingCommand = "pretrain" | "finetune" | "distill";
+
+/** Which command trains what a run's file describes. */
+export function commandOf(config: { teacher?: unknown; objective?: unknown }): TrainingCommand {
+  if (config.teacher !== undefined) return "distill";
+  return config.objective === "pairs" ? "finetune" : "pretrain";
 }
 
 const code = z.string();
@@ -92,6 +102,8 @@ export const metricsLineSchema = z.object({
   /** Total loss (cross-entropy and weighted auxiliary losses). */
   loss: z.number(),
   negLogPerplexity: z.number(),
+  /** With a teacher: cross-entropy with its probabilities, nats a target token. */
+  distillationLoss: z.number().optional(),
   auxLoss: z.number().optional(),
   zLoss: z.number().optional(),
   fractionDropped: z.number().optional(),
@@ -156,6 +168,18 @@ export const runDescriptionSchema = z.strictObject({
   seed: z.int(),
   /** Epochs read of each language by the end of the run. */
   epochs: z.record(code, z.number()),
+  /** Of a distilled model: what its probabilities were taken from, and its part in the loss. */
+  teacher: z
+    .strictObject({
+      model: z.string(),
+      experts: z.int().nonnegative(),
+      parameters: z.int(),
+      /** SHA-256 over its weights. */
+      weights: z.string(),
+      weight: z.number(),
+      temperature: z.number(),
+    })
+    .optional(),
   /** Training tokens of each language in the dataset. */
   trainTokens: z.record(code, z.number()),
   /** Of text-to-text pairs: how many there are to train on, and how many lose an end of their inputs or their targets. */

@@ -59,6 +59,12 @@ export async function isDone(study: Study, run: StudyRun, log: Log): Promise<boo
   });
 }
 
+async function haveEnded(study: Study, directories: readonly string[], log: Log): Promise<boolean> {
+  for (const run of study.runs)
+    if (directories.includes(run.directory) && !(await isDone(study, run, log))) return false;
+  return true;
+}
+
 /**
  * Trains what is missing of this task's runs, several at a time. One that fails does not stop the others; one that another process
  * holds is waited for.
@@ -71,10 +77,23 @@ export async function runStudy(study: Study, options: StudyOptions): Promise<voi
   const waiting = study.runs.filter((_, i) => i % tasks === task);
   const total = waiting.length;
   const failures: string[] = [];
+  const failedRuns = new Set<string>();
   let done = 0;
   const worker = async (): Promise<void> => {
     for (let run = waiting.shift(); run && !signal.aborted; run = waiting.shift()) {
       const title = `${run.variant}, seed ${run.seed}`;
+      const failed = run.needs.find((directory) => failedRuns.has(directory));
+      if (failed !== undefined) {
+        failures.push(`${title}: ${failed} failed`);
+        failedRuns.add(run.directory);
+        continue;
+      }
+      if (!(await haveEnded(study, run.needs, log))) {
+        // Another worker or task has it in hand.
+        waiting.push(run);
+        await sleep(500, undefined, { signal }).catch(() => undefined);
+        continue;
+      }
       if (!(await isDone(study, run, log))) {
         const { exitCode, error } = await options.train(run, study);
         if (error?.code === "run-locked") {
@@ -86,6 +105,7 @@ export async function runStudy(study: Study, options: StudyOptions): Promise<voi
           await writeFileAtomic(divergedPath(run), `${JSON.stringify(error)}\n`);
           log.warn(`${title} diverged: ${error.message}`);
         } else if (exitCode !== 0 && !signal.aborted) {
+          failedRuns.add(run.directory);
           failures.push(`${title}: ${error?.message ?? `exit code ${exitCode}`}`);
           log.warn(`failed: ${failures[failures.length - 1]}`);
           continue;

@@ -18,7 +18,9 @@ export const studySchema = z.strictObject({
   variants: z
     .record(z.string().min(1), overrides)
     .default({})
-    .describe("Named sets of values; one without values where left out."),
+    .describe(
+      "Named sets of values; one without values where left out. `variant:NAME` as a value stands for the run directory of a variant above, with the same seed: what to start or to learn from.",
+    ),
   grid: z
     .record(z.string().min(1), z.array(z.unknown()).min(1))
     .default({})
@@ -47,6 +49,8 @@ export interface StudyRun {
   directory: string;
   /** `path=value` of each override, for `pretrain --set`. */
   sets: string[];
+  /** Directories of runs that must have ended before: those it starts or learns from. */
+  needs: string[];
 }
 
 export interface Study {
@@ -86,14 +90,28 @@ export async function readStudy(file: string, out?: string): Promise<Study> {
     });
   }
   const folder = resolve(out ?? study.out);
+  const directoryOf = (name: string, seed: number): string => join(folder, "runs", `${slug(name)}-seed${seed}`);
   const runs = study.seeds.flatMap((seed) =>
-    variants.map(({ name, values }): StudyRun => {
-      const directory = join(folder, "runs", `${slug(name)}-seed${seed}`);
+    variants.map(({ name, values }, i): StudyRun => {
+      const needs: string[] = [];
+      const ofOthers = values.map(([path, value]): readonly [string, unknown] => {
+        const other = typeof value === "string" ? /^variant:(.*)$/.exec(value)?.[1] : undefined;
+        if (other === undefined) return [path, value];
+        if (!variants.slice(0, i).some((variant) => variant.name === other)) {
+          throw usageError(`${path}: there is no variant ${other} before ${name}`, {
+            code: "study-invalid",
+            where: file,
+          });
+        }
+        needs.push(directoryOf(other, seed));
+        return [path, directoryOf(other, seed)];
+      });
       return {
         variant: name,
         seed,
-        directory,
-        sets: [...values, ["seed", seed] as const, ["name", name] as const].map(toSet),
+        directory: directoryOf(name, seed),
+        needs: [...new Set(needs)],
+        sets: [...ofOthers, ["seed", seed] as const, ["name", name] as const].map(toSet),
       };
     }),
   );

@@ -1,6 +1,8 @@
+import { existsSync } from "node:fs";
 import type { Log } from "../base/log.js";
 import { openDataset } from "../dataset/read/openDataset.js";
 import type { TokenDataset } from "../dataset/read/tokenDataset.js";
+import { runPaths } from "../run/runDirectory.js";
 import { readRunConfig } from "../train/config/runConfig.js";
 import { type PreparedRun, prepareRun } from "../train/setup/prepareRun.js";
 import type { Study, StudyRun } from "./studyFile.js";
@@ -35,7 +37,7 @@ export async function planStudy(study: Study, log: Log): Promise<StudyPlan> {
   const variants: VariantPlan[] = [];
   for (const run of study.runs.slice(0, study.variants.length)) {
     variants.push(
-      await withRun(study, run, log, ({ config, plan, model }) => ({
+      await withRun(study, withoutMissing(run), log, ({ config, plan, model }) => ({
         variant: run.variant,
         model: model.switch ? `${model.switch.experts} experts` : "dense",
         parameters: plan.parameters,
@@ -55,6 +57,12 @@ export async function planStudy(study: Study, log: Log): Promise<StudyPlan> {
     flops: sum(({ flops }) => flops),
     tokens: sum(({ tokensPerStep, steps, runs }) => tokensPerStep * steps * runs),
   };
+}
+
+/** A run without the models that the study has yet to train: they do not change what it costs but for the teacher's forward pass. */
+function withoutMissing(run: StudyRun): StudyRun {
+  if (run.needs.every((directory) => existsSync(runPaths(directory).checkpoints))) return run;
+  return { ...run, sets: run.sets.filter((set) => !/^(?:teacher|init)[.=]/.test(set)) };
 }
 
 /** Hands over a run of the study, put together with its dataset. */

@@ -8,8 +8,10 @@ import { trainClock } from "../analysis/trainClock.js";
 import { findLanguage } from "../corpus/shards/languages.js";
 import { isFinished, type Run, readRun } from "../run/readRun.js";
 import { meanSourceUse, runFile } from "../run/runFiles.js";
+import { type DistillationResult, distillationResult } from "./distillationResults.js";
 import { readDivergence } from "./runStudy.js";
 import type { Study } from "./studyFile.js";
+import { type StudyTaskResult, studyTaskResults } from "./taskResults.js";
 
 /** Figures of one finished run: means over languages, the task in a language's own script standing for it. */
 export interface RunResult {
@@ -47,6 +49,10 @@ export interface StudyResults {
   seeds: number[];
   variants: VariantResult[];
   runs: RunResult[];
+  /** Of variants with a teacher, against the baseline as the student that had none. */
+  distilled: DistillationResult[];
+  /** Metrics of fine-tuned runs. */
+  tasks: StudyTaskResult[];
   missing: { variant: string; seed: number }[];
 }
 
@@ -110,7 +116,24 @@ export async function studyResults(study: Study): Promise<{ results: StudyResult
     .filter(({ variant, seed }) => !runs.has(key(variant, seed)) && !diverged.has(key(variant, seed)))
     .map(({ variant, seed }) => ({ variant, seed }));
   const { title, baseline, seeds } = study;
-  return { results: { title, baseline, threshold, seeds, variants, runs: results, missing }, times };
+  const tasks = studyTaskResults(
+    new Map(
+      study.variants.map((variant) => [
+        variant,
+        seeds.map((seed) => runs.get(key(variant, seed))).filter((run) => run !== undefined),
+      ]),
+    ),
+  );
+  const distilled: DistillationResult[] = [];
+  for (const variant of study.variants.filter((name) => name !== baseline)) {
+    const pairs = seeds.flatMap((seed) => {
+      const [run, twin] = [runs.get(key(variant, seed)), runs.get(key(baseline, seed))];
+      return run && twin ? [{ run, baseline: twin }] : [];
+    });
+    const result = await distillationResult(variant, pairs, codes);
+    if (result) distilled.push(result);
+  }
+  return { results: { title, baseline, threshold, seeds, variants, runs: results, distilled, tasks, missing }, times };
 }
 
 /** Main tasks that every evaluation of every run has. */

@@ -40,7 +40,13 @@ export function studyTable(results: StudyResults): string {
     columns.map(([name]) => name),
     rows,
   );
-  return [variants, "Quality (and source use) by step:", curvesTable(results)].join("\n\n");
+  return [
+    variants,
+    ...distillationTables(results),
+    ...taskTables(results),
+    "Quality (and source use) by step:",
+    curvesTable(results),
+  ].join("\n\n");
 }
 
 /** The study's report in Markdown. */
@@ -55,6 +61,45 @@ export function studyMarkdown(results: StudyResults): string {
       : []),
   ];
   return `${[`# ${title}`, studyTable(results), ...notes].join("\n\n")}\n`;
+}
+
+/** Fine-tuned quality by task and language; nothing where no metric was measured. */
+function taskTables({ tasks, variants }: StudyResults): string[] {
+  if (tasks.length === 0) return [];
+  const names = variants.map(({ variant }) => variant);
+  const metrics = [...new Set(tasks.map(({ metric }) => metric))];
+  return metrics.flatMap((metric) => {
+    // chrF is in percent already.
+    const percent = (share: number): string => (metric === "chrF" ? share : 100 * share).toFixed(1);
+    const rows = tasks
+      .filter((task) => task.metric === metric)
+      .map(({ code, variants: all }) => [code, ...all.map(({ value }) => withInterval(value, percent))]);
+    return [`${metric} by task and language, in percent, at the end:`, table(["task and language", ...names], rows)];
+  });
+}
+
+/** As the paper's Tables 6 and 7, and the same by language; nothing where nothing was distilled. */
+function distillationTables({ distilled, baseline }: StudyResults): string[] {
+  if (distilled.length === 0) return [];
+  const percent = (share: number): string => `${Math.round(100 * share)} %`;
+  const rows = distilled.map((row) => [
+    ...[row.variant, count(row.parameters.student), count(row.parameters.teacher), percent(row.compression)],
+    ...[withInterval(row.teacher, nats), withInterval(row.kept, percent)],
+  ]);
+  const byLanguage = distilled[0].languages.map(({ code, student }) => [
+    ...[code, nats(student)],
+    ...distilled.flatMap(({ languages }) => {
+      const { teacher, distilled: quality, kept } = languages.find((language) => language.code === code)!;
+      return [nats(teacher), nats(quality), kept === null ? none : percent(kept)];
+    }),
+  ]);
+  const names = distilled.flatMap(({ variant }) => ["teacher", variant, "kept"]);
+  return [
+    `Share of the teacher's gain over “${baseline}” that is kept, (distilled − student) / (teacher − student):`,
+    table(["model", "parameters", "teacher's parameters", "compression", "teacher's quality", "gain kept"], rows),
+    "The same by language, means over seeds:",
+    table(["language", baseline, ...names], byLanguage),
+  ];
 }
 
 /** Quality and source use at each evaluation, seed by seed: when each run began to read. */

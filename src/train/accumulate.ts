@@ -5,6 +5,7 @@ import { disposeStep, lossAndGradients, type ModelBatch, type StepResult } from 
 import type { Parameters } from "../model/parameters.js";
 import { disposeReports, type RouterReport } from "../model/routerReport.js";
 import { switchT5 } from "../model/switchT5.js";
+import type { Teacher } from "../model/teacher.js";
 import type { Batch } from "../stream/batch.js";
 import { partOf } from "./dataParallel.js";
 
@@ -16,6 +17,7 @@ export interface AccumulatedStep {
   params: Parameters;
   seed: number;
   step: number;
+  teacher?: Teacher;
 }
 
 /**
@@ -32,7 +34,7 @@ export function accumulateGradients(
   batch: Batch,
   parts: number,
   { rank, size }: Pick<World, "rank" | "size">,
-  { model, params, seed, step }: AccumulatedStep,
+  { model, params, seed, step, teacher }: AccumulatedStep,
 ): StepResult {
   const microBatches = Array.from({ length: parts }, (_, i) =>
     partOf(batch, { rank: rank * parts + i, size: size * parts }),
@@ -55,7 +57,7 @@ export function accumulateGradients(
   let sum: StepResult | undefined;
   for (const [i, { batch: micro, share }] of microBatches.entries()) {
     const result = withTensors(micro, (tensors) =>
-      lossAndGradients(model, params, tensors, { seed: seedOf(i), step, share, globalLoads: loads?.[i] }),
+      lossAndGradients(model, params, tensors, { seed: seedOf(i), step, share, globalLoads: loads?.[i], teacher }),
     );
     sum = sum ? added(sum, result) : result;
   }
@@ -117,6 +119,7 @@ function added(a: StepResult, b: StepResult): StepResult {
   const result: StepResult = {
     loss: sum(a.loss, b.loss),
     crossEntropy: sum(a.crossEntropy, b.crossEntropy),
+    ...(a.distillation && b.distillation ? { distillation: sum(a.distillation, b.distillation) } : {}),
     auxLoss: sum(a.auxLoss, b.auxLoss),
     zLoss: sum(a.zLoss, b.zLoss),
     routing: a.routing.map((report, i) => ({

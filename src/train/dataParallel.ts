@@ -45,8 +45,9 @@ function countReal(targets: Int32Array): number {
  * @param stop 1 where this rank was asked to stop, [1]; becomes the number of those that were
  */
 export async function reduceStep(world: World, result: StepResult, stop: tf.Tensor): Promise<void> {
-  const { loss, crossEntropy, auxLoss, zLoss, routing, gradients } = result;
-  await world.sum([...gradients.values(), loss, crossEntropy, auxLoss, zLoss, stop]);
+  const { loss, crossEntropy, distillation, auxLoss, zLoss, routing, gradients } = result;
+  const soft = distillation ? [distillation] : [];
+  await world.sum([...gradients.values(), loss, crossEntropy, ...soft, auxLoss, zLoss, stop]);
   const figures = routing.flatMap(({ load, fractionDropped, meanGateProbability }) => [
     load,
     fractionDropped,

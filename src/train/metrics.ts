@@ -12,6 +12,7 @@ export interface StepMetrics
     MetricsLine,
     | "loss"
     | "negLogPerplexity"
+    | "distillationLoss"
     | "auxLoss"
     | "zLoss"
     | "fractionDropped"
@@ -46,7 +47,11 @@ export function toMetricsLine(line: LogLine, plan: { tokensPerStep: number; flop
 /** Reads a step's scalars and expert loads. Means over Switch layers; least and greatest load over all of them. */
 export async function readStepMetrics(result: StepResult): Promise<StepMetrics> {
   const [loss, crossEntropy] = await Promise.all([scalar(result.loss), scalar(result.crossEntropy)]);
-  const metrics: StepMetrics = { loss, negLogPerplexity: -crossEntropy };
+  const distillationLoss = result.distillation && (await scalar(result.distillation));
+  const metrics: StepMetrics = {
+    ...{ loss, negLogPerplexity: -crossEntropy },
+    ...(distillationLoss === undefined ? {} : { distillationLoss }),
+  };
   if (result.routing.length === 0) return metrics;
   const [auxLoss, zLoss] = await Promise.all([scalar(result.auxLoss), scalar(result.zLoss)]);
   const dropped = await Promise.all(result.routing.map((report) => scalar(report.fractionDropped)));
@@ -111,6 +116,7 @@ export function formatMetrics(
   const full = [
     ...progress,
     `nlp ${line.negLogPerplexity.toFixed(4)}`,
+    ...(line.distillationLoss === undefined ? [] : [`soft ${line.distillationLoss.toFixed(4)}`]),
     ...(routing.length > 0 ? [...losses, ...routing] : []),
     `lr ${line.learningRate.toPrecision(3)}`,
     `grad ${line.gradNorm.toPrecision(3)}`,

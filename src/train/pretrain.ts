@@ -1,4 +1,6 @@
 import { existsSync } from "node:fs";
+import { join } from "node:path";
+import { writeFileAtomic } from "../base/atomicFile.js";
 import { usageError } from "../base/errors.js";
 import { runWriteError } from "../base/fileSystemError.js";
 import { parseDuration } from "../base/format.js";
@@ -6,19 +8,20 @@ import { openDataset } from "../dataset/read/openDataset.js";
 import { evaluateModel } from "../eval/evaluateModel.js";
 import { modelTitle } from "../plan/planTraining.js";
 import { evaluationPath, lastEvaluation, readEvaluations } from "../run/runDirectory.js";
+import { commandOf, runFile, type TrainingCommand } from "../run/runFiles.js";
 import { bestEvaluation, hasEnded } from "./checkpoint/bestEvaluation.js";
 import { branchSource } from "./checkpoint/branchRun.js";
-import { type RunConfigOverrides, readRunConfig } from "./config/runConfig.js";
+import { type RunConfig, type RunConfigOverrides, readRunConfig } from "./config/runConfig.js";
 import { train } from "./loop.js";
 import { type EvaluationSummary, summarizeEvaluation } from "./metricsWriter.js";
-import { openSession, type SessionOptions } from "./session.js";
+import { openSession, type Session, type SessionOptions } from "./session.js";
 import { type PreparedRun, prepareRun } from "./setup/prepareRun.js";
 
 export interface PretrainOptions extends Omit<RunConfigOverrides, "branch">, Omit<SessionOptions, "source"> {
   /** A new run goes on from this checkpoint, a step or `latest`, of the run whose `config.yaml` the file is. */
   fromStep?: string;
-  /** `finetune` takes files whose objective is pairs, `pretrain` (default) all others. */
-  command?: "pretrain" | "finetune";
+  /** Takes the files that `commandOf` says; `pretrain` where left out. */
+  command?: TrainingCommand;
 }
 
 export interface PretrainResult {
@@ -58,14 +61,7 @@ export async function pretrain(file: string, options: PretrainOptions): Promise<
       hint: "Give the new run a directory of its own with --run.",
     });
   }
-  if ((config.objective === "pairs") !== (options.command === "finetune")) {
-    const right = config.objective === "pairs" ? "finetune" : "pretrain";
-    throw usageError(`the file's objective is ${config.objective ?? "span-corruption"}`, {
-      code: "objective-command-mismatch",
-      where: file,
-      hint: `mswitch ${right} ${file}${right === "pretrain" ? ", or objective: pairs in the file" : ""}`,
-    });
-  }
+  requireCommand(config, file, options.command ?? "pretrain");
   const dataset = await openDataset(config.dataset);
   try {
     const signal = withTimeLimit(config.stopAfter, options);
@@ -74,6 +70,40 @@ export async function pretrain(file: string, options: PretrainOptions): Promise<
     throw runWriteError(error, "the run directory cannot be written", config.run);
   } finally {
     dataset.close();
+  }
+}
+
+function requireCommand(config: RunConfig, file: string, command: TrainingCommand): void {
+  const right = commandOf(config);
+  if (right === command) return;
+  const objective = `the file's objective is ${config.objective ?? "span-corruption"}`;
+  throw usageError(
+    config.teacher ? "the file has a teacher" : command === "distill" ? "the file has no teacher" : objective,
+    {
+      code: "objective-command-mismatch",
+      where: file,
+      hint: {
+        pretrain: `mswitch pretrain ${file}, or ${command === "distill" ? "teacher: {from: DIR}" : "objective: pairs"} in the file`,
+        finetune: `mswitch finetune ${file}${command === "distill" ? ", or teacher: {from: DIR} in the file" : ""}`,
+        distill: `mswitch distill ${file}`,
+      }[right],
+    },
+  );
+}
+
+/** Measures a run's teacher on the run's own examples, once: what the student's gain is a share of. */
+async function evaluateTeacher(
+  { examples, paths, loadedTeacher, world, log }: Session,
+  signal: AbortSignal,
+): Promise<void> {
+  const path = join(paths.directory, runFile.teacher);
+  if (!loadedTeacher || world.rank > 0 || examples.length === 0 || existsSync(path)) return;
+  try {
+    const point = await evaluateModel(loadedTeacher.config, loadedTeacher.params, examples, 0, { signal });
+    await writeFileAtomic(path, `${JSON.stringify(point)}\n`);
+    log.info(`the teacher: nlp ${summarizeEvaluation(point).mean.toFixed(4)}`);
+  } catch (error) {
+    if (!signal.aborted || error !== signal.reason) throw error;
   }
 }
 
@@ -105,6 +135,7 @@ async function trainOn(run: PreparedRun, options: SessionOptions): Promise<Pretr
         hint: "leave patience out: the best checkpoint is kept all the same",
       });
     }
+    await evaluateTeacher(session, options.signal);
     const points = await readEvaluations(paths);
     const isEvaluated = (at: number): boolean => examples.length === 0 || existsSync(evaluationPath(paths, at));
     const step = await train({

@@ -9,6 +9,7 @@ import { worldAddress } from "../distributed/worldAddress.js";
 import { loadModel } from "../model/checkpoint/huggingFace.js";
 import type { ModelConfig } from "../model/config.js";
 import { disposeParameters, type Parameters, parameterShapes } from "../model/parameters.js";
+import type { Teacher } from "../model/teacher.js";
 import { leastMemory, requireMemory } from "../plan/trainingMemory.js";
 import { type Checkpoint, optimizerName } from "../run/checkpoint.js";
 import { teeLog } from "../run/runDirectory.js";
@@ -39,6 +40,8 @@ export interface Session extends PreparedRun {
   params: Parameters;
   optimizer: Optimizer;
   trainStep: TrainStep;
+  /** Of a distillation; the run's `teacher` tells where it lies. */
+  loadedTeacher: Teacher | undefined;
   batches: Prefetcher;
   metricsWriter: MetricsWriter;
   /** Updates done before this process, and the training seconds they took; undefined where that is not known. */
@@ -88,6 +91,11 @@ export async function openSession(run: PreparedRun, options: SessionOptions): Pr
     cleanUp.push(() => optimizer.dispose());
     if (resumed) await optimizer.restore(join(resumed.directory, optimizerName));
 
+    const teacher = await run.teacher?.load();
+    if (teacher) {
+      cleanUp.push(() => disposeParameters(teacher.params));
+      log.info(`  learns from ${run.teacher!.directory}: weight ${teacher.weight}, temperature ${teacher.temperature}`);
+    }
     const { skipBatches = 0 } = config.stream;
     const batches = prefetch(run.dataset.dir, run.streamConfig, { startStep: startStep + skipBatches });
     cleanUp.push(() => batches.close());
@@ -107,7 +115,7 @@ export async function openSession(run: PreparedRun, options: SessionOptions): Pr
     );
 
     const trainStep = createTrainStep({
-      ...{ model, params, optimizer, world, run: config.run, accumulate },
+      ...{ model, params, optimizer, world, run: config.run, accumulate, teacher },
       // Each rank draws noise of its own.
       seed: world.size > 1 ? config.seed + 1_000_003 * (world.rank + 1) : config.seed,
       isStopping: () => options.signal.aborted,
@@ -119,6 +127,7 @@ export async function openSession(run: PreparedRun, options: SessionOptions): Pr
     let checkpoint = resumed?.directory ?? null;
     return {
       ...run,
+      loadedTeacher: teacher,
       ...{ world, params, optimizer, trainStep, batches, startStep, startSeconds, log: stepLog, close },
       metricsWriter: {
         ...writer,

@@ -5,6 +5,7 @@ import { soloWorld, type World } from "../distributed/world.js";
 import type { ModelConfig } from "../model/config.js";
 import { disposeStep, lossAndGradients, type StepResult } from "../model/lossAndGradients.js";
 import type { Parameters } from "../model/parameters.js";
+import type { Teacher } from "../model/teacher.js";
 import type { Batch } from "../stream/batch.js";
 import { accumulateGradients, toTensors } from "./accumulate.js";
 import { reduceStep } from "./dataParallel.js";
@@ -18,6 +19,8 @@ export interface StepParts {
   seed: number;
   /** The run's directory, for errors. */
   run: string;
+  /** Whose probabilities are part of the loss. */
+  teacher?: Teacher;
   /** Micro-batches that a process computes its rows in; 1 where left out. */
   accumulate?: number;
   /** The processes that share each batch. */
@@ -68,6 +71,10 @@ export function createTrainStep(parts: StepParts): TrainStep {
     onEager?.("a step is several micro-batches");
     return eager;
   }
+  if (parts.teacher) {
+    onEager?.("a teacher answers in each of them");
+    return eager;
+  }
   let done = 0;
   let step = eager;
   return async (batch, place) => {
@@ -88,12 +95,13 @@ function eagerStep({
   optimizer,
   seed,
   run,
+  teacher,
   world = soloWorld,
   accumulate = 1,
   isStopping,
 }: StepParts): TrainStep {
   return async (batch, { step, learningRate }) => {
-    const result = accumulateGradients(batch, accumulate, world, { model, params, seed, step });
+    const result = accumulateGradients(batch, accumulate, world, { model, params, seed, step, teacher });
     const stop = tf.tensor1d([isStopping?.() ? 1 : 0]);
     if (world.size > 1) await reduceStep(world, result, stop);
     const guard = guardOf(result);

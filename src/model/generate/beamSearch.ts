@@ -1,5 +1,5 @@
 import * as tf from "@tensorflow/tfjs-core";
-import { likeliestTokens } from "../../ops/nextToken.js";
+import { likeliestTokens } from "../../ops/decode/nextToken.js";
 import type { Decoder } from "./decoder.js";
 import { type Generated, type GenerateLimits, startId } from "./generated.js";
 

@@ -1,10 +1,11 @@
 import * as tf from "@tensorflow/tfjs-core";
 import type { AttentionWeights } from "../../ops/attention.js";
-import { attendBefore, attendMemory, type KeysAndValues, keysAndValues } from "../../ops/cachedAttention.js";
+import { attendBefore, attendMemory, type KeysAndValues, keysAndValues } from "../../ops/decode/cachedAttention.js";
+import { decodeFeedForward } from "../../ops/decode/decodeFeedForward.js";
 import { relativePositionBias } from "../../ops/relativePositionBias.js";
-import type { ModelConfig } from "../config.js";
-import type { Parameters } from "../parameters.js";
-import { encodeInputs, type Layers, layersOf, outputLayer } from "../switchT5.js";
+import { isSparse, type ModelConfig } from "../config.js";
+import { feedForwardName, type Parameters } from "../parameters.js";
+import { encodeInputs, type Layers, layersOf, matrices, outputLayer } from "../switchT5.js";
 
 // B rows, S source positions, D dModel, L positions so far, A heads · dKv
 
@@ -43,6 +44,11 @@ export function generationConfig(config: ModelConfig): ModelConfig {
   };
 }
 
+/** The weight of the output layer, [V, D]: the model's own. */
+export function headOf({ tieEmbeddings }: ModelConfig, params: Parameters): tf.Tensor2D {
+  return params.get(`${tieEmbeddings ? "shared" : "lm_head"}.weight`) as tf.Tensor as tf.Tensor2D;
+}
+
 /**
  * Runs the encoder, and takes the decoder to its start.
  *
@@ -61,9 +67,7 @@ export function createDecoder(config: ModelConfig, params: Parameters, inputs: t
   let caches: KeysAndValues[] = [];
   let length = 0;
   return {
-    get head_VD() {
-      return params.get(`${config.tieEmbeddings ? "shared" : "lm_head"}.weight`) as tf.Tensor as tf.Tensor2D;
-    },
+    head_VD: headOf(config, params),
     step(ids) {
       length++;
       const next: KeysAndValues[] = [];
@@ -144,7 +148,11 @@ function decodeStep(
     y_B1D = add(y_B1D, cross, (h) =>
       attendMemory(h, memories[block], crossWeights(layers, block), config.heads, source_BS),
     );
-    y_B1D = add(y_B1D, mlp, (h) => feed(h, mlp, "decoder", block, real_B1));
+    y_B1D = add(y_B1D, mlp, (h) =>
+      isSparse(config, block)
+        ? feed(h, mlp, "decoder", block, real_B1)
+        : decodeFeedForward(h, matrices(config, weight, `${mlp}.${feedForwardName(config)}`)),
+    );
   }
   return { hidden_B1D: outputLayer(layers, y_B1D).hidden_BTD, written };
 }

@@ -1,8 +1,9 @@
 import * as tf from "@tensorflow/tfjs-core";
+import { outputHead } from "../../ops/decode/nextToken.js";
 import type { ModelConfig } from "../config.js";
 import type { Parameters } from "../parameters.js";
 import { beamSearch } from "./beamSearch.js";
-import { createDecoder, generationConfig } from "./decoder.js";
+import { createDecoder, generationConfig, headOf } from "./decoder.js";
 import type { Generated, GenerateLimits } from "./generated.js";
 import { greedy } from "./greedy.js";
 
@@ -38,21 +39,26 @@ export async function generateIds(
   const results: Generated[] = new Array(sources.length);
   // By length, the longest first: least padding, and what does not fit into memory shows at once.
   const order = sources.map((_, i) => i).sort((a, b) => sources[b].length - sources[a].length || a - b);
-  for (let begin = 0; begin < order.length; begin += batchSize) {
-    const chosen = order.slice(begin, begin + batchSize);
-    const inputs = paddedRows(chosen.map((i) => sources[i]));
-    const decoder = createDecoder(model, params, inputs);
-    inputs.dispose();
-    try {
-      const written =
-        beams === 1
-          ? await greedy(decoder, chosen.length, limits)
-          : await beamSearch(decoder, chosen.length, { ...limits, beams, lengthPenalty, earlyStopping });
-      for (const [row, i] of chosen.entries()) results[i] = written[row];
-    } finally {
-      decoder.dispose();
+  const head = outputHead(headOf(model, params));
+  try {
+    for (let begin = 0; begin < order.length; begin += batchSize) {
+      const chosen = order.slice(begin, begin + batchSize);
+      const inputs = paddedRows(chosen.map((i) => sources[i]));
+      const decoder = createDecoder(model, params, inputs);
+      inputs.dispose();
+      try {
+        const written =
+          beams === 1
+            ? await greedy(decoder, head, chosen.length, limits)
+            : await beamSearch(decoder, chosen.length, { ...limits, beams, lengthPenalty, earlyStopping });
+        for (const [row, i] of chosen.entries()) results[i] = written[row];
+      } finally {
+        decoder.dispose();
+      }
+      onProgress?.(Math.min(begin + batchSize, order.length), order.length);
     }
-    onProgress?.(Math.min(begin + batchSize, order.length), order.length);
+  } finally {
+    head.dispose();
   }
   return results;
 }

@@ -1,5 +1,5 @@
 import * as tf from "@tensorflow/tfjs-core";
-import { likeliestToken } from "../../ops/nextToken.js";
+import { likeliestToken, type OutputHead } from "../../ops/decode/nextToken.js";
 import type { Decoder } from "./decoder.js";
 import { type Generated, type GenerateLimits, startId } from "./generated.js";
 
@@ -7,9 +7,11 @@ import { type Generated, type GenerateLimits, startId } from "./generated.js";
  * Writes each row's likeliest token, over and over, up to the end of sequence: Transformers' `generate` with one beam.
  *
  * @param decoder at its start, of `rows` rows; left where the last of them ended
+ * @param head the model's output layer
  */
 export async function greedy(
   decoder: Decoder,
+  head: OutputHead,
   rows: number,
   { maxNewTokens, eosId, signal }: GenerateLimits,
 ): Promise<Generated[]> {
@@ -21,7 +23,7 @@ export async function greedy(
   for (let length = 0; length < maxNewTokens && !open.every(isEnded); length++) {
     signal?.throwIfAborted();
     const hidden = decoder.step(ids);
-    const next = likeliestToken(hidden, decoder.head_VD);
+    const next = likeliestToken(hidden, head);
     ids = Int32Array.from(await next.data<"int32">());
     tf.dispose([hidden, next]);
     for (const [i, row] of open.entries()) if (!isEnded(row)) written[row].push(ids[i]);

@@ -80,6 +80,27 @@ export const runConfigSchema = z
       })
       .optional()
       .describe("Weights to start from; fresh ones where left out."),
+    teacher: z
+      .strictObject({
+        from: z.string().min(1).describe("A run, a checkpoint, or a Hugging Face directory, of the same vocabulary."),
+        weight: z
+          .number()
+          .min(0)
+          .max(1)
+          .default(0.25)
+          .describe("Of the teacher's probabilities in the loss; the targets have the rest (Switch paper §4.2)."),
+        temperature: z
+          .number()
+          .positive()
+          .default(1)
+          .describe("Logits of both models are divided by it where their probabilities are compared."),
+        weights: z
+          .string()
+          .optional()
+          .describe("SHA-256 over its weights: written by the run, so that it goes on with no others."),
+      })
+      .optional()
+      .describe("A model whose probabilities are learnt: distillation, by `mswitch distill`."),
     model: modelSchema.prefault({}),
     stream: z.strictObject({
       batchSize: size.describe("Examples a step, over all processes and micro-batches."),
@@ -188,6 +209,7 @@ const freeKeys = [
   "model.preset",
   // What lies there is compared by its hash, init.weights.
   "init.from",
+  "teacher.from",
   "evaluation.every",
   "checkpoints",
   "logEvery",
@@ -237,7 +259,15 @@ export async function readRunConfig(
   const folder = resolve(config.run);
   const name = config.name ?? folder.split(/[\\/]/).at(-1)!;
   const init = config.init && { ...config.init, from: resolve(config.init.from) };
-  return { ...config, ...(init ? { init } : {}), name, dataset: resolve(config.dataset), run: folder };
+  const teacher = config.teacher && { ...config.teacher, from: resolve(config.teacher.from) };
+  return {
+    ...config,
+    ...(init ? { init } : {}),
+    ...(teacher ? { teacher } : {}),
+    name,
+    dataset: resolve(config.dataset),
+    run: folder,
+  };
 }
 
 /** What a run on pairs has where its file says nothing else: T5's constant learning rate. Rates of dropout: see `resolveModel`. */

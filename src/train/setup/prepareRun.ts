@@ -13,6 +13,7 @@ import { hashValidationExamples, validationExamples } from "../../stream/validat
 import { resolveModel } from "../config/resolveModel.js";
 import type { RunConfig } from "../config/runConfig.js";
 import { findStart, type Start } from "./findStart.js";
+import { type FoundTeacher, findTeacher } from "./findTeacher.js";
 
 /** A run with everything that is known before the backend holds a single number. */
 export interface PreparedRun {
@@ -28,6 +29,8 @@ export interface PreparedRun {
   truncated: RunDescription["truncated"];
   /** What it starts from; undefined: fresh weights. */
   start: Start | undefined;
+  /** Of a distillation. */
+  teacher: FoundTeacher | undefined;
   paths: RunPaths;
 }
 
@@ -39,12 +42,14 @@ export interface PreparedRun {
 export async function prepareRun(given: RunConfig, dataset: TokenDataset, log: Log): Promise<PreparedRun> {
   const start = given.init && (await findStart(given.init, dataset.vocabulary, log));
   const model = resolveModel(given, dataset.vocabulary, start?.model);
+  const teacher = given.teacher && (await findTeacher(given.teacher, model, dataset.vocabulary, log));
   // `precision` is a key of the run's own, beside the model.
   const { precision: _, ...modelKeys } = model;
   const { preset } = given.model;
   const config: RunConfig = {
     ...given,
     ...(start ? { init: { from: start.from, weights: start.weights } } : {}),
+    ...(given.teacher && teacher ? { teacher: { ...given.teacher, weights: teacher.weights } } : {}),
     model: { ...(preset ? { preset } : {}), ...modelKeys },
   };
   const { seed, steps, evaluation, objective } = config;
@@ -63,6 +68,7 @@ export async function prepareRun(given: RunConfig, dataset: TokenDataset, log: L
     config,
     model,
     start,
+    teacher,
     dataset,
     streamConfig,
     stream,
@@ -103,7 +109,7 @@ function truncationOf(
 
 /** What `run.json` says of a run. */
 export function describeRun(
-  { config, model, dataset, stream, examples, plan, truncated }: PreparedRun,
+  { config, model, dataset, stream, examples, plan, truncated, teacher }: PreparedRun,
   backend: string,
 ): RunDescription {
   const { manifest } = dataset;
@@ -124,5 +130,6 @@ export function describeRun(
     epochs: plan.epochs,
     trainTokens: Object.fromEntries(trainTokens),
     ...(truncated ? { truncated } : {}),
+    ...(teacher ? { teacher: teacher.description } : {}),
   };
 }

@@ -19,6 +19,7 @@ const fusedKernelNames = [
   ],
   ...["TorchRouter", "TorchRouterGrad", "TorchDispatch", "TorchCombine", "TorchCombineGrad", "TorchExpertFeedForward"],
   ...["TorchExpertFeedForwardGrad", "TorchNoise", "TorchLinearCrossEntropy", "TorchLinearLogProbs", "TorchScale"],
+  ...["TorchAttendBefore", "TorchAttendMemory", "TorchDecodeFeedForward", "TorchPackHead", "TorchLikeliestToken"],
 ];
 
 const fused = (name: string): Kernel =>

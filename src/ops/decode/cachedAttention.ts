@@ -1,12 +1,13 @@
 import * as tf from "@tensorflow/tfjs-core";
-import type { AttentionWeights } from "./attention.js";
-import { linear } from "./linear.js";
+import type { AttentionWeights } from "../attention.js";
+import { fastKernel } from "../fastPath.js";
+import { linear } from "../linear.js";
 
 // B rows, L positions so far, S source positions, D dModel, H heads, K dKv, A = H·K
 
 /** Keys and values of positions that later queries attend to, projected once. */
 export interface KeysAndValues {
-  /** [B, positions, A] */
+  /** [B, positions, A]; where a fast path wrote them there may be room for more positions after those. */
   keys: tf.Tensor3D;
   values: tf.Tensor3D;
 }
@@ -21,11 +22,28 @@ export function keysAndValues(memory_BSD: tf.Tensor3D, { k, v }: Pick<AttentionW
  * gradient.
  *
  * @param x_B1D the position's states, [B, 1, D]
- * @param before keys and values of the L − 1 positions before it; undefined for the first
+ * @param before keys and values of the L − 1 positions before it, used up: a fast path writes to them; undefined for the first
  * @param position_LH bias by distance, [L, H]: row key, the last is the position itself
  * @returns the layer's output [B, 1, D], and keys and values of all L positions
  */
 export function attendBefore(
+  x_B1D: tf.Tensor3D,
+  before: KeysAndValues | undefined,
+  weights: AttentionWeights,
+  heads: number,
+  position_LH: tf.Tensor2D,
+): { y_B1D: tf.Tensor3D; cache: KeysAndValues } {
+  const kernel = fastKernel("TorchAttendBefore");
+  if (!kernel) return attendBeforeReference(x_B1D, before, weights, heads, position_LH);
+  const [y, keys, values] = kernel({ x: rowsOf(x_B1D), ...weights, ...before, position: position_LH });
+  return {
+    y_B1D: tf.reshape(y, x_B1D.shape),
+    cache: { keys: keys as tf.Tensor3D, values: values as tf.Tensor3D },
+  };
+}
+
+/** What the fast path is held to. */
+export function attendBeforeReference(
   x_B1D: tf.Tensor3D,
   before: KeysAndValues | undefined,
   weights: AttentionWeights,
@@ -53,9 +71,29 @@ export function attendMemory(
   heads: number,
   real_BS: tf.Tensor2D,
 ): tf.Tensor3D {
+  const kernel = fastKernel("TorchAttendMemory");
+  if (!kernel) return attendMemoryReference(x_B1D, memory, weights, heads, real_BS);
+  const { q, o } = weights;
+  const [y] = kernel({ x: rowsOf(x_B1D), q, o, ...memory, real: real_BS }, { heads });
+  return tf.reshape(y, x_B1D.shape);
+}
+
+/** What the fast path is held to. */
+export function attendMemoryReference(
+  x_B1D: tf.Tensor3D,
+  memory: KeysAndValues,
+  weights: AttentionWeights,
+  heads: number,
+  real_BS: tf.Tensor2D,
+): tf.Tensor3D {
   const [rows, positions] = real_BS.shape;
   const bias_B11S = tf.reshape(tf.mul(tf.sub(real_BS, 1), masked), [rows, 1, 1, positions]);
   return attendOne(x_B1D, memory, weights, heads, bias_B11S);
+}
+
+/** [B, 1, D] → [B, D] */
+function rowsOf(x_B1D: tf.Tensor3D): tf.Tensor2D {
+  return tf.reshape(x_B1D, [x_B1D.shape[0], x_B1D.shape[2]]);
 }
 
 /** Taken from a score that must not count: the same as in `attention`. */
