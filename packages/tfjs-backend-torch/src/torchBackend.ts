@@ -174,7 +174,10 @@ export class TorchBackend extends KernelBackend {
     const handles = nativeAddon().normals(Float64Array.from(numbers), this.device);
     return handles.map((handle, i) => {
       const { shape } = draws[i]!;
-      return this.store({}, { handle, shape, dtype: "float32", contiguous: true, refCount: 1, strings: null });
+      // In libtorch it is flat: what is changed in place must be given in the shape that it has there.
+      const stored = [util.sizeFromShape(shape)];
+      const data = { handle, shape: stored, dtype: "float32" as const, contiguous: true, refCount: 1, strings: null };
+      return { ...this.store({}, data), shape };
     });
   }
 

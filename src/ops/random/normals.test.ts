@@ -1,6 +1,7 @@
 import * as tf from "@tensorflow/tfjs-core";
 import { describe, expect, it } from "vitest";
 import { describeTorch } from "../../../test/helpers/fastPaths.js";
+import { adafactor, adafactorStateShapes } from "../optimizers/adafactor.js";
 import { drawNormals, normalsReference } from "./normals.js";
 
 const key = (name: string): (number | string)[] => [7, "init", name];
@@ -18,6 +19,17 @@ describeTorch("normal numbers on torch", () => {
       const different = actual.findIndex((value, at) => !Object.is(value, expected[at]));
       expect(different, `of ${draws[i].shape}, truncated: ${draws[i].truncated}`).toBe(-1);
     }
+  });
+
+  it("are changed in place by an optimizer", () => {
+    const [tensor] = drawNormals([{ key: key("weights"), shape: [130, 140], factor: 1, truncated: false }]);
+    const param = tf.variable(tensor);
+    const before = param.dataSync();
+    const state = new Map(
+      [...adafactorStateShapes([130, 140])].map(([slot, size]) => [slot, tf.variable(tf.zeros(size))]),
+    );
+    adafactor().update([{ param, gradient: tf.ones([130, 140]), state }], { learningRate: 0.1, step: 0 });
+    expect(param.dataSync().some((value, i) => value !== before[i])).toBe(true);
   });
 
   it("ask JavaScript for what its rounding decides", () => {
