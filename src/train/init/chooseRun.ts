@@ -123,7 +123,8 @@ function configOf(size: RunSize, { datasetPath, experts }: ChooseRunOptions, isT
 
 /** The same with a number of steps, and what follows from it. */
 function withSteps(config: RunConfig, steps: number, languages: number): RunConfig {
-  const warmupSteps = Math.min(10_000, Math.max(200, rounded(steps / 3)));
+  // A higher rate than 1/√1000 was no better in the first 250 steps (docs/results.md).
+  const warmupSteps = Math.min(10_000, Math.max(1000, rounded(steps / 3)));
   return {
     ...config,
     steps,

@@ -65,7 +65,7 @@ export function runFileText(
     section(
       [
         "Adafactor, T5's schedule: base/√max(step, warmupSteps). Its 10,000 steps of warm-up are brought forward to a third of a",
-        `shorter run: ${figures(1 / Math.sqrt(warmup))} until step ${warmup}.`,
+        `shorter run, at least 1,000: ${figures(1 / Math.sqrt(warmup))} until step ${warmup}.`,
       ],
       { optimizer: { learningRate: config.optimizer.learningRate } },
     ),
