@@ -54,7 +54,19 @@ function optimizer(moments) {
   };
 }
 
+/** An output layer, whose rows are kept as bytes, four to a number. */
+function head(call, random) {
+  const [tokens, rows, quarter] = [random.int(1, 2), random.int(1, 3), random.int(1, 2)];
+  call.inputs.weight.shape = [rows, 4 * quarter];
+  if (!call.inputs.hidden) return;
+  call.inputs.hidden.shape = [tokens, 4 * quarter];
+  call.inputs.bytes.shape = [rows, quarter];
+  call.inputs.bounds.shape = [rows, 2];
+}
+
 export const recipes = {
+  TorchPackHead: head,
+  TorchLikeliestToken: head,
   TorchAdafactor: optimizer(1),
   TorchAdamW: optimizer(2),
   TorchMuon: optimizer(1),
