@@ -318,7 +318,7 @@ describe("bad input", () => {
       },
       /c4-af\.tfrecord-00000-of-00002\.json\.gz.*\[duplicate-shard\]/,
     ],
-    ["an unknown split", () => ["--split", "test"], /--split: .*\[flag-invalid\]/],
+    ["an unknown split", () => ["--split", "tset"], /--split: .*\[flag-invalid\]/],
     ["a task that is none", () => ["--task", "3/3"], /--task: .*\[flag-invalid\]/],
     ["an output folder that is a file", () => ["--out", model], /sample\.model: .*\[output-unusable\]/],
     ["an output folder that holds something else", () => ["--out", corpus], /corpus: .*\[output-in-use\]/],
