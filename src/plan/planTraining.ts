@@ -11,7 +11,7 @@ export interface TrainingPlan {
   /** Encoder and decoder positions of one step. */
   tokensPerStep: number;
   /** The same of the model without its experts. */
-  dense: { parameters: number; flopsPerStep: number };
+  dense: { parameters: number; activeParameters: number; flopsPerStep: number };
   /** Times each language is read through by the end. */
   epochs: Record<string, number>;
 }
@@ -26,12 +26,13 @@ export function planTraining(
   const { inputs, targets } = stream.lengths;
   const flops = (config: ModelConfig): number => stepFlops(config, batchSize, { inputs, targets }).total;
   const twin: ModelConfig = { ...model, switch: null };
+  const { total, activePerToken } = countParameters(twin);
   const epochs = stream.epochs(steps);
   return {
     parameters: countParameters(model).total,
     flopsPerStep: flops(model),
     tokensPerStep: batchSize * (inputs + targets),
-    dense: { parameters: countParameters(twin).total, flopsPerStep: flops(twin) },
+    dense: { parameters: total, activeParameters: activePerToken, flopsPerStep: flops(twin) },
     epochs: Object.fromEntries(stream.languages.map((code, i) => [code, epochs[i]])),
   };
 }

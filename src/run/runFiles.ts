@@ -155,6 +155,8 @@ export const runDescriptionSchema = z.strictObject({
   model: z.string(),
   experts: z.int().nonnegative(),
   parameters: z.int(),
+  /** Of the dense twin, besides embeddings; runs of before November 2026 do not say it. */
+  activeParameters: z.int().optional(),
   /** Forward and backward, multiplications and additions, of one optimizer step. */
   flopsPerStep: z.number(),
   tokensPerStep: z.int(),

@@ -22,9 +22,12 @@ export const studySchema = z.strictObject({
       "Named sets of values; one without values where left out. `variant:NAME` as a value stands for the run directory of a variant above, with the same seed: what to start or to learn from.",
     ),
   grid: z
-    .record(z.string().min(1), z.array(z.unknown()).min(1))
+    .record(
+      z.string().min(1),
+      z.union([z.array(z.unknown()).min(1), z.record(z.string().min(1), overrides)]),
+    )
     .default({})
-    .describe("Values of keys, all combinations of them with each variant."),
+    .describe("All combinations with each variant: a key's values, or an axis of named sets of values."),
   seeds: z
     .array(z.int().min(0))
     .min(1)
@@ -139,13 +142,20 @@ function expandVariants(study: StudyFile): { name: string; values: Values }[] {
   let all: { name: string; values: Values }[] = named.length > 0 ? named : [{ name: "", values: [] }];
   for (const [path, choices] of Object.entries(study.grid)) {
     all = all.flatMap(({ name, values }) =>
-      choices.map((value) => ({
-        name: [...(name ? [name] : []), `${path.split(".").at(-1)} ${plain(value)}`].join(", "),
-        values: [...values, [path, value] as const],
+      choicesOf(path, choices).map((choice) => ({
+        name: [...(name ? [name] : []), choice.name].join(", "),
+        values: [...values, ...choice.values],
       })),
     );
   }
   return all.map(({ name, values }) => ({ name: name || "base", values: [...common, ...values] }));
+}
+
+/** A key's values are named by its last part and themselves. */
+function choicesOf(path: string, choices: StudyFile["grid"][string]): { name: string; values: Values }[] {
+  return Array.isArray(choices)
+    ? choices.map((value) => ({ name: `${path.split(".").at(-1)} ${plain(value)}`, values: [[path, value]] }))
+    : Object.entries(choices).map(([name, values]) => ({ name, values: Object.entries(values) }));
 }
 
 const plain = (value: unknown): string => (typeof value === "string" ? value : JSON.stringify(value));

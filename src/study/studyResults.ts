@@ -27,9 +27,14 @@ export interface RunResult {
 /** A row of the study's table. */
 export interface VariantResult {
   variant: string;
+  /** Of a sparse layer; 1 is dense. */
+  experts: number | null;
   parameters: number | null;
+  /** Of the dense twin, besides embeddings. */
+  activeParameters: number | null;
   flopsPerStep: number | null;
   positions: number | null;
+  tokensPerStep: number | null;
   finished: number;
   diverged: number;
   quality: SeedMean | null;
@@ -96,9 +101,12 @@ export async function studyResults(study: Study): Promise<{ results: StudyResult
     const description = mine.length > 0 ? runs.get(key(variant, mine[0].seed))?.description : undefined;
     return {
       variant,
+      experts: description ? Math.max(description.experts, 1) : null,
       parameters: description?.parameters ?? null,
+      activeParameters: description?.activeParameters ?? null,
       flopsPerStep: description?.flopsPerStep ?? null,
       positions: description ? description.tokensPerStep * description.totalSteps : null,
+      tokensPerStep: description?.tokensPerStep ?? null,
       finished: mine.length,
       diverged: study.seeds.filter((seed) => diverged.has(key(variant, seed))).length,
       quality: of((result) => last(result).quality),

@@ -119,6 +119,7 @@ export function describeRun(
     model: modelTitle(model),
     experts: model.switch?.experts ?? 0,
     parameters: plan.parameters,
+    activeParameters: plan.dense.activeParameters,
     flopsPerStep: plan.flopsPerStep,
     tokensPerStep: plan.tokensPerStep,
     totalSteps: config.steps,
