@@ -65,7 +65,9 @@ function effectiveExperts({ expertStart, expertMax }: ScalingLaw, experts: numbe
 
 /** Both falling terms, and the logarithms that they are made of. */
 function termsOf(law: ScalingLaw, { activeParameters, experts, positions }: LawSetting) {
-  const [logExperts, logSize, logPositions] = [effectiveExperts(law, experts), activeParameters, positions].map(Math.log);
+  const [logExperts, logSize, logPositions] = [effectiveExperts(law, experts), activeParameters, positions].map(
+    Math.log,
+  );
   return {
     ...{ logExperts, logSize, logPositions },
     size: law.a * Math.exp(law.delta * logExperts + (law.alpha + law.gamma * logExperts) * logSize),
@@ -141,7 +143,8 @@ export function fitScalingLaw(points: readonly LawPoint[], start: ScalingLaw): S
         const law = lawOf(values);
         return (i) => {
           const { size, data, logExperts, logSize, logPositions } = termsOf(law, points[i]);
-          const ofTerm = (term: number, log: number): number[] => [1, log, logExperts, logExperts * log].map((x) => term * x);
+          const ofTerm = (term: number, log: number): number[] =>
+            [1, log, logExperts, logExperts * log].map((x) => term * x);
           return [...ofTerm(size, logSize), ...ofTerm(data, logPositions), 1];
         };
       },

@@ -1,7 +1,9 @@
 import { Args, Flags } from "@oclif/core";
 import { usageError } from "../base/errors.js";
 import { MswitchCommand } from "../cli/mswitchCommand.js";
+import type { Hardware } from "../plan/cluster/hardware.js";
 import type { ClusterPlan, ClusterRun } from "../plan/cluster/planCluster.js";
+import type { SpeedupPlan } from "../plan/sparsity/planSpeedup.js";
 import type { RunConfig } from "../train/config/runConfig.js";
 
 export default class Plan extends MswitchCommand {
@@ -9,11 +11,15 @@ export default class Plan extends MswitchCommand {
   static override description =
     `Nothing is trained and no device is needed. The mesh says how ranks share the run: the batch is split over data × expert ranks,
 each layer's experts over expert ranks, feed-forward layers, heads and vocabulary over model ranks. Without --mesh the fastest mesh that fits into
-memory is taken. docs/scale.md says how the figures are made and how far they can be trusted.`;
+memory is taken. docs/scale.md says how the figures are made and how far they can be trusted.
+
+--speed-up says instead how many times sooner a model with experts in every layer reaches what the run's dense twin reaches by its end, for each
+number of experts, and which number is best: by a scaling law fitted to this program's own runs (docs/results.md).`;
   static override examples = [
     "<%= config.bin %> <%= command.id %> pipelines/mswitch-base.yaml --hardware h100 --nodes 4",
     "<%= config.bin %> <%= command.id %> pipelines/mswitch-base.yaml --hardware tpu-v3 --nodes 4 --mesh expert=32",
     "<%= config.bin %> <%= command.id %> pipelines/mt5-base.yaml --hardware my-cluster.yaml --json",
+    "<%= config.bin %> <%= command.id %> pipelines/small-dense.yaml --speed-up --set steps=20000",
   ];
   static override args = {
     run: Args.string({ required: true, description: "the run's YAML file" }),
@@ -26,10 +32,14 @@ memory is taken. docs/scale.md says how the figures are made and how far they ca
     }),
     nodes: Flags.integer({ default: 1, min: 1, max: 100_000, description: "nodes of that hardware" }),
     mesh: Flags.string({ helpValue: "data=D,expert=E,model=M", description: "ranks on each axis" }),
+    "speed-up": Flags.boolean({
+      description: "what experts would gain at this size and number of steps",
+      exclusive: ["mesh", "nodes"],
+    }),
     set: Flags.string({ multiple: true, helpValue: "PATH=VALUE", description: "a key of the file with another value" }),
   };
 
-  async run(): Promise<ClusterPlan> {
+  async run(): Promise<ClusterPlan | SpeedupPlan> {
     const { args, flags } = await this.parse(Plan);
     const { readRunConfig } = await import("../train/config/runConfig.js");
     const { readHardware } = await import("../plan/cluster/hardware.js");
@@ -39,6 +49,7 @@ memory is taken. docs/scale.md says how the figures are made and how far they ca
     const hardware = readHardware(flags.hardware);
     const config = await readRunConfig(args.run, { sets: flags.set });
     const run = await clusterRun(config);
+    if (flags["speed-up"]) return await this.planSpeedup(run, hardware);
     const devices = flags.nodes * hardware.devicesPerNode;
     if (flags.mesh === undefined) {
       const plan = bestMesh(run, devices, hardware);
@@ -73,6 +84,24 @@ memory is taken. docs/scale.md says how the figures are made and how far they ca
       const instead = better ? `${meshText(better.mesh)} would fit` : "no mesh of so many ranks would";
       process.stderr.write(`warning: a rank needs more memory than ${hardware.name} has; ${instead}\n`);
     }
+    return plan;
+  }
+
+  private async planSpeedup(run: ClusterRun, hardware: Hardware): Promise<SpeedupPlan> {
+    const { tableLines } = await import("../cli/table.js");
+    const { countParameters } = await import("../model/count.js");
+    const { parseMesh } = await import("../plan/cluster/mesh.js");
+    const { planCluster } = await import("../plan/cluster/planCluster.js");
+    const { readFittedLaw } = await import("../plan/sparsity/fittedLaw.js");
+    const { planSpeedup } = await import("../plan/sparsity/planSpeedup.js");
+    const { speedupNotes, speedupRows } = await import("../plan/sparsity/describeSpeedup.js");
+    const twin = { ...run, model: { ...run.model, switch: null } };
+    const fitted = readFittedLaw();
+    const { tokensPerStep, seconds } = planCluster(twin, parseMesh("data=1"), hardware);
+    const { activePerToken: activeParameters } = countParameters(twin.model);
+    const plan = planSpeedup({ activeParameters, positions: run.steps * tokensPerStep }, fitted);
+    const time = { tokensPerStep, stepSeconds: seconds.step, hardware: hardware.name };
+    for (const line of [...tableLines(speedupRows(plan)), "", ...speedupNotes(plan, fitted, time)]) this.log(line);
     return plan;
   }
 }

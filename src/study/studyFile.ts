@@ -22,10 +22,7 @@ export const studySchema = z.strictObject({
       "Named sets of values; one without values where left out. `variant:NAME` as a value stands for the run directory of a variant above, with the same seed: what to start or to learn from.",
     ),
   grid: z
-    .record(
-      z.string().min(1),
-      z.union([z.array(z.unknown()).min(1), z.record(z.string().min(1), overrides)]),
-    )
+    .record(z.string().min(1), z.union([z.array(z.unknown()).min(1), z.record(z.string().min(1), overrides)]))
     .default({})
     .describe("All combinations with each variant: a key's values, or an axis of named sets of values."),
   seeds: z
