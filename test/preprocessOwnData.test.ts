@@ -1,4 +1,4 @@
-import { mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
+import { existsSync, mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { fileURLToPath } from "node:url";
@@ -94,9 +94,10 @@ describe("a corpus of one's own", () => {
   });
 });
 
-it("more than 100 GB is not downloaded without a yes", async () => {
+it("more than 100 GB is not downloaded without a yes, and nothing is written", async () => {
   const options = { sources: ["https://127.0.0.1:1/{name}"], language: undefined, languages: ["en"] };
   await expect(run(options)).rejects.toMatchObject({ code: "download-too-large", exitCode: 2 });
+  expect(existsSync(join(root, "out"))).toBe(false);
 });
 
 describe("vocabularies", () => {

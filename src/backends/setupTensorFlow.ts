@@ -1,8 +1,9 @@
 import { spawn } from "node:child_process";
-import { appendFile, lstat, mkdir, readdir, rm, symlink, writeFile } from "node:fs/promises";
+import { appendFile, lstat, readdir, rm, symlink, writeFile } from "node:fs/promises";
 import { dirname, join } from "node:path";
 import { exitCode, MswitchError, messageOf } from "../base/errors.js";
 import type { Log } from "../base/log.js";
+import { makeDirectory } from "../base/makeDirectory.js";
 import { tensorFlowHome } from "./packageBackend.js";
 
 /** TensorFlow.js's version here: the binding's own copy must speak with ours. */
@@ -32,7 +33,7 @@ export async function setupTensorFlow({
 }: TensorFlowSetup): Promise<{ folder: string; tensorFlow: string }> {
   const folder = tensorFlowHome(name);
   const logFile = join(folder, "setup.log");
-  await mkdir(folder, { recursive: true });
+  makeDirectory(folder);
   await writeFile(logFile, "");
   const step = async (
     what: string,
@@ -117,8 +118,8 @@ const hints: Record<string, string | undefined> = {
 
 /** What the binding's own build expects in `deps`: libtensorflow under its C library's names, and its headers. */
 async function linkLibrary(tensorflow: string, deps: string): Promise<void> {
-  await mkdir(join(deps, "lib"), { recursive: true });
-  await mkdir(join(deps, "include"), { recursive: true });
+  makeDirectory(join(deps, "lib"));
+  makeDirectory(join(deps, "include"));
   for (const part of ["tensorflow", "tsl", "xla", "absl"]) {
     const headers = join(tensorflow, "include", part);
     if (await exists(headers)) await link(headers, join(deps, "include", part));

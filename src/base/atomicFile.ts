@@ -1,11 +1,12 @@
 import { createHash, randomBytes } from "node:crypto";
-import { closeSync, fsync, mkdirSync, openSync, readlinkSync, renameSync, rmSync, writeFileSync } from "node:fs";
-import { type FileHandle, mkdir, open, readdir, rm, stat } from "node:fs/promises";
+import { closeSync, fsync, openSync, readlinkSync, renameSync, rmSync, writeFileSync } from "node:fs";
+import { type FileHandle, open, readdir, rm, stat } from "node:fs/promises";
 import { hostname } from "node:os";
 import { basename, dirname, join } from "node:path";
 import { promisify } from "node:util";
 import type { FileContent } from "./hash.js";
 import { sha256 } from "./hash.js";
+import { makeDirectory } from "./makeDirectory.js";
 
 /** A leftover of a killed writer carries this infix: it is never taken for a finished file. */
 const temporaryInfix = ".tmp-";
@@ -74,7 +75,7 @@ export async function putInPlace(temporary: string, path: string): Promise<void>
 
 /** Lets `write` fill a temporary file beside `path` and puts that in its place. On any error the temporary file is removed. */
 export async function withAtomicFile(path: string, write: (file: FileHandle) => Promise<void>): Promise<void> {
-  await mkdir(dirname(path), { recursive: true });
+  makeDirectory(dirname(path));
   const temporary = temporaryName(path);
   const file = await open(temporary, "wx");
   try {
@@ -137,7 +138,7 @@ async function writeAll(file: FileHandle, bytes: Uint8Array): Promise<void> {
 
 /** Writes a whole file atomically and durably. */
 export async function writeFileAtomic(path: string, data: string | Uint8Array): Promise<void> {
-  mkdirSync(dirname(path), { recursive: true });
+  makeDirectory(dirname(path));
   const temporary = temporaryName(path);
   try {
     writeFileSync(temporary, data, { flag: "wx" });

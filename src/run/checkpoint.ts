@@ -1,5 +1,5 @@
 import { randomBytes } from "node:crypto";
-import { mkdir, readdir, readFile, rename, rm, stat } from "node:fs/promises";
+import { readdir, readFile, rename, rm, stat } from "node:fs/promises";
 import { join } from "node:path";
 import * as z from "zod";
 import { isTemporaryName, syncDirectory, writeFileAtomic } from "../base/atomicFile.js";
@@ -7,6 +7,7 @@ import { formatCheckedLine, parseCheckedLine } from "../base/checkedLine.js";
 import { MswitchError, messageOf } from "../base/errors.js";
 import { runWriteError } from "../base/fileSystemError.js";
 import { type FileContent, sha256File } from "../base/hash.js";
+import { makeDirectory } from "../base/makeDirectory.js";
 
 /** Written last: without it a folder is no checkpoint. */
 const markerName = "complete.json";
@@ -86,7 +87,7 @@ export async function writeCheckpoint(
   const temporary = temporaryPath(folder, state.step);
   const directory = join(folder, stepName(state.step));
   try {
-    await mkdir(temporary, { recursive: true });
+    makeDirectory(temporary);
     const known = await write(temporary);
     await writeJson(join(temporary, stateName), { format: 1, ...state } satisfies CheckpointState);
     const files: z.infer<typeof markerSchema>["files"] = {};

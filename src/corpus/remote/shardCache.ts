@@ -1,10 +1,11 @@
-import { link, mkdir, open, readdir, readFile, rename, rm, stat, utimes } from "node:fs/promises";
+import { link, open, readdir, readFile, rename, rm, stat, utimes } from "node:fs/promises";
 import { join } from "node:path";
 import * as z from "zod";
 import { isTemporaryName, removeStaleTemporaries, temporaryName, writeFileAtomic } from "../../base/atomicFile.js";
 import { messageOf, usageError } from "../../base/errors.js";
 import { cacheWriteError, isDiskFull } from "../../base/fileSystemError.js";
 import { sha256 } from "../../base/hash.js";
+import { makeDirectory } from "../../base/makeDirectory.js";
 import { userCache } from "../../base/userCache.js";
 import { downloadFile } from "./downloadFile.js";
 import type { HttpClient } from "./httpClient.js";
@@ -159,7 +160,7 @@ export class ShardCache {
 export async function openShardCache(directory: string, maxBytes: number, client: HttpClient): Promise<ShardCache> {
   const probe = temporaryName(join(directory, "probe"));
   try {
-    await mkdir(directory, { recursive: true });
+    makeDirectory(directory);
     await removeStaleTemporaries(directory);
     await (await open(probe, "wx")).close();
     await link(probe, `${probe}-link`);

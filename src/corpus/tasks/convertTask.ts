@@ -1,8 +1,9 @@
-import { mkdir, readdir, readFile } from "node:fs/promises";
+import { readdir, readFile } from "node:fs/promises";
 import { join } from "node:path";
 import { gunzipSync, gzipSync } from "node:zlib";
 import { writeFileAtomic } from "../../base/atomicFile.js";
 import { messageOf, usageError } from "../../base/errors.js";
+import { makeDirectory } from "../../base/makeDirectory.js";
 import type { Split } from "../shards/shard.js";
 import { type Pair, type TaskFormat, type TaskName, taskFormats } from "./taskFormats.js";
 
@@ -61,7 +62,7 @@ export async function convertTask(task: TaskName, from: string, out: string): Pr
   const converted: ConvertedTask = { task, languages: {}, passedOver };
   for (const [language, splits] of found) {
     const directory = join(out, task, language);
-    await mkdir(directory, { recursive: true });
+    makeDirectory(directory);
     converted.languages[language] = {};
     for (const [split, pairs] of Object.entries(splits)) {
       const text = pairs.map((pair) => `${JSON.stringify(pair)}\n`).join("");

@@ -1,8 +1,9 @@
-import { mkdir, readdir, readFile } from "node:fs/promises";
+import { readdir, readFile } from "node:fs/promises";
 import { join } from "node:path";
 import { removeStaleTemporaries, writeFileAtomic } from "../../base/atomicFile.js";
 import { usageError } from "../../base/errors.js";
 import { sha256, sha256File } from "../../base/hash.js";
+import { makeDirectory } from "../../base/makeDirectory.js";
 import type { Shard } from "../../corpus/shards/shard.js";
 import type { Vocabulary } from "../../vocab/vocabulary.js";
 import { manifestFile, otherVocabulary, vocabularyFile } from "../format/buildManifest.js";
@@ -10,13 +11,12 @@ import type { RecordIndex } from "../format/recordIndex.js";
 import { holdsPairs, recordFolder } from "../format/shardRecord.js";
 
 /**
- * Makes sure that a folder may take this dataset, and makes it ready: the vocabulary copied in, dead processes' temporary files
- * removed.
+ * Makes sure that a folder may take this dataset, and writes nothing.
  *
- * @throws usageError before anything is written, where the folder holds something else: other files, a dataset of another
- *   vocabulary, or the same languages cut into another number of shards
+ * @throws usageError where the folder holds something else: other files, a dataset of another vocabulary, or the same languages cut into
+ *   another number of shards
  */
-export async function prepareOutput(
+export async function checkOutput(
   out: string,
   vocabulary: Vocabulary,
   shards: Shard[],
@@ -42,14 +42,18 @@ export async function prepareOutput(
   const begun = checkRecords(out, vocabulary, shards, records);
   const made = await fingerprintOf(join(out, manifestFile));
   if (made !== undefined && made !== vocabulary.fingerprint) throw otherVocabulary(out, vocabulary, made);
-  const copy = join(out, vocabularyFile);
-  const copied = await sha256File(copy).catch(() => undefined);
+  const copied = await copiedFingerprint(out);
   if (copied !== undefined && copied !== vocabulary.fingerprint && !begun && made === undefined) {
     throw otherVocabulary(out, vocabulary, copied);
   }
+}
 
-  await mkdir(join(out, recordFolder), { recursive: true });
-  if (copied !== vocabulary.fingerprint) await copyVocabulary(vocabulary, copy);
+/** Makes a folder that `checkOutput` has passed ready: the vocabulary copied in, dead processes' temporary files removed. */
+export async function prepareOutput(out: string, vocabulary: Vocabulary): Promise<void> {
+  makeDirectory(join(out, recordFolder));
+  if ((await copiedFingerprint(out)) !== vocabulary.fingerprint) {
+    await copyVocabulary(vocabulary, join(out, vocabularyFile));
+  }
   await removeStaleTemporaries(out);
   for (const folder of [out, join(out, recordFolder)]) {
     for (const entry of await readdir(folder, { withFileTypes: true })) {
@@ -94,6 +98,11 @@ async function fingerprintOf(path: string): Promise<string | undefined> {
   } catch {
     return undefined;
   }
+}
+
+/** Of the vocabulary that lies in a dataset's folder; undefined where there is none. */
+function copiedFingerprint(out: string): Promise<string | undefined> {
+  return sha256File(join(out, vocabularyFile)).catch(() => undefined);
 }
 
 async function copyVocabulary(vocabulary: Vocabulary, copy: string): Promise<void> {

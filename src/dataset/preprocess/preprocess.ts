@@ -26,7 +26,7 @@ import { quarantineFile, writeManifest } from "../format/buildManifest.js";
 import { RecordIndex } from "../format/recordIndex.js";
 import { recordFile, tokenFileName } from "../format/shardRecord.js";
 import { isCurrent, type Wanted } from "./isCurrent.js";
-import { prepareOutput } from "./prepareOutput.js";
+import { checkOutput, prepareOutput } from "./prepareOutput.js";
 import {
   addToTotals,
   emptyTotals,
@@ -107,7 +107,7 @@ export async function preprocess(options: PreprocessOptions): Promise<Preprocess
 
   try {
     const records = await RecordIndex.open(out);
-    await prepareOutput(out, vocabulary, listed, records);
+    await checkOutput(out, vocabulary, listed, records);
     warnOfRemoved(listed, records, log);
     const wanted = { vocabulary: vocabulary.fingerprint, maxLineBytes, verify, client };
     const totals = emptyTotals();
@@ -116,6 +116,7 @@ export async function preprocess(options: PreprocessOptions): Promise<Preprocess
     if (skipped > 0) log.info(`${skipped} of ${mine.length} shards are done already`);
 
     if (!options.yes) refuseLargeDownload(todo);
+    await prepareOutput(out, vocabulary);
     const cache = todo.some(({ path }) => isRemote(path))
       ? await openShardCache(
           options.cacheDir ?? defaultCacheDirectory(),

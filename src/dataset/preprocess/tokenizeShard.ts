@@ -1,6 +1,7 @@
-import { closeSync, mkdirSync, openSync, rmSync, statSync } from "node:fs";
+import { closeSync, openSync, rmSync, statSync } from "node:fs";
 import { dirname, join } from "node:path";
 import { temporaryName } from "../../base/atomicFile.js";
+import { makeDirectory } from "../../base/makeDirectory.js";
 import type { Rejection } from "../../corpus/read/document.js";
 import { readShard } from "../../corpus/read/readShard.js";
 import { StageClock, type StageSeconds } from "../../corpus/read/stageClock.js";
@@ -77,7 +78,7 @@ export async function tokenizeShard(
 
   const before = stateOf(read);
   const temporary = temporaryName(join(out, file));
-  mkdirSync(dirname(temporary), { recursive: true });
+  makeDirectory(dirname(temporary));
   const target = openSync(temporary, "wx");
   try {
     try {

@@ -1,8 +1,9 @@
-import { copyFile, mkdir, readdir, readFile } from "node:fs/promises";
+import { copyFile, readdir, readFile } from "node:fs/promises";
 import { dirname, join } from "node:path";
 import { syncDirectory, writeFileAtomic } from "../../base/atomicFile.js";
 import { formatCheckedLine } from "../../base/checkedLine.js";
 import { usageError } from "../../base/errors.js";
+import { makeDirectory } from "../../base/makeDirectory.js";
 import { type Checkpoint, readTrainSeconds, verifyCheckpoint, writeCheckpoint } from "../../run/checkpoint.js";
 import { findCheckpoint } from "../../run/findCheckpoint.js";
 import { evaluationPath, type RunPaths, readDescription, runPaths } from "../../run/runDirectory.js";
@@ -66,7 +67,7 @@ export async function branchRun(
   const kept = lines.filter((line) => line.step <= step);
   await writeFileAtomic(paths.metrics, kept.map(formatCheckedLine).join(""));
   if (parent.evalExamples === description.evalExamples) {
-    await mkdir(paths.evaluations, { recursive: true });
+    makeDirectory(paths.evaluations);
     for (const name of await readdir(source.paths.evaluations).catch(() => [])) {
       const at = Number(/^step-(\d+)\.json$/.exec(name)?.[1] ?? Number.POSITIVE_INFINITY);
       if (at <= step) {

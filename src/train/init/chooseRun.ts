@@ -1,4 +1,4 @@
-import { loadBackend } from "../../backends/loadBackend.js";
+import { type Backend, loadBackend } from "../../backends/loadBackend.js";
 import { MswitchError, usageError } from "../../base/errors.js";
 import { formatBytes, formatDuration, plural } from "../../base/format.js";
 import type { Log } from "../../base/log.js";
@@ -31,7 +31,18 @@ export interface ChooseRunOptions {
   seconds: number;
   experts?: number;
   backend?: string;
+  /** What the runs are for; this machine, with `backend`, where left out. */
+  machine?: Machine;
   log: Log;
+}
+
+/** What a machine does with a run. */
+export interface Machine {
+  backend: Pick<Backend, "name" | "description">;
+  /** Bytes that the backend can have. */
+  memoryLimit: number;
+  /** Tries a run for a few steps: seconds of a step and of the evaluation of all languages, and the most bytes that were held. */
+  tryRun(run: PreparedRun): Promise<{ stepSeconds: number; evaluationSeconds: number; peakBytes: number }>;
 }
 
 export interface ChosenRun {
@@ -58,7 +69,8 @@ export interface ChosenRun {
  */
 export async function chooseRun(options: ChooseRunOptions): Promise<ChosenRun> {
   const { dataset, seconds, log } = options;
-  const backend = await loadBackend(options.backend);
+  const machine = options.machine ?? (await thisMachine(options.backend));
+  const { backend, memoryLimit: limit } = machine;
   const tokens = Object.values(dataset.manifest.languages).reduce((sum, { train }) => sum + (train?.tokens ?? 0), 0);
   let chosen: ChosenRun | undefined;
   for (const size of runSizes) {
@@ -69,41 +81,51 @@ export async function chooseRun(options: ChooseRunOptions): Promise<ChosenRun> {
     const why =
       tooLittleText(denseParameters, tokens) ??
       tooSlow(chosen, plan.flopsPerStep, seconds) ??
-      tooLarge(leastMemory(model, plan.parameters, size.batchSize, stream.lengths, backend.name), memoryLimit(backend));
+      tooLarge(leastMemory(model, plan.parameters, size.batchSize, stream.lengths, backend.name), limit);
     if (why !== undefined && chosen) return { ...chosen, limit: `${size.title} was not tried: ${why}` };
     if (why !== undefined && !why.startsWith(textIsShort)) throw doesNotFit(size, why);
     log.info(`trying ${size.title} for a few steps`);
-    const probe = await probeRun(prepared);
-    try {
-      const step = await probe.steps(size.batchSize);
-      const evaluation = await probe.evaluation();
-      const evaluationSeconds = (evaluation?.seconds ?? 0) * prepared.examples.length;
-      const left = seconds - (evaluations + 1) * evaluationSeconds;
-      const byTime = left / step.seconds;
-      const notNow =
-        byTime < fewestSteps ? `it does ${plural(Math.max(0, Math.floor(byTime)), "step")} in the time` : undefined;
-      const noRoom = tooLarge(step.peakBytes, memoryLimit(backend));
-      if (chosen && (notNow ?? noRoom)) return { ...chosen, limit: `${size.title}: ${notNow ?? noRoom}` };
-      const byText = (mostEpochs * tokens) / plan.tokensPerStep;
-      const steps = rounded(Math.min(byTime, Math.max(fewestSteps, byText)));
-      chosen = {
-        size,
-        config: withSteps(config, steps, prepared.examples.length),
-        prepared,
-        backend: `${backend.name}: ${backend.description}`,
-        stepSeconds: step.seconds,
-        evaluationSeconds,
-        denseParameters,
-        tokens,
-        limit: why ?? (notNow && `even this one does only ${notNow.replace("it does ", "")}`),
-      };
-      if (chosen.limit) return chosen;
-    } finally {
-      probe.close();
-    }
+    const { stepSeconds, evaluationSeconds, peakBytes } = await machine.tryRun(prepared);
+    const byTime = (seconds - (evaluations + 1) * evaluationSeconds) / stepSeconds;
+    const notNow =
+      byTime < fewestSteps ? `it does ${plural(Math.max(0, Math.floor(byTime)), "step")} in the time` : undefined;
+    const noRoom = tooLarge(peakBytes, limit);
+    if (chosen && (notNow ?? noRoom)) return { ...chosen, limit: `${size.title}: ${notNow ?? noRoom}` };
+    const byText = (mostEpochs * tokens) / plan.tokensPerStep;
+    const steps = rounded(Math.min(byTime, Math.max(fewestSteps, byText)));
+    chosen = {
+      size,
+      config: withSteps(config, steps, prepared.examples.length),
+      prepared,
+      backend: `${backend.name}: ${backend.description}`,
+      stepSeconds,
+      evaluationSeconds,
+      denseParameters,
+      tokens,
+      limit: why ?? (notNow && `even this one does only ${notNow.replace("it does ", "")}`),
+    };
+    if (chosen.limit) return chosen;
   }
   if (!chosen) throw new MswitchError("there is no size to choose from", { code: "internal" });
   return chosen;
+}
+
+async function thisMachine(name: string | undefined): Promise<Machine> {
+  const backend = await loadBackend(name);
+  return {
+    backend,
+    memoryLimit: memoryLimit(backend),
+    async tryRun(run) {
+      const probe = await probeRun(run);
+      try {
+        const { seconds, peakBytes } = await probe.steps(run.config.stream.batchSize);
+        const evaluation = await probe.evaluation();
+        return { stepSeconds: seconds, evaluationSeconds: (evaluation?.seconds ?? 0) * run.examples.length, peakBytes };
+      } finally {
+        probe.close();
+      }
+    },
+  };
 }
 
 function configOf(size: RunSize, { datasetPath, experts }: ChooseRunOptions, isTorch: boolean): RunConfig {

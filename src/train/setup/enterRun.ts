@@ -1,8 +1,8 @@
-import { mkdir } from "node:fs/promises";
 import type { Backend } from "../../backends/loadBackend.js";
 import { type ErrorDetails, MswitchError, messageOf, usageError } from "../../base/errors.js";
 import { plural } from "../../base/format.js";
 import type { Log } from "../../base/log.js";
+import { makeDirectory } from "../../base/makeDirectory.js";
 import type { World } from "../../distributed/world.js";
 import { precisionNotice } from "../../model/precision.js";
 import { describePlan } from "../../plan/planTraining.js";
@@ -63,7 +63,7 @@ export async function enterRun({ world, run, backend, log, cleanUp, source }: En
   let failure: unknown;
   if (world.rank === 0) {
     try {
-      await mkdir(run.paths.directory, { recursive: true });
+      makeDirectory(run.paths.directory);
       const lock = await lockRun(run.paths.directory, log);
       cleanUp.push(() => lock.release());
       entered = { ...(await enterDirectory(run, backend, log, source)), lock };

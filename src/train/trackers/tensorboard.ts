@@ -1,6 +1,7 @@
-import { type FileHandle, mkdir, open } from "node:fs/promises";
+import { type FileHandle, open } from "node:fs/promises";
 import { hostname } from "node:os";
 import { join } from "node:path";
+import { makeDirectory } from "../../base/makeDirectory.js";
 import { doubleField, floatField, integerField, messageField, stringField } from "./protobuf.js";
 import type { HyperParameters, Tracker } from "./tracker.js";
 
@@ -35,7 +36,7 @@ export async function createEventWriter(
   { name, startStep, hyperParameters }: EventWriterOptions,
 ): Promise<Tracker> {
   const folder = join(directory, folderName(name));
-  await mkdir(folder, { recursive: true });
+  makeDirectory(folder);
   // TensorBoard reads the files of a folder in the order of their names; microseconds keep two quick restarts apart.
   const started = ((performance.timeOrigin + performance.now()) / 1000).toFixed(6);
   const file = await open(join(folder, `events.out.tfevents.${started}.${hostname()}.${process.pid}`), "wx");

@@ -6,6 +6,7 @@ import { removeStaleTemporaries, temporaryName, writeFileAtomic } from "../../ba
 import { messageOf, usageError } from "../../base/errors.js";
 import { formatBytes } from "../../base/format.js";
 import { sha256 } from "../../base/hash.js";
+import { makeDirectory } from "../../base/makeDirectory.js";
 import { createEncoder } from "../encode/createEncoder.js";
 import { parseModel } from "../sentencepiece/modelFile.js";
 import { modelFileOf } from "../sentencepiece/openModelFile.js";
@@ -125,7 +126,7 @@ export async function trainVocabulary(options: TrainVocabularyOptions): Promise<
 async function requireWritable(out: string): Promise<void> {
   const directory = dirname(resolve(out));
   try {
-    await mkdir(directory, { recursive: true });
+    makeDirectory(directory);
     await access(directory, constants.W_OK);
   } catch (error) {
     throw usageError("the vocabulary cannot be written", {

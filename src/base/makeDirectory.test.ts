@@ -1,0 +1,30 @@
+import { existsSync, mkdtempSync, rmSync, statSync, writeFileSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { afterAll, beforeAll, expect, test } from "vitest";
+import { makeDirectory } from "./makeDirectory.js";
+
+let folder: string;
+beforeAll(() => {
+  folder = mkdtempSync(join(tmpdir(), "mswitch-folder-"));
+});
+afterAll(() => rmSync(folder, { recursive: true }));
+
+test("makes a folder and those above it, and leaves one that is there", () => {
+  const deep = join(folder, "a", "b", "c");
+  makeDirectory(deep);
+  makeDirectory(deep);
+  expect(statSync(deep).isDirectory()).toBe(true);
+  expect(() => makeDirectory(tmpdir())).not.toThrow();
+});
+
+test("a file of that name, or on the way, is the system's error", () => {
+  const file = join(folder, "file");
+  writeFileSync(file, "");
+  expect(() => makeDirectory(file)).toThrow(/EEXIST/);
+  expect(() => makeDirectory(join(file, "below"))).toThrow(/ENOTDIR/);
+});
+
+test.skipIf(!existsSync("/proc/self"))("a place where the system makes no folders ends in its error", () => {
+  expect(() => makeDirectory("/proc/mswitch/a/b")).toThrow(/ENOENT.*'\/proc\/mswitch'/);
+});
