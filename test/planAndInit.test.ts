@@ -96,7 +96,7 @@ describe("init", () => {
 
     const again = await mswitch(...init, "--json");
     expect(again.code).toBe(2);
-    expect(JSON.parse(again.stdout).error.code).toBe("output-not-usable");
+    expect(JSON.parse(again.stdout).error.code).toBe("output-unusable");
   });
 
   test("a time that is none, and a dataset that is not there, are wrong use", async () => {

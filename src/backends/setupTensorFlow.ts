@@ -2,8 +2,8 @@ import { spawn } from "node:child_process";
 import { appendFile, lstat, readdir, rm, symlink, writeFile } from "node:fs/promises";
 import { dirname, join } from "node:path";
 import { exitCode, MswitchError, messageOf } from "../base/errors.js";
+import { makeDirectory } from "../base/files/makeDirectory.js";
 import type { Log } from "../base/log.js";
-import { makeDirectory } from "../base/makeDirectory.js";
 import { tensorFlowHome } from "./packageBackend.js";
 
 /** TensorFlow.js's version here: the binding's own copy must speak with ours. */

@@ -4,9 +4,9 @@ import { type FileHandle, open, readdir, rm, stat } from "node:fs/promises";
 import { hostname } from "node:os";
 import { basename, dirname, join } from "node:path";
 import { promisify } from "node:util";
+import { makeDirectory } from "./files/makeDirectory.js";
 import type { FileContent } from "./hash.js";
 import { sha256 } from "./hash.js";
-import { makeDirectory } from "./makeDirectory.js";
 
 /** A leftover of a killed writer carries this infix: it is never taken for a finished file. */
 const temporaryInfix = ".tmp-";

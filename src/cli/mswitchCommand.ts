@@ -1,5 +1,6 @@
 import { Command, Errors, Flags } from "@oclif/core";
 import { exitCode, MswitchError, messageOf } from "../base/errors.js";
+import { isDiskFull, isFileSystemError } from "../base/files/fileSystemError.js";
 import { fitToTerminal } from "../base/format.js";
 import { nearest } from "../base/nearest.js";
 
@@ -37,6 +38,7 @@ export abstract class MswitchCommand extends Command {
   /** An error that is told to the user as ours are: ours, and oclif's of wrong arguments and flags. `--help` ends by one of code 0. */
   #forUser(error: unknown): MswitchError | undefined {
     if (error instanceof MswitchError) return error;
+    if (isFileSystemError(error) && error.path !== undefined) return fileRefused(error, error.path);
     if (!(error instanceof Errors.CLIError) || error.oclif.exit === exitCode.done) return undefined;
     const help = `${this.config.bin} ${(this.id ?? "").replaceAll(":", " ")} --help`;
     // What is wrong is oclif's first paragraph; notes on flags in general follow.
@@ -48,6 +50,17 @@ export abstract class MswitchCommand extends Command {
     const near = unknown && nearest(unknown, Object.keys(this.ctor.flags ?? {}));
     return wrongUse(what, near ? `--${near}, or ${help}` : help);
   }
+}
+
+/** A file or folder of the user's that the system refused at a place that has no better words for it. */
+function fileRefused(error: Error, path: string): MswitchError {
+  const details = { where: path, why: messageOf(error), cause: error };
+  if (isDiskFull(error)) {
+    const hint = "make room and run the same command again";
+    return new MswitchError("the disk is full", { code: "disk-full", ...details, hint });
+  }
+  const hint = "mend that, or name another place";
+  return new MswitchError("the system refused a file", { code: "file-refused", ...details, hint });
 }
 
 /** The command line itself is wrong: an unknown command or flag, a missing argument. */

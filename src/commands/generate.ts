@@ -1,6 +1,7 @@
 import { Args, Flags } from "@oclif/core";
 import { writeFileAtomic } from "../base/atomicFile.js";
 import { exitCode, MswitchError } from "../base/errors.js";
+import { requireWritableFile } from "../base/files/makeDirectory.js";
 import { stderrLog } from "../base/log.js";
 import { withInterrupt } from "../cli/interrupt.js";
 import { MswitchCommand, threadsFlag, useThreads, wrongUse } from "../cli/mswitchCommand.js";
@@ -68,6 +69,7 @@ and go, in the same order, to --out or to standard output: text as text; JSONL a
     stderrLog.info(`model ${model}`);
     const format = flags.format ?? (flags.input?.endsWith(".jsonl") ? "jsonl" : "text");
     const text = await readInput(flags.input);
+    if (flags.out !== undefined) requireWritableFile(flags.out, "the output", "output.txt");
     const { lines, ...result } = await withInterrupt((signal) =>
       generateFile(model, text, {
         ...{

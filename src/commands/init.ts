@@ -61,18 +61,20 @@ printed.`;
     }
     const { existsSync } = await import("node:fs");
     const { writeFileAtomic } = await import("../base/atomicFile.js");
+    const { requireWritableFile } = await import("../base/files/makeDirectory.js");
     const { openDataset } = await import("../dataset/read/openDataset.js");
     const { chooseRun } = await import("../train/init/chooseRun.js");
     const { expectedSeconds, nextCommands, runFileText } = await import("../train/init/runFileText.js");
     const { schemaPath } = await import("../cli/packageRoot.js");
     if (existsSync(flags.out)) {
       throw usageError("the file is there already", {
-        code: "output-not-usable",
+        code: "output-unusable",
         where: flags.out,
         hint: "name another with --out, or remove it",
       });
     }
     const dataset = await openDataset(flags.dataset);
+    requireWritableFile(flags.out, "the run file", "run.yaml");
     try {
       const { experts, backend } = flags;
       const chosen = await chooseRun({

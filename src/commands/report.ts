@@ -66,9 +66,11 @@ export default class Report extends MswitchCommand {
     const { readRun } = await import("../run/readRun.js");
     const { writeReport } = await import("../report/render/writeReport.js");
     const { caveats, finding, headline, verdict } = await import("../report/data/headline.js");
+    const { requireWritableFolder } = await import("../base/files/makeDirectory.js");
     await refuseRunDirectory(flags.out);
     if (flags.watch) return this.watch([baselineDir, ...dirs], flags);
     const runs = await Promise.all([baselineDir, ...dirs].map(readRun));
+    requireWritableFolder(flags.out, "the report");
     const { data, page } = await writeReport(runs, flags.out, {
       resamples: flags.resamples,
       dataset: flags.dataset === undefined ? undefined : await inspectDatasetOf(runs[0], flags.dataset),
@@ -118,7 +120,7 @@ async function refuseRunDirectory(out: string): Promise<void> {
   const { runFile } = await import("../run/runFiles.js");
   if (!existsSync(join(out, runFile.description))) return;
   throw usageError("the report would be written into a run directory", {
-    code: "output-not-usable",
+    code: "output-unusable",
     where: out,
     why: `it holds ${runFile.description}`,
     hint: "name a folder of its own with --out",

@@ -59,6 +59,8 @@ work on a study: give each its --task.`;
       await this.printPlan(plan, seconds, processes, threads);
       return { plan: { ...plan, seconds } };
     }
+    const { requireWritableFolder } = await import("../base/files/makeDirectory.js");
+    requireWritableFolder(study.out, "the study");
     const { runStudy } = await import("../study/runStudy.js");
     const { writeStudy } = await import("../study/writeStudy.js");
     const { runCommand } = await import("../cli/processes/runCommand.js");

@@ -5,9 +5,9 @@ import * as z from "zod";
 import { isTemporaryName, syncDirectory, writeFileAtomic } from "../base/atomicFile.js";
 import { formatCheckedLine, parseCheckedLine } from "../base/checkedLine.js";
 import { MswitchError, messageOf } from "../base/errors.js";
-import { runWriteError } from "../base/fileSystemError.js";
+import { runWriteError } from "../base/files/fileSystemError.js";
+import { makeDirectory } from "../base/files/makeDirectory.js";
 import { type FileContent, sha256File } from "../base/hash.js";
-import { makeDirectory } from "../base/makeDirectory.js";
 
 /** Written last: without it a folder is no checkpoint. */
 const markerName = "complete.json";

@@ -1,12 +1,10 @@
 import { existsSync } from "node:fs";
 import { readFile } from "node:fs/promises";
-import { join } from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
 import * as z from "zod";
 import { writeFileAtomic } from "../base/atomicFile.js";
 import { MswitchError } from "../base/errors.js";
 import type { Log } from "../base/log.js";
-import { makeDirectory } from "../base/makeDirectory.js";
 import { evaluationPath, readDescription, readEvaluations, runPaths } from "../run/runDirectory.js";
 import { hasEnded } from "../train/checkpoint/bestEvaluation.js";
 import { describeRun } from "../train/setup/prepareRun.js";
@@ -74,7 +72,6 @@ async function haveEnded(study: Study, directories: readonly string[], log: Log)
  */
 export async function runStudy(study: Study, options: StudyOptions): Promise<void> {
   const { task, tasks, processes, log, signal } = options;
-  makeDirectory(join(study.out, "runs"));
   const waiting = study.runs.filter((_, i) => i % tasks === task);
   const total = waiting.length;
   const failures: string[] = [];

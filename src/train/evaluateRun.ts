@@ -4,6 +4,7 @@ import { join, resolve } from "node:path";
 import { loadBackend } from "../backends/loadBackend.js";
 import { writeFileAtomic } from "../base/atomicFile.js";
 import { usageError } from "../base/errors.js";
+import { requireWritableFile } from "../base/files/makeDirectory.js";
 import type { Log } from "../base/log.js";
 import { splitTaskLanguage } from "../corpus/shards/discoverPairs.js";
 import { openDataset } from "../dataset/read/openDataset.js";
@@ -78,6 +79,7 @@ export async function evaluateRun(directory: string, options: EvaluateRunOptions
   const dataset = await openDataset(config.dataset);
   try {
     const sets = examplesOf(dataset, config, options);
+    if (out !== undefined) requireWritableFile(out, "the evaluation", "evaluation.json");
     const ownExamples = await isOwnEvaluation(paths, dataset, sets);
     const backend = await loadBackend(options.backend ?? config.backend);
     log.info(`backend ${backend.name}: ${backend.description}`);

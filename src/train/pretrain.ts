@@ -2,7 +2,7 @@ import { existsSync } from "node:fs";
 import { join } from "node:path";
 import { writeFileAtomic } from "../base/atomicFile.js";
 import { usageError } from "../base/errors.js";
-import { runWriteError } from "../base/fileSystemError.js";
+import { runWriteError } from "../base/files/fileSystemError.js";
 import { parseDuration } from "../base/format.js";
 import { openDataset } from "../dataset/read/openDataset.js";
 import { evaluateModel } from "../eval/evaluateModel.js";

@@ -50,8 +50,10 @@ Documents are shown with the file and line they came from, their pieces and ids.
 
   async run(): Promise<InspectReport & { page?: string }> {
     const { args, flags } = await this.parse(DatasetInspect);
+    const { requireWritableFolder } = await import("../../base/files/makeDirectory.js");
     const { requireLanguages } = await import("../../corpus/shards/languages.js");
     const { describeDataset } = await import("../../stream/describeDataset.js");
+    if (flags.out !== undefined) requireWritableFolder(flags.out, "the page");
     const report = await describeDataset(args.dataset, {
       languages: flags.language === undefined ? undefined : requireLanguages(flags.language),
       documents: flags.documents ?? (flags.language === undefined ? 0 : defaultDocuments),

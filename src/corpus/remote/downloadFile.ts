@@ -1,7 +1,7 @@
 import { createHash } from "node:crypto";
 import { createReadStream } from "node:fs";
 import type { FileHandle } from "node:fs/promises";
-import { cacheWriteError } from "../../base/fileSystemError.js";
+import { cacheWriteError } from "../../base/files/fileSystemError.js";
 import type { HttpClient } from "./httpClient.js";
 import { TransientFault } from "./httpRequest.js";
 import { type RemoteFile, remoteFile } from "./remoteFile.js";

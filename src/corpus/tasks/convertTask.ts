@@ -3,7 +3,7 @@ import { join } from "node:path";
 import { gunzipSync, gzipSync } from "node:zlib";
 import { writeFileAtomic } from "../../base/atomicFile.js";
 import { messageOf, usageError } from "../../base/errors.js";
-import { makeDirectory } from "../../base/makeDirectory.js";
+import { requireWritableFolder } from "../../base/files/makeDirectory.js";
 import type { Split } from "../shards/shard.js";
 import { type Pair, type TaskFormat, type TaskName, taskFormats } from "./taskFormats.js";
 
@@ -62,7 +62,7 @@ export async function convertTask(task: TaskName, from: string, out: string): Pr
   const converted: ConvertedTask = { task, languages: {}, passedOver };
   for (const [language, splits] of found) {
     const directory = join(out, task, language);
-    makeDirectory(directory);
+    requireWritableFolder(directory, "the task");
     converted.languages[language] = {};
     for (const [split, pairs] of Object.entries(splits)) {
       const text = pairs.map((pair) => `${JSON.stringify(pair)}\n`).join("");

@@ -2,7 +2,7 @@ import { availableParallelism } from "node:os";
 import { join } from "node:path";
 import { workerUrl } from "../../base/builtCode.js";
 import { exitCode, MswitchError } from "../../base/errors.js";
-import { datasetWriteError } from "../../base/fileSystemError.js";
+import { datasetWriteError } from "../../base/files/fileSystemError.js";
 import { forEachConcurrently } from "../../base/forEachConcurrently.js";
 import { type Log, silentLog } from "../../base/log.js";
 import type { Progress } from "../../base/progress.js";

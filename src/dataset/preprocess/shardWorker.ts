@@ -1,6 +1,6 @@
 import { parentPort, workerData } from "node:worker_threads";
 import { MswitchError, messageOf, toClonable } from "../../base/errors.js";
-import { datasetWriteError } from "../../base/fileSystemError.js";
+import { datasetWriteError } from "../../base/files/fileSystemError.js";
 import type { Encoder } from "../../vocab/encode/encoder.js";
 import { createLibraryEncoder } from "../../vocab/encode/libraryEncoder.js";
 import { UnigramEncoder } from "../../vocab/encode/unigramEncoder.js";

@@ -1,4 +1,4 @@
-import { datasetWriteError } from "../../base/fileSystemError.js";
+import { datasetWriteError } from "../../base/files/fileSystemError.js";
 import { forEachConcurrently } from "../../base/forEachConcurrently.js";
 import { type Log, silentLog } from "../../base/log.js";
 import type { Progress } from "../../base/progress.js";

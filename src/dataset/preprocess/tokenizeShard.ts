@@ -1,7 +1,7 @@
 import { closeSync, openSync, rmSync, statSync } from "node:fs";
 import { dirname, join } from "node:path";
 import { temporaryName } from "../../base/atomicFile.js";
-import { makeDirectory } from "../../base/makeDirectory.js";
+import { makeDirectory } from "../../base/files/makeDirectory.js";
 import type { Rejection } from "../../corpus/read/document.js";
 import { readShard } from "../../corpus/read/readShard.js";
 import { StageClock, type StageSeconds } from "../../corpus/read/stageClock.js";

@@ -3,7 +3,7 @@ import { dirname, join } from "node:path";
 import { syncDirectory, writeFileAtomic } from "../../base/atomicFile.js";
 import { formatCheckedLine } from "../../base/checkedLine.js";
 import { usageError } from "../../base/errors.js";
-import { makeDirectory } from "../../base/makeDirectory.js";
+import { makeDirectory } from "../../base/files/makeDirectory.js";
 import { type Checkpoint, readTrainSeconds, verifyCheckpoint, writeCheckpoint } from "../../run/checkpoint.js";
 import { findCheckpoint } from "../../run/findCheckpoint.js";
 import { evaluationPath, type RunPaths, readDescription, runPaths } from "../../run/runDirectory.js";

@@ -1,8 +1,8 @@
 import type { Backend } from "../../backends/loadBackend.js";
 import { type ErrorDetails, MswitchError, messageOf, usageError } from "../../base/errors.js";
+import { makeDirectory } from "../../base/files/makeDirectory.js";
 import { plural } from "../../base/format.js";
 import type { Log } from "../../base/log.js";
-import { makeDirectory } from "../../base/makeDirectory.js";
 import type { World } from "../../distributed/world.js";
 import { precisionNotice } from "../../model/precision.js";
 import { describePlan } from "../../plan/planTraining.js";

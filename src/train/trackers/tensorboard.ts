@@ -1,7 +1,7 @@
 import { type FileHandle, open } from "node:fs/promises";
 import { hostname } from "node:os";
 import { join } from "node:path";
-import { makeDirectory } from "../../base/makeDirectory.js";
+import { makeDirectory } from "../../base/files/makeDirectory.js";
 import { doubleField, floatField, integerField, messageField, stringField } from "./protobuf.js";
 import type { HyperParameters, Tracker } from "./tracker.js";
 

@@ -1,12 +1,12 @@
-import { constants, createReadStream } from "node:fs";
-import { access, mkdir, readFile, rm, stat } from "node:fs/promises";
+import { createReadStream } from "node:fs";
+import { mkdir, readFile, rm, stat } from "node:fs/promises";
 import { dirname, join, resolve } from "node:path";
 import { createInterface } from "node:readline";
 import { removeStaleTemporaries, temporaryName, writeFileAtomic } from "../../base/atomicFile.js";
-import { messageOf, usageError } from "../../base/errors.js";
+import { usageError } from "../../base/errors.js";
+import { requireWritableFile } from "../../base/files/makeDirectory.js";
 import { formatBytes } from "../../base/format.js";
 import { sha256 } from "../../base/hash.js";
-import { makeDirectory } from "../../base/makeDirectory.js";
 import { createEncoder } from "../encode/createEncoder.js";
 import { parseModel } from "../sentencepiece/modelFile.js";
 import { modelFileOf } from "../sentencepiece/openModelFile.js";
@@ -63,7 +63,7 @@ const largeCorpusBytes = 2 ** 30;
 export async function trainVocabulary(options: TrainVocabularyOptions): Promise<TrainedVocabulary> {
   const { out, size, log, signal } = options;
   const trainer = await findTrainer(options.python);
-  await requireWritable(out);
+  requireWritableFile(out, "the vocabulary", "vocabulary.model");
   const shards = await sampleShards(options);
   log.info(`${shards.chosen.length} training shards; trainer: ${trainer.name}`);
 
@@ -115,35 +115,6 @@ export async function trainVocabulary(options: TrainVocabularyOptions): Promise<
     return { out, size: read.size, sha256: sha256(model), trainer: trainer.name, languages, rejected };
   } finally {
     await rm(work, { recursive: true, force: true });
-  }
-}
-
-/**
- * Makes sure that the file can be written before hours of work.
- *
- * @throws usageError
- */
-async function requireWritable(out: string): Promise<void> {
-  const directory = dirname(resolve(out));
-  try {
-    makeDirectory(directory);
-    await access(directory, constants.W_OK);
-  } catch (error) {
-    throw usageError("the vocabulary cannot be written", {
-      code: "output-unusable",
-      where: directory,
-      why: messageOf(error),
-      hint: "name another --out",
-    });
-  }
-  const there = await stat(out).catch(() => undefined);
-  if (there?.isDirectory()) {
-    throw usageError("the vocabulary cannot be written", {
-      code: "output-unusable",
-      where: out,
-      why: "it is a folder",
-      hint: `--out ${join(out, "vocabulary.model")}`,
-    });
   }
 }
 

@@ -1,4 +1,4 @@
-import { MswitchError, messageOf } from "./errors.js";
+import { MswitchError, messageOf } from "../errors.js";
 
 /** Whether the file system refused for want of room. */
 export function isDiskFull(error: unknown): boolean {
@@ -7,7 +7,7 @@ export function isDiskFull(error: unknown): boolean {
 }
 
 /** Whether `error` is the operating system's: `EACCES`, `ENOSPC`, and so on; not one of Node's own (`ERR_…`). */
-export function isFileSystemError(error: unknown): boolean {
+export function isFileSystemError(error: unknown): error is NodeJS.ErrnoException {
   const { code } = (error ?? {}) as NodeJS.ErrnoException;
   return typeof code === "string" && /^E[A-Z0-9]+$/.test(code);
 }

@@ -1,0 +1,55 @@
+import { existsSync, mkdirSync, mkdtempSync, rmdirSync, statSync } from "node:fs";
+import { dirname, join, resolve } from "node:path";
+import { messageOf, usageError } from "../errors.js";
+
+/**
+ * Makes a folder and those above it; one that is there already is no error. Node's own recursive `mkdir` never returns where the system
+ * answers ENOENT below a folder that exists, as in /proc (seen in Node.js 20 and 24).
+ *
+ * @throws the system's error where a folder cannot be made, or something else has its name
+ */
+export function makeDirectory(path: string): void {
+  try {
+    mkdirSync(path);
+  } catch (error) {
+    if (existsSync(path) && statSync(path).isDirectory()) return;
+    const parent = dirname(path);
+    if ((error as NodeJS.ErrnoException).code !== "ENOENT" || existsSync(parent)) throw error;
+    makeDirectory(parent);
+    makeDirectory(path);
+  }
+}
+
+/**
+ * Makes sure, before any work, that files can be written into a folder; it is made where it is not there.
+ *
+ * @param what is to be written, with its article: `the report`
+ * @throws usageError `output-unusable`
+ */
+export function requireWritableFolder(folder: string, what: string): void {
+  try {
+    makeDirectory(folder);
+    // Asking for permissions is not enough: root has all of them, also in /proc.
+    rmdirSync(mkdtempSync(join(folder, ".probe-")));
+  } catch (error) {
+    throw usageError(`${what} cannot be written`, {
+      code: "output-unusable",
+      where: folder,
+      why: messageOf(error),
+      hint: "name another place with --out",
+    });
+  }
+}
+
+/** The same of a file; `name` is what the file could be called where `path` is a folder. */
+export function requireWritableFile(path: string, what: string, name: string): void {
+  if (existsSync(path) && statSync(path).isDirectory()) {
+    throw usageError(`${what} cannot be written`, {
+      code: "output-unusable",
+      where: path,
+      why: "it is a folder",
+      hint: `--out ${join(path, name)}`,
+    });
+  }
+  requireWritableFolder(dirname(resolve(path)), what);
+}
