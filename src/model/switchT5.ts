@@ -50,13 +50,15 @@ export function layersOf(config: ModelConfig, params: Parameters, mode: Mode) {
     const key = noiseKey("dropout", place);
     return key && rate > 0 ? { rate, key } : undefined;
   };
-  const drop = (x: tf.Tensor3D, place: string): tf.Tensor3D => {
-    const spec = dropFrom(place);
-    return spec ? dropout(x, spec.rate, spec.key) : x;
-  };
   // The residual stream stays float32; sublayers compute in bfloat16 where the configuration says so.
   const dtype: Dtype = config.precision === "float32" ? "float32" : "bfloat16";
-  const norm = (x: tf.Tensor3D, name: string): tf.Tensor3D => rmsNorm(x, weight(name), config.layerNormEpsilon, dtype);
+  const drop = (x: tf.Tensor3D, place: string, as: Dtype = "float32"): tf.Tensor3D => {
+    const spec = dropFrom(place);
+    return spec ? dropout(x, spec.rate, spec.key, as) : x;
+  };
+  /** The last norm of a stack, with its dropout. */
+  const finalNorm = (x: tf.Tensor3D, stack: Stack): tf.Tensor3D =>
+    drop(rmsNorm(x, weight(`${stack}.final_layer_norm`), config.layerNormEpsilon, dtype), `${stack}.final`, dtype);
   const embed = (table: string, ids: tf.Tensor2D): tf.Tensor3D =>
     embedding(weight(table) as tf.Tensor as tf.Tensor2D, ids) as tf.Tensor3D;
   const positionBias = (stack: Stack, length: number): tf.Tensor2D =>
@@ -70,7 +72,7 @@ export function layersOf(config: ModelConfig, params: Parameters, mode: Mode) {
   /** x + sublayer(norm(x)) */
   const add = (x: tf.Tensor3D, layer: string, sublayer: (h: tf.Tensor3D) => tf.Tensor3D): tf.Tensor3D => {
     const { normal, stream } = rmsNormOfStream(x, weight(`${layer}.layer_norm`), config.layerNormEpsilon, dtype);
-    return residual(stream, drop(sublayer(normal), layer));
+    return residual(stream, sublayer(normal), dropFrom(layer), dtype);
   };
   const attend = (h: tf.Tensor3D, memory: tf.Tensor3D, layer: string, name: string, bias: AttentionBias) => {
     const [q, k, v, o] = ["q", "k", "v", "o"].map((part) => weight(`${layer}.${name}.${part}`));
@@ -98,12 +100,12 @@ export function layersOf(config: ModelConfig, params: Parameters, mode: Mode) {
     return out.y_BTD;
   };
 
-  return { config, routed, weight, norm, drop, embed, positionBias, add, attend, feed };
+  return { config, routed, weight, finalNorm, drop, embed, positionBias, add, attend, feed };
 }
 
 /** The encoder over embedded inputs. @returns [B, S, D] */
 function encode(layers: Layers, sources_BSD: tf.Tensor3D, source_BS: tf.Tensor2D): tf.Tensor3D {
-  const { config, norm, drop, positionBias, add, attend, feed } = layers;
+  const { config, finalNorm, drop, positionBias, add, attend, feed } = layers;
   const encoderBias = { position: positionBias("encoder", source_BS.shape[1]), real: source_BS };
   let x_BSD = drop(sources_BSD, "encoder");
   for (let block = 0; block < config.encoderLayers; block++) {
@@ -111,7 +113,7 @@ function encode(layers: Layers, sources_BSD: tf.Tensor3D, source_BS: tf.Tensor2D
     x_BSD = add(x_BSD, self, (h) => attend(h, h, self, "SelfAttention", encoderBias));
     x_BSD = add(x_BSD, mlp, (h) => feed(h, mlp, "encoder", block, source_BS));
   }
-  return drop(norm(x_BSD, "encoder.final_layer_norm"), "encoder.final");
+  return finalNorm(x_BSD, "encoder");
 }
 
 /** The encoder's output for inputs [B, S], and which of them are real [B, S]: what generation starts from. */
@@ -149,10 +151,10 @@ export function switchT5(config: ModelConfig, params: Parameters, batch: ModelBa
 
 /** What the output layer is applied to, from the decoder's last residual stream, and its weight. */
 export function outputLayer(
-  { config, norm, drop, weight }: Layers,
+  { config, finalNorm, weight }: Layers,
   y_BTD: tf.Tensor3D,
 ): Pick<Decoded, "hidden_BTD" | "head_VD"> {
-  const decoded_BTD = drop(norm(y_BTD, "decoder.final_layer_norm"), "decoder.final");
+  const decoded_BTD = finalNorm(y_BTD, "decoder");
   const head_VD = weight(config.tieEmbeddings ? "shared" : "lm_head") as tf.Tensor as tf.Tensor2D;
   const hidden_BTD = config.tieEmbeddings ? tf.mul(decoded_BTD, config.dModel ** -0.5) : decoded_BTD;
   return { hidden_BTD: hidden_BTD as tf.Tensor3D, head_VD };

@@ -35,7 +35,7 @@ describe("calls that read or wrote out of bounds, or ended the process", () => {
     ["TorchEmbedding", "ids", () => ({ table: f(3, 2), ids: ints([-1]) }), { precision: "float32" }],
     ["TorchEmbeddingGrad", "ids", () => ({ dy: f(2, 4), ids: ints([0, 9]) }), { rows: 9 }],
     ["TorchEmbeddingGrad", "ids", () => ({ dy: f(3, 4), ids: ints([0, 1]) }), { rows: 9 }],
-    ["TorchResidual", "y", () => ({ x: f(2, 4), y: f(2, 3) })],
+    ["TorchResidual", "y", () => ({ x: f(2, 4), y: f(2, 3) }), nothingDropped],
     ["TorchRmsNorm", "weight", () => ({ x: f(2, 4), weight: f(3) }), { epsilon: 1e-6, precision: "float32" }],
     ["TorchRmsNorm", "x", () => ({ x: f(2, 0), weight: f(0) }), { epsilon: 1e-6, precision: "float32" }],
     ["TorchRmsNormGrad", "inverse", () => ({ dy: f(2, 4), x: f(2, 4), weight: f(4), inverse: f(1) })],
@@ -110,17 +110,17 @@ test.each([
 
 describe("names", () => {
   test("an attribute or input that is not declared is refused", () => {
-    expect(() => run("TorchResidual", { x: f(2), y: f(2), z: f(2) })).toThrow(/^TorchResidual: z: /);
-    expect(() => run("TorchResidual", { x: f(2), y: f(2) }, { rows: 1 })).toThrow(/^TorchResidual: rows: /);
+    expect(() => run("TorchResidual", { x: f(2), y: f(2), z: f(2) }, nothingDropped)).toThrow(/^TorchResidual: z: /);
+    expect(() => run("TorchResidual", { x: f(2), y: f(2) }, { ...nothingDropped, rows: 1 })).toThrow(/^TorchResidual: rows: /);
   });
 
   test("one that is missing or of another kind is named", () => {
-    expect(() => run("TorchResidual", { x: f(2), y: undefined })).toThrow(/^TorchResidual: y: is missing/);
+    expect(() => run("TorchResidual", { x: f(2), y: undefined }, nothingDropped)).toThrow(/^TorchResidual: y: is missing/);
     expect(() => run("TorchEmbeddingGrad", { dy: f(2, 2), ids: ints([0, 1]) }, { rows: 1.5 })).toThrow(
       /^TorchEmbeddingGrad: rows: /,
     );
     expect(() => run("TorchPrecision", { x: f(2) }, { precision: "float64" })).toThrow(/^TorchPrecision: precision: /);
-    expect(() => run("TorchResidual", { x: f(2), y: ints([1, 2]) })).toThrow(/: y: dtype/);
+    expect(() => run("TorchResidual", { x: f(2), y: ints([1, 2]) }, nothingDropped)).toThrow(/: y: dtype/);
   });
 });
 

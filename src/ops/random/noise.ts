@@ -1,6 +1,7 @@
 import * as tf from "@tensorflow/tfjs-core";
 import { randomState } from "../../base/random.js";
 import { fastKernel, fastOp } from "../fastPath.js";
+import type { Dtype } from "../precision.js";
 import { type PhiloxKey, philox } from "./philox.js";
 
 /**
@@ -35,9 +36,13 @@ export function dropoutAttributes(spec: Dropout | undefined): { rate: number; sc
   return { rate, scale, key: [...philoxKey(spec.key)] };
 }
 
-/** Zeroes each entry with probability `rate` and scales the rest by 1/(1 − rate), float32. */
-export function dropout<T extends tf.Tensor>(x: T, rate: number, key: NoiseKey): T {
-  return rate === 0 ? x : timesNoise(x, { kind: "dropout", rate }, key);
+/**
+ * Zeroes each entry with probability `rate` and scales the rest by 1/(1 − rate).
+ *
+ * @param dtype of the result in memory, on a backend that has it
+ */
+export function dropout<T extends tf.Tensor>(x: T, rate: number, key: NoiseKey, dtype: Dtype = "float32"): T {
+  return rate === 0 ? x : timesNoise(x, { kind: "dropout", rate }, key, dtype);
 }
 
 /** Standard Gumbel noise, −ln(−ln u): the argmax of logits with it is a draw from their softmax. Float32, a constant. */
@@ -49,10 +54,10 @@ export function gumbel(shape: number[], key: NoiseKey): tf.Tensor {
   });
 }
 
-function timesNoise<T extends tf.Tensor>(x: T, factors: Factors, key: NoiseKey): T {
+function timesNoise<T extends tf.Tensor>(x: T, factors: Factors, key: NoiseKey, dtype: Dtype = "float32"): T {
   const kernel = fastKernel("TorchNoise");
   if (!kernel) return tf.mul(x, noiseReference(x.shape, factors, key)) as T;
-  const attrs = { ...attributesOf(factors), key: philoxKey(key) };
+  const attrs = { ...attributesOf(factors), key: philoxKey(key), precision: dtype };
   const run = (values: tf.Tensor, step: tf.Tensor): tf.Tensor => kernel({ x: values, step }, attrs)[0];
   // The factors are drawn once more for the gradient: nothing is kept for it.
   return fastOp(

@@ -86,11 +86,20 @@ TFJS_TORCH_TARGET_BF16 inline __m512 gatedGelu(__m512 g, __m512 value, float slo
   const __m512 inner = _mm512_fmadd_ps(_mm512_mul_ps(g, g), _mm512_set1_ps(slope * cubic), _mm512_set1_ps(slope));
   return _mm512_mul_ps(_mm512_mul_ps(g, sigmoid(_mm512_mul_ps(g, inner))), value);
 }
+// Values times `scale` where they are kept (t5/dropout.h), 0 elsewhere; as they are without bits.
+TFJS_TORCH_TARGET_BF16 inline Floats32 timesKept(const Floats32& x, const uint64_t* kept, float scale, int64_t i) {
+  if (kept == nullptr) return x;
+  const auto bits = static_cast<uint32_t>(kept[i / 64] >> (i % 64));
+  const __m512 times = _mm512_set1_ps(scale);
+  return {_mm512_maskz_mul_ps(static_cast<__mmask16>(bits), x.low, times), _mm512_maskz_mul_ps(static_cast<__mmask16>(bits >> 16), x.high, times)};
+}
+
 __attribute__((noinline)) TFJS_TORCH_TARGET_BF16 inline void gatedGelu(const BFloat16* gate, const BFloat16* value, BFloat16* hidden,
-                                                                       int64_t n, float slope, float cubic) {
+                                                                       int64_t n, float slope, float cubic, const uint64_t* kept,
+                                                                       float scale) {
   for (int64_t i = 0; i < n; i += 32) {
     const __mmask32 which = firstOf32(n - i);
-    const Floats32 g = load(gate + i, which), v = load(value + i, which);
+    const Floats32 g = load(gate + i, which), v = timesKept(load(value + i, which), kept, scale, i);
     store(hidden + i, which, {gatedGelu(g.low, v.low, slope, cubic), gatedGelu(g.high, v.high, slope, cubic)});
   }
 }
@@ -109,13 +118,14 @@ TFJS_TORCH_TARGET_BF16 inline GeluGradient gatedGeluGradient(__m512 g, __m512 va
 }
 __attribute__((noinline)) TFJS_TORCH_TARGET_BF16 inline void gatedGeluGradient(const BFloat16* gate, const BFloat16* value,
                                                                                const BFloat16* dHidden, BFloat16* hidden, BFloat16* dGate,
-                                                                               BFloat16* dValue, int64_t n, float slope, float cubic) {
+                                                                               BFloat16* dValue, int64_t n, float slope, float cubic,
+                                                                               const uint64_t* kept, float scale) {
   for (int64_t i = 0; i < n; i += 32) {
     const __mmask32 which = firstOf32(n - i);
-    const Floats32 g = load(gate + i, which), v = load(value + i, which), dy = load(dHidden + i, which);
+    const Floats32 g = load(gate + i, which), v = load(value + i, which), dy = timesKept(load(dHidden + i, which), kept, scale, i);
     const GeluGradient low = gatedGeluGradient(g.low, v.low, dy.low, slope, cubic),
                        high = gatedGeluGradient(g.high, v.high, dy.high, slope, cubic);
-    store(hidden + i, which, {low.hidden, high.hidden});
+    store(hidden + i, which, timesKept({low.hidden, high.hidden}, kept, scale, i));
     store(dGate + i, which, {low.dGate, high.dGate});
     store(dValue + i, which, {low.dValue, high.dValue});
   }
@@ -207,10 +217,11 @@ __attribute__((noinline)) TFJS_TORCH_TARGET_BF16 inline void normGradRows(const 
   _mm_sfence();
 }
 
-// out ← x + y, n a multiple of 32, out 64 bytes aligned.
-__attribute__((noinline)) TFJS_TORCH_TARGET_BF16 inline void add(const float* x, const BFloat16* y, float* out, int64_t n) {
+// out ← x + y times its factors (timesKept), n a multiple of 32, out 64 bytes aligned.
+__attribute__((noinline)) TFJS_TORCH_TARGET_BF16 inline void add(const float* x, const BFloat16* y, float* out, int64_t n,
+                                                                 const uint64_t* kept, float scale) {
   for (int64_t i = 0; i < n; i += 32) {
-    const Floats32 v = load(y + i, ~0u);
+    const Floats32 v = timesKept(load(y + i, ~0u), kept, scale, i);
     _mm512_stream_ps(out + i, _mm512_add_ps(_mm512_loadu_ps(x + i), v.low));
     _mm512_stream_ps(out + i + 16, _mm512_add_ps(_mm512_loadu_ps(x + i + 16), v.high));
   }

@@ -2,6 +2,7 @@
 
 // Instruction sets of functions that the CPU's features choose at run time, and loops that are unrolled whole.
 
+#define TFJS_TORCH_TARGET_AVX2 __attribute__((target("arch=x86-64-v3")))
 #define TFJS_TORCH_TARGET_AVX512 __attribute__((target("arch=x86-64-v4")))
 #define TFJS_TORCH_TARGET_BF16 __attribute__((target("arch=x86-64-v4,avx512bf16")))
 #define TFJS_TORCH_TARGET_FP16 __attribute__((target("arch=x86-64-v4,avx512fp16,avx512bf16")))

@@ -96,7 +96,7 @@ std::vector<at::Tensor> forwardByAten(const at::Tensor& x, const Experts& w, con
   std::vector<at::Tensor> result(1);
   for (const at::Tensor& weight : w.in) result.push_back(at::bmm(x, in(weight)));
   at::Tensor hidden = w.in.size() == 1 ? at::relu(result[1]) : at::mul(at::gelu(result[1], "tanh"), result[2]);
-  if (dropout.isOn()) hidden = dropped(hidden, dropout);
+  hidden = dropped(hidden, dropout);
   result[0] = at::bmm(hidden, in(w.out));
   return result;
 }
@@ -105,7 +105,7 @@ std::vector<at::Tensor> gradientByAten(const at::Tensor& d, const at::Tensor& x,
                                        const Dropout& dropout) {
   const auto type = x.scalar_type();
   at::Tensor dHidden = at::bmm(d, w.out.to(type));
-  if (dropout.isOn()) dHidden = dropped(dHidden, dropout);
+  dHidden = dropped(dHidden, dropout);
   std::vector<at::Tensor> dPre;
   at::Tensor hidden;
   if (w.in.size() == 1) {
@@ -116,7 +116,7 @@ std::vector<at::Tensor> gradientByAten(const at::Tensor& d, const at::Tensor& x,
     hidden = at::mul(gelu, pre[1]);
     dPre = {at::gelu_backward(at::mul(dHidden, pre[1]), pre[0], "tanh"), at::mul(dHidden, gelu)};
   }
-  if (dropout.isOn()) hidden = dropped(hidden, dropout);
+  hidden = dropped(hidden, dropout);
   std::vector<at::Tensor> result = {at::zeros_like(x)};
   for (size_t i = 0; i < w.in.size(); ++i) {
     result[0].baddbmm_(dPre[i], w.in[i].to(type));
@@ -165,10 +165,12 @@ std::vector<at::Tensor> expertFeedForward(const at::Tensor& slots, const at::Ten
       const int64_t width = size.hidden, firstSlot = e * size.slots;
       const int64_t* const slotOf = rows[e].data();
       parallelSimd(n, kRowsOfATask, [=](int64_t begin, int64_t end) TFJS_TORCH_INLINE_LAMBDA {
-        const int64_t at = begin * width;
-        activate(gate + at, value == nullptr ? nullptr : value + at, out + at, (end - begin) * width);
-        if (!entries.isOn()) return;
-        for (int64_t i = begin; i < end; ++i) entries.apply(out + i * width, (firstSlot + slotOf[i]) * width, width);
+        for (int64_t i = begin; i < end; ++i) {
+          entries.forPieces((firstSlot + slotOf[i]) * width, width, [=](int64_t first, int64_t last, const Kept& kept) TFJS_TORCH_INLINE_LAMBDA {
+            const int64_t at = i * width + first;
+            activate(gate + at, value == nullptr ? nullptr : value + at, out + at, last - first, kept);
+          });
+        }
       });
     });
     timesTransposed(in, hidden, weights.out[e], s.weights);
@@ -212,14 +214,13 @@ std::vector<at::Tensor> expertFeedForwardGradient(const at::Tensor& d, const at:
       T* const dv = dValue.mutable_data_ptr<T>();
       const int64_t width = size.hidden, firstSlot = e * size.slots;
       const int64_t* const slotOf = rows[e].data();
-      const auto drop = [=](T* of, int64_t begin, int64_t end) TFJS_TORCH_INLINE_LAMBDA {
-        for (int64_t i = begin; i < end; ++i) entries.apply(of + i * width, (firstSlot + slotOf[i]) * width, width);
-      };
       parallelSimd(n, kRowsOfATask, [=](int64_t begin, int64_t end) TFJS_TORCH_INLINE_LAMBDA {
-        const int64_t at = begin * width;
-        if (entries.isOn()) drop(dh, begin, end);
-        activateGradient(g + at, v == nullptr ? nullptr : v + at, dh + at, h + at, dh + at, dv + at, (end - begin) * width);
-        if (entries.isOn()) drop(h, begin, end);
+        for (int64_t i = begin; i < end; ++i) {
+          entries.forPieces((firstSlot + slotOf[i]) * width, width, [=](int64_t first, int64_t last, const Kept& kept) TFJS_TORCH_INLINE_LAMBDA {
+            const int64_t at = i * width + first;
+            activateGradient(g + at, v == nullptr ? nullptr : v + at, dh + at, h + at, dh + at, dv + at, last - first, kept);
+          });
+        }
       });
     });
     weightGradient(result.back(), e, dOut, hidden, s.more);

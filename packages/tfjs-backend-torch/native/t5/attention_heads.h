@@ -135,9 +135,11 @@ void attendHeads(const AttentionShape& s, const HeadRows<T>& q, const HeadRows<T
           most[unit * s.T + t] = row.most;
           inverse[unit * s.T + t] = row.inverse;
           if (!bias.dropout.isOn()) continue;
-          float* const score = scratch.scores.get() + r * apart(s.S);
-          bias.dropout.apply(score, (unit * s.T + t) * s.S, keys);
-          fromFloatRow(score, s.causal ? std::min(s.S, t + 1) : s.S, keys, scratch.probs.get() + r * apart(s.S));
+          const float* const score = scratch.scores.get() + r * apart(s.S);
+          T* const prob = scratch.probs.get() + r * apart(s.S);
+          bias.dropout.forPieces((unit * s.T + t) * s.S, s.causal ? std::min(s.S, t + 1) : s.S,
+                                 [=](int64_t first, int64_t last, const Kept& kept)
+                                     TFJS_TORCH_INLINE_LAMBDA { timesKept(kept, score + first, prob + first, last - first); });
         }
       });
       scratch.prob.set({scratch.probs.get(), rows, keys, apart(s.S), true});
@@ -195,16 +197,18 @@ void attendHeadsGrad(const AttentionShape& s, const HeadRows<T>& q, const HeadRo
           simd([&]() TFJS_TORCH_INLINE_LAMBDA {
             for (int64_t r = r0; r < r1; ++r) {
               const int64_t t = t0 + r, at = (r - r0) * apart(kColumnStep), seen = s.causal ? std::min(s.S, t + 1) : s.S;
-              const int64_t first = (unit * s.T + t) * s.S + j;
-              if (bias.dropout.isOn()) bias.dropout.apply(scratch.products.get() + at, first, which.end - j);
+              uint64_t bits[DropoutRows::bitWords(kColumnStep)];
+              const Kept kept = {bits, bias.dropout.scale()};
+              if (bias.dropout.isOn()) {
+                bias.dropout.draw((unit * s.T + t) * s.S + j, which.end - j, bits);
+                timesKept(kept, scratch.products.get() + at, scratch.products.get() + at, which.end - j);
+              }
               softmaxRowGrad(scratch.scores.get() + at, scratch.products.get() + at, position + h * s.distances() + (s.T - 1 - t) + j,
                              mask + b * s.S + j, {most[unit * s.T + t], inverse[unit * s.T + t]}, along[r - r0],
                              std::clamp<int64_t>(seen - j, 0, which.end - j), which.end - j, scratch.probs.get() + r * apart(s.S) + j,
                              scratch.dScores.get() + r * apart(s.S) + j, dByDistances + (s.T - 1 - t) + j);
               if (!bias.dropout.isOn()) continue;
-              bias.dropout.apply(scratch.scores.get() + at, first, which.end - j);
-              fromFloatRow(scratch.scores.get() + at, std::clamp<int64_t>(seen - j, 0, which.end - j), which.end - j,
-                           scratch.probs.get() + r * apart(s.S) + j);
+              timesKept(kept, scratch.scores.get() + at, scratch.probs.get() + r * apart(s.S) + j, std::clamp<int64_t>(seen - j, 0, which.end - j));
             }
           });
         }

@@ -127,7 +127,7 @@ void feedForward(Call& c) {
   const at::Tensor hidden = at::empty_like(gate);
   const float *const g = gate.const_data_ptr<float>(), *const v = value.const_data_ptr<float>();
   float* const h = hidden.mutable_data_ptr<float>();
-  simd([&]() TFJS_TORCH_INLINE_LAMBDA { activate(g, v, h, gate.numel()); });
+  simd([&]() TFJS_TORCH_INLINE_LAMBDA { activate(g, v, h, gate.numel(), Kept()); });
   c.result(product(hidden, c.x(3)));
 }
 

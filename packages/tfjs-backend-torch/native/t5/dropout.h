@@ -6,7 +6,9 @@
 #include <ATen/ATen.h>
 
 #include <algorithm>
+#include <cmath>
 
+#include "cpu/philox_words.h"
 #include "cpu/simd.h"
 #include "runtime/call.h"
 #include "runtime/philox.h"
@@ -32,99 +34,96 @@ inline Dropout readDropout(Call& c, const at::Tensor& step) {
   return dropout;
 }
 
-// x times the noise, float32 (t5/noise.cc).
-at::Tensor timesNoise(const at::Tensor& x, const at::Tensor& step, uint32_t key0, uint32_t key1, const NoiseFactors& factors);
+// x times the noise (t5/noise.cc).
+at::Tensor timesNoise(const at::Tensor& x, const at::Tensor& step, uint32_t key0, uint32_t key1, const NoiseFactors& factors,
+                      at::ScalarType type = at::kFloat);
 
 // The factors of a tensor of these sizes, float32.
 inline at::Tensor dropoutFactors(const Dropout& dropout, at::IntArrayRef sizes, const at::TensorOptions& options) {
   return timesNoise(at::ones(sizes, options.dtype(at::kFloat)), dropout.step, dropout.key0, dropout.key1, dropout.factors);
 }
 
-// x with its entries dropped, in its own dtype.
+// x with its entries dropped, in its own dtype; x itself where nothing is dropped.
 inline at::Tensor dropped(const at::Tensor& x, const Dropout& dropout) {
-  return timesNoise(x, dropout.step, dropout.key0, dropout.key1, dropout.factors).to(x.scalar_type());
+  return dropout.isOn() ? timesNoise(x, dropout.step, dropout.key0, dropout.key1, dropout.factors, x.scalar_type()) : x;
 }
 
-// The same on the CPU, row by row.
+// Which of a row's entries are kept, one bit each, and what those are multiplied by. Without bits all are kept as they are.
+struct Kept {
+  const uint64_t* bits = nullptr;
+  float scale = 1;
+};
+
+// to[i] ← x[i] times its factor.
+template <typename X, typename T>
+[[gnu::always_inline]] inline void timesKept(const Kept& kept, const X* x, T* to, int64_t count) {
+  constexpr int64_t kPiece = 32;
+  const float scale = kept.scale;
+  const auto piece = [=](uint32_t bits, const X* from, T* into, int64_t n) TFJS_TORCH_INLINE_LAMBDA {
+#pragma omp simd
+    for (int64_t i = 0; i < n; ++i) fromFloat(toFloat(from[i]) * ((bits >> i & 1) != 0 ? scale : 0.0f), into[i]);
+  };
+  for (int64_t at = 0; at < count; at += kPiece) {
+    const auto bits = static_cast<uint32_t>(kept.bits[at / 64] >> (at % 64));
+    if (at + kPiece <= count) {
+      piece(bits, x + at, to + at, kPiece);
+    } else {
+      piece(bits, x + at, to + at, count - at);
+    }
+  }
+}
+
+// The same on the CPU, row by row. Which entries are kept is one bit each, drawn where it is needed.
 class DropoutRows {
  public:
   DropoutRows() = default;
-  explicit DropoutRows(const Dropout& dropout)
-      : factors_(dropout.factors),
-        key0_(dropout.key0),
-        key1_(dropout.key1),
-        step_(dropout.isOn() ? static_cast<uint32_t>(dropout.step.item<int32_t>()) : 0),
-        isOn_(dropout.isOn()) {}
+  explicit DropoutRows(const Dropout& dropout) : isOn_(dropout.isOn()) {
+    if (!isOn_) return;
+    draws_ = PhiloxDraws(dropout.key0, dropout.key1, static_cast<uint32_t>(dropout.step.item<int32_t>()));
+    // An entry is kept where its word's upper 24 bits are a number of 2^-24 that is not below the rate (runtime/philox.h).
+    const float rate = dropout.factors.a;
+    scale_ = rate < 1 ? dropout.factors.b : 0;
+    least_ = rate > 0 ? static_cast<uint32_t>(std::ceil(std::min(rate, kMostRate) * 0x1p24f)) << 8 : 0;
+  }
 
   bool isOn() const { return isOn_; }
+  // What an entry is multiplied by that is kept.
+  float scale() const { return scale_; }
 
-  // Factors of entries first to first + count − 1.
-  [[gnu::always_inline]] inline void draw(int64_t first, int64_t count, float* to) const {
-    const int64_t skipped = first % 4;
-    for (int64_t done = -skipped; done < count; done += kBlocks * 4) {
-      float drawn[kBlocks * 4];
-      drawBlocks(static_cast<uint64_t>((first + done) / 4), drawn);
-      const int64_t begin = std::max<int64_t>(done, 0), end = std::min(done + kBlocks * 4, count);
-      for (int64_t i = begin; i < end; ++i) to[i] = drawn[i - done];
+  // Words of bits that `draw` writes for so many entries, at most.
+  static constexpr int64_t bitWords(int64_t count) { return count / kPhiloxWords + 2; }
+
+  // Bit i: whether entry first + i is kept. Bits from `count` on may have any value.
+  void draw(int64_t first, int64_t count, uint64_t* bits) const {
+    const int64_t skipped = first % 4, groups = (skipped + count + kPhiloxWords - 1) / kPhiloxWords;
+    philoxBits(draws_, static_cast<uint64_t>(first / 4), groups, least_, bits);
+    if (skipped == 0) return;
+    for (int64_t g = 0; g < groups; ++g) {
+      const uint64_t next = g + 1 < groups ? bits[g + 1] : 0;
+      bits[g] = bits[g] >> skipped | next << (kPhiloxWords - skipped);
     }
   }
 
-  // x[i] times the factor of entry first + i.
-  template <typename T>
-  [[gnu::always_inline]] inline void apply(T* x, int64_t first, int64_t count) const {
-    constexpr int64_t kPiece = 256;
-    float drawn[kPiece];
-    for (int64_t at = 0; at < count; at += kPiece) {
-      const int64_t n = std::min(kPiece, count - at);
-      draw(first + at, n, drawn);
-      T* const piece = x + at;
-#pragma omp simd
-      for (int64_t i = 0; i < n; ++i) fromFloat(toFloat(piece[i]) * drawn[i], piece[i]);
+  static constexpr int64_t kPiece = 1024;
+
+  // body(begin, end, kept) for pieces of a row of `count` entries, the first of which is number `first`; one piece where nothing is dropped.
+  template <typename F>
+  [[gnu::always_inline]] inline void forPieces(int64_t first, int64_t count, const F& body) const {
+    if (!isOn_) return body(0, count, Kept());
+    uint64_t bits[bitWords(kPiece)];
+    for (int64_t begin = 0; begin < count; begin += kPiece) {
+      const int64_t end = std::min(begin + kPiece, count);
+      draw(first + begin, end - begin, bits);
+      body(begin, end, Kept{bits, scale_});
     }
   }
 
  private:
-  static constexpr int64_t kBlocks = 16;
+  static constexpr float kMostRate = 1 - 0x1p-24f;
 
-  // Philox4x32-10 of so many blocks side by side, as runtime/philox.h has it for one.
-  [[gnu::always_inline]] inline void drawBlocks(uint64_t block, float* to) const {
-    uint32_t x0[kBlocks], x1[kBlocks], x2[kBlocks], x3[kBlocks];
-#pragma omp simd
-    for (int64_t i = 0; i < kBlocks; ++i) {
-      const uint64_t number = block + static_cast<uint64_t>(i);
-      x0[i] = static_cast<uint32_t>(number);
-      x1[i] = static_cast<uint32_t>(number >> 32);
-      x2[i] = step_;
-      x3[i] = 0;
-    }
-    uint32_t key0 = key0_, key1 = key1_;
-    for (int round = 0; round < kPhiloxRounds; ++round) {
-#pragma omp simd
-      for (int64_t i = 0; i < kBlocks; ++i) {
-        const uint64_t p0 = uint64_t{kPhiloxMultiplier0} * x0[i], p1 = uint64_t{kPhiloxMultiplier1} * x2[i];
-        x0[i] = static_cast<uint32_t>(p1 >> 32) ^ x1[i] ^ key0;
-        x1[i] = static_cast<uint32_t>(p1);
-        x2[i] = static_cast<uint32_t>(p0 >> 32) ^ x3[i] ^ key1;
-        x3[i] = static_cast<uint32_t>(p0);
-      }
-      key0 += kPhiloxKeyStep0;
-      key1 += kPhiloxKeyStep1;
-    }
-#pragma omp simd
-    for (int64_t i = 0; i < kBlocks; ++i) {
-      to[4 * i] = factor(x0[i]);
-      to[4 * i + 1] = factor(x1[i]);
-      to[4 * i + 2] = factor(x2[i]);
-      to[4 * i + 3] = factor(x3[i]);
-    }
-  }
-
-  [[gnu::always_inline]] inline float factor(uint32_t word) const {
-    return static_cast<float>(word >> 8) * 0x1p-24f < factors_.a ? 0.0f : factors_.b;
-  }
-
-  NoiseFactors factors_{true, 0, 1};
-  uint32_t key0_ = 0, key1_ = 0, step_ = 0;
+  PhiloxDraws draws_;
+  float scale_ = 1;
+  uint32_t least_ = 0;
   bool isOn_ = false;
 };
 

@@ -3,6 +3,7 @@
 #include "runtime/call.h"
 #include "runtime/device.h"
 #include "runtime/registry.h"
+#include "t5/dropout.h"
 
 namespace tfjs_torch {
 namespace {
@@ -41,35 +42,51 @@ void embeddingGrad(Call& c) {
   c.result(table);
 }
 
+// x + y times its factors.
 template <typename X, typename Y>
-void addRows(const X* x, const Y* y, X* out, int64_t n) {
+void addRows(const X* x, const Y* y, X* out, int64_t n, const DropoutRows& entries) {
 #ifdef TFJS_TORCH_BF16_VECTORS
   if constexpr (std::is_same_v<X, float> && std::is_same_v<Y, c10::BFloat16>) {
     constexpr int64_t size = 32;
     if (vectors::available() && n % size == 0 && vectors::isAligned(out)) {
       return at::parallel_for(0, n / size, 16384 / size, [=](int64_t begin, int64_t end) {
-        vectors::add(x + begin * size, y + begin * size, out + begin * size, (end - begin) * size);
+        entries.forPieces(begin * size, (end - begin) * size, [=](int64_t first, int64_t last, const Kept& kept) {
+          const int64_t at = begin * size + first;
+          vectors::add(x + at, y + at, out + at, last - first, kept.bits, kept.scale);
+        });
       });
     }
   }
 #endif
   parallelSimd(n, 16384, [=](int64_t begin, int64_t end) TFJS_TORCH_INLINE_LAMBDA {
+    entries.forPieces(begin, end - begin, [=](int64_t first, int64_t last, const Kept& kept) TFJS_TORCH_INLINE_LAMBDA {
+      const int64_t at = begin + first;
+      if (kept.bits == nullptr) {
 #pragma omp simd
-    for (int64_t i = begin; i < end; ++i) fromFloat(toFloat(x[i]) + toFloat(y[i]), out[i]);
+        for (int64_t i = at; i < begin + last; ++i) fromFloat(toFloat(x[i]) + toFloat(y[i]), out[i]);
+        return;
+      }
+      float dropped[DropoutRows::kPiece];
+      timesKept(kept, y + at, dropped, last - first);
+#pragma omp simd
+      for (int64_t i = 0; i < last - first; ++i) fromFloat(toFloat(x[at + i]) + dropped[i], out[at + i]);
+    });
   });
 }
 
-// x + y in x's width.
+// x + y in x's width; with a step entries of y are dropped.
 void residual(Call& c) {
   const at::Tensor x = c.x(0).contiguous();
   const at::Tensor y = c.x(1).contiguous();
-  if (onCuda(x)) return c.result((x + y).to(x.scalar_type()));
+  const Dropout dropout = readDropout(c, c.x(2));
+  if (onCuda(x)) return c.result((x + dropped(y, dropout)).to(x.scalar_type()));
+  const DropoutRows entries(dropout);
   at::Tensor out = at::empty_like(x);
   withType(x, [&](auto* inFloat) {
     withType(y, [&](auto* other) {
       using X = std::remove_pointer_t<decltype(inFloat)>;
       using Y = std::remove_pointer_t<decltype(other)>;
-      addRows(x.const_data_ptr<X>(), y.const_data_ptr<Y>(), out.mutable_data_ptr<X>(), x.numel());
+      addRows(x.const_data_ptr<X>(), y.const_data_ptr<Y>(), out.mutable_data_ptr<X>(), x.numel(), entries);
     });
   });
   c.result(out);
@@ -78,7 +95,9 @@ void residual(Call& c) {
 const Operations ops = {
     {"TorchEmbedding(table: float[V, D], ids: int32[...I] in [0, V); precision: {float32, bfloat16}) -> y: float[...I, D]", embedding},
     {"TorchEmbeddingGrad(dy: float[...I, D], ids: int32[...I] in [0, rows); rows: int >= 0) -> dTable: float32[rows, D]", embeddingGrad},
-    {"TorchResidual(x: float[...S], y: float[...S]) -> z: x.dtype[...S]", residual},
+    {"TorchResidual(x: float[...S], y: float[...S], step?: int32[1]; rate: number, scale: number, key: ints[2] in [0, 4294967295]) -> z: "
+     "x.dtype[...S]",
+     residual},
 };
 
 }  // namespace

@@ -15,42 +15,33 @@
 namespace tfjs_torch {
 namespace {
 
-// h [rows, 2f] holds gate and value side by side.
+// h [rows, f] or, with gate and value side by side, [rows, 2f].
 template <typename T>
-void gatedGelu(const T* h, T* hidden, int64_t rows, int64_t f) {
+void activateRows(const T* h, T* hidden, int64_t rows, int64_t f, bool gated, const DropoutRows& entries) {
   parallelSimd(rows, grainFor(f), [=](int64_t begin, int64_t end) TFJS_TORCH_INLINE_LAMBDA {
     for (int64_t n = begin; n < end; ++n) {
-      const T* const gate = h + n * 2 * f;
-      activate(gate, gate + f, hidden + n * f, f);
+      const T* const gate = h + n * (gated ? 2 * f : f);
+      entries.forPieces(n * f, f, [=](int64_t i, int64_t last, const Kept& kept) TFJS_TORCH_INLINE_LAMBDA {
+        activate(gate + i, gated ? gate + f + i : nullptr, hidden + n * f + i, last - i, kept);
+      });
     }
   });
 }
 
-// dh [rows, 2f] of dhidden [rows, f]; the hidden activation once more, which the output weight's gradient needs.
+// dh, as h, of dHidden [rows, f]; the hidden activation once more, which the output weight's gradient needs.
 template <typename T>
-void gatedGeluGrad(const T* dHidden, const T* h, T* dh, T* hidden, int64_t rows, int64_t f) {
+void activateRowsGrad(const T* dHidden, const T* h, T* dh, T* hidden, int64_t rows, int64_t f, bool gated, const DropoutRows& entries) {
   parallelSimd(rows, grainFor(f), [=](int64_t begin, int64_t end) TFJS_TORCH_INLINE_LAMBDA {
     for (int64_t n = begin; n < end; ++n) {
-      const T* const gate = h + n * 2 * f;
-      T* const dGate = dh + n * 2 * f;
-      activateGradient(gate, gate + f, dHidden + n * f, hidden + n * f, dGate, dGate + f, f);
+      const int64_t at = n * (gated ? 2 * f : f);
+      const T* const gate = h + at;
+      T* const dGate = dh + at;
+      entries.forPieces(n * f, f, [=](int64_t i, int64_t last, const Kept& kept) TFJS_TORCH_INLINE_LAMBDA {
+        activateGradient(gate + i, gated ? gate + f + i : nullptr, dHidden + n * f + i, hidden + n * f + i, dGate + i, dGate + f + i,
+                         last - i, kept);
+      });
     }
   });
-}
-
-// Drops entries of x [rows, f], which is not shared.
-at::Tensor dropEntries(at::Tensor x, const Dropout& dropout) {
-  if (!dropout.isOn()) return x;
-  if (onCuda(x)) return dropped(x, dropout);
-  x = x.contiguous();
-  const DropoutRows entries(dropout);
-  withType(x, [&](auto* element) {
-    using T = std::remove_pointer_t<decltype(element)>;
-    T* const data = x.mutable_data_ptr<T>();
-    parallelSimd(x.numel(), 1 << 13,
-                 [=](int64_t begin, int64_t end) TFJS_TORCH_INLINE_LAMBDA { entries.apply(data + begin, begin, end - begin); });
-  });
-  return x;
 }
 
 // x [..., D], wi [F, D] once (ReLU) or twice (gated GELU), wo [D, F]
@@ -65,18 +56,17 @@ void feedForward(Call& c) {
   const at::Tensor h = product(x.reshape({-1, x.size(-1)}), wi.t());
   const int64_t f = wo.size(1);
   at::Tensor hidden;
-  if (!gated) {
-    hidden = at::relu(h);
-  } else if (onCuda(h)) {
-    hidden = gatedGeluOnCuda(h);
+  if (onCuda(h)) {
+    hidden = dropped(gated ? gatedGeluOnCuda(h) : at::relu(h), dropout);
   } else {
     hidden = at::empty({h.size(0), f}, h.options());
+    const DropoutRows entries(dropout);
     withType(h, [&](auto* element) {
       using T = std::remove_pointer_t<decltype(element)>;
-      gatedGelu(h.const_data_ptr<T>(), hidden.mutable_data_ptr<T>(), h.size(0), f);
+      activateRows(h.const_data_ptr<T>(), hidden.mutable_data_ptr<T>(), h.size(0), f, gated, entries);
     });
   }
-  c.result(product(dropEntries(hidden, dropout), wo.t()).reshape(x.sizes()));
+  c.result(product(hidden, wo.t()).reshape(x.sizes()));
   c.result(h);
   c.result(wi);
   c.result(wo);
@@ -90,27 +80,31 @@ void feedForwardGrad(Call& c) {
   const int64_t f = wo.size(1);
   const bool gated = wi.size(0) != f;
   const Dropout dropout = readDropout(c, c.x(5));
-  const at::Tensor dHidden = dropEntries(product(dy, wo), dropout);
-  at::Tensor hidden, dh;
-  if (!gated) {
-    hidden = at::relu(h);
-    dh = at::threshold_backward(dHidden, h, 0);
-  } else if (onCuda(h)) {
-    std::tie(dh, hidden) = gatedGeluGradientOnCuda(dHidden, h);
+  at::Tensor dHidden = product(dy, wo), hidden, dh;
+  if (onCuda(h)) {
+    dHidden = dropped(dHidden, dropout);
+    if (gated) {
+      std::tie(dh, hidden) = gatedGeluGradientOnCuda(dHidden, h);
+    } else {
+      hidden = at::relu(h);
+      dh = at::threshold_backward(dHidden, h, 0);
+    }
+    hidden = dropped(hidden, dropout);
   } else {
     hidden = at::empty({h.size(0), f}, h.options());
     dh = at::empty_like(h);
+    const DropoutRows entries(dropout);
     withType(h, [&](auto* element) {
       using T = std::remove_pointer_t<decltype(element)>;
-      gatedGeluGrad(dHidden.const_data_ptr<T>(), h.const_data_ptr<T>(), dh.mutable_data_ptr<T>(), hidden.mutable_data_ptr<T>(), h.size(0),
-                    f);
+      activateRowsGrad(dHidden.const_data_ptr<T>(), h.const_data_ptr<T>(), dh.mutable_data_ptr<T>(), hidden.mutable_data_ptr<T>(),
+                       h.size(0), f, gated, entries);
     });
   }
   c.result(product(dh, wi).reshape(x.sizes()));
   const at::Tensor dwi = product(dh.t(), x.reshape({-1, x.size(-1)}));
   c.result(dwi.narrow(0, 0, f));
   if (gated) c.result(dwi.narrow(0, f, f));
-  c.result(product(dy.t(), dropEntries(hidden, dropout)));
+  c.result(product(dy.t(), hidden));
 }
 
 // x [..., D], weight [O, D] -> y [..., O], the weight in x's width

@@ -13,38 +13,7 @@
 namespace tfjs_torch {
 namespace {
 
-constexpr int64_t kLanes = 16, kBlocksAtOnce = 16 * kLanes;
-
-// The words of so many blocks, a multiple of kLanes: runtime/philox.h's, many side by side.
-[[gnu::always_inline]] inline void philoxBlocks(uint32_t key0, uint32_t key1, uint64_t first, uint32_t step, int64_t count,
-                                                uint32_t* words) {
-  for (int64_t block = 0; block < count; block += kLanes) {
-    uint32_t x[4][kLanes];
-    for (int64_t i = 0; i < kLanes; ++i) {
-      const uint64_t number = first + static_cast<uint64_t>(block + i);
-      x[0][i] = static_cast<uint32_t>(number);
-      x[1][i] = static_cast<uint32_t>(number >> 32);
-      x[2][i] = step;
-      x[3][i] = 0;
-    }
-    uint32_t k0 = key0, k1 = key1;
-    for (int round = 0; round < kPhiloxRounds; ++round) {
-#pragma omp simd
-      for (int64_t i = 0; i < kLanes; ++i) {
-        const uint64_t p0 = uint64_t{kPhiloxMultiplier0} * x[0][i], p1 = uint64_t{kPhiloxMultiplier1} * x[2][i];
-        x[0][i] = static_cast<uint32_t>(p1 >> 32) ^ x[1][i] ^ k0;
-        x[1][i] = static_cast<uint32_t>(p1);
-        x[2][i] = static_cast<uint32_t>(p0 >> 32) ^ x[3][i] ^ k1;
-        x[3][i] = static_cast<uint32_t>(p0);
-      }
-      k0 += kPhiloxKeyStep0;
-      k1 += kPhiloxKeyStep1;
-    }
-    for (int64_t i = 0; i < kLanes; ++i) {
-      for (int64_t w = 0; w < 4; ++w) words[(block + i) * 4 + w] = x[w][i];
-    }
-  }
-}
+constexpr int64_t kGroupsAtOnce = 16, kBlocksAtOnce = kGroupsAtOnce * kPhiloxBlocks;
 
 // Entries times the factors of their words. Two roundings for each factor, as in JavaScript, where a CPU could do with one.
 template <typename T>
@@ -55,14 +24,11 @@ __attribute__((noinline, optimize("fp-contract=off"))) void timesFactors(const T
 
 // Blocks begin to end − 1.
 template <typename T>
-void timesBlocks(const T* x, float* to, int64_t begin, int64_t end, int64_t size, uint32_t key0, uint32_t key1, uint32_t step,
-                 NoiseFactors factors) {
+void timesBlocks(const T* x, float* to, int64_t begin, int64_t end, int64_t size, const PhiloxDraws& draws, NoiseFactors factors) {
   uint32_t words[kBlocksAtOnce * 4];
   for (int64_t block = begin; block < end; block += kBlocksAtOnce) {
     const int64_t blocks = std::min(kBlocksAtOnce, end - block), first = block * 4;
-    simd([&]() TFJS_TORCH_INLINE_LAMBDA {
-      philoxBlocks(key0, key1, static_cast<uint64_t>(block), step, (blocks + kLanes - 1) / kLanes * kLanes, words);
-    });
+    philoxWords(draws, static_cast<uint64_t>(block), (blocks + kPhiloxBlocks - 1) / kPhiloxBlocks, words);
     timesFactors(x + first, words, to + first, std::min(blocks * 4, size - first), factors);
   }
 }
@@ -99,50 +65,60 @@ at::Tensor timesNoiseByAten(const at::Tensor& x, const at::Tensor& step, uint32_
 
 }  // namespace
 
-at::Tensor timesNoise(const at::Tensor& of, const at::Tensor& step, uint32_t key0, uint32_t key1, const NoiseFactors& factors) {
+at::Tensor timesNoise(const at::Tensor& of, const at::Tensor& step, uint32_t key0, uint32_t key1, const NoiseFactors& factors,
+                      at::ScalarType type) {
   const at::Tensor x = of.contiguous();
-  const int64_t size = x.numel(), blocks = (size + 3) / 4;
-  at::Tensor out = at::empty(x.sizes(), x.options().dtype(at::kFloat));
-  float* const to = out.mutable_data_ptr<float>();
+  const int64_t size = x.numel();
 #ifdef TFJS_TORCH_CUDA
   if (onCuda(x) && hasCudaKernels()) {
-    cuda::timesNoise(x.const_data_ptr(), x.scalar_type() == at::kBFloat16, step.const_data_ptr<int32_t>(), key0, key1, factors, size, to,
-                     currentStream(x));
-    return out;
+    at::Tensor out = at::empty(x.sizes(), x.options().dtype(at::kFloat));
+    cuda::timesNoise(x.const_data_ptr(), x.scalar_type() == at::kBFloat16, step.const_data_ptr<int32_t>(), key0, key1, factors, size,
+                     out.mutable_data_ptr<float>(), currentStream(x));
+    return out.to(type);
   }
 #endif
-  if (onCuda(x)) return timesNoiseByAten(x, step, key0, key1, factors);
-  const auto at = static_cast<uint32_t>(step.item<int32_t>());
-  withType(x, [&](auto* type) {
-    using T = std::remove_pointer_t<decltype(type)>;
-    const T* const from = x.const_data_ptr<T>();
-    if (factors.isDropout) {
-      const DropoutRows rows({factors, key0, key1, step});
-      parallelSimd(size, 1 << 13, [=](int64_t begin, int64_t end) TFJS_TORCH_INLINE_LAMBDA {
-        copyRow(from + begin, to + begin, end - begin);
-        rows.apply(to + begin, begin, end - begin);
+  if (onCuda(x)) return timesNoiseByAten(x, step, key0, key1, factors).to(type);
+  if (factors.isDropout) {
+    at::Tensor out = at::empty(x.sizes(), x.options().dtype(type));
+    const DropoutRows entries({factors, key0, key1, step});
+    withType(x, [&](auto* in) {
+      withType(out, [&](auto* result) {
+        const auto* const from = x.const_data_ptr<std::remove_pointer_t<decltype(in)>>();
+        auto* const to = out.mutable_data_ptr<std::remove_pointer_t<decltype(result)>>();
+        parallelSimd(size, 1 << 14, [=](int64_t begin, int64_t end) TFJS_TORCH_INLINE_LAMBDA {
+          entries.forPieces(begin, end - begin, [=](int64_t first, int64_t last, const Kept& kept) TFJS_TORCH_INLINE_LAMBDA {
+            timesKept(kept, from + begin + first, to + begin + first, last - first);
+          });
+        });
       });
-      return;
-    }
-    at::parallel_for(0, blocks, 1024,
-                     [&](int64_t begin, int64_t end) { timesBlocks(from, to, begin, end, size, key0, key1, at, factors); });
+    });
+    return out;
+  }
+  at::Tensor out = at::empty(x.sizes(), x.options().dtype(at::kFloat));
+  const PhiloxDraws draws(key0, key1, static_cast<uint32_t>(step.item<int32_t>()));
+  withType(x, [&](auto* element) {
+    using T = std::remove_pointer_t<decltype(element)>;
+    const T* const from = x.const_data_ptr<T>();
+    float* const to = out.mutable_data_ptr<float>();
+    at::parallel_for(0, (size + 3) / 4, 1024, [&](int64_t begin, int64_t end) { timesBlocks(from, to, begin, end, size, draws, factors); });
   });
-  return out;
+  return out.to(type);
 }
 
 namespace {
 
-// x, step int32 [1]; whether dropout, two numbers (NoiseFactors), two words of a key -> x times noise, float32
+// x, step int32 [1]; whether dropout, two numbers (NoiseFactors), two words of a key; bfloat16 result -> x times noise
 void noise(Call& c) {
   const bool isDropout = c.flag();
   const auto a = static_cast<float>(c.number()), b = static_cast<float>(c.number());
   const Dims key = c.ints(2);
-  c.result(timesNoise(c.x(0), c.x(1), static_cast<uint32_t>(key[0]), static_cast<uint32_t>(key[1]), {isDropout, a, b}));
+  const at::ScalarType type = c.flag() ? at::kBFloat16 : at::kFloat;
+  c.result(timesNoise(c.x(0), c.x(1), static_cast<uint32_t>(key[0]), static_cast<uint32_t>(key[1]), {isDropout, a, b}, type));
 }
 
 const Operations ops = {
-    {"TorchNoise(x: float[...], step: int32[1]; isDropout: bool, a: number, b: number, key: ints[2] in [0, 4294967295]) -> y: "
-     "float32[...]",
+    {"TorchNoise(x: float[...], step: int32[1]; isDropout: bool, a: number, b: number, key: ints[2] in [0, 4294967295], precision: "
+     "{float32, bfloat16}) -> y: float[...]",
      noise},
 };
 

@@ -18,6 +18,7 @@ namespace tfjs_torch::packed {
 // Queries whose gradients of keys and values are summed up by one product, and panels of keys whose scores are there at a time, in the
 // core's first cache.
 inline constexpr int64_t kHeadGradRows = 256, kKeyPanels = 4, kAlongRows = kHeadGradRows * kLines;
+static_assert(kKeyPanels * kLines % 64 == 0, "bits of dropout begin with a word");
 
 // Rows of float32 a power of two apart would meet in the same lines of the cache.
 inline int64_t padded(int64_t columns) { return columns + kLines; }
@@ -103,16 +104,17 @@ struct Sizes {
 template <typename E>
 struct Room {
   E *keyT, *value, *query, *weights;
-  float *scores, *out, *factors;
+  float *scores, *out;
+  uint64_t* kept;
   int64_t scoreDistance, outDistance;
-  Room(Pieces& pieces, const AttentionShape&, const Sizes<E>& n) : scoreDistance(padded(n.keys * kLines)), outDistance(n.widths * kLines) {
+  Room(Pieces& pieces, const AttentionShape& s, const Sizes<E>& n) : scoreDistance(padded(n.keys * kLines)), outDistance(n.widths * kLines) {
     keyT = pieces.take<E>(n.keys * n.alongWidth);
     value = pieces.take<E>(n.widths * n.alongKeys);
     query = pieces.take<E>(n.alongWidth);
     weights = pieces.take<E>(n.keys * Layout<E>::kPanelTerms);
     scores = pieces.take<float>(kLines * scoreDistance);
     out = pieces.take<float>(kLines * outDistance);
-    factors = pieces.take<float>(n.keys * kLines);
+    kept = pieces.take<uint64_t>(DropoutRows::bitWords(s.S));
   }
 };
 
@@ -120,14 +122,16 @@ struct Room {
 template <typename E>
 struct GradRoom {
   E *keyT, *valueT, *key, *query, *dOut, *queryT, *dOutT, *weights, *dScores, *dScoreRows;
-  float *scores, *dWeights, *out, *dKeyT, *dValueT, *byDistance, *factors;
-  int64_t scoreDistance, outDistance, sumDistance, sumCount, distanceCount;
+  float *scores, *dWeights, *out, *dKeyT, *dValueT, *byDistance;
+  uint64_t* kept;  // by query of 32
+  int64_t scoreDistance, outDistance, sumDistance, sumCount, distanceCount, keptDistance;
   GradRoom(Pieces& pieces, const AttentionShape& s, const Sizes<E>& n)
       : scoreDistance(padded(kKeyPanels * kLines)),
         outDistance(n.widths * kLines),
         sumDistance(padded(n.keys * kLines)),
         sumCount(outDistance * sumDistance),
-        distanceCount(s.distances() + 5 * kLines) {
+        distanceCount(s.distances() + 5 * kLines),
+        keptDistance(DropoutRows::bitWords(n.keys * kLines)) {
     keyT = pieces.take<E>(n.keys * n.alongWidth);
     valueT = pieces.take<E>(n.keys * n.alongWidth);
     key = pieces.take<E>(n.widths * n.alongKeys);
@@ -144,7 +148,7 @@ struct GradRoom {
     dKeyT = pieces.take<float>(sumCount);
     dValueT = pieces.take<float>(sumCount);
     byDistance = pieces.take<float>(distanceCount);
-    factors = pieces.take<float>(2 * kKeyPanels * kLines);
+    kept = pieces.take<uint64_t>(kLines * keptDistance);
   }
   // Where a query's distances begin: one after the last query, or one of a block's that are none, has its own place before them.
   float* distancesOf(int64_t T, int64_t t) const { return byDistance + 2 * kLines + (T - 1 - t); }
@@ -205,8 +209,8 @@ struct Heads {
         E* const weights = room.weights + r * Layout<E>::kTerms;
         HeadStatistics row;
         if (bias.dropout.isOn()) {
-          drawFactors(bias.dropout, (unit * s.T + t) * s.S, panels * kLines, room.factors);
-          row = softmaxRow<E, true>(scores, position + (s.T - 1 - t), mask, seen, panels, weights, room.factors);
+          bias.dropout.draw((unit * s.T + t) * s.S, seen, room.kept);
+          row = softmaxRow<E, true>(scores, position + (s.T - 1 - t), mask, seen, panels, weights, {room.kept, bias.dropout.scale()});
         } else {
           row = softmaxRow<E>(scores, position + (s.T - 1 - t), mask, seen, panels, weights);
         }
@@ -221,15 +225,10 @@ struct Heads {
     }
   }
 
-  static void drawFactors(const DropoutRows& dropout, int64_t first, int64_t count, float* to) {
-    simd([&]() TFJS_TORCH_INLINE_LAMBDA { dropout.draw(first, count, to); });
-  }
-
   // Of 32 queries, the first at `row` of its block: weights and scores' gradients of so many panels of keys.
   TFJS_TORCH_TARGET_PACKED static void gradientPanels(const AttentionShape& s, const GradRoom<E>& room, const LeftOperand<E>& query,
                                                       const LeftOperand<E>& dOut, const GradRow* queries, int64_t t0, int64_t row,
-                                                      int64_t count, int64_t panels, const float* mask, const DropoutRows& dropout,
-                                                      int64_t unit) {
+                                                      int64_t count, int64_t panels, const float* mask, const DropoutRows& dropout) {
     const Sizes<E> n(s);
     for (int64_t first = 0; first < panels; first += kKeyPanels) {
       const int64_t many = std::min(kKeyPanels, panels - first), j = first * kLines;
@@ -245,17 +244,14 @@ struct Heads {
           pair[i].dWeight = room.dWeights + (r + i) * room.scoreDistance;
           pair[i].byDistance += j;
           pair[i].seen -= j;
-          if (!dropout.isOn()) continue;
-          float* const factors = room.factors + i * kKeyPanels * kLines;
-          drawFactors(dropout, (unit * s.T + t0 + row + r + i) * s.S + j, many * kLines, factors);
-          pair[i].factor = factors;
+          pair[i].kept += j / 64;
         }
         const int64_t at = first * kAlongRows + Layout<E>::termAt(row + r);
         const GradPanels<E> to = {room.weights + at, room.dScores + at,
                                   room.dScoreRows + first * Layout<E>::kPanelTerms + r * Layout<E>::kTerms, kAlongRows,
                                   room.distancesOf(s.T, t0 + row + r + 1) + j};
         if (dropout.isOn())
-          softmaxRowsGrad<E, true>(pair, mask + j, many, to);
+          softmaxRowsGrad<E, true>(pair, mask + j, many, to, dropout.scale());
         else
           softmaxRowsGrad<E>(pair, mask + j, many, to);
       }
@@ -298,18 +294,21 @@ struct Heads {
         const LeftOperand<E> dOut = rowsOf({dctx.at(b, h, t0 + row), count, s.K, dctx.stride, true}, room.dOut);
         // Queries beyond the last see no key.
         GradRow queries[kLines] = {};
+        for (int64_t r = 0; r < kLines; ++r) queries[r].kept = room.kept + r * room.keptDistance;
         for (int64_t r = 0; r < count; ++r) {
           const int64_t t = t0 + row + r, of = unit * s.T + t;
+          const int64_t seen = s.causal ? std::min(s.S, t + 1) : s.S;
+          if (bias.dropout.isOn()) bias.dropout.draw(of * s.S, seen, room.kept + r * room.keptDistance);
           queries[r] = {nullptr,
                         nullptr,
                         position + (s.T - 1 - t),
                         most[of],
                         inverse[of],
                         along(x.ctx.at(b, h, t), dctx.at(b, h, t), s.K),
-                        s.causal ? std::min(s.S, t + 1) : s.S,
-                        nullptr};
+                        seen,
+                        room.kept + r * room.keptDistance};
         }
-        gradientPanels(s, room, query, dOut, queries, t0, row, count, panels, mask, bias.dropout, unit);
+        gradientPanels(s, room, query, dOut, queries, t0, row, count, panels, mask, bias.dropout);
         for (int64_t c = 0; c < n.widths; ++c) {
           multiply(LeftOperand<E>::panel(room.dScoreRows), room.key + c * n.alongKeys, n.blocksOf(panels), count, false,
                    room.out + c * kLines, room.outDistance);

@@ -3,6 +3,7 @@
 // Softmax of scores [32, keys] and its gradient, written as the panels that are multiplied next.
 
 #include "cpu/gemm/packed/panels.h"
+#include "t5/dropout.h"
 
 #ifdef TFJS_TORCH_PACKED
 
@@ -20,14 +21,19 @@ TFJS_TORCH_TARGET_PACKED inline __m512 exponential(__m512 x, __mmask16 which) {
     return vectors::exponential(x, which);
 }
 
+// 16 values from j on times dropout's factors.
+TFJS_TORCH_TARGET_PACKED inline __m512 timesKept(__m512 x, const Kept& kept, int64_t j) {
+  return _mm512_maskz_mul_ps(static_cast<__mmask16>(kept.bits[j / 64] >> (j % 64)), x, _mm512_set1_ps(kept.scale));
+}
+
 // One query's scores become weights without the division by their sum: a row of the panels [keys / 32] of a left operand. Keys from `seen`
-// on get none. Changes scores. With `factor` (else null) weights are multiplied by it, and their sum is not.
+// on get none. Changes scores. With dropout weights that are kept are multiplied by its scale, the rest are 0, and their sum is of all.
 struct HeadStatistics {
   float most, inverse;
 };
 template <typename E, bool kDrops = false>
 TFJS_TORCH_TARGET_PACKED inline HeadStatistics softmaxRow(float* score, const float* byDistance, const float* byKey, int64_t seen,
-                                                          int64_t panels, E* to, [[maybe_unused]] const float* factor = nullptr) {
+                                                          int64_t panels, E* to, [[maybe_unused]] const Kept& kept = {}) {
   const __m512 least = _mm512_set1_ps(-std::numeric_limits<float>::infinity());
   __m512 most = least;
   for (int64_t j = 0; j < seen; j += kTile) {
@@ -46,8 +52,8 @@ TFJS_TORCH_TARGET_PACKED inline HeadStatistics softmaxRow(float* score, const fl
     sums[0] = _mm512_add_ps(sums[0], x);
     sums[1] = _mm512_add_ps(sums[1], y);
     if constexpr (kDrops) {
-      x = _mm512_mul_ps(x, _mm512_loadu_ps(factor + j));
-      y = _mm512_mul_ps(y, _mm512_loadu_ps(factor + j + kTile));
+      x = timesKept(x, kept, j);
+      y = timesKept(y, kept, j + kTile);
     }
     if constexpr (std::is_same_v<E, float>) {
       _mm512_store_ps(to, x);
@@ -64,7 +70,7 @@ struct GradRow {
   const float *score, *dWeight, *byDistance;
   float most, inverse, along;
   int64_t seen;
-  const float* factor;  // of dropout; null without
+  const uint64_t* kept;  // bits of dropout; null without
 };
 
 // Where its gradients go: weights and their gradients as columns of right operands, the latter as rows of a left one too, and summed by
@@ -77,10 +83,10 @@ struct GradPanels {
 };
 
 // weight = e^(score - most)·inverse, dScore = weight (dWeight - along), of a pair of queries and so many panels of keys. With dropout
-// dWeight is multiplied by the factor first, and so is what is stored of the weight.
+// dWeight is multiplied by its factor first, and so is what is stored of the weight.
 template <typename E, bool kDrops = false>
 TFJS_TORCH_TARGET_PACKED inline void softmaxRowsGrad(const GradRow (&rows)[2], const float* byKey, int64_t panels,
-                                                     const GradPanels<E>& to) {
+                                                     const GradPanels<E>& to, [[maybe_unused]] float scale = 1) {
   [[maybe_unused]] const __m512i pairs = _mm512_set_epi16(31, 15, 30, 14, 29, 13, 28, 12, 27, 11, 26, 10, 25, 9, 24, 8, 23, 7, 22, 6, 21, 5,
                                                           20, 4, 19, 3, 18, 2, 17, 1, 16, 0);
   __m512i before = _mm512_setzero_si512();
@@ -95,9 +101,9 @@ TFJS_TORCH_TARGET_PACKED inline void softmaxRowsGrad(const GradRow (&rows)[2], c
         const __m512 x = _mm512_sub_ps(_mm512_add_ps(_mm512_loadu_ps(row.score + j), bias), _mm512_set1_ps(row.most));
         weight[i] = _mm512_mul_ps(exponential<E>(x, which), _mm512_set1_ps(row.inverse));
         __m512 dWeight = _mm512_loadu_ps(row.dWeight + j);
-        if constexpr (kDrops) dWeight = _mm512_mul_ps(dWeight, _mm512_loadu_ps(row.factor + j));
+        if constexpr (kDrops) dWeight = timesKept(dWeight, {row.kept, scale}, j);
         d[i] = _mm512_maskz_mul_ps(which, weight[i], _mm512_sub_ps(dWeight, _mm512_set1_ps(row.along)));
-        if constexpr (kDrops) weight[i] = _mm512_mul_ps(weight[i], _mm512_loadu_ps(row.factor + j));
+        if constexpr (kDrops) weight[i] = timesKept(weight[i], {row.kept, scale}, j);
       }
       const int64_t at = panel * to.distance + half * Layout<E>::kTileSize;
       if constexpr (std::is_same_v<E, float>) {
