@@ -17,6 +17,9 @@ export function residual<T extends tf.Tensor>(stream: T, y: T, drop?: Dropout, d
   return fastOp(
     [stream, y],
     () => ({ value: kernel({ x: stream, y, ...step }, attrs)[0] as T, saved: Object.values(step) }),
-    (dy, [at]) => [tf.clone(dy), drop ? dropout(dy, drop.rate, { ...drop.key, step: at as tf.Tensor1D }, dtype) : tf.clone(dy)],
+    (dy, [at]) => [
+      tf.clone(dy),
+      drop ? dropout(dy, drop.rate, { ...drop.key, step: at as tf.Tensor1D }, dtype) : tf.clone(dy),
+    ],
   );
 }

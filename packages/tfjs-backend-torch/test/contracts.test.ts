@@ -111,11 +111,15 @@ test.each([
 describe("names", () => {
   test("an attribute or input that is not declared is refused", () => {
     expect(() => run("TorchResidual", { x: f(2), y: f(2), z: f(2) }, nothingDropped)).toThrow(/^TorchResidual: z: /);
-    expect(() => run("TorchResidual", { x: f(2), y: f(2) }, { ...nothingDropped, rows: 1 })).toThrow(/^TorchResidual: rows: /);
+    expect(() => run("TorchResidual", { x: f(2), y: f(2) }, { ...nothingDropped, rows: 1 })).toThrow(
+      /^TorchResidual: rows: /,
+    );
   });
 
   test("one that is missing or of another kind is named", () => {
-    expect(() => run("TorchResidual", { x: f(2), y: undefined }, nothingDropped)).toThrow(/^TorchResidual: y: is missing/);
+    expect(() => run("TorchResidual", { x: f(2), y: undefined }, nothingDropped)).toThrow(
+      /^TorchResidual: y: is missing/,
+    );
     expect(() => run("TorchEmbeddingGrad", { dy: f(2, 2), ids: ints([0, 1]) }, { rows: 1.5 })).toThrow(
       /^TorchEmbeddingGrad: rows: /,
     );

@@ -91,7 +91,8 @@ TFJS_TORCH_TARGET_BF16 inline Floats32 timesKept(const Floats32& x, const uint64
   if (kept == nullptr) return x;
   const auto bits = static_cast<uint32_t>(kept[i / 64] >> (i % 64));
   const __m512 times = _mm512_set1_ps(scale);
-  return {_mm512_maskz_mul_ps(static_cast<__mmask16>(bits), x.low, times), _mm512_maskz_mul_ps(static_cast<__mmask16>(bits >> 16), x.high, times)};
+  return {_mm512_maskz_mul_ps(static_cast<__mmask16>(bits), x.low, times),
+          _mm512_maskz_mul_ps(static_cast<__mmask16>(bits >> 16), x.high, times)};
 }
 
 __attribute__((noinline)) TFJS_TORCH_TARGET_BF16 inline void gatedGelu(const BFloat16* gate, const BFloat16* value, BFloat16* hidden,

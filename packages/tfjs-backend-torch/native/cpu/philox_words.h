@@ -62,8 +62,8 @@ struct PhiloxDraws {
 TFJS_TORCH_INTRINSICS_BEGIN
 namespace vectors {
 
-// The same by AVX-512 and by AVX2. A word lies in the lower half of 64 bits, for that half is what a product reads; what is above counts for
-// nothing. Blocks lie in the order that interleaving pairs of words undoes.
+// The same by AVX-512 and by AVX2. A word lies in the lower half of 64 bits, for that half is what a product reads; what is above counts
+// for nothing. Blocks lie in the order that interleaving pairs of words undoes.
 TFJS_TORCH_TARGET_AVX512 inline void philoxGroup(const PhiloxDraws& draws, uint64_t first, __m512i (&words)[4]) {
   constexpr int kExclusiveOr = 0x96;  // of three
   const __m512i multiplier0 = _mm512_set1_epi64(kPhiloxMultiplier0), multiplier1 = _mm512_set1_epi64(kPhiloxMultiplier1);

@@ -166,10 +166,11 @@ std::vector<at::Tensor> expertFeedForward(const at::Tensor& slots, const at::Ten
       const int64_t* const slotOf = rows[e].data();
       parallelSimd(n, kRowsOfATask, [=](int64_t begin, int64_t end) TFJS_TORCH_INLINE_LAMBDA {
         for (int64_t i = begin; i < end; ++i) {
-          entries.forPieces((firstSlot + slotOf[i]) * width, width, [=](int64_t first, int64_t last, const Kept& kept) TFJS_TORCH_INLINE_LAMBDA {
-            const int64_t at = i * width + first;
-            activate(gate + at, value == nullptr ? nullptr : value + at, out + at, last - first, kept);
-          });
+          entries.forPieces((firstSlot + slotOf[i]) * width, width,
+                            [=](int64_t first, int64_t last, const Kept& kept) TFJS_TORCH_INLINE_LAMBDA {
+                              const int64_t at = i * width + first;
+                              activate(gate + at, value == nullptr ? nullptr : value + at, out + at, last - first, kept);
+                            });
         }
       });
     });
@@ -216,10 +217,11 @@ std::vector<at::Tensor> expertFeedForwardGradient(const at::Tensor& d, const at:
       const int64_t* const slotOf = rows[e].data();
       parallelSimd(n, kRowsOfATask, [=](int64_t begin, int64_t end) TFJS_TORCH_INLINE_LAMBDA {
         for (int64_t i = begin; i < end; ++i) {
-          entries.forPieces((firstSlot + slotOf[i]) * width, width, [=](int64_t first, int64_t last, const Kept& kept) TFJS_TORCH_INLINE_LAMBDA {
-            const int64_t at = i * width + first;
-            activateGradient(g + at, v == nullptr ? nullptr : v + at, dh + at, h + at, dh + at, dv + at, last - first, kept);
-          });
+          entries.forPieces(
+              (firstSlot + slotOf[i]) * width, width, [=](int64_t first, int64_t last, const Kept& kept) TFJS_TORCH_INLINE_LAMBDA {
+                const int64_t at = i * width + first;
+                activateGradient(g + at, v == nullptr ? nullptr : v + at, dh + at, h + at, dh + at, dv + at, last - first, kept);
+              });
         }
       });
     });

@@ -13,7 +13,8 @@ namespace tfjs_torch {
 inline constexpr float kSlope = 1.5957691216f;  // 2·√(2/π)
 inline constexpr float kCubic = 0.044715f;
 
-// gelu(gate)·value in its tanh form, g·σ(2u), as src/ops/feedForward.ts has it; without a value relu(gate). Entries that are not kept are 0.
+// gelu(gate)·value in its tanh form, g·σ(2u), as src/ops/feedForward.ts has it; without a value relu(gate). Entries that are not kept are
+// 0.
 template <typename T>
 [[gnu::always_inline]] inline void activate(const T* gate, const T* value, T* hidden, int64_t n, const Kept& kept) {
 #ifdef TFJS_TORCH_BF16_VECTORS

@@ -208,7 +208,8 @@ void attendHeadsGrad(const AttentionShape& s, const HeadRows<T>& q, const HeadRo
                              std::clamp<int64_t>(seen - j, 0, which.end - j), which.end - j, scratch.probs.get() + r * apart(s.S) + j,
                              scratch.dScores.get() + r * apart(s.S) + j, dByDistances + (s.T - 1 - t) + j);
               if (!bias.dropout.isOn()) continue;
-              timesKept(kept, scratch.scores.get() + at, scratch.probs.get() + r * apart(s.S) + j, std::clamp<int64_t>(seen - j, 0, which.end - j));
+              timesKept(kept, scratch.scores.get() + at, scratch.probs.get() + r * apart(s.S) + j,
+                        std::clamp<int64_t>(seen - j, 0, which.end - j));
             }
           });
         }

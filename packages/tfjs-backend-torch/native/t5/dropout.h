@@ -106,7 +106,8 @@ class DropoutRows {
 
   static constexpr int64_t kPiece = 1024;
 
-  // body(begin, end, kept) for pieces of a row of `count` entries, the first of which is number `first`; one piece where nothing is dropped.
+  // body(begin, end, kept) for pieces of a row of `count` entries, the first of which is number `first`; one piece where nothing is
+  // dropped.
   template <typename F>
   [[gnu::always_inline]] inline void forPieces(int64_t first, int64_t count, const F& body) const {
     if (!isOn_) return body(0, count, Kept());

@@ -107,7 +107,8 @@ struct Room {
   float *scores, *out;
   uint64_t* kept;
   int64_t scoreDistance, outDistance;
-  Room(Pieces& pieces, const AttentionShape& s, const Sizes<E>& n) : scoreDistance(padded(n.keys * kLines)), outDistance(n.widths * kLines) {
+  Room(Pieces& pieces, const AttentionShape& s, const Sizes<E>& n)
+      : scoreDistance(padded(n.keys * kLines)), outDistance(n.widths * kLines) {
     keyT = pieces.take<E>(n.keys * n.alongWidth);
     value = pieces.take<E>(n.widths * n.alongKeys);
     query = pieces.take<E>(n.alongWidth);

@@ -85,8 +85,8 @@ struct GradPanels {
 // weight = e^(score - most)·inverse, dScore = weight (dWeight - along), of a pair of queries and so many panels of keys. With dropout
 // dWeight is multiplied by its factor first, and so is what is stored of the weight.
 template <typename E, bool kDrops = false>
-TFJS_TORCH_TARGET_PACKED inline void softmaxRowsGrad(const GradRow (&rows)[2], const float* byKey, int64_t panels,
-                                                     const GradPanels<E>& to, [[maybe_unused]] float scale = 1) {
+TFJS_TORCH_TARGET_PACKED inline void softmaxRowsGrad(const GradRow (&rows)[2], const float* byKey, int64_t panels, const GradPanels<E>& to,
+                                                     [[maybe_unused]] float scale = 1) {
   [[maybe_unused]] const __m512i pairs = _mm512_set_epi16(31, 15, 30, 14, 29, 13, 28, 12, 27, 11, 26, 10, 25, 9, 24, 8, 23, 7, 22, 6, 21, 5,
                                                           20, 4, 19, 3, 18, 2, 17, 1, 16, 0);
   __m512i before = _mm512_setzero_si512();
