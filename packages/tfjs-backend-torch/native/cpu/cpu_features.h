@@ -1,6 +1,6 @@
 #pragma once
 
-// Features of this CPU that compilers' __builtin_cpu_supports does not know everywhere (Intel's manual, CPUID leaf 7).
+// What this CPU has. Features that compilers' __builtin_cpu_supports does not know everywhere (Intel's manual, CPUID leaf 7).
 
 #if defined(__x86_64__)
 #include <cpuid.h>
@@ -29,5 +29,16 @@ inline CpuFeatures cpuFeatures() {
 #endif
   return features;
 }
+
+#if defined(__x86_64__) && defined(__GNUC__) && !defined(__clang__)
+// Level of x86-64 whose vectors this CPU has: 4 with AVX-512, 3 with AVX2, else 1.
+inline int simdLevel() {
+  static const int level = __builtin_cpu_supports("avx512vl") && __builtin_cpu_supports("avx512bw") && __builtin_cpu_supports("avx512dq")
+                               ? 4
+                           : __builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma") ? 3
+                                                                                             : 1;
+  return level;
+}
+#endif
 
 }  // namespace tfjs_torch

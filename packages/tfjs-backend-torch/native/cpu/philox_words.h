@@ -4,7 +4,7 @@
 
 #include <cstdint>
 
-#include "cpu/simd.h"
+#include "cpu/cpu_features.h"
 #include "cpu/target.h"
 #include "runtime/philox.h"
 
@@ -33,7 +33,9 @@ struct PhiloxDraws {
   }
 };
 
-// A group's words in order, in a form that compilers vectorise.
+namespace portable {
+
+// A group's words in order.
 [[gnu::always_inline]] inline void philoxGroup(const PhiloxDraws& draws, uint64_t first, uint32_t* words) {
   uint32_t x[4][kPhiloxBlocks];
   for (int64_t i = 0; i < kPhiloxBlocks; ++i) {
@@ -57,6 +59,21 @@ struct PhiloxDraws {
     for (int64_t w = 0; w < 4; ++w) words[4 * i + w] = x[w][i];
   }
 }
+
+inline void philoxWords(const PhiloxDraws& draws, uint64_t first, int64_t groups, uint32_t* words) {
+  for (int64_t g = 0; g < groups; ++g) philoxGroup(draws, first + static_cast<uint64_t>(g * kPhiloxBlocks), words + g * kPhiloxWords);
+}
+
+inline void philoxBits(const PhiloxDraws& draws, uint64_t first, int64_t groups, uint32_t least, uint64_t* bits) {
+  for (int64_t g = 0; g < groups; ++g) {
+    uint32_t words[kPhiloxWords];
+    philoxGroup(draws, first + static_cast<uint64_t>(g * kPhiloxBlocks), words);
+    bits[g] = 0;
+    for (int64_t i = 0; i < kPhiloxWords; ++i) bits[g] |= static_cast<uint64_t>(words[i] >= least) << i;
+  }
+}
+
+}  // namespace portable
 
 #ifdef TFJS_TORCH_PHILOX_VECTORS
 TFJS_TORCH_INTRINSICS_BEGIN
@@ -186,7 +203,7 @@ inline void philoxWords(const PhiloxDraws& draws, uint64_t first, int64_t groups
   if (simdLevel() == 4) return vectors::philoxWords512(draws, first, groups, words);
   if (simdLevel() == 3) return vectors::philoxWords256(draws, first, groups, words);
 #endif
-  for (int64_t g = 0; g < groups; ++g) philoxGroup(draws, first + static_cast<uint64_t>(g * kPhiloxBlocks), words + g * kPhiloxWords);
+  portable::philoxWords(draws, first, groups, words);
 }
 
 // Bit i of `bits`: whether word i of these groups is at least `least`.
@@ -195,12 +212,7 @@ inline void philoxBits(const PhiloxDraws& draws, uint64_t first, int64_t groups,
   if (simdLevel() == 4) return vectors::philoxBits512(draws, first, groups, least, bits);
   if (simdLevel() == 3) return vectors::philoxBits256(draws, first, groups, least, bits);
 #endif
-  for (int64_t g = 0; g < groups; ++g) {
-    uint32_t words[kPhiloxWords];
-    philoxGroup(draws, first + static_cast<uint64_t>(g * kPhiloxBlocks), words);
-    bits[g] = 0;
-    for (int64_t i = 0; i < kPhiloxWords; ++i) bits[g] |= static_cast<uint64_t>(words[i] >= least) << i;
-  }
+  portable::philoxBits(draws, first, groups, least, bits);
 }
 
 }  // namespace tfjs_torch

@@ -11,6 +11,7 @@
 #include <cstdint>
 
 #include "cpu/bf16_vectors.h"
+#include "cpu/cpu_features.h"
 #include "cpu/target.h"
 
 namespace tfjs_torch {
@@ -23,13 +24,6 @@ __attribute__((target("arch=x86-64-v4,prefer-vector-width=512"))) void simdV4(co
 template <typename F>
 __attribute__((target("arch=x86-64-v3"))) void simdV3(const F& f) {
   f();
-}
-inline int simdLevel() {
-  static const int level = __builtin_cpu_supports("avx512vl") && __builtin_cpu_supports("avx512bw") && __builtin_cpu_supports("avx512dq")
-                               ? 4
-                           : __builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma") ? 3
-                                                                                             : 1;
-  return level;
 }
 template <typename F>
 void simd(const F& f) {
