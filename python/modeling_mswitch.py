@@ -9,7 +9,7 @@ is mswitch's work and not here.
 import torch
 from torch import nn
 from transformers import T5ForConditionalGeneration
-from transformers.models.t5.modeling_t5 import T5DenseActDense, T5DenseGatedActDense, T5LayerNorm
+from transformers.models.t5.modeling_t5 import T5Attention, T5DenseActDense, T5DenseGatedActDense, T5LayerNorm
 
 from .configuration_mswitch import MSwitchConfig
 
@@ -64,6 +64,19 @@ class MSwitchLayerFF(nn.Module):
         return hidden_states + self.dropout(self.mlp(self.layer_norm(hidden_states)))
 
 
+class MSwitchSelfAttention(T5Attention):
+    """Self-attention with a position bias of its own, whatever the block below hands over (umT5)."""
+
+    @classmethod
+    def like(cls, other):
+        attention = cls(other.config, has_relative_attention_bias=True, layer_idx=other.layer_idx)
+        attention.is_causal = getattr(other, "is_causal", False)
+        return attention
+
+    def forward(self, hidden_states, mask=None, key_value_states=None, position_bias=None, **kwargs):
+        return super().forward(hidden_states, mask=mask, key_value_states=key_value_states, position_bias=None, **kwargs)
+
+
 class MSwitchForConditionalGeneration(T5ForConditionalGeneration):
     config_class = MSwitchConfig
 
@@ -84,4 +97,6 @@ class MSwitchForConditionalGeneration(T5ForConditionalGeneration):
                 sparse = i % every == every - 1
                 mlp = MSwitchSparseFeedForward(config, experts, k) if sparse else _feed_forward(config)
                 block.layer[-1] = MSwitchLayerFF(config, mlp)
+                if own.get("relativeBiasPerLayer"):
+                    block.layer[0].SelfAttention = MSwitchSelfAttention.like(block.layer[0].SelfAttention)
         self.post_init()

@@ -35,7 +35,7 @@ const layers: Record<string, string[]> = {
     "plan",
   ],
   report: ["base", "corpus", "run", "analysis"],
-  study: ["base", "corpus", "dataset", "run", "analysis", "train"],
+  study: ["base", "corpus", "dataset", "run", "analysis", "train", "report"],
 };
 const all = Object.keys(layers);
 layers.cli = all;

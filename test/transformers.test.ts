@@ -18,8 +18,10 @@ const languages = ["af", "am", "ja", "th", "zh"];
 const shapes: Record<string, string[]> = {
   mt5: ["model.switch=null"],
   t5: ["model.switch=null", "model.tieEmbeddings=true"],
+  umt5: ["model.switch=null", "model.tieEmbeddings=true", "model.relativeBiasPerLayer=true"],
   switch_transformers: ["model.switch.experts=4", "model.feedForward=relu"],
   mswitch: ["model.switch.experts=4"],
+  "mswitch of umT5": ["model.switch.experts=4", "model.relativeBiasPerLayer=true"],
 };
 
 const texts = [

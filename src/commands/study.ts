@@ -1,8 +1,10 @@
 import { Args, Flags } from "@oclif/core";
+import { exitCode as codes, MswitchError } from "../base/errors.js";
 import { stderrLog } from "../base/log.js";
 import { parseTask } from "../cli/flagValues.js";
 import { withInterrupt } from "../cli/interrupt.js";
 import { MswitchCommand } from "../cli/mswitchCommand.js";
+import type { MadeDataset } from "../study/studyFile.js";
 import type { StudyPlan } from "../study/studyPlan.js";
 import type { StudyResults } from "../study/studyResults.js";
 
@@ -14,8 +16,8 @@ type StudyResult = { plan: StudyPlan & { seconds: number } } | { report: string;
 export default class Study extends MswitchCommand {
   static override summary = "Train all runs of a study, or what is missing of them, and write one report.";
   static override description =
-    `A study's file (YAML, pipelines/studies/) names a base run, variants and a grid of values, and seeds. Every run is a
-\`mswitch pretrain\` in a process of its own, with its directory under OUT/runs. The same command goes on where it was stopped or killed;
+    `A study's file (YAML, pipelines/studies/) names a base run, variants and a grid of values, and seeds; where it needs datasets and
+models to start from, also these, which are made first. Every run is a \`mswitch pretrain\`, \`finetune\` or \`distill\` in a process of its own, with its directory under OUT/runs. The same command goes on where it was stopped or killed;
 finished runs are kept. A run that diverges is a result. The report (OUT/results.md, .json, .csv, and times.md) has each
 variant's mean over seeds with its interval, and its gain and speed-up over the baseline in pairs of equal seeds.
 
@@ -30,7 +32,9 @@ work on a study: give each its --task.`;
   static override args = { study: Args.string({ required: true, description: "The study's file." }) };
   static override flags = {
     out: Flags.string({ helpValue: "DIR", description: "Folder of runs and report, instead of the file's." }),
-    plan: Flags.boolean({ description: "Print runs, FLOPs and time, and do nothing else." }),
+    plan: Flags.boolean({
+      description: "Print runs, FLOPs and time, and train nothing. Datasets that the file describes are made.",
+    }),
     task: Flags.string({
       helpValue: "I/N",
       description: "Train only share I, counted from 0, of N equal shares of the runs.",
@@ -38,7 +42,8 @@ work on a study: give each its --task.`;
     processes: Flags.integer({ min: 1, description: "Runs trained at a time. Default: one a core." }),
     threads: Flags.integer({ min: 1, default: 1, description: "Threads of each run; rounding depends on them." }),
     set: Flags.string({
-      description: "Another value for a key in every run, path=value.",
+      description:
+        "Another value for a key in the run of every variant, path=value; or for one of the study's own: datasets.text=DIR, seeds=[1], models.dense.set.steps=500.",
       multiple: true,
       multipleNonGreedy: true,
       default: [],
@@ -50,8 +55,8 @@ work on a study: give each its --task.`;
     const { availableParallelism } = await import("node:os");
     const { readStudy } = await import("../study/studyFile.js");
     const { planStudy } = await import("../study/studyPlan.js");
-    const study = await readStudy(args.study, flags.out);
-    for (const run of study.runs) run.sets.push(...flags.set);
+    const study = await readStudy(args.study, flags.out, flags.set);
+    await this.makeDatasets(study.datasets);
     const plan = await planStudy(study, stderrLog);
     const { threads, processes = Math.min(availableParallelism(), plan.runs) } = flags;
     const seconds = plan.flops / (flopsOfThread * threads * processes);
@@ -70,9 +75,9 @@ work on a study: give each its --task.`;
     const failure: unknown = await withInterrupt((signal) =>
       runStudy(study, {
         ...{ task, tasks, processes, log: stderrLog, signal },
-        async train({ variant, seed, directory, sets }) {
-          const name = commandOf(await readRunConfig(study.base, { sets, run: directory }));
-          const command = [name, study.base, "--run", directory, ...sets.flatMap((set) => ["--set", set])];
+        async train({ variant, seed, base, directory, sets }) {
+          const name = commandOf(await readRunConfig(base, { sets, run: directory }));
+          const command = [name, base, "--run", directory, ...sets.flatMap((set) => ["--set", set])];
           const options = { name: `${variant}, seed ${seed}`, threads, log: stderrLog, signal };
           const { exitCode, error } = await runCommand(command, options);
           return { exitCode: exitCode ?? 1, error };
@@ -89,6 +94,29 @@ work on a study: give each its --task.`;
       stderrLog.info(`${results.missing.length} runs of other tasks are not finished yet`);
     this.log(report);
     return { report, results };
+  }
+
+  /** Makes the study's datasets, or what is missing of them. A line that was set aside is a warning here too. */
+  private async makeDatasets(datasets: readonly MadeDataset[]): Promise<void> {
+    if (datasets.length === 0) return;
+    const { runCommand } = await import("../cli/processes/runCommand.js");
+    await withInterrupt(async (signal) => {
+      for (const { name, directory, source, vocab, pairs, tasks, languages } of datasets) {
+        const args = ["preprocess", "--source", source, "--vocab", vocab, "--out", directory];
+        if (pairs) args.push("--pairs");
+        if (tasks) args.push("--tasks", tasks.join(","));
+        if (languages) args.push("--languages", languages.join(","));
+        const { exitCode, error } = await runCommand(args, { name, threads: 1, log: stderrLog, signal });
+        if (exitCode === codes.done || exitCode === codes.quarantined) continue;
+        throw new MswitchError(`the dataset ${name} could not be made`, {
+          code: signal.aborted ? "interrupted" : "study-dataset-failed",
+          where: directory,
+          why: error?.message ?? `exit code ${exitCode}`,
+          hint: "the same command goes on from here",
+          exitCode: signal.aborted ? 130 : exitCode === codes.usage ? codes.usage : codes.failed,
+        });
+      }
+    });
   }
 
   private async printPlan(plan: StudyPlan, seconds: number, processes: number, threads: number): Promise<void> {

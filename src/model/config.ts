@@ -102,6 +102,12 @@ export const modelConfigSchema = z.strictObject({
     ),
   relativeBuckets: count.multipleOf(4),
   relativeMaxDistance: count,
+  relativeBiasPerLayer: z
+    .boolean()
+    .optional()
+    .describe(
+      "Self-attention of each block has a table of relative positions of its own, as in umT5; absent or false: that of its stack's first block, as in T5 and mT5.",
+    ),
   layerNormEpsilon: z.number().positive(),
   dropout: z.number().min(0).lt(1),
   init: z

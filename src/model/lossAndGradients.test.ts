@@ -75,6 +75,60 @@ describe.each(testBackends)("lossAndGradients on %s", (backend) => {
     disposeStep({ gradients, ...rest });
   });
 
+  it.each([
+    ["dense", dense],
+    [
+      "Switch",
+      switchTwin(dense, {
+        experts: 4,
+        group: "batch",
+        jitter: 0,
+        auxLossWeight: 0,
+        capacity: { train: 4, evaluation: "none" },
+      }),
+    ],
+    ["a table of positions in each layer", { ...dense, relativeBiasPerLayer: true }],
+  ] as [string, ModelConfig][])("%s: packed rows have the loss and the gradients of a row each", (_, config) => {
+    const params = fresh(config);
+    const rows = (ids: number[][]): tf.Tensor2D => tf.tensor2d(ids, undefined, "int32");
+    const pairs = {
+      inputs: [
+        [5, 17, 1, 0],
+        [30, 33, 9, 1],
+        [24, 1, 0, 0],
+      ],
+      targets: [
+        [35, 1, 0],
+        [20, 21, 1],
+        [7, 1, 0],
+      ],
+    };
+    const packed = {
+      inputs: [
+        [5, 17, 1, 30, 33, 9, 1, 0],
+        [24, 1, 0, 0, 0, 0, 0, 0],
+      ],
+      targets: [
+        [35, 1, 20, 21, 1, 0],
+        [7, 1, 0, 0, 0, 0],
+      ],
+    };
+    const [one, several] = [pairs, packed].map(({ inputs, targets }, i) => {
+      const ids: ModelBatch = { inputs: rows(inputs), targets: rows(targets), ...(i === 1 ? { endId: 1 } : {}) };
+      const result = lossAndGradients(config, params, ids, { seed: 1, step: 0 });
+      tf.dispose([ids.inputs, ids.targets]);
+      return result;
+    });
+    expectClose(several.loss.dataSync(), [...one.loss.dataSync()]);
+    for (const [name, gradient] of one.gradients) {
+      const [a, b] = [gradient.dataSync(), several.gradients.get(name)!.dataSync()];
+      const scale = Math.max(...a.map(Math.abs), 1e-3);
+      expect(Math.max(...a.map((value, i) => Math.abs(value - b[i]))) / scale, name).toBeLessThan(1e-4);
+    }
+    disposeStep(one);
+    disposeStep(several);
+  });
+
   it("leaves nothing behind, in training and in evaluation", () => {
     const params = fresh(sparse);
     const before = tf.memory().numTensors;

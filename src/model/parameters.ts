@@ -20,6 +20,11 @@ export function feedForwardName(config: ModelConfig): "DenseReluDense" | "mlp" {
   return config.switch ? "mlp" : "DenseReluDense";
 }
 
+/** The table of relative positions, [buckets, heads], that self-attention of a block takes: the first block's, or its own (umT5). */
+export function positionTable({ relativeBiasPerLayer }: ModelConfig, stack: Stack, block: number): string {
+  return `${stack}.block.${relativeBiasPerLayer ? block : 0}.layer.0.SelfAttention.relative_attention_bias`;
+}
+
 /** The matrices into a feed-forward layer. */
 export function inputMatrices(config: ModelConfig): string[] {
   return config.feedForward === "relu" ? ["wi"] : ["wi_0", "wi_1"];
@@ -100,8 +105,8 @@ function parameterSpecs(config: ModelConfig): Map<string, ParameterSpec> {
     for (let block = 0; block < blocks; block++) {
       const prefix = `${stack}.block.${block}`;
       attention(`${prefix}.layer.0.SelfAttention`);
-      if (block === 0) {
-        const table = `${prefix}.layer.0.SelfAttention.relative_attention_bias`;
+      if (block === 0 || config.relativeBiasPerLayer) {
+        const table = positionTable(config, stack, block);
         const { encoderLocality: slope } = init;
         const local = stack === "encoder" && slope !== undefined;
         add(table, [config.relativeBuckets, heads], local ? { locality: slope, heads } : fanIn(dModel));

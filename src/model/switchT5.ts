@@ -8,7 +8,7 @@ import { relativePositionBias } from "../ops/relativePositionBias.js";
 import { residual } from "../ops/residual.js";
 import { rmsNorm, rmsNormOfStream } from "../ops/rmsNorm.js";
 import { isSparse, type ModelConfig } from "./config.js";
-import { feedForwardName, type Parameters, type Stack } from "./parameters.js";
+import { feedForwardName, type Parameters, positionTable, type Stack } from "./parameters.js";
 import { type SwitchLayer, type SwitchOutput, switchFeedForward } from "./switchFeedForward.js";
 
 // B batch, S source positions, T target positions, D dModel, H heads, V vocab
@@ -19,6 +19,8 @@ export interface ModelBatch {
   inputs: tf.Tensor2D;
   /** [B, T] */
   targets: tf.Tensor2D;
+  /** Rows hold several examples, each side of one ended by this id; absent: a row is one example. */
+  endId?: number;
 }
 
 /** In training there is noise (jitter, dropout), a function of seed and step (int32 [1]), and the training capacity. */
@@ -61,13 +63,20 @@ export function layersOf(config: ModelConfig, params: Parameters, mode: Mode) {
     drop(rmsNorm(x, weight(`${stack}.final_layer_norm`), config.layerNormEpsilon, dtype), `${stack}.final`, dtype);
   const embed = (table: string, ids: tf.Tensor2D): tf.Tensor3D =>
     embedding(weight(table) as tf.Tensor as tf.Tensor2D, ids) as tf.Tensor3D;
-  const positionBias = (stack: Stack, length: number): tf.Tensor2D =>
-    relativePositionBias(
-      weight(`${stack}.block.0.layer.0.SelfAttention.relative_attention_bias`) as tf.Tensor as tf.Tensor2D,
-      length,
-      length,
-      { bidirectional: stack === "encoder", buckets: config.relativeBuckets, maxDistance: config.relativeMaxDistance },
-    );
+  /** Of self-attention in a block, [2 · length − 1, H] by distance. Blocks that share a table share its bias. */
+  const positionBias = (stack: Stack, length: number): ((block: number) => tf.Tensor2D) => {
+    const of = (table: string): tf.Tensor2D =>
+      relativePositionBias(weight(table) as tf.Tensor as tf.Tensor2D, length, length, {
+        ...{ bidirectional: stack === "encoder", buckets: config.relativeBuckets },
+        maxDistance: config.relativeMaxDistance,
+      });
+    const made = new Map<string, tf.Tensor2D>();
+    return (block) => {
+      const table = positionTable(config, stack, block);
+      if (!made.has(table)) made.set(table, of(table));
+      return made.get(table)!;
+    };
+  };
 
   /** x + sublayer(norm(x)) */
   const add = (x: tf.Tensor3D, layer: string, sublayer: (h: tf.Tensor3D) => tf.Tensor3D): tf.Tensor3D => {
@@ -104,13 +113,21 @@ export function layersOf(config: ModelConfig, params: Parameters, mode: Mode) {
 }
 
 /** The encoder over embedded inputs. @returns [B, S, D] */
-function encode(layers: Layers, sources_BSD: tf.Tensor3D, source_BS: tf.Tensor2D): tf.Tensor3D {
+function encode(
+  layers: Layers,
+  sources_BSD: tf.Tensor3D,
+  source_BS: tf.Tensor2D,
+  segments_BS?: tf.Tensor2D,
+): tf.Tensor3D {
   const { config, finalNorm, drop, positionBias, add, attend, feed } = layers;
-  const encoderBias = { position: positionBias("encoder", source_BS.shape[1]), real: source_BS };
+  const position = positionBias("encoder", source_BS.shape[1]);
+  const segments = segments_BS && { queries: segments_BS, keys: segments_BS };
   let x_BSD = drop(sources_BSD, "encoder");
   for (let block = 0; block < config.encoderLayers; block++) {
     const [self, mlp] = [0, 1].map((layer) => `encoder.block.${block}.layer.${layer}`);
-    x_BSD = add(x_BSD, self, (h) => attend(h, h, self, "SelfAttention", encoderBias));
+    x_BSD = add(x_BSD, self, (h) =>
+      attend(h, h, self, "SelfAttention", { position: position(block), real: source_BS, segments }),
+    );
     x_BSD = add(x_BSD, mlp, (h) => feed(h, mlp, "encoder", block, source_BS));
   }
   return finalNorm(x_BSD, "encoder");
@@ -133,17 +150,26 @@ export function encodeInputs(
 export function switchT5(config: ModelConfig, params: Parameters, batch: ModelBatch, mode: Mode): Decoded {
   const layers = layersOf(config, params, mode);
   const { routed, embed, drop, positionBias, add, attend, feed } = layers;
-  const source_BS = realTokens(batch.inputs);
-  const [sources_BSD, targets_BTD] = embedBoth(config, embed, batch.inputs, shiftRight(batch.targets));
-  const encoded_BSD = encode(layers, sources_BSD, source_BS);
+  const { inputs, targets, endId } = batch;
+  const source_BS = realTokens(inputs);
+  const [sources_BSD, targets_BTD] = embedBoth(config, embed, inputs, shiftRight(targets, endId));
+  const segments =
+    endId === undefined ? undefined : { source: segmentsOf(inputs, endId), target: segmentsOf(targets, endId) };
+  const encoded_BSD = encode(layers, sources_BSD, source_BS, segments?.source);
 
-  const real_BT = realTokens(batch.targets);
-  const decoderBias = { position: positionBias("decoder", batch.targets.shape[1]), causal: true };
+  const real_BT = realTokens(targets);
+  const position = positionBias("decoder", targets.shape[1]);
+  const own = segments && { queries: segments.target, keys: segments.target };
+  const other = segments && { queries: segments.target, keys: segments.source };
   let y_BTD = drop(targets_BTD, "decoder");
   for (let block = 0; block < config.decoderLayers; block++) {
     const [self, cross, mlp] = [0, 1, 2].map((layer) => `decoder.block.${block}.layer.${layer}`);
-    y_BTD = add(y_BTD, self, (h) => attend(h, h, self, "SelfAttention", decoderBias));
-    y_BTD = add(y_BTD, cross, (h) => attend(h, encoded_BSD, cross, "EncDecAttention", { real: source_BS }));
+    y_BTD = add(y_BTD, self, (h) =>
+      attend(h, h, self, "SelfAttention", { position: position(block), causal: true, segments: own }),
+    );
+    y_BTD = add(y_BTD, cross, (h) =>
+      attend(h, encoded_BSD, cross, "EncDecAttention", { real: source_BS, segments: other }),
+    );
     y_BTD = add(y_BTD, mlp, (h) => feed(h, mlp, "decoder", block, real_BT));
   }
   return { ...outputLayer(layers, y_BTD), real_BT, routed };
@@ -186,8 +212,14 @@ function realTokens(ids: tf.Tensor2D): tf.Tensor2D {
   return tf.cast(tf.notEqual(ids, 0), "float32");
 }
 
-/** T5's decoder starts with the padding id: [0, t₀, t₁, …]. */
-function shiftRight(targets: tf.Tensor2D): tf.Tensor2D {
+/** T5's decoder starts with the padding id: [0, t₀, t₁, …]; in a packed row at each example. */
+function shiftRight(targets: tf.Tensor2D, endId?: number): tf.Tensor2D {
   const [batch, length] = targets.shape;
-  return tf.concat2d([tf.zeros([batch, 1], "int32"), tf.slice2d(targets, [0, 0], [batch, length - 1])], 1);
+  const shifted = tf.concat2d([tf.zeros([batch, 1], "int32"), tf.slice2d(targets, [0, 0], [batch, length - 1])], 1);
+  return endId === undefined ? shifted : tf.mul(shifted, tf.cast(tf.notEqual(shifted, endId), "int32"));
+}
+
+/** Which example of a packed row each position is of: how many have ended before it, [B, T]. */
+function segmentsOf(ids: tf.Tensor2D, endId: number): tf.Tensor2D {
+  return tf.cumsum(tf.cast(tf.equal(ids, endId), "float32"), 1, true);
 }

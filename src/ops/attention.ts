@@ -2,6 +2,7 @@ import * as tf from "@tensorflow/tfjs-core";
 import { embedding } from "./embedding.js";
 import { fastKernel, fastOp } from "./fastPath.js";
 import { linearReference } from "./linear.js";
+import { precision } from "./precision.js";
 import { type Dropout, dropout as dropEntries, dropoutAttributes } from "./random/noise.js";
 
 // B batch, T queries, S keys, D dModel, H heads, K dKv
@@ -23,6 +24,8 @@ export interface AttentionBias {
   real?: tf.Tensor2D;
   /** A query sees no key after it (T = S). */
   causal?: boolean;
+  /** Which example of a packed row each query and key is of, [B, T] and [B, S]: a query sees its own example's keys. */
+  segments?: { queries: tf.Tensor2D; keys: tf.Tensor2D };
 }
 
 /** Added to a score that must not count. Finite, so that a row with no key at all stays a number. */
@@ -45,8 +48,11 @@ export function attention(
 ): tf.Tensor3D {
   const forward = fastKernel("TorchAttention");
   const backward = fastKernel("TorchAttentionGrad");
-  if (!forward || !backward) {
-    return attentionReference(query_BTD, memory_BSD, weights, heads, bias, dropout);
+  if (!forward || !backward || bias.segments) {
+    // The kernels know no segments.
+    const query = precision(query_BTD, "float32");
+    const memory = memory_BSD === query_BTD ? query : precision(memory_BSD, "float32");
+    return attentionReference(query, memory, weights, heads, bias, dropout);
   }
   const { q, k, v, o } = weights;
   const { position, real, causal = false } = bias;
@@ -80,7 +86,7 @@ export function attentionReference(
   memory_BSD: tf.Tensor3D,
   weights: AttentionWeights,
   heads: number,
-  { position, real, causal = false }: AttentionBias,
+  { position, real, causal = false, segments }: AttentionBias,
   dropout?: Dropout,
 ): tf.Tensor3D {
   const query_BHTK = splitHeads(linearReference(query_BTD, weights.q), heads);
@@ -91,6 +97,7 @@ export function attentionReference(
     ...(position ? [positionScores(position, queries, keys)] : []),
     ...(real ? [paddingMask(real)] : []),
     ...(causal ? [causalMask(queries)] : []),
+    ...(segments ? [segmentMask(segments)] : []),
   ];
   const raw_BHTS = tf.matMul(query_BHTK, key_BHSK, false, true);
   const scores_BHTS =
@@ -131,6 +138,12 @@ function positionScores(position: tf.Tensor2D, queries: number, keys: number): t
 function paddingMask(real_BS: tf.Tensor2D): tf.Tensor4D {
   const [batch, length] = real_BS.shape;
   return tf.reshape(tf.mul(tf.sub(1, real_BS), masked), [batch, 1, 1, length]);
+}
+
+/** Hides keys of other examples. @returns [B, 1, T, S] */
+function segmentMask({ queries, keys }: { queries: tf.Tensor2D; keys: tf.Tensor2D }): tf.Tensor {
+  const other_BTS = tf.notEqual(tf.expandDims(queries, 2), tf.expandDims(keys, 1));
+  return tf.expandDims(tf.mul(tf.cast(other_BTS, "float32"), masked), 1);
 }
 
 /** Hides keys after the query. @returns [1, 1, T, T] */

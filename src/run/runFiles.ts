@@ -185,6 +185,12 @@ export const runDescriptionSchema = z.strictObject({
   /** Training tokens of each language in the dataset. */
   trainTokens: z.record(code, z.number()),
   /** Of text-to-text pairs: how many there are to train on, and how many lose an end of their inputs or their targets. */
-  truncated: z.strictObject({ pairs: z.int(), examples: z.int(), inputs: z.int(), targets: z.int() }).optional(),
+  truncated: z
+    .strictObject({
+      ...{ pairs: z.int(), examples: z.int(), inputs: z.int(), targets: z.int() },
+      /** Rows that they are packed in; absent where each has its own. */
+      rows: z.int().optional(),
+    })
+    .optional(),
 });
 export type RunDescription = z.infer<typeof runDescriptionSchema>;

@@ -16,6 +16,8 @@ export interface ExampleRows {
   inputs: Int32Array;
   /** Decoder targets, [batchSize, lengths.targets] row-major; the model shifts them right itself. */
   targets: Int32Array;
+  /** Rows hold several examples, each side of one ended by this id; absent: a row is one example. */
+  endId?: number;
 }
 
 /** One global batch. */
@@ -49,6 +51,8 @@ export interface ExampleShape {
   inputLength: number;
   /** Decoder positions of pairs. */
   targetLength?: number;
+  /** As many pairs of a language in a row as fit; else each has a row of its own. */
+  packing?: boolean;
 }
 
 export interface StreamConfig extends ExampleShape {

@@ -18,7 +18,7 @@ const mostIds = 2 ** 28;
  * The training stream of a tokenized dataset, as a pure function of the step.
  *
  * Place n of the stream (n = step · batchSize + row) belongs to the language the schedule gives it. Example j of a language is
- * segment (or pair) π(j mod segments) of its run in epoch floor(j / segments), π a permutation of that epoch; a mask is drawn anew
+ * segment (or pair, or row of packed pairs) π(j mod segments) of its run in epoch floor(j / segments), π a permutation of that epoch; a mask is drawn anew
  * each epoch.
  *
  * @param log is told of languages left out because they have too few tokens
@@ -61,7 +61,8 @@ export function createExampleStream(dataset: TokenDataset, config: StreamConfig,
           targets.subarray(row * lengths.targets, (row + 1) * lengths.targets),
         ),
       );
-      return { step, batchSize, lengths, inputs, targets, languages: rows };
+      const packed = config.packing ? { endId: dataset.vocabulary.eosId } : {};
+      return { step, batchSize, lengths, inputs, targets, languages: rows, ...packed };
     },
     epochs(steps) {
       requireStep(steps, batchSize);

@@ -9,8 +9,8 @@ import { evaluationPath, readDescription, readEvaluations, runPaths } from "../r
 import { hasEnded } from "../train/checkpoint/bestEvaluation.js";
 import { describeRun } from "../train/setup/prepareRun.js";
 import { requireSameRun } from "../train/setup/requireSameRun.js";
-import type { Study, StudyRun } from "./studyFile.js";
-import { withRun } from "./studyPlan.js";
+import { allRuns, type Study, type StudyRun } from "./studyFile.js";
+import { configOf, withRun } from "./studyPlan.js";
 
 /** How a training ended: its exit code, and the error of its `--json` document. */
 export interface TrainingEnd {
@@ -27,7 +27,7 @@ export interface StudyOptions {
   log: Log;
   signal: AbortSignal;
   /** Trains a run in a process of its own, from its last checkpoint. */
-  train(run: StudyRun, study: Study): Promise<TrainingEnd>;
+  train(run: StudyRun): Promise<TrainingEnd>;
 }
 
 /** A run that diverged is a result: it is not trained again. Beside the run, since the run's directory is the trainer's. */
@@ -45,12 +45,12 @@ export async function readDivergence(run: StudyRun): Promise<Divergence | undefi
  *
  * @throws usageError where its directory holds another run
  */
-export async function isDone(study: Study, run: StudyRun, log: Log): Promise<boolean> {
+export async function isDone(run: StudyRun, log: Log): Promise<boolean> {
   if (await readDivergence(run)) return true;
   const paths = runPaths(run.directory);
   const there = await readDescription(paths.description);
   if (!there || !existsSync(paths.config)) return false;
-  return withRun(study, run, log, async (prepared) => {
+  return withRun(await configOf(run), log, async (prepared) => {
     await requireSameRun(paths, prepared.config, describeRun(prepared, there.backend));
     const { steps, evaluation } = prepared.config;
     if (prepared.examples.length === 0 || existsSync(evaluationPath(paths, steps))) return true;
@@ -59,8 +59,9 @@ export async function isDone(study: Study, run: StudyRun, log: Log): Promise<boo
 }
 
 async function haveEnded(study: Study, directories: readonly string[], log: Log): Promise<boolean> {
-  for (const run of study.runs)
-    if (directories.includes(run.directory) && !(await isDone(study, run, log))) return false;
+  for (const run of allRuns(study)) {
+    if (directories.includes(run.directory) && !(await isDone(run, log))) return false;
+  }
   return true;
 }
 
@@ -72,7 +73,7 @@ async function haveEnded(study: Study, directories: readonly string[], log: Log)
  */
 export async function runStudy(study: Study, options: StudyOptions): Promise<void> {
   const { task, tasks, processes, log, signal } = options;
-  const waiting = study.runs.filter((_, i) => i % tasks === task);
+  const waiting = allRuns(study).filter((_, i) => i % tasks === task);
   const total = waiting.length;
   const failures: string[] = [];
   const failedRuns = new Set<string>();
@@ -92,8 +93,8 @@ export async function runStudy(study: Study, options: StudyOptions): Promise<voi
         await sleep(500, undefined, { signal }).catch(() => undefined);
         continue;
       }
-      if (!(await isDone(study, run, log))) {
-        const { exitCode, error } = await options.train(run, study);
+      if (!(await isDone(run, log))) {
+        const { exitCode, error } = await options.train(run);
         if (error?.code === "run-locked") {
           waiting.push(run);
           await sleep(500, undefined, { signal }).catch(() => undefined);

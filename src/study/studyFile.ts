@@ -2,19 +2,60 @@ import { createHash } from "node:crypto";
 import { dirname, isAbsolute, join, resolve } from "node:path";
 import * as z from "zod";
 import { usageError } from "../base/errors.js";
-import { readConfig } from "../train/config/readConfig.js";
+import { type ConfigOverride, parseSet, readConfig } from "../train/config/readConfig.js";
 
 const overrides = z.record(z.string().min(1), z.unknown());
+/** A name that is also a folder's. */
+const folderName = z.string().regex(/^[\w-]+$/, "a name has letters, digits, - and _");
 
 /** What no study comes near: a slip in a grid is named before anything is trained. */
 const mostRuns = 10_000;
+
+const datasetSchema = z.union([
+  z.string().min(1),
+  z.strictObject({
+    source: z.string().min(1).describe("As --source of preprocess, relative to the working directory."),
+    vocab: z.string().min(1).describe("SentencePiece model, or `dataset:NAME`: that of another dataset."),
+    pairs: z.boolean().default(false).describe("The source is a folder of text-to-text pairs."),
+    tasks: z.array(z.string().min(1)).min(1).optional().describe("Of pairs: which tasks; all where left out."),
+    languages: z.array(z.string().min(1)).min(1).optional().describe("Codes; all where left out."),
+  }),
+]);
+export type StudyDataset = Exclude<z.infer<typeof datasetSchema>, string>;
 
 /** A study as `pipelines/studies/*.yaml` describe it: a base run, what is varied, and the seeds of each variant. */
 export const studySchema = z.strictObject({
   title: z.string().min(1).describe("What it asks, in a line."),
   base: z.string().min(1).describe("Pipeline file of the base run, relative to the study's file."),
   out: z.string().min(1).describe("Folder of the runs and the report, relative to the working directory."),
-  set: overrides.default({}).describe("Values for every run, `dotted.key: value` as `pretrain --set` takes them."),
+  shared: z
+    .string()
+    .min(1)
+    .optional()
+    .describe(
+      "Folder of datasets, models and runs, where several studies have some in common: a run of the same name and seed is then trained once. That of `out` where left out.",
+    ),
+  datasets: z
+    .record(folderName, datasetSchema)
+    .default({})
+    .describe(
+      "Datasets that `mswitch preprocess` makes first, or folders of such. `dataset:NAME` as a value stands for the folder.",
+    ),
+  models: z
+    .record(
+      folderName,
+      z.strictObject({
+        base: z.string().min(1).describe("Pipeline file, relative to the study's file."),
+        set: overrides.default({}).describe("Values, `dotted.key: value`."),
+      }),
+    )
+    .default({})
+    .describe(
+      "Runs that are trained first, one for each seed, and are no part of the comparison: what variants start from. `model:NAME` as a value stands for the run directory of the same seed.",
+    ),
+  set: overrides
+    .default({})
+    .describe("Values for the run of every variant, `dotted.key: value` as `pretrain --set` takes them."),
   variants: z
     .record(z.string().min(1), overrides)
     .default({})
@@ -45,6 +86,8 @@ export type StudyFile = z.infer<typeof studySchema>;
 export interface StudyRun {
   variant: string;
   seed: number;
+  /** Its pipeline file. */
+  base: string;
   /** Its run directory. */
   directory: string;
   /** `path=value` of each override, for `pretrain --set`. */
@@ -53,78 +96,153 @@ export interface StudyRun {
   needs: string[];
 }
 
+/** A dataset that the study makes of its sources. */
+export interface MadeDataset extends StudyDataset {
+  name: string;
+  directory: string;
+}
+
 export interface Study {
   title: string;
-  /** Pipeline file of the base run. */
-  base: string;
   out: string;
   threshold: number | undefined;
   baseline: string;
   variants: string[];
   seeds: number[];
+  /** In the order in which they are made: one whose vocabulary another has comes first. Only those that a run reads. */
+  datasets: MadeDataset[];
+  /** Runs that variants start from, seed by seed. */
+  models: StudyRun[];
   /** Seed by seed, each with all variants: a study that is not finished compares what it has. */
   runs: StudyRun[];
+}
+
+/** All that a study trains, in the order of its work: of each seed its models, then its variants. */
+export function allRuns({ seeds, models, runs }: Study): StudyRun[] {
+  return seeds.flatMap((seed) => [...models, ...runs].filter((run) => run.seed === seed));
 }
 
 /**
  * Reads a study and writes out its runs.
  *
+ * @param sets as given to `--set`: of one of the study's own keys (`datasets.text=DIR`, `seeds=[1]`), else of the run of every variant
  * @throws usageError with every fault of the file at its line, or where variants cannot be told apart
  */
-export async function readStudy(file: string, out?: string): Promise<Study> {
-  const study = await readConfig(studySchema, file);
+export async function readStudy(file: string, out?: string, sets: readonly string[] = []): Promise<Study> {
+  const given = sets.map((text) => ({ text, override: parseSet(text) }));
+  const isOwn = ({ path }: ConfigOverride): boolean => Object.hasOwn(studySchema.shape, path[0]);
+  const own = given.filter(({ override }) => isOwn(override)).map(({ override }) => override);
+  const ofRuns = given.filter(({ override }) => !isOwn(override)).map(({ text }) => text);
+  const study = await readConfig(studySchema, file, own);
   const variants = expandVariants(study);
   const baseline = study.baseline ?? variants[0].name;
+  const invalid = (message: string, why?: string): Error =>
+    usageError(message, { code: "study-invalid", where: file, why });
   if (!variants.some(({ name }) => name === baseline)) {
-    throw usageError(`the study has no variant ${baseline}`, {
-      code: "study-invalid",
-      where: file,
-      why: `it has ${variants.map(({ name }) => name).join("; ")}`,
-    });
+    throw invalid(`the study has no variant ${baseline}`, `it has ${variants.map(({ name }) => name).join("; ")}`);
   }
-  if (variants.length * study.seeds.length > mostRuns) {
-    throw usageError(`the study has ${variants.length * study.seeds.length} runs`, {
-      code: "study-invalid",
-      where: file,
-      why: `at most ${mostRuns} are taken`,
-    });
-  }
+  const modelNames = Object.keys(study.models);
+  const count = (variants.length + modelNames.length) * study.seeds.length;
+  if (count > mostRuns) throw invalid(`the study has ${count} runs`, `at most ${mostRuns} are taken`);
   const folder = resolve(out ?? study.out);
-  const directoryOf = (name: string, seed: number): string => join(folder, "runs", `${slug(name)}-seed${seed}`);
+  // --out takes everything along, unless --set shared says otherwise.
+  const isElsewhere = study.shared !== undefined && (out === undefined || own.some(({ path }) => path[0] === "shared"));
+  const shared = isElsewhere ? resolve(study.shared!) : folder;
+  const relativeToFile = (path: string): string => (isAbsolute(path) ? path : join(dirname(resolve(file)), path));
+  const directoryOf = (name: string, seed: number): string => join(shared, "runs", `${slug(name)}-seed${seed}`);
+  const modelDirectoryOf = (name: string, seed: number): string => join(shared, "models", `${name}-seed${seed}`);
+  const datasets = resolveDatasets(study, join(shared, "datasets"), invalid);
+
+  /** What a value stands for, and the run directory that must be there for it. */
+  const resolved = (path: string, value: unknown, seed: number, above: string[]): { value: unknown; need?: string } => {
+    const [, kind, name] = (typeof value === "string" && /^(variant|model|dataset):(.*)$/.exec(value)) || [];
+    if (kind === undefined) return { value };
+    const known = { variant: above, model: modelNames, dataset: [...datasets.keys()] }[kind as "variant"];
+    if (!known.includes(name)) {
+      throw invalid(`${path}: there is no ${kind} ${name}`, `there is ${known.join("; ") || "none"}`);
+    }
+    if (kind === "dataset") return { value: datasets.get(name)!.directory };
+    const need = kind === "model" ? modelDirectoryOf(name, seed) : directoryOf(name, seed);
+    return { value: need, need };
+  };
+  const runOf = (
+    { name, values, base }: { name: string; values: Values; base: string },
+    seed: number,
+    { directory, above, more }: { directory: string; above: string[]; more: readonly string[] },
+  ): StudyRun => {
+    const all = values.map(([path, value]) => ({ path, ...resolved(path, value, seed, above) }));
+    const needs = all.map(({ need }) => need).filter((need) => need !== undefined);
+    const sets = [
+      ...all.map(({ path, value }) => [path, value] as const),
+      ["seed", seed] as const,
+      ["name", name] as const,
+    ];
+    return {
+      ...{ variant: name, seed, directory, base: relativeToFile(base) },
+      needs: [...new Set(needs)],
+      sets: [...sets.map(toSet), ...more],
+    };
+  };
   const runs = study.seeds.flatMap((seed) =>
-    variants.map(({ name, values }, i): StudyRun => {
-      const needs: string[] = [];
-      const ofOthers = values.map(([path, value]): readonly [string, unknown] => {
-        const other = typeof value === "string" ? /^variant:(.*)$/.exec(value)?.[1] : undefined;
-        if (other === undefined) return [path, value];
-        if (!variants.slice(0, i).some((variant) => variant.name === other)) {
-          throw usageError(`${path}: there is no variant ${other} before ${name}`, {
-            code: "study-invalid",
-            where: file,
-          });
-        }
-        needs.push(directoryOf(other, seed));
-        return [path, directoryOf(other, seed)];
-      });
-      return {
-        variant: name,
-        seed,
-        directory: directoryOf(name, seed),
-        needs: [...new Set(needs)],
-        sets: [...ofOthers, ["seed", seed] as const, ["name", name] as const].map(toSet),
-      };
+    variants.map((variant, i): StudyRun => {
+      const above = variants.slice(0, i).map(({ name }) => name);
+      const directory = directoryOf(variant.name, seed);
+      return runOf({ ...variant, base: study.base }, seed, { directory, above, more: ofRuns });
+    }),
+  );
+  const models = study.seeds.flatMap((seed) =>
+    Object.entries(study.models).map(([name, { base, set }]) => {
+      const place = { directory: modelDirectoryOf(name, seed), above: [], more: [] };
+      return runOf({ name, base, values: Object.entries(set) }, seed, place);
     }),
   );
   return {
     title: study.title,
-    base: isAbsolute(study.base) ? study.base : join(dirname(resolve(file)), study.base),
     out: folder,
     threshold: study.threshold,
     baseline,
     variants: variants.map(({ name }) => name),
     seeds: study.seeds,
+    datasets: usedDatasets(datasets, [...runs, ...models]),
+    models,
     runs,
   };
+}
+
+/** The folder of each dataset, and of those that are made here what they are made of. A vocabulary `dataset:NAME` is of one above. */
+function resolveDatasets(
+  { datasets }: StudyFile,
+  folder: string,
+  invalid: (message: string, why?: string) => Error,
+): Map<string, { directory: string; made?: MadeDataset }> {
+  const resolved = new Map<string, { directory: string; made?: MadeDataset }>();
+  for (const [name, dataset] of Object.entries(datasets)) {
+    if (typeof dataset === "string") {
+      resolved.set(name, { directory: resolve(dataset) });
+      continue;
+    }
+    const other = /^dataset:(.*)$/.exec(dataset.vocab)?.[1];
+    const source = other === undefined ? undefined : resolved.get(other);
+    if (other !== undefined && !source) throw invalid(`datasets.${name}.vocab: there is no dataset ${other} above it`);
+    const vocab = source ? join(source.directory, "vocabulary.model") : dataset.vocab;
+    const directory = join(folder, name);
+    resolved.set(name, { directory, made: { ...dataset, vocab, name, directory } });
+  }
+  return resolved;
+}
+
+/** Datasets to make: those that a run reads, and those whose vocabulary they have. */
+function usedDatasets(
+  datasets: ReadonlyMap<string, { directory: string; made?: MadeDataset }>,
+  runs: readonly StudyRun[],
+): MadeDataset[] {
+  // The last value of a key counts.
+  const read = runs.map(({ sets }) => sets.map(parseSet).findLast(({ path }) => path.join(".") === "dataset")?.value);
+  const isUsed = ({ directory }: MadeDataset): boolean =>
+    read.includes(directory) ||
+    made.some((other) => other.vocab === join(directory, "vocabulary.model") && isUsed(other));
+  const made = [...datasets.values()].map((dataset) => dataset.made).filter((dataset) => dataset !== undefined);
+  return made.filter(isUsed);
 }
 
 type Values = (readonly [path: string, value: unknown])[];

@@ -3,9 +3,9 @@ import type { Log } from "../base/log.js";
 import { openDataset } from "../dataset/read/openDataset.js";
 import type { TokenDataset } from "../dataset/read/tokenDataset.js";
 import { runPaths } from "../run/runDirectory.js";
-import { readRunConfig } from "../train/config/runConfig.js";
+import { type RunConfig, readRunConfig } from "../train/config/runConfig.js";
 import { type PreparedRun, prepareRun } from "../train/setup/prepareRun.js";
-import type { Study, StudyRun } from "./studyFile.js";
+import { allRuns, type Study, type StudyRun } from "./studyFile.js";
 
 export interface VariantPlan {
   variant: string;
@@ -35,9 +35,9 @@ export interface StudyPlan {
 export async function planStudy(study: Study, log: Log): Promise<StudyPlan> {
   const seeds = study.seeds.length;
   const variants: VariantPlan[] = [];
-  for (const run of study.runs.slice(0, study.variants.length)) {
+  for (const run of allRuns(study).filter(({ seed }) => seed === study.seeds[0])) {
     variants.push(
-      await withRun(study, withoutMissing(run), log, ({ config, plan, model }) => ({
+      await withRun(await plannedConfig(study, run), log, ({ config, plan, model }) => ({
         variant: run.variant,
         model: model.switch ? `${model.switch.experts} experts` : "dense",
         parameters: plan.parameters,
@@ -59,20 +59,33 @@ export async function planStudy(study: Study, log: Log): Promise<StudyPlan> {
   };
 }
 
-/** A run without the models that the study has yet to train: they do not change what it costs but for the teacher's forward pass. */
-function withoutMissing(run: StudyRun): StudyRun {
-  if (run.needs.every((directory) => existsSync(runPaths(directory).checkpoints))) return run;
-  return { ...run, sets: run.sets.filter((set) => !/^(?:teacher|init)[.=]/.test(set)) };
+/** A run's configuration as its file and the study have it. */
+export function configOf({ base, sets, directory }: StudyRun): Promise<RunConfig> {
+  return readRunConfig(base, { sets, run: directory });
 }
 
-/** Hands over a run of the study, put together with its dataset. */
+/**
+ * The same before the models are there that the study has yet to train: a run that starts from one has its model; a teacher is left out, so
+ * that a distillation's cost is without the teacher's forward pass.
+ */
+async function plannedConfig(study: Study, run: StudyRun): Promise<RunConfig> {
+  const { init, teacher, ...config } = await configOf(run);
+  const isThere = (directory: string): boolean => existsSync(runPaths(directory).checkpoints);
+  const source = allRuns(study).find(({ directory }) => directory === init?.from && !isThere(directory));
+  const kept = teacher && !(run.needs.includes(teacher.from) && !isThere(teacher.from)) ? { teacher } : {};
+  if (!source) return { ...config, ...kept, ...(init ? { init } : {}) };
+  const { model } = await plannedConfig(study, source);
+  const own = Object.fromEntries(Object.entries(config.model).filter(([, value]) => value !== undefined));
+  const sparse = config.model.switch && { switch: { ...model.switch, ...config.model.switch } };
+  return { ...config, ...kept, model: { ...model, ...own, preset: model.preset, ...sparse } };
+}
+
+/** Hands over a run, put together with its dataset. */
 export async function withRun<T>(
-  study: Study,
-  { directory, sets }: StudyRun,
+  config: RunConfig,
   log: Log,
   use: (run: PreparedRun, dataset: TokenDataset) => T | Promise<T>,
 ): Promise<T> {
-  const config = await readRunConfig(study.base, { sets, run: directory });
   const dataset = await openDataset(config.dataset);
   try {
     return await use(await prepareRun(config, dataset, log), dataset);

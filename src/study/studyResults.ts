@@ -11,7 +11,7 @@ import { meanSourceUse, runFile } from "../run/runFiles.js";
 import { type DistillationResult, distillationResult } from "./distillationResults.js";
 import { readDivergence } from "./runStudy.js";
 import type { Study } from "./studyFile.js";
-import { type StudyTaskResult, studyTaskResults } from "./taskResults.js";
+import { type StudyTaskMean, type StudyTaskResult, studyTaskMeans, studyTaskResults } from "./taskResults.js";
 
 /** Figures of one finished run: means over languages, the task in a language's own script standing for it. */
 export interface RunResult {
@@ -58,6 +58,8 @@ export interface StudyResults {
   distilled: DistillationResult[];
   /** Metrics of fine-tuned runs. */
   tasks: StudyTaskResult[];
+  /** The same as means over each task's languages. */
+  taskMeans: StudyTaskMean[];
   missing: { variant: string; seed: number }[];
 }
 
@@ -124,14 +126,13 @@ export async function studyResults(study: Study): Promise<{ results: StudyResult
     .filter(({ variant, seed }) => !runs.has(key(variant, seed)) && !diverged.has(key(variant, seed)))
     .map(({ variant, seed }) => ({ variant, seed }));
   const { title, baseline, seeds } = study;
-  const tasks = studyTaskResults(
-    new Map(
-      study.variants.map((variant) => [
-        variant,
-        seeds.map((seed) => runs.get(key(variant, seed))).filter((run) => run !== undefined),
-      ]),
-    ),
+  const byVariant = new Map(
+    study.variants.map((variant) => [
+      variant,
+      seeds.map((seed) => runs.get(key(variant, seed))).filter((run) => run !== undefined),
+    ]),
   );
+  const [tasks, taskMeans] = [studyTaskResults(byVariant), studyTaskMeans(byVariant)];
   const distilled: DistillationResult[] = [];
   for (const variant of study.variants.filter((name) => name !== baseline)) {
     const pairs = seeds.flatMap((seed) => {
@@ -141,7 +142,10 @@ export async function studyResults(study: Study): Promise<{ results: StudyResult
     const result = await distillationResult(variant, pairs, codes);
     if (result) distilled.push(result);
   }
-  return { results: { title, baseline, threshold, seeds, variants, runs: results, distilled, tasks, missing }, times };
+  return {
+    results: { title, baseline, threshold, seeds, variants, runs: results, distilled, tasks, taskMeans, missing },
+    times,
+  };
 }
 
 /** Main tasks that every evaluation of every run has. */

@@ -33,8 +33,8 @@ const columns: Column[] = [
   ["source use", ({ sourceUse }) => withInterval(sourceUse, nats)],
 ];
 
-/** The table of variants, and quality and source use by step and seed. */
-export function studyTable(results: StudyResults): string {
+/** The table of variants, and quality and source use by step and seed. @param whole with tables by language */
+export function studyTable(results: StudyResults, whole = true): string {
   const rows = results.variants.map((row) => columns.map(([, cell]) => cell(row, results)));
   const variants = table(
     columns.map(([name]) => name),
@@ -42,15 +42,16 @@ export function studyTable(results: StudyResults): string {
   );
   return [
     variants,
-    ...distillationTables(results),
-    ...taskTables(results),
+    ...distillationTables(results, whole),
+    ...taskMeansTable(results),
+    ...(whole ? taskTables(results) : []),
     "Quality (and source use) by step:",
     curvesTable(results),
   ].join("\n\n");
 }
 
 /** The study's report in Markdown. */
-export function studyMarkdown(results: StudyResults): string {
+export function studyMarkdown(results: StudyResults, figures: readonly { file: string; title: string }[] = []): string {
   const { title, baseline, threshold, seeds, missing } = results;
   const notes = [
     `Means over seeds (${seeds.join(", ")}) and 95 % intervals by Student's t. Quality: mean over languages at the end, nats a target token, higher is better. Gain and step speed-up: against “${baseline}”, in pairs of equal seeds; the speed-up is the mean over languages.`,
@@ -60,17 +61,37 @@ export function studyMarkdown(results: StudyResults): string {
       ? [`**Not finished: ${missing.map(({ variant, seed }) => `${variant}, seed ${seed}`).join("; ")}.**`]
       : []),
   ];
-  return `${[`# ${title}`, studyTable(results), ...notes].join("\n\n")}\n`;
+  const images = figures.map(({ file, title: caption }) => `![${caption}](${file})`);
+  return `${[`# ${title}`, studyTable(results), ...images, ...notes].join("\n\n")}\n`;
 }
 
-/** Fine-tuned quality by task and language; nothing where no metric was measured. */
+/** Metrics of a task in percent; chrF is so already. */
+const percentOf =
+  (metric: string) =>
+  (share: number): string =>
+    (metric === "chrF" ? share : 100 * share).toFixed(1);
+
+/** Fine-tuned quality by task, as mT5's Table 2; nothing where no metric was measured. */
+function taskMeansTable({ taskMeans, variants }: StudyResults): string[] {
+  if (taskMeans.length === 0) return [];
+  const head = taskMeans.map(({ task, metric, languages }) => `${task}: ${metric} (${languages} languages)`);
+  const rows = variants.map(({ variant }) => [
+    variant,
+    ...taskMeans.map((mean) => {
+      const { value } = mean.variants.find((each) => each.variant === variant)!;
+      return withInterval(value, percentOf(mean.metric));
+    }),
+  ]);
+  return ["Means over languages at the end, in percent:", table(["model", ...head], rows)];
+}
+
+/** The same by language. */
 function taskTables({ tasks, variants }: StudyResults): string[] {
   if (tasks.length === 0) return [];
   const names = variants.map(({ variant }) => variant);
   const metrics = [...new Set(tasks.map(({ metric }) => metric))];
   return metrics.flatMap((metric) => {
-    // chrF is in percent already.
-    const percent = (share: number): string => (metric === "chrF" ? share : 100 * share).toFixed(1);
+    const percent = percentOf(metric);
     const rows = tasks
       .filter((task) => task.metric === metric)
       .map(({ code, variants: all }) => [code, ...all.map(({ value }) => withInterval(value, percent))]);
@@ -79,7 +100,7 @@ function taskTables({ tasks, variants }: StudyResults): string[] {
 }
 
 /** As the paper's Tables 6 and 7, and the same by language; nothing where nothing was distilled. */
-function distillationTables({ distilled, baseline }: StudyResults): string[] {
+function distillationTables({ distilled, baseline }: StudyResults, whole: boolean): string[] {
   if (distilled.length === 0) return [];
   const percent = (share: number): string => `${Math.round(100 * share)} %`;
   const rows = distilled.map((row) => [
@@ -97,8 +118,7 @@ function distillationTables({ distilled, baseline }: StudyResults): string[] {
   return [
     `Share of the teacher's gain over “${baseline}” that is kept, (distilled − student) / (teacher − student):`,
     table(["model", "parameters", "teacher's parameters", "compression", "teacher's quality", "gain kept"], rows),
-    "The same by language, means over seeds:",
-    table(["language", baseline, ...names], byLanguage),
+    ...(whole ? ["The same by language, means over seeds:", table(["language", baseline, ...names], byLanguage)] : []),
   ];
 }
 

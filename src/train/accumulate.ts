@@ -66,8 +66,9 @@ export function accumulateGradients(
 }
 
 /** A batch's ids on the device. The caller disposes of them. */
-export function toTensors({ batchSize, lengths, inputs, targets }: Batch): ModelBatch {
+export function toTensors({ batchSize, lengths, inputs, targets, endId }: Batch): ModelBatch {
   return {
+    ...(endId === undefined ? {} : { endId }),
     inputs: tf.tensor2d(inputs, [batchSize, lengths.inputs], "int32"),
     targets: tf.tensor2d(targets, [batchSize, lengths.targets], "int32"),
   };

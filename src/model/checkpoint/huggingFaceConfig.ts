@@ -2,10 +2,11 @@ import * as z from "zod";
 import { isSparse, type ModelConfig, modelConfigSchema } from "../config.js";
 
 /** How Transformers names an architecture; `mswitch` where it has no class that could hold it. */
-export type ModelType = "mt5" | "t5" | "switch_transformers" | "mswitch";
+export type ModelType = "mt5" | "umt5" | "t5" | "switch_transformers" | "mswitch";
 
 const architectures = {
   mt5: "MT5ForConditionalGeneration",
+  umt5: "UMT5ForConditionalGeneration",
   t5: "T5ForConditionalGeneration",
   switch_transformers: "SwitchTransformersForConditionalGeneration",
   mswitch: "MSwitchForConditionalGeneration",
@@ -15,20 +16,19 @@ const architectures = {
 const unlimitedCapacity = 2 ** 16;
 
 /**
- * Which of Transformers' classes holds a configuration. Dense and untied: MT5. Dense and tied: T5, since recent versions of MT5 do not
+ * Which of Transformers' classes holds a configuration. A table of relative positions in each layer: UMT5 where dense. Dense and untied: MT5. Dense and tied: T5, since recent versions of MT5 do not
  * scale the states of a tied output layer. Switch with ReLU: SwitchTransformers, if its rule for which layers are sparse
  * (layer mod step = 1) can say the same and a token has one expert. Switch with a gate has no class there: natural names under a model type of our own, whose classes lie in the directory.
  */
 export function modelTypeOf(config: ModelConfig): ModelType {
-  if (!config.switch) return config.tieEmbeddings ? "t5" : "mt5";
+  if (!config.switch) return config.relativeBiasPerLayer ? "umt5" : config.tieEmbeddings ? "t5" : "mt5";
   const { encoderLayers, decoderLayers } = config;
   const expressible = [encoderLayers, decoderLayers].every((layers) => {
     const ours = sparseLayers(layers, (layer) => isSparse(config, layer));
     return ours.length > 0 && same(ours, transformersSparseLayers(layers, ours.length));
   });
-  return config.feedForward === "relu" && expressible && (config.switch.topK ?? 1) === 1
-    ? "switch_transformers"
-    : "mswitch";
+  const isPlain = config.feedForward === "relu" && !config.relativeBiasPerLayer && (config.switch.topK ?? 1) === 1;
+  return isPlain && expressible ? "switch_transformers" : "mswitch";
 }
 
 /** Where Transformers finds the classes of `mswitch`: in the directory itself. */
@@ -98,7 +98,7 @@ function switchKeys(config: ModelConfig, sparse: NonNullable<ModelConfig["switch
 }
 
 const foreignSchema = z.object({
-  model_type: z.enum(["mt5", "t5", "switch_transformers"]),
+  model_type: z.enum(["mt5", "umt5", "t5", "switch_transformers"]),
   vocab_size: z.int().positive(),
   d_model: z.int().positive(),
   d_kv: z.int().positive(),
@@ -106,7 +106,7 @@ const foreignSchema = z.object({
   num_heads: z.int().positive(),
   num_layers: z.int().positive(),
   num_decoder_layers: z.int().positive().nullish(),
-  feed_forward_proj: z.enum(["relu", "gated-gelu"]).default("relu"),
+  feed_forward_proj: z.enum(["relu", "gated-gelu"]).optional(),
   dense_act_fn: z.string().nullish(),
   relative_attention_num_buckets: z.int().positive().default(32),
   relative_attention_max_distance: z.int().positive().default(128),
@@ -148,11 +148,12 @@ export function fromHuggingFaceConfig(json: unknown, names: ReadonlySet<string>)
     heads: c.num_heads,
     encoderLayers: c.num_layers,
     decoderLayers,
-    feedForward: isSwitch ? "relu" : c.feed_forward_proj,
+    feedForward: isSwitch ? "relu" : (c.feed_forward_proj ?? (c.model_type === "umt5" ? "gated-gelu" : "relu")),
     // Transformers 5 writes true for every MT5; whether there is an output layer is what the file says.
     tieEmbeddings: isSwitch ? c.tie_word_embeddings : !names.has("lm_head.weight"),
     relativeBuckets: c.relative_attention_num_buckets,
     relativeMaxDistance: c.relative_attention_max_distance,
+    ...(c.model_type === "umt5" ? { relativeBiasPerLayer: true } : {}),
     layerNormEpsilon: c.layer_norm_epsilon,
     dropout: c.dropout_rate,
     init: { scheme: "t5" },

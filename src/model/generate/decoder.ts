@@ -4,7 +4,7 @@ import { attendBefore, attendMemory, type KeysAndValues, keysAndValues } from ".
 import { decodeFeedForward } from "../../ops/decode/decodeFeedForward.js";
 import { relativePositionBias } from "../../ops/relativePositionBias.js";
 import { isSparse, type ModelConfig } from "../config.js";
-import { feedForwardName, type Parameters } from "../parameters.js";
+import { feedForwardName, type Parameters, positionTable } from "../parameters.js";
 import { encodeInputs, type Layers, layersOf, matrices, outputLayer } from "../switchT5.js";
 
 // B rows, S source positions, D dModel, L positions so far, A heads · dKv
@@ -130,15 +130,17 @@ function decodeStep(
   const { config, embed, weight, add, feed } = layers;
   const ids_B1 = tf.tensor2d(ids, [ids.length, 1], "int32");
   const real_B1 = tf.ones<tf.Rank.R2>([ids.length, 1]);
-  const table = weight("decoder.block.0.layer.0.SelfAttention.relative_attention_bias") as tf.Tensor as tf.Tensor2D;
   // One key, at 0, and as many queries as there are positions: distances from −(length − 1) to 0.
-  const position_LH = relativePositionBias(table, length, 1, {
-    ...{ bidirectional: false, buckets: config.relativeBuckets, maxDistance: config.relativeMaxDistance },
-  });
+  const positionBias = (block: number): tf.Tensor2D =>
+    relativePositionBias(weight(positionTable(config, "decoder", block)) as tf.Tensor as tf.Tensor2D, length, 1, {
+      ...{ bidirectional: false, buckets: config.relativeBuckets, maxDistance: config.relativeMaxDistance },
+    });
+  const shared_LH = positionBias(0);
   const written: KeysAndValues[] = [];
   let y_B1D = embed(config.separateInputEmbeddings ? "decoder.embed_tokens" : "shared", ids_B1);
   for (let block = 0; block < config.decoderLayers; block++) {
     const [self, cross, mlp] = [0, 1, 2].map((layer) => `decoder.block.${block}.layer.${layer}`);
+    const position_LH = config.relativeBiasPerLayer ? positionBias(block) : shared_LH;
     y_B1D = add(y_B1D, self, (h) => {
       const weights = attentionWeights(layers, `${self}.SelfAttention`);
       const { y_B1D: y, cache } = attendBefore(h, caches[block], weights, config.heads, position_LH);

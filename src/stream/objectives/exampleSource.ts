@@ -4,6 +4,7 @@ import type { Split } from "../../corpus/shards/shard.js";
 import type { TokenDataset } from "../../dataset/read/tokenDataset.js";
 import type { ExampleLengths, ExampleShape } from "../batch.js";
 import { exampleLengths, requireSentinels } from "./exampleLengths.js";
+import { packedRows, writePackedRow } from "./packedPairs.js";
 import { countTruncated, pairIndex, type Truncation, writePair } from "./pairs.js";
 import { readSegment, segmentCount } from "./segments.js";
 import { corruptSpans } from "./spanCorruption.js";
@@ -60,7 +61,11 @@ function spanSource(dataset: TokenDataset, split: Split, { inputLength }: Exampl
   };
 }
 
-function pairSource(dataset: TokenDataset, split: Split, { inputLength, targetLength }: ExampleShape): ExampleSource {
+function pairSource(
+  dataset: TokenDataset,
+  split: Split,
+  { inputLength, targetLength, packing }: ExampleShape,
+): ExampleSource {
   for (const [name, length] of [
     ["inputLength", inputLength],
     ["targetLength", targetLength],
@@ -73,6 +78,18 @@ function pairSource(dataset: TokenDataset, split: Split, { inputLength, targetLe
     });
   }
   const lengths = { inputs: inputLength, targets: targetLength!, tokens: inputLength + targetLength! };
+  const truncated = (language: string): Truncation => countTruncated(pairIndex(dataset, language, split), lengths);
+  if (packing) {
+    return {
+      lengths,
+      count: (language) => packedRows(dataset, language, split, lengths).rows,
+      write(language, row, _, inputs, targets) {
+        const packed = packedRows(dataset, language, split, lengths);
+        writePackedRow(dataset.run(language, split), packed, row, dataset.vocabulary.eosId, inputs, targets);
+      },
+      truncated,
+    };
+  }
   return {
     lengths,
     count: (language) => dataset.run(language, split).documents,
@@ -85,6 +102,6 @@ function pairSource(dataset: TokenDataset, split: Split, { inputLength, targetLe
         inputs,
         targets,
       ),
-    truncated: (language) => countTruncated(pairIndex(dataset, language, split), lengths),
+    truncated,
   };
 }

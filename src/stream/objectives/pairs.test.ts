@@ -3,6 +3,7 @@ import { memoryDataset, memoryVocabulary } from "../../../test/memoryDataset.js"
 import type { TokenDataset } from "../../dataset/read/tokenDataset.js";
 import { createExampleStream } from "../createExampleStream.js";
 import { validationExamples } from "../validationExamples.js";
+import { exampleSource } from "./exampleSource.js";
 import { countTruncated, pairIndex } from "./pairs.js";
 
 type Pair = [inputs: number[], targets: number[]];
@@ -95,5 +96,52 @@ describe("pairs", () => {
     expect(() => createExampleStream(damaged, config).batch(0)).toThrow(
       expect.objectContaining({ code: "dataset-damaged" }),
     );
+  });
+
+  it("packed: as many in a row as fit, each once in an epoch, cut where one is longer than a row", () => {
+    const lengths = (i: number): [number, number] => [1 + (i % 5), 1 + ((3 * i) % 7)];
+    const pairs = Array.from({ length: 40 }, (_, i): Pair => {
+      const [inputs, targets] = lengths(i);
+      return [new Array<number>(inputs).fill(10 + i), new Array<number>(targets).fill(100 + i)];
+    });
+    pairs.push([new Array<number>(30).fill(90), [91]]);
+    const dataset = pairDataset({ "spell.aa": pairs });
+    const packed = { ...config, inputLength: 12, targetLength: 14, packing: true, batchSize: 1 } as const;
+    const stream = createExampleStream(dataset, packed);
+    const rows = exampleSource(dataset, "train", packed).count("spell.aa");
+    expect(rows).toBeLessThan(25);
+    const seen: number[] = [];
+    const cut = (row: Int32Array): number[][] => {
+      const ids = [...row];
+      const parts: number[][] = [];
+      while (ids.includes(1)) parts.push(ids.splice(0, ids.indexOf(1) + 1));
+      expect(ids.every((id) => id === 0)).toBe(true);
+      return parts;
+    };
+    for (let step = 0; step < rows; step++) {
+      const { inputs, targets, endId } = stream.batch(step);
+      expect(endId).toBe(1);
+      const [sources, answers] = [cut(inputs), cut(targets)];
+      expect(answers.length).toBe(sources.length);
+      for (const [n, source] of sources.entries()) {
+        if (source[0] === 90) {
+          expect([source.length, answers[n]]).toEqual([12, [91, 1]]);
+          continue;
+        }
+        seen.push(source[0] - 10);
+        expect(source).toEqual([...pairs[source[0] - 10][0], 1]);
+        expect(answers[n]).toEqual([...pairs[source[0] - 10][1], 1]);
+      }
+    }
+    expect(seen.sort((a, b) => a - b)).toEqual(Array.from({ length: 40 }, (_, i) => i));
+    expect(stream.epochs(rows)[0]).toBe(1);
+    // A pure function of the step, another order for another seed, and evaluation is not packed.
+    expect(createExampleStream(dataset, packed).batch(7)).toEqual(stream.batch(7));
+    const orderOf = (seed: number): string =>
+      Array.from(
+        { length: rows },
+        (_, step) => createExampleStream(dataset, { ...packed, seed }).batch(step).inputs[0],
+      ).join();
+    expect(orderOf(3)).not.toBe(orderOf(4));
   });
 });

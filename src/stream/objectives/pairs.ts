@@ -86,13 +86,19 @@ export function writePair(
   side(2 * pair + 1, targets);
 }
 
+/** Ids of a pair's sides, each with its end-of-sequence. */
+export function pairLengths({ ends }: PairIndex, pair: number): { inputs: number; targets: number } {
+  const begin = pair === 0 ? 0 : ends[2 * pair - 1] + 1;
+  return { inputs: ends[2 * pair] - begin + 1, targets: ends[2 * pair + 1] - ends[2 * pair] };
+}
+
 /** Counts the pairs of a run that `writePair` cuts. */
-export function countTruncated({ ends, pairs }: PairIndex, lengths: { inputs: number; targets: number }): Truncation {
+export function countTruncated(index: PairIndex, lengths: { inputs: number; targets: number }): Truncation {
   const count: Truncation = { examples: 0, inputs: 0, targets: 0 };
-  for (let pair = 0; pair < pairs; pair++) {
-    const begin = pair === 0 ? 0 : ends[2 * pair - 1] + 1;
-    const inputs = ends[2 * pair] - begin + 1 > lengths.inputs;
-    const targets = ends[2 * pair + 1] - ends[2 * pair] > lengths.targets;
+  for (let pair = 0; pair < index.pairs; pair++) {
+    const whole = pairLengths(index, pair);
+    const inputs = whole.inputs > lengths.inputs;
+    const targets = whole.targets > lengths.targets;
     if (inputs) count.inputs++;
     if (targets) count.targets++;
     if (inputs || targets) count.examples++;

@@ -109,6 +109,12 @@ export const runConfigSchema = z
         .min(2)
         .optional()
         .describe("Decoder positions of text-to-text pairs; of span corruption they follow from inputLength."),
+      packing: z
+        .boolean()
+        .optional()
+        .describe(
+          "Of text-to-text pairs: as many of a task and language in a row as fit. Absent or false: a row each, padded.",
+        ),
       mixing: mixingSchema.prefault({ strategy: "temperature" }).describe("How often each language is drawn."),
       languages: z.array(z.string()).min(1).optional().describe("Codes; all of the dataset where left out."),
       skipBatches: z
@@ -193,6 +199,10 @@ export const runConfigSchema = z
     };
     if (!init && model.preset === undefined) missing(["model", "preset"]);
     if (objective === "pairs" && stream.targetLength === undefined) missing(["stream", "targetLength"]);
+    if (objective !== "pairs" && stream.packing) {
+      const message = "Invalid input: span corruption fills its rows; packing is for objective: pairs";
+      context.addIssue({ code: "custom", path: ["stream", "packing"], message });
+    }
   });
 
 export type RunConfig = z.infer<typeof runConfigSchema> & { name: string };

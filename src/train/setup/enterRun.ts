@@ -96,11 +96,12 @@ export async function enterRun({ world, run, backend, log, cleanUp, source }: En
 }
 
 function describeTruncation(
-  { pairs, examples, inputs, targets }: NonNullable<PreparedRun["truncated"]>,
+  { pairs, examples, inputs, targets, rows }: NonNullable<PreparedRun["truncated"]>,
   lengths: { inputs: number; targets: number },
 ): string {
   const number = (value: number): string => value.toLocaleString("en-US");
-  return `  ${number(pairs)} training pairs, ${number(examples)} of them cut: inputs of ${number(inputs)} to ${lengths.inputs} tokens, targets of ${number(targets)} to ${lengths.targets}`;
+  const packed = rows === undefined ? "" : ` packed in ${number(rows)} rows`;
+  return `  ${number(pairs)} training pairs${packed}, ${number(examples)} of them cut: inputs of ${number(inputs)} to ${lengths.inputs} tokens, targets of ${number(targets)} to ${lengths.targets}`;
 }
 
 /** Finds where the run stands, brings its records back to there, and writes down who goes on with it. */

@@ -84,7 +84,7 @@ export function evaluatedLanguages({ evaluation, stream }: RunConfig): string[] 
   return evaluation.languages === "all" ? undefined : (evaluation.languages ?? stream.languages);
 }
 
-/** What examples a run makes of its dataset. */
+/** What examples a run makes of its dataset, one a row. */
 export function shapeOf({ objective, stream: { inputLength, targetLength } }: RunConfig): ExampleShape {
   return { objective, inputLength, targetLength };
 }
@@ -96,15 +96,18 @@ function truncationOf(
   config: RunConfig,
 ): RunDescription["truncated"] {
   const source = exampleSource(dataset, "train", shapeOf(config));
+  const packed = config.stream.packing && exampleSource(dataset, "train", { ...shapeOf(config), packing: true });
   const sum = { pairs: 0, examples: 0, inputs: 0, targets: 0 };
+  let rows = 0;
   for (const language of languages) {
     const { examples, inputs, targets } = source.truncated(language);
     sum.pairs += source.count(language);
+    if (packed) rows += packed.count(language);
     sum.examples += examples;
     sum.inputs += inputs;
     sum.targets += targets;
   }
-  return sum;
+  return packed ? { ...sum, rows } : sum;
 }
 
 /** What `run.json` says of a run. */
