@@ -1,6 +1,6 @@
 import { type ChildProcess, spawn } from "node:child_process";
 import { once } from "node:events";
-import { mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
+import { existsSync, mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
@@ -11,7 +11,8 @@ import { randomStream } from "../src/base/random.js";
 import type { StudyResults } from "../src/study/studyResults.js";
 import { writeTinyPipeline } from "./pretrainRun.js";
 
-const bin = fileURLToPath(new URL("../bin/run.js", import.meta.url));
+const root = fileURLToPath(new URL("..", import.meta.url));
+const bin = join(root, "bin/run.js");
 
 let folder: string;
 let base: string;
@@ -81,6 +82,91 @@ test("a study trains its runs and compares them in pairs of seeds; two tasks giv
   // Whoever ends last sees all runs; the other may have written its report with some missing after that.
   await start(two).ended;
   expect(report("two")).toEqual(report("one"));
+});
+
+test("from nothing but its files: datasets, then models to start from, then the runs; another study takes what is there", async () => {
+  const tasks = join(folder, "tasks", "copy", "en");
+  mkdirSync(tasks, { recursive: true });
+  const pairs = (from: number): string =>
+    Array.from(
+      { length: 20 },
+      (_, i) => `${JSON.stringify({ inputs: `copy ${from + i}`, targets: `${from + i}` })}\n`,
+    ).join("");
+  writeFileSync(join(tasks, "train.jsonl"), pairs(100));
+  writeFileSync(join(tasks, "validation.jsonl"), pairs(200));
+  const finetune = join(folder, "finetune.yaml");
+  const stream = { batchSize: 2, inputLength: 12, targetLength: 12, packing: true };
+  const evaluation = { every: 2, examplesPerLanguage: 4 };
+  const logs = { logEvery: 1, backend: "wasm" };
+  writeFileSync(
+    finetune,
+    stringify({
+      dataset: "none",
+      run: "none",
+      objective: "pairs",
+      init: { from: "none" },
+      stream,
+      steps: 2,
+      evaluation,
+      ...logs,
+    }),
+  );
+  const keys = {
+    base: finetune,
+    shared: join(folder, "shared"),
+    datasets: {
+      text: { source: join(root, "data/sample"), vocab: join(root, "vocab/sample.model"), languages: ["af", "am"] },
+      unused: { source: "nowhere", vocab: "none.model" },
+      pairs: { source: join(folder, "tasks"), vocab: "dataset:text", pairs: true, tasks: ["copy"] },
+    },
+    models: { start: { base, set: { dataset: "dataset:text", steps: 2, "evaluation.every": 2 } } },
+    set: { dataset: "dataset:pairs" },
+    variants: {
+      sparse: { "init.from": "model:start" },
+      dense: { "init.from": "model:start", "model.switch": null, "model.dropout": 0 },
+    },
+    seeds: [1],
+  };
+  const file = writeStudyFile("stages", keys);
+  const plan = await start(file, "--plan", "--json").ended;
+  expect(plan.code, plan.stderr).toBe(0);
+  const { variants } = (JSON.parse(plan.stdout) as { plan: { variants: { variant: string; model: string }[] } }).plan;
+  expect(variants.map(({ variant, model }) => [variant, model])).toEqual([
+    ["start", "2 experts"],
+    ["sparse", "2 experts"],
+    ["dense", "dense"],
+  ]);
+  expect(existsSync(join(folder, "shared", "runs"))).toBe(false);
+  const { code, stderr } = await start(file).ended;
+  expect(code, stderr).toBe(0);
+  const results = JSON.parse(report("stages")[0]) as StudyResults;
+  expect(results.missing).toEqual([]);
+  expect(results.taskMeans.map(({ task, metric, languages }) => [task, metric, languages])).toEqual([
+    ["copy", "exactMatch", 1],
+    ["copy", "tokenAccuracy", 1],
+  ]);
+  expect(readFileSync(join(folder, "stages", "figures", "copy-exactMatch.svg"), "utf8")).toContain("<svg");
+  expect(report("stages")[1]).toContain("figures/copy-tokenAccuracy.svg");
+
+  const other = { ...keys, variants: { dense: keys.variants.dense, more: { ...keys.variants.sparse, steps: 3 } } };
+  const second = await start(writeStudyFile("second", other)).ended;
+  expect(second.code, second.stderr).toBe(0);
+  const trained = second.stderr.split("\n").filter((line) => /^\$ mswitch (pretrain|finetune)/.test(line));
+  expect(trained.map((line) => /runs\/(\w+)/.exec(line)?.[1])).toEqual(["more"]);
+
+  const given = await start(file, "--out", join(folder, "given"), "--set", "datasets.text=nowhere", "--json").ended;
+  expect(given.code).not.toBe(0);
+  expect((JSON.parse(given.stdout) as { error: { code: string } }).error.code).toBe("study-dataset-failed");
+  for (const [set, where] of [
+    ["set.dataset=dataset:texts", "dataset texts"],
+    ["variants.sparse={init.from: model:begin}", "model begin"],
+  ]) {
+    const end = await start(file, "--set", set, "--json").ended;
+    expect([end.code, (JSON.parse(end.stdout) as { error: { code: string; message: string } }).error]).toMatchObject([
+      2,
+      { code: "study-invalid", message: expect.stringContaining(where) },
+    ]);
+  }
 });
 
 test("20 kills at random moments end with the same report", async () => {

@@ -5,7 +5,7 @@ export default class Finetune extends TrainCommand {
 
   static override description =
     `A pipeline file with \`objective: pairs\` names a dataset of pairs (\`mswitch preprocess --pairs\`), what to start from
-(init.from: a run, a checkpoint, or a Hugging Face directory of T5, mT5 or SwitchTransformers), and how to train. Left out, the learning rate is
+(init.from: a run, a checkpoint, or a Hugging Face directory of T5, mT5, umT5 or SwitchTransformers), and how to train. Left out, the learning rate is
 constant at 0.001, dropout 0.1, and expert dropout 0.4. A dense model becomes a Switch one where the file says model.switch: every expert begins as
 a copy of the dense layer.
 

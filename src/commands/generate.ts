@@ -12,7 +12,7 @@ export default class Generate extends MswitchCommand {
   static override summary = "Write what a model answers to each line of a text, or of a JSONL file.";
 
   static override description =
-    `MODEL is a run, a checkpoint, or a Hugging Face directory of T5, mT5 or SwitchTransformers. Lines come from --input or from standard input
+    `MODEL is a run, a checkpoint, or a Hugging Face directory of T5, mT5, umT5 or SwitchTransformers. Lines come from --input or from standard input
 and go, in the same order, to --out or to standard output: text as text; JSONL as the objects that they were, with what the model wrote under
 "output". Greedy, or with --beams; the same texts as generate of Transformers. Computed in float32 on any backend.
 

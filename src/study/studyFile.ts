@@ -43,7 +43,7 @@ export const studySchema = z.strictObject({
     ),
   models: z
     .record(
-      folderName,
+      z.string().min(1),
       z.strictObject({
         base: z.string().min(1).describe("Pipeline file, relative to the study's file."),
         set: overrides.default({}).describe("Values, `dotted.key: value`."),
@@ -51,7 +51,7 @@ export const studySchema = z.strictObject({
     )
     .default({})
     .describe(
-      "Runs that are trained first, one for each seed, and are no part of the comparison: what variants start from. `model:NAME` as a value stands for the run directory of the same seed.",
+      "Runs that are trained first, one for each seed, and are no part of the comparison: what variants start or learn from. `model:NAME` as a value stands for the run directory of the same seed.",
     ),
   set: overrides
     .default({})
@@ -142,6 +142,8 @@ export async function readStudy(file: string, out?: string, sets: readonly strin
     throw invalid(`the study has no variant ${baseline}`, `it has ${variants.map(({ name }) => name).join("; ")}`);
   }
   const modelNames = Object.keys(study.models);
+  const twice = variants.find(({ name }) => modelNames.includes(name));
+  if (twice) throw invalid(`${twice.name} is a model and a variant`, "both would be the same run");
   const count = (variants.length + modelNames.length) * study.seeds.length;
   if (count > mostRuns) throw invalid(`the study has ${count} runs`, `at most ${mostRuns} are taken`);
   const folder = resolve(out ?? study.out);
@@ -150,7 +152,6 @@ export async function readStudy(file: string, out?: string, sets: readonly strin
   const shared = isElsewhere ? resolve(study.shared!) : folder;
   const relativeToFile = (path: string): string => (isAbsolute(path) ? path : join(dirname(resolve(file)), path));
   const directoryOf = (name: string, seed: number): string => join(shared, "runs", `${slug(name)}-seed${seed}`);
-  const modelDirectoryOf = (name: string, seed: number): string => join(shared, "models", `${name}-seed${seed}`);
   const datasets = resolveDatasets(study, join(shared, "datasets"), invalid);
 
   /** What a value stands for, and the run directory that must be there for it. */
@@ -162,7 +163,7 @@ export async function readStudy(file: string, out?: string, sets: readonly strin
       throw invalid(`${path}: there is no ${kind} ${name}`, `there is ${known.join("; ") || "none"}`);
     }
     if (kind === "dataset") return { value: datasets.get(name)!.directory };
-    const need = kind === "model" ? modelDirectoryOf(name, seed) : directoryOf(name, seed);
+    const need = directoryOf(name, seed);
     return { value: need, need };
   };
   const runOf = (
@@ -192,7 +193,7 @@ export async function readStudy(file: string, out?: string, sets: readonly strin
   );
   const models = study.seeds.flatMap((seed) =>
     Object.entries(study.models).map(([name, { base, set }]) => {
-      const place = { directory: modelDirectoryOf(name, seed), above: [], more: [] };
+      const place = { directory: directoryOf(name, seed), above: [], more: [] };
       return runOf({ name, base, values: Object.entries(set) }, seed, place);
     }),
   );

@@ -72,7 +72,7 @@ export const runConfigSchema = z
         from: z
           .string()
           .min(1)
-          .describe("A run, a checkpoint, or a Hugging Face directory of T5, mT5 or SwitchTransformers."),
+          .describe("A run, a checkpoint, or a Hugging Face directory of T5, mT5, umT5 or SwitchTransformers."),
         weights: z
           .string()
           .optional()
