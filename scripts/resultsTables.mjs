@@ -6,7 +6,12 @@ import { curvesTable, studyTable } from "../dist/study/studyTables.js";
 
 const path = (name) => new URL(`../${name}`, import.meta.url);
 const page = readFileSync(path("docs/results.md"), "utf8");
-const tables = { study: studyTable, curves: curvesTable, ladder: ladderTable, summary: (results) => studyTable(results, false) };
+const tables = {
+  study: studyTable,
+  curves: curvesTable,
+  ladder: ladderTable,
+  summary: (results) => studyTable(results, false),
+};
 const made = page.replace(
   /(<!-- (study|curves|ladder|summary) ([\w-]+) -->\n)[\s\S]*?(<!-- end -->)/g,
   (_, begin, kind, name, end) => {

@@ -17,7 +17,17 @@ const study = (): StudyResults => {
     })),
   ) as VariantResult[];
   return {
-    ...{ title: "", baseline: "", threshold: null, seeds: [1, 2], variants, distilled: [], tasks: [], missing: [] },
+    ...{
+      title: "",
+      baseline: "",
+      threshold: null,
+      seeds: [1, 2],
+      variants,
+      distilled: [],
+      tasks: [],
+      taskMeans: [],
+      missing: [],
+    },
     runs: variants.flatMap(({ variant, activeParameters, experts: count }) =>
       [1, 2].map((seed) => ({
         ...{ variant, seed, speedup: null, gain: null },

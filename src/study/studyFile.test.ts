@@ -12,8 +12,8 @@ const folder = fileURLToPath(new URL("../../pipelines/studies", import.meta.url)
 test.each(readdirSync(folder))("%s is a study whose every run is a run", async (name) => {
   const study = await readStudy(join(folder, name));
   expect(new Set(study.runs.map(({ directory }) => directory)).size).toBe(study.variants.length * study.seeds.length);
-  for (const { sets, directory, seed } of study.runs.slice(0, study.variants.length + 1)) {
-    const config = await readRunConfig(study.base, { sets, run: directory });
+  for (const { base, sets, directory, seed } of [...study.models, ...study.runs.slice(0, study.variants.length + 1)]) {
+    const config = await readRunConfig(base, { sets, run: directory });
     expect(config.seed).toBe(seed);
     // Without a preset the model is that of init.from, which the study needs to be there.
     if (config.model.preset) expect(resolveModel(config, memoryVocabulary()).dModel).toBeGreaterThan(0);

@@ -32,7 +32,7 @@ describe.each(testBackends)("generation on %s", (backend) => {
         const likeliest = tf.tidy(() => {
           const batch = {
             inputs: tf.tensor2d([text], undefined, "int32"),
-            targets: tf.tensor2d([ids], undefined, "int32"),
+            targets: tf.tensor2d([[...ids]], undefined, "int32"),
           };
           return [...tf.argMax(logits(config, params, batch), 2).dataSync()];
         });
