@@ -2,17 +2,20 @@ import { execFile } from "node:child_process";
 import { mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
+import { setTimeout as sleep } from "node:timers/promises";
 import { fileURLToPath } from "node:url";
 import { promisify } from "node:util";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import { parse, stringify } from "yaml";
 import { sha256 } from "../src/base/hash.js";
 import { type Log, silentLog } from "../src/base/log.js";
+import { randomStream } from "../src/base/random.js";
 import { openSafetensors } from "../src/model/checkpoint/safetensors.js";
 import { runDescriptionSchema } from "../src/run/runFiles.js";
 import type { StudyResults } from "../src/study/studyResults.js";
 import { pretrain } from "../src/train/pretrain.js";
-import { writeTinyPipeline } from "./pretrainRun.js";
+import { mswitch } from "./preprocessRuns.js";
+import { resultHashes, writeTinyPipeline } from "./pretrainRun.js";
 
 /** Aborts at the first line of the log that has this text. */
 function stoppingLog(text: string, controller: AbortController): Log {
@@ -72,6 +75,22 @@ describe("mswitch distill", () => {
     const lines = read("metrics.jsonl").trim().split("\n");
     for (const line of lines) expect(line).toContain("distillationLoss");
   }, 60_000);
+
+  it("killed at random moments and started again, ends with the same bytes", async () => {
+    const sets = ["model.switch=null", `teacher.from=${teacher}`, "steps=12"].flatMap((set) => ["--set", set]);
+    const [unbroken, killed] = ["unbroken", "killed"].map((name) => join(folder, name));
+    const begin = Date.now();
+    expect(await mswitch(["distill", file, ...sets, "--run", unbroken])).toMatchObject({ code: 0 });
+    const duration = Date.now() - begin;
+    const random = randomStream(Date.now(), "kill");
+    for (let kill = 0; kill < 4; kill++) {
+      await mswitch(["distill", file, ...sets, "--run", killed], { kill: sleep(duration * random.float()) });
+    }
+    const { code, stderr } = await mswitch(["distill", file, ...sets, "--run", killed]);
+    expect(code, stderr).toBe(0);
+    expect(resultHashes(killed)).toEqual(resultHashes(unbroken));
+    expect(readFileSync(join(killed, "teacher.json"))).toEqual(readFileSync(join(unbroken, "teacher.json")));
+  }, 120_000);
 
   it("learns something else than without its teacher, and with another weight", async () => {
     await pretrain(file, { ...options("pretrain", ["model.switch=null"]), run: join(folder, "alone") });

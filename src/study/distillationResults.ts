@@ -6,6 +6,7 @@ import { type SeedMean, seedMean } from "../analysis/seeds.js";
 import { MswitchError, messageOf } from "../base/errors.js";
 import type { Run } from "../run/readRun.js";
 import { type EvalPoint, evalPointSchema, runFile } from "../run/runFiles.js";
+import type { ResultOf } from "./taskResults.js";
 
 /** What a distilled variant of a study kept of its teacher's gain: means over seeds. */
 export interface DistillationResult {
@@ -46,6 +47,7 @@ export async function distillationResult(
   variant: string,
   pairs: readonly { run: Run; baseline: Run }[],
   codes: readonly string[],
+  resultOf: ResultOf,
 ): Promise<DistillationResult | undefined> {
   const triples: Triple[] = [];
   for (const { run, baseline } of pairs) {
@@ -61,13 +63,13 @@ export async function distillationResult(
     teacher: distilled.description.teacher!.parameters,
   };
   const shared = codes.filter((code) => triples.every(({ teacher }) => Object.hasOwn(teacher.languages, code)));
-  const overLanguages = triples.map((triple) => qualitiesOf(triple, shared));
+  const overLanguages = triples.map((triple) => qualitiesOf(triple, shared, resultOf));
   return {
     ...{ variant, parameters, compression: compression(parameters) },
     teacher: seedMean(overLanguages.map(({ teacher }) => teacher)),
     kept: seedMean(overLanguages.map(shareKept).filter((share) => share !== null)),
     languages: shared.map((code) => {
-      const all = triples.map((triple) => qualitiesOf(triple, [code]));
+      const all = triples.map((triple) => qualitiesOf(triple, [code], resultOf));
       const of = (key: "student" | "teacher" | "distilled"): number => mean(all.map((each) => each[key]));
       const means = { student: of("student"), teacher: of("teacher"), distilled: of("distilled") };
       return { code, ...means, kept: shareKept(means) };
@@ -75,10 +77,10 @@ export async function distillationResult(
   };
 }
 
-/** Means over languages of the last evaluations. */
-function qualitiesOf({ distilled, student, teacher }: Triple, codes: readonly string[]) {
+/** Means over languages. */
+function qualitiesOf({ distilled, student, teacher }: Triple, codes: readonly string[], resultOf: ResultOf) {
   const of = ({ languages }: EvalPoint): number => mean(codes.map((code) => languages[code].negLogPerplexity));
-  return { distilled: of(distilled.points.at(-1)!), student: of(student.points.at(-1)!), teacher: of(teacher) };
+  return { distilled: of(resultOf(distilled)), student: of(resultOf(student)), teacher: of(teacher) };
 }
 
 async function readTeacher(directory: string): Promise<EvalPoint | undefined> {

@@ -19,6 +19,7 @@ const study = (): StudyResults => {
   return {
     ...{
       title: "",
+      result: "last",
       baseline: "",
       threshold: null,
       seeds: [1, 2],

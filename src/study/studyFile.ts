@@ -74,6 +74,12 @@ export const studySchema = z.strictObject({
     .string()
     .optional()
     .describe("Name of the variant that the others are compared with; the first where left out."),
+  result: z
+    .enum(["last", "best"])
+    .default("last")
+    .describe(
+      "Which of a run's evaluations is its result: the last one, or the one with the best mean over languages of the negative log perplexity, where runs end in overfitting.",
+    ),
   threshold: z
     .number()
     .optional()
@@ -106,6 +112,7 @@ export interface Study {
   title: string;
   out: string;
   threshold: number | undefined;
+  result: StudyFile["result"];
   baseline: string;
   variants: string[];
   seeds: number[];
@@ -201,6 +208,7 @@ export async function readStudy(file: string, out?: string, sets: readonly strin
     title: study.title,
     out: folder,
     threshold: study.threshold,
+    result: study.result,
     baseline,
     variants: variants.map(({ name }) => name),
     seeds: study.seeds,

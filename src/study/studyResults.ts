@@ -7,7 +7,7 @@ import { mainTasks } from "../analysis/summary.js";
 import { trainClock } from "../analysis/trainClock.js";
 import { findLanguage } from "../corpus/shards/languages.js";
 import { isFinished, type Run, readRun } from "../run/readRun.js";
-import { meanSourceUse, runFile } from "../run/runFiles.js";
+import { type EvalPoint, meanSourceUse, runFile } from "../run/runFiles.js";
 import { type DistillationResult, distillationResult } from "./distillationResults.js";
 import { readDivergence } from "./runStudy.js";
 import type { Study } from "./studyFile.js";
@@ -49,6 +49,8 @@ export interface VariantResult {
 /** What a study found: a pure function of its runs' evaluations, without a clock. */
 export interface StudyResults {
   title: string;
+  /** Which of a run's evaluations counts in qualities, metrics and shares: its last, or its best. */
+  result: "last" | "best";
   baseline: string;
   threshold: number | null;
   seeds: number[];
@@ -91,14 +93,24 @@ export async function studyResults(study: Study): Promise<{ results: StudyResult
     const twin = variant === study.baseline ? undefined : runs.get(key(study.baseline, seed));
     return [{ variant, seed, curve: curveOfRun(run, codes), ...compared(twin, run, codes) }];
   });
+  /** The evaluation that is a run's result. */
+  const counted = ({ curve }: Pick<RunResult, "curve">): RunResult["curve"][number] => {
+    const last = curve[curve.length - 1];
+    return study.result === "last"
+      ? last
+      : curve.reduce((best, point) => (point.quality > best.quality ? point : best));
+  };
+  const resultOf = (run: Run): EvalPoint => {
+    const { step } = counted({ curve: curveOfRun(run, codes) });
+    return run.points.find((point) => point.step === step)!;
+  };
   const ends = (variant: string): number[] =>
-    results.filter((result) => result.variant === variant).map(({ curve }) => curve[curve.length - 1].quality);
+    results.filter((result) => result.variant === variant).map((result) => counted(result).quality);
   const threshold = study.threshold ?? seedMean(ends(study.baseline))?.mean ?? null;
   const variants = study.variants.map((variant) => {
     const mine = results.filter((result) => result.variant === variant);
     const of = (value: (result: RunResult) => number | null): SeedMean | null =>
       seedMean(mine.map(value).filter((each) => each !== null));
-    const last = ({ curve }: RunResult): RunResult["curve"][number] => curve[curve.length - 1];
     const reaches = mine.map((result) => reach(result, threshold)).filter((step) => step !== null);
     const description = mine.length > 0 ? runs.get(key(variant, mine[0].seed))?.description : undefined;
     return {
@@ -111,8 +123,8 @@ export async function studyResults(study: Study): Promise<{ results: StudyResult
       tokensPerStep: description?.tokensPerStep ?? null,
       finished: mine.length,
       diverged: study.seeds.filter((seed) => diverged.has(key(variant, seed))).length,
-      quality: of((result) => last(result).quality),
-      sourceUse: of((result) => last(result).sourceUse),
+      quality: of((result) => counted(result).quality),
+      sourceUse: of((result) => counted(result).sourceUse),
       stepsToThreshold: seedMean(reaches),
       reached: reaches.length,
       speedup: of(({ speedup }) => speedup),
@@ -125,25 +137,37 @@ export async function studyResults(study: Study): Promise<{ results: StudyResult
   const missing = study.runs
     .filter(({ variant, seed }) => !runs.has(key(variant, seed)) && !diverged.has(key(variant, seed)))
     .map(({ variant, seed }) => ({ variant, seed }));
-  const { title, baseline, seeds } = study;
+  const { title, baseline, seeds, result } = study;
   const byVariant = new Map(
     study.variants.map((variant) => [
       variant,
       seeds.map((seed) => runs.get(key(variant, seed))).filter((run) => run !== undefined),
     ]),
   );
-  const [tasks, taskMeans] = [studyTaskResults(byVariant), studyTaskMeans(byVariant)];
+  const [tasks, taskMeans] = [studyTaskResults(byVariant, resultOf), studyTaskMeans(byVariant, resultOf)];
   const distilled: DistillationResult[] = [];
   for (const variant of study.variants.filter((name) => name !== baseline)) {
     const pairs = seeds.flatMap((seed) => {
       const [run, twin] = [runs.get(key(variant, seed)), runs.get(key(baseline, seed))];
       return run && twin ? [{ run, baseline: twin }] : [];
     });
-    const result = await distillationResult(variant, pairs, codes);
+    const result = await distillationResult(variant, pairs, codes, resultOf);
     if (result) distilled.push(result);
   }
   return {
-    results: { title, baseline, threshold, seeds, variants, runs: results, distilled, tasks, taskMeans, missing },
+    results: {
+      title,
+      result,
+      baseline,
+      threshold,
+      seeds,
+      variants,
+      runs: results,
+      distilled,
+      tasks,
+      taskMeans,
+      missing,
+    },
     times,
   };
 }

@@ -54,7 +54,7 @@ export function studyTable(results: StudyResults, whole = true): string {
 export function studyMarkdown(results: StudyResults, figures: readonly { file: string; title: string }[] = []): string {
   const { title, baseline, threshold, seeds, missing } = results;
   const notes = [
-    `Means over seeds (${seeds.join(", ")}) and 95 % intervals by Student's t. Quality: mean over languages at the end, nats a target token, higher is better. Gain and step speed-up: against “${baseline}”, in pairs of equal seeds; the speed-up is the mean over languages.`,
+    `Means over seeds (${seeds.join(", ")}) and 95 % intervals by Student's t. Quality: mean over languages ${when(results)}, nats a target token, higher is better. Gain and step speed-up: against “${baseline}”, in pairs of equal seeds; the speed-up is the mean over languages.`,
     ...(threshold === null ? [] : [`Threshold: ${nats(threshold)}; in brackets the seeds that reached it.`]),
     "Source use: nats a token that are lost with another text as the source; below 0.1 a model does not read its source, and a speed-up between two such models says nothing.",
     ...(missing.length > 0
@@ -65,6 +65,9 @@ export function studyMarkdown(results: StudyResults, figures: readonly { file: s
   return `${[`# ${title}`, studyTable(results), ...images, ...notes].join("\n\n")}\n`;
 }
 
+/** Of which evaluation a run's figures are. */
+const when = ({ result }: StudyResults): string => (result === "best" ? "at each run's best evaluation" : "at the end");
+
 /** Metrics of a task in percent; chrF is so already. */
 const percentOf =
   (metric: string) =>
@@ -72,7 +75,8 @@ const percentOf =
     (metric === "chrF" ? share : 100 * share).toFixed(1);
 
 /** Fine-tuned quality by task, as mT5's Table 2; nothing where no metric was measured. */
-function taskMeansTable({ taskMeans, variants }: StudyResults): string[] {
+function taskMeansTable(results: StudyResults): string[] {
+  const { taskMeans, variants } = results;
   if (taskMeans.length === 0) return [];
   const head = taskMeans.map(({ task, metric, languages }) => `${task}: ${metric} (${languages} languages)`);
   const rows = variants.map(({ variant }) => [
@@ -82,11 +86,12 @@ function taskMeansTable({ taskMeans, variants }: StudyResults): string[] {
       return withInterval(value, percentOf(mean.metric));
     }),
   ]);
-  return ["Means over languages at the end, in percent:", table(["model", ...head], rows)];
+  return [`Means over languages ${when(results)}, in percent:`, table(["model", ...head], rows)];
 }
 
 /** The same by language. */
-function taskTables({ tasks, variants }: StudyResults): string[] {
+function taskTables(results: StudyResults): string[] {
+  const { tasks, variants } = results;
   if (tasks.length === 0) return [];
   const names = variants.map(({ variant }) => variant);
   const metrics = [...new Set(tasks.map(({ metric }) => metric))];
@@ -95,7 +100,10 @@ function taskTables({ tasks, variants }: StudyResults): string[] {
     const rows = tasks
       .filter((task) => task.metric === metric)
       .map(({ code, variants: all }) => [code, ...all.map(({ value }) => withInterval(value, percent))]);
-    return [`${metric} by task and language, in percent, at the end:`, table(["task and language", ...names], rows)];
+    return [
+      `${metric} by task and language, in percent, ${when(results)}:`,
+      table(["task and language", ...names], rows),
+    ];
   });
 }
 

@@ -1,6 +1,8 @@
 import { expect, it } from "vitest";
 import type { Run } from "../run/readRun.js";
-import { studyTaskResults } from "./taskResults.js";
+import { studyTaskMeans, studyTaskResults } from "./taskResults.js";
+
+const lastOf = ({ points }: Run): Run["points"][number] => points[points.length - 1];
 
 /** A run of which the last evaluation alone matters. */
 function runWith(metrics: Record<string, Record<string, number>>): Run {
@@ -21,7 +23,7 @@ function runWith(metrics: Record<string, Record<string, number>>): Run {
 it("has the mean over seeds of each metric by task and language, and none where a variant was not measured", () => {
   const dense = [runWith({ "n/af": { exactMatch: 0.2 } }), runWith({ "n/af": { exactMatch: 0.4 } })];
   const sparse = [runWith({ "n/af": { exactMatch: 0.5, chrF: 0.6 }, "n/de": { exactMatch: 1 } })];
-  const results = studyTaskResults(new Map(Object.entries({ dense, sparse })));
+  const results = studyTaskResults(new Map(Object.entries({ dense, sparse })), lastOf);
   expect(results.map(({ metric, code }) => [metric, code])).toEqual([
     ["chrF", "n/af"],
     ["exactMatch", "n/af"],
@@ -31,4 +33,24 @@ it("has the mean over seeds of each metric by task and language, and none where 
   expect(means[0]).toEqual([null, 0.6]);
   expect(means[1][0]).toBeCloseTo(0.3, 12);
   expect(means[2]).toEqual([null, 1]);
+});
+
+it("has a task's mean over its languages, then over seeds, of the evaluation that counts", () => {
+  const first = runWith({ "n.af": { exactMatch: 0.2 }, "n.de": { exactMatch: 0.4 }, "e.af": { exactMatch: 1 } });
+  const second = runWith({ "n.af": { exactMatch: 0.6 }, "n.de": { exactMatch: 0.8 }, "e.af": { exactMatch: 0 } });
+  const runs = new Map([
+    ["dense", [first, second]],
+    ["sparse", []],
+  ]);
+  const means = studyTaskMeans(runs, lastOf);
+  expect(means.map(({ task, metric, languages }) => [task, metric, languages])).toEqual([
+    ["e", "exactMatch", 1],
+    ["n", "exactMatch", 2],
+  ]);
+  expect(means.map(({ variants }) => variants.map(({ value }) => value?.mean ?? null))).toEqual([
+    [0.5, null],
+    [0.5, null],
+  ]);
+  expect(means[1].variants[0].value!.interval).not.toBeNull();
+  expect(studyTaskMeans(runs, ({ points }) => points[0])).toEqual([]);
 });
