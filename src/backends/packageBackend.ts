@@ -1,6 +1,6 @@
+import { existsSync } from "node:fs";
 import { createRequire } from "node:module";
 import { join } from "node:path";
-import { pathToFileURL } from "node:url";
 import * as tf from "@tensorflow/tfjs-core";
 import { MswitchError, messageOf } from "../base/errors.js";
 import { userCache } from "../base/userCache.js";
@@ -15,6 +15,11 @@ export interface PackageBackend {
 /** Where `mswitch setup` puts a package that npm has no binary of. */
 export function tensorFlowHome(name: string): string {
   return userCache(name);
+}
+
+/** The addon of `captureStderr.c`, as `mswitch setup` compiles it in a package's folder. */
+export function captureAddon(home: string): string {
+  return join(home, "stderr", "build", "Release", "captureStderr.node");
 }
 
 /**
@@ -42,7 +47,7 @@ export async function loadPackageBackend({ packageName, backend }: PackageBacken
   // TensorFlow writes its start-up notes to stderr: only its errors are wanted there.
   process.env.TF_CPP_MIN_LOG_LEVEL ??= "2";
   try {
-    await import(pathToFileURL(found.entry).href);
+    loadQuietly(found.entry, captureAddon(tensorFlowHome(setupName(packageName))));
   } catch (error) {
     throw why(error);
   }
@@ -52,6 +57,29 @@ export async function loadPackageBackend({ packageName, backend }: PackageBacken
   });
   if (!done) throw why(new Error("its backend did not start"));
   return `${packageName} ${found.version}`;
+}
+
+/**
+ * Loads a module without the two lines that libtensorflow 2.21 writes from its static initializers, before it reads any setting. Without the
+ * addon they stay.
+ */
+function loadQuietly(entry: string, addon: string): void {
+  const require = createRequire(import.meta.url);
+  if (!existsSync(addon)) return void require(entry);
+  let failure: { error: unknown } | undefined;
+  const captureStderr = require(addon) as (work: () => void) => string;
+  const written = captureStderr(() => {
+    try {
+      require(entry);
+    } catch (error) {
+      failure = { error };
+    }
+  });
+  const others = written
+    .split("\n")
+    .filter((line) => !/ before absl::InitializeLog\(\)| oneDNN custom operations are on/.test(line));
+  process.stderr.write(others.join("\n"));
+  if (failure) throw failure.error;
 }
 
 /** Node.js 23 removed from `util` what tfjs-node 4.22 calls for every operation. */

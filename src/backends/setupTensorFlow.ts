@@ -1,10 +1,11 @@
 import { spawn } from "node:child_process";
-import { appendFile, lstat, readdir, rm, symlink, writeFile } from "node:fs/promises";
+import { appendFile, copyFile, lstat, readdir, rm, symlink, writeFile } from "node:fs/promises";
 import { dirname, join } from "node:path";
+import { packageRoot } from "../base/builtCode.js";
 import { exitCode, MswitchError, messageOf } from "../base/errors.js";
 import { makeDirectory } from "../base/files/makeDirectory.js";
 import type { Log } from "../base/log.js";
-import { tensorFlowHome } from "./packageBackend.js";
+import { captureAddon, tensorFlowHome } from "./packageBackend.js";
 
 /** TensorFlow.js's version here: the binding's own copy must speak with ours. */
 const tfjsVersion = "4.22.0";
@@ -13,6 +14,8 @@ export interface TensorFlowSetup {
   name: "tfjs-node" | "tfjs-node-gpu";
   /** Python with pip and venv: where TensorFlow's library comes from. */
   python: string;
+  /** What pip installs for it; by the name where left out. */
+  tensorflow?: string;
   log: Log;
   signal: AbortSignal;
 }
@@ -28,6 +31,7 @@ export interface TensorFlowSetup {
 export async function setupTensorFlow({
   name,
   python,
+  tensorflow: given,
   log,
   signal,
 }: TensorFlowSetup): Promise<{ folder: string; tensorFlow: string }> {
@@ -57,7 +61,9 @@ export async function setupTensorFlow({
 
   const venv = join(folder, "python");
   const pip = join(venv, "bin", "python");
-  const library = name === "tfjs-node-gpu" ? ["tensorflow[and-cuda]"] : ["--no-deps", "tensorflow-cpu"];
+  const requirement = given ?? (name === "tfjs-node-gpu" ? "tensorflow[and-cuda]" : "tensorflow-cpu");
+  // What TensorFlow needs in Python is of no use here; CUDA's libraries are.
+  const library = requirement.includes("[") ? [requirement] : ["--no-deps", requirement];
   await step("making a Python environment", python, ["-m", "venv", venv]);
   await step(`installing ${library.at(-1)} in it`, pip, [
     "-m",
@@ -99,6 +105,14 @@ export async function setupTensorFlow({
   // TensorFlow's headers are C++17; the binding's own source breaks a rule that only newer compilers hold to.
   const env = { ...process.env, CXXFLAGS: "-std=c++17 -fpermissive" };
   await step("compiling the binding", process.execPath, [gyp, "rebuild", ...nodeDir, ...module], { cwd: binding, env });
+  const stderrFolder = dirname(dirname(dirname(captureAddon(folder))));
+  makeDirectory(stderrFolder);
+  const target = { target_name: "captureStderr", sources: ["captureStderr.c"] };
+  await writeFile(join(stderrFolder, "binding.gyp"), JSON.stringify({ targets: [target] }));
+  await copyFile(new URL("src/backends/captureStderr.c", packageRoot), join(stderrFolder, "captureStderr.c"));
+  await step("compiling what keeps its notes off stderr", process.execPath, [gyp, "rebuild", ...nodeDir], {
+    cwd: stderrFolder,
+  });
 
   const program = `import { loadPackageBackend } from ${JSON.stringify(new URL("./packageBackend.js", import.meta.url).href)};
     import * as tf from "@tensorflow/tfjs-core";

@@ -10,9 +10,9 @@ export default class Demo extends MswitchCommand {
 
   static override description =
     `Preprocesses the Universal Declaration of Human Rights in the languages of mC4 that have it, trains a small
-dense mT5 and its Switch twin with 8 experts at the same time, evaluates both in every language and writes the report. Takes
-about 8 minutes on two cores; where the torch backend is found, the models are wider and train for longer in them. The text is tiny and so are the models: what it shows is the way, and whatever the
-figures honestly are. Stopped or killed, the same command goes on from where it was.`;
+dense mT5 and its Switch twin with 8 experts at the same time, evaluates both in every language and writes the report. Takes 5 to 10
+minutes on two cores; where the torch backend is found, the models are wider and train for longer in that time. Text and models are tiny: what
+you see is how the parts work together, not what Switch gains. Stopped or killed, the same command goes on from where it was.`;
 
   static override examples = [
     "<%= config.bin %> <%= command.id %>",

@@ -17,6 +17,7 @@ there already is made anew.`;
   static override examples = [
     "<%= config.bin %> <%= command.id %> tfjs-node",
     "<%= config.bin %> <%= command.id %> tfjs-node-gpu --python python3.12",
+    "<%= config.bin %> <%= command.id %> tfjs-node-gpu --tensorflow 'tensorflow[and-cuda]==2.20.0'",
   ];
 
   static override args = {
@@ -25,6 +26,10 @@ there already is made anew.`;
 
   static override flags = {
     python: Flags.string({ description: "Python 3 for TensorFlow's library.", default: "python3" }),
+    tensorflow: Flags.string({
+      helpValue: "REQUIREMENT",
+      description: "What pip installs; tensorflow-cpu, or tensorflow[and-cuda] of -gpu, where left out.",
+    }),
   };
 
   async run(): Promise<{ folder: string; tensorFlow: string }> {

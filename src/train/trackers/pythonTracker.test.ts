@@ -1,8 +1,8 @@
 import { execFileSync, spawnSync } from "node:child_process";
-import { mkdtempSync, readdirSync, readFileSync, rmSync } from "node:fs";
+import { mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
-import { afterEach, beforeEach, expect, test } from "vitest";
+import { afterEach, beforeEach, expect, test, vi } from "vitest";
 import { silentLog } from "../../base/log.js";
 import { startPythonTrackers } from "./pythonTracker.js";
 import { hyperParametersOf } from "./tracker.js";
@@ -43,6 +43,84 @@ test("no Python is the same error", async () => {
     else process.env.MSWITCH_PYTHON = before;
   }
 });
+
+/**
+ * Packages that pip could not get here, as their documentation declares them (mlflow.tracking.fluent of MLflow 2.20, trackio 0.26): each
+ * call is noted, and another argument than those is Python's TypeError.
+ */
+const standIns = {
+  mlflow: `
+import json, os, types
+def note(*call):
+    with open(os.environ["CALLS"], "a") as file: file.write(json.dumps(call) + "\\n")
+def set_tracking_uri(uri): note("uri", uri)
+def set_experiment(experiment_name=None, experiment_id=None): note("experiment", experiment_name)
+def start_run(run_id=None, experiment_id=None, run_name=None, nested=False, parent_run_id=None, tags=None, description=None, log_system_metrics=None):
+    note("start", run_id, run_name)
+    return types.SimpleNamespace(info=types.SimpleNamespace(run_id=run_id or "run1"))
+def log_params(params, synchronous=None, run_id=None): note("params", params)
+def log_metrics(metrics, step=None, synchronous=None, run_id=None, timestamp=None): note("metrics", step, metrics)
+def end_run(status="FINISHED"): note("end")
+`,
+  trackio: `
+import json, os
+def note(*call):
+    with open(os.environ["CALLS"], "a") as file: file.write(json.dumps(call) + "\\n")
+def init(project, name=None, group=None, space_id=None, server_url=None, space_storage=None, dataset_id=None, bucket_id=None, config=None, resume="never", settings=None, private=None, embed=True):
+    note("init", project, name, space_id, resume, config)
+def log(metrics, step=None): note("log", step, metrics)
+def finish(): note("finish")
+`,
+};
+const config = { steps: 10, "model.preset": "tiny" };
+const trackersTried = [
+  {
+    name: "mlflow",
+    section: { mlflow: { experiment: "e", uri: "http://127.0.0.1:5000" } },
+    expected: [
+      ["uri", "http://127.0.0.1:5000"],
+      ["experiment", "e"],
+      ["start", null, "dense"],
+      ["params", config],
+      ["metrics", 1, { "train/loss": 4 }],
+      ["end"],
+      ["uri", "http://127.0.0.1:5000"],
+      ["experiment", "e"],
+      ["start", "run1", "dense"],
+      ["metrics", 2, { "train/loss": 3 }],
+      ["end"],
+    ],
+  },
+  {
+    name: "trackio",
+    section: { trackio: { project: "p" } },
+    expected: [1, 2].flatMap((step) => [
+      ["init", "p", "dense", null, "allow", config],
+      ["log", step, { "train/loss": 5 - step }],
+      ["finish"],
+    ]),
+  },
+] as const;
+
+test.each(trackersTried)(
+  "$name is called as its documentation says, and goes on with its run",
+  async ({ name, section, expected }) => {
+    writeFileSync(join(folder, `${name}.py`), standIns[name]);
+    vi.stubEnv("PYTHONPATH", folder);
+    vi.stubEnv("CALLS", join(folder, "calls"));
+    try {
+      for (const step of [1, 2]) {
+        const [tracker] = await startPythonTrackers(section, options("dense"));
+        await tracker.scalars(step, { "train/loss": 5 - step });
+        await tracker.close();
+      }
+    } finally {
+      vi.unstubAllEnvs();
+    }
+    const calls = readFileSync(join(folder, "calls"), "utf8").trim().split("\n");
+    expect(calls.map((call) => JSON.parse(call))).toEqual(expected);
+  },
+);
 
 test.runIf(has("wandb"))("W&B keeps an offline run, and goes on with it", { timeout: 120_000 }, async () => {
   const wandb = { project: "p", mode: "offline" as const };
