@@ -8,6 +8,7 @@ import { tableLines } from "../../cli/table.js";
 const defaultDocuments = 3;
 /** Tokens of a document shown on the terminal; the page and --json have more. */
 const terminalTokens = 80;
+const documentsAWrite = 500;
 const sparks = " ▁▂▃▄▅▆▇█";
 
 export default class DatasetInspect extends MswitchCommand {
@@ -89,23 +90,32 @@ Documents are shown with the file and line they came from, their pieces and ids.
     for (const line of tableLines(rows)) this.log(line);
     this.log(`lengths: documents of 0, 1, 2–3, 4–7, … ${lengthBin(total.lengths.length - 1)} tokens`);
     for (const warning of datasetWarnings(report)) stderrLog.warn(warning);
-    for (const document of documents) this.showDocument(document);
+    // A write for each of ten thousand documents would take longer than all else.
+    for (let i = 0; i < documents.length; i += documentsAWrite) {
+      this.log(
+        documents
+          .slice(i, i + documentsAWrite)
+          .map(documentLines)
+          .join("\n"),
+      );
+    }
     if (flags.out === undefined) return report;
     const { writeDatasetPage } = await import("../../report/render/writeDatasetPage.js");
     const page = await writeDatasetPage(report, flags.out);
     this.log(page);
     return { ...report, page };
   }
+}
 
-  private showDocument({ language, split, source, line, bytes, tokens, ids, pieces, text }: ShownDocument): void {
-    this.log(`\n${language} ${split}  ${source} line ${line}  ${tokens} tokens, ${bytes} bytes`);
-    this.log(`  ${JSON.stringify(text)}`);
-    const shown = pieces
-      .slice(0, terminalTokens)
-      .map((piece, i) => `${piece.replace(/\p{Cc}/gu, "\u{fffd}")}:${ids[i]}`);
-    const cut = tokens > shown.length ? ` … ${tokens - shown.length} more` : "";
-    this.log(`  ${shown.join(" ")}${cut}`);
-  }
+function documentLines({ language, split, source, line, bytes, tokens, ids, pieces, text }: ShownDocument): string {
+  const shown = Math.min(pieces.length, terminalTokens);
+  let spelt = "";
+  for (let i = 0; i < shown; i++) spelt += ` ${pieces[i]}:${ids[i]}`;
+  const cut = tokens > shown ? ` … ${tokens - shown} more` : "";
+  return `
+${language} ${split}  ${source} line ${line}  ${tokens} tokens, ${bytes} bytes
+  ${JSON.stringify(text)}
+ ${spelt.replace(/\p{Cc}/gu, "\u{fffd}")}${cut}`;
 }
 
 function percent(share: number | null): string {

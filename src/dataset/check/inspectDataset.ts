@@ -148,7 +148,7 @@ function pickDocuments(
   for (let row = 0; row < lines.length; row++) {
     if (!pick.has(before + row)) continue;
     const end = Math.min(offsets[row + 1], offsets[row] + shownTokens);
-    const ids = [...tokens.subarray(offsets[row], end)];
+    const ids = Array.from(tokens.subarray(offsets[row], end));
     if (ids.some((id) => id >= size)) continue;
     shown.push({
       language,
@@ -158,7 +158,7 @@ function pickDocuments(
       bytes: bytes[row],
       tokens: offsets[row + 1] - offsets[row],
       ids,
-      pieces: ids.map((id) => decoder.pieceOf(id)),
+      pieces: ids.map(decoder.pieceOf),
       text: decoder.decode(ids),
     });
   }

@@ -42,11 +42,15 @@ export function createDecoder(model: string | SentencePieceModel): PieceDecoder 
   };
 
   const decode = (ids: Iterable<number>): string => {
-    let text = "";
+    // Joined at the end: a sum of strings would keep a node of each piece for as long as the text is kept.
+    const parts: string[] = [];
+    const write = (part: string): void => {
+      if (part !== "") parts.push(part);
+    };
     let bytes: number[] = [];
     const flushBytes = (): void => {
       if (bytes.length === 0) return;
-      text += textOfBytes(bytes);
+      write(textOfBytes(bytes));
       bytes = [];
     };
     let atStart = true;
@@ -59,23 +63,24 @@ export function createDecoder(model: string | SentencePieceModel): PieceDecoder 
         continue;
       }
       flushBytes();
-      if (tookFirstSpace || text !== "") atStart = false;
+      if (tookFirstSpace || parts.length > 0) atStart = false;
       tookFirstSpace = false;
       if (type === pieceType.control) continue;
       if (type === pieceType.unknown) {
-        text += trainer.unkSurface;
+        write(trainer.unkSurface);
         continue;
       }
       if (atStart && trimsFirstSpace && piece.startsWith("\u2581")) {
-        text += piece.slice(1).replaceAll("\u2581", " ");
+        write(piece.slice(1).replaceAll("\u2581", " "));
         // With extra spaces removed, every leading one goes; without, only the one that encoding added.
         tookFirstSpace = !normalizer.removeExtraWhitespaces;
         continue;
       }
       spaced[id] ??= piece.replaceAll("\u2581", " ");
-      text += spaced[id];
+      write(spaced[id]);
     }
     flushBytes();
+    const text = parts.join("");
     return denormalize ? denormalize(text) : text;
   };
   return { decode, pieceOf };
