@@ -179,5 +179,8 @@ async function run(
   const code = await new Promise<number | null>((resolve, reject) => child.on("error", reject).on("close", resolve));
   await appendFile(logFile, output);
   if (code === 0) return stdout;
-  throw new Error(output.trim().split("\n").slice(-5).join("\n") || `exit code ${code}`);
+  const lines = output.trim().split("\n");
+  // pip says in a line or two what is wrong, after a paragraph for each try.
+  const errors = lines.filter((line) => line.startsWith("ERROR: "));
+  throw new Error((errors.length > 0 ? errors : lines).slice(-5).join("\n") || `exit code ${code}`);
 }
