@@ -113,6 +113,20 @@ test("a mistyped flag gets the nearest", async () => {
   expect(stderr).toContain("try: --source");
 });
 
+test.each([
+  [["help", "preproces"], "mswitch help preprocess"],
+  [["tasks", "language-ids", "--from", "data/sample", "--out", "x"], "language-id"],
+  [["preprocess", "--source", "data/sampel", "--vocab", "vocab/sample.model", "--out", "x"], "try: data/sample"],
+  [["preprocess", "--source", "data/sample", "--vocab", "vocab/sampel.model", "--out", "x"], "try: vocab/sample.model"],
+  [["pretrain", "pipelines/demo-dens.yaml"], "try: pipelines/demo-dense.yaml"],
+  [["study", "pipelines/studies/plateu.yaml", "--plan"], "try: pipelines/studies/plateau.yaml"],
+  [["dataset", "verify", "dat"], "try: data"],
+])("a mistyped word or path of %j gets the nearest", async (words, near) => {
+  const { code, stderr } = await mswitch(...words);
+  expect([1, 2]).toContain(code);
+  expect(stderr).toContain(near);
+});
+
 test("an unknown command with --json is one JSON document", async () => {
   const { code, stdout } = await mswitch("preproces", "--json");
   expect(code).toBe(2);

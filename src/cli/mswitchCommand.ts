@@ -2,7 +2,7 @@ import { Command, Errors, Flags } from "@oclif/core";
 import { exitCode, MswitchError, messageOf } from "../base/errors.js";
 import { isDiskFull, isFileSystemError } from "../base/files/fileSystemError.js";
 import { fitToTerminal } from "../base/format.js";
-import { nearest } from "../base/nearest.js";
+import { nearest, nearestPath } from "../base/nearest.js";
 
 /**
  * The base of every command. A command parses its flags, calls one function below, prints the result, and returns it as plain
@@ -37,7 +37,7 @@ export abstract class MswitchCommand extends Command {
 
   /** An error that is told to the user as ours are: ours, and oclif's of wrong arguments and flags. `--help` ends by one of code 0. */
   #forUser(error: unknown): MswitchError | undefined {
-    if (error instanceof MswitchError) return error;
+    if (error instanceof MswitchError) return withNearestPath(error);
     if (isFileSystemError(error) && error.path !== undefined) return fileRefused(error, error.path);
     if (!(error instanceof Errors.CLIError) || error.oclif.exit === exitCode.done) return undefined;
     const help = `${this.config.bin} ${(this.id ?? "").replaceAll(":", " ")} --help`;
@@ -48,8 +48,30 @@ export abstract class MswitchCommand extends Command {
       .replaceAll("\n", " ");
     const unknown = /^Nonexistent flag: --(\S+)/.exec(what)?.[1];
     const near = unknown && nearest(unknown, Object.keys(this.ctor.flags ?? {}));
-    return wrongUse(what, near ? `--${near}, or ${help}` : help);
+    if (near) return wrongUse(what, `--${near}, or ${help}`);
+    const [, value, options] = /^Expected (\S+) to be one of: (.*)$/.exec(what) ?? [];
+    const [, command] = /^Command (\S+) not found/.exec(what) ?? [];
+    const known = options?.split(", ") ?? (command ? this.config.commandIDs : []);
+    const word = nearest(value ?? command ?? "", known)?.replaceAll(":", " ");
+    return wrongUse(what, word ? `${command ? `${this.config.bin} help ` : ""}${word}, or ${help}` : help);
   }
+}
+
+/** Errors of a path that is the user's and may be mistyped. */
+const pathCodes: ReadonlySet<string> = new Set([
+  "config-unreadable",
+  "dataset-not-found",
+  "not-a-run",
+  "source-unreadable",
+  "vocabulary-unreadable",
+]);
+
+/** With the name that the path may have been meant as. */
+function withNearestPath(error: MswitchError): MswitchError {
+  const near = error.where !== undefined && pathCodes.has(error.code) ? nearestPath(error.where) : undefined;
+  if (near === undefined) return error;
+  const hint = `${near}${error.hint ? `, or ${error.hint}` : ""}`;
+  return new MswitchError(error.what, { ...error.details, hint, cause: error });
 }
 
 /** A file or folder of the user's that the system refused at a place that has no better words for it. */
