@@ -19,7 +19,7 @@ const layers: Record<string, string[]> = {
   model: ["base", "ops", "backends"],
   distributed: ["base", "ops", "backends", "model"],
   eval: ["base", "run", "corpus", "vocab", "dataset", "stream", "ops", "model", "backends"],
-  plan: ["base", "analysis", "corpus", "vocab", "dataset", "stream", "ops", "model", "backends"],
+  plan: ["base", "analysis", "corpus", "vocab", "dataset", "stream", "ops", "model", "backends", "distributed"],
   train: [
     "base",
     "run",

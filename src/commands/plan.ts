@@ -44,7 +44,7 @@ number of experts, and which number is best: by a scaling law fitted to this pro
     const { readRunConfig } = await import("../train/config/runConfig.js");
     const { readHardware } = await import("../plan/cluster/hardware.js");
     const { bestMesh, planCluster } = await import("../plan/cluster/planCluster.js");
-    const { fittingMeshes, meshFaults, meshSize, meshText, parseMesh } = await import("../plan/cluster/mesh.js");
+    const { fittingMeshes, meshFaults, meshSize, meshText, parseMesh } = await import("../distributed/mesh.js");
     const { describeCluster } = await import("../plan/cluster/describeCluster.js");
     const hardware = readHardware(flags.hardware);
     const config = await readRunConfig(args.run, { sets: flags.set });

@@ -1,27 +1,44 @@
 import type { ProcessGroup } from "@mswitch/tfjs-backend-torch/distributed";
 import * as tf from "@tensorflow/tfjs-core";
 import { MswitchError, messageOf, usageError } from "../base/errors.js";
+import { type RankGroup, soloGroup } from "../ops/distributed/collectives.js";
+import { type Mesh, type MeshPlace, meshText, placeOf, ranksAlong, soloMesh } from "./mesh.js";
 import type { WorldAddress } from "./worldAddress.js";
 
-/** The processes of a run. One that trains alone is a world of its own, in which nothing is sent. */
-export interface World {
-  readonly rank: number;
-  readonly size: number;
-  /** Sums tensors over all ranks, in place. */
+/** Some of the run's processes. */
+export interface WorldGroup extends RankGroup {
+  /** Sums tensors over the group, in place. */
   sum(tensors: readonly tf.Tensor[]): Promise<void>;
   /** The same with means. */
   mean(tensors: readonly tf.Tensor[]): Promise<void>;
+}
+
+/** The processes of a run, and how they share it. One that trains alone is a world of its own, in which nothing is sent. */
+export interface World {
+  readonly rank: number;
+  readonly size: number;
+  readonly mesh: Mesh;
+  /** This rank's place on the mesh. */
+  readonly at: MeshPlace;
+  /** Everybody. */
+  readonly all: WorldGroup;
+  /** Those with other rows of each batch: along `data` and `expert`. */
+  readonly batch: WorldGroup;
+  /** Along one axis: those with the same experts, those with the others, those with the other parts of what is split. */
+  readonly data: WorldGroup;
+  readonly expert: WorldGroup;
+  readonly model: WorldGroup;
   /** Every rank's text, in order of rank. */
   gather(text: string): Promise<string[]>;
   /** Leaves; the others notice at their next collective. */
   close(): void;
 }
 
+const alone: WorldGroup = { ...soloGroup, sum: async () => {}, mean: async () => {} };
+
 export const soloWorld: World = {
-  rank: 0,
-  size: 1,
-  sum: async () => {},
-  mean: async () => {},
+  ...{ rank: 0, size: 1, mesh: soloMesh, at: { data: 0, expert: 0, model: 0 } },
+  ...{ all: alone, batch: alone, data: alone, expert: alone, model: alone },
   gather: async (text) => [text],
   close: () => {},
 };
@@ -34,7 +51,7 @@ const timeoutSeconds = 600;
  *
  * @throws usageError where this machine has no process groups; MswitchError where the others do not come
  */
-export async function joinWorld(address: WorldAddress): Promise<World> {
+export async function joinWorld(address: WorldAddress, mesh: Mesh): Promise<World> {
   const { hasProcessGroups, joinProcessGroup } = await import("@mswitch/tfjs-backend-torch/distributed");
   if (!tf.getBackend().startsWith("torch") || !hasProcessGroups()) {
     throw usageError("several processes cannot train together here", {
@@ -44,29 +61,72 @@ export async function joinWorld(address: WorldAddress): Promise<World> {
     });
   }
   const group = await failing(address, joinProcessGroup({ ...address, timeoutSeconds }));
+  const all = worldGroup(address, group);
+  const meshes = await failing(address, gatherText(group, meshText(mesh)));
+  const others = meshes.flatMap((one, rank) => (one === meshes[0] ? [] : [rank]));
+  if (others.length > 0) {
+    throw usageError("the processes were started with different meshes", {
+      code: "world-mismatch",
+      where: `rank ${others.join(", ")}`,
+      why: `rank 0 has ${meshes[0]}, rank ${others[0]} has ${meshes[others[0]]}`,
+      hint: "start every rank with the same command",
+    });
+  }
+  // Every rank forms every group, in one order.
+  const along = async (...axes: (keyof Mesh)[]): Promise<WorldGroup> => {
+    let own = alone;
+    for (const ranks of ranksAlong(mesh, axes)) {
+      if (ranks.length === group.size) return all;
+      if (ranks.length === 1) continue;
+      const formed = await failing(address, group.subgroup(ranks));
+      if (formed) own = worldGroup(address, formed);
+    }
+    return own;
+  };
   return {
-    rank: address.rank,
-    size: address.worldSize,
-    sum: (tensors) => failing(address, group.allReduce(tensors)),
-    mean: (tensors) => failing(address, group.allReduce(tensors, { factor: 1 / group.size })),
+    ...{ rank: address.rank, size: address.worldSize, mesh, at: placeOf(mesh, address.rank), all },
+    batch: await along("data", "expert"),
+    data: await along("data"),
+    expert: await along("expert"),
+    model: await along("model"),
     gather: (text) => failing(address, gatherText(group, text)),
     close: () => group.close(),
   };
 }
 
-/** A lost peer, as an error that the user can act on. */
-async function failing<T>({ rank, worldSize, host, port }: WorldAddress, work: Promise<T>): Promise<T> {
+function worldGroup(address: WorldAddress, group: ProcessGroup): WorldGroup {
+  return {
+    rank: group.rank,
+    size: group.size,
+    collective(kind, x) {
+      try {
+        return group.blocking(kind, x);
+      } catch (error) {
+        throw lost(address, error);
+      }
+    },
+    sum: (tensors) => failing(address, group.allReduce(tensors)),
+    mean: (tensors) => failing(address, group.allReduce(tensors, { factor: 1 / group.size })),
+  };
+}
+
+async function failing<T>(address: WorldAddress, work: Promise<T>): Promise<T> {
   try {
     return await work;
   } catch (error) {
-    throw new MswitchError("the processes of the run lost each other", {
-      code: "world-lost",
-      where: `rank ${rank} of ${worldSize}, meeting at ${host}:${port}`,
-      why: messageOf(error),
-      hint: "look into the other ranks' logs; start all of them again: the run goes on from its last checkpoint",
-      cause: error,
-    });
+    throw lost(address, error);
   }
+}
+
+/** A lost peer, as an error that the user can act on. */
+function lost({ rank, worldSize, host, port }: WorldAddress, error: unknown): MswitchError {
+  return new MswitchError("the processes of the run lost each other", {
+    code: "world-lost",
+    where: `rank ${rank} of ${worldSize}, meeting at ${host}:${port}`,
+    why: messageOf(error),
+    hint: "look into the other ranks' logs; start all of them again: the run goes on from its last checkpoint",
+    cause: error,
+  });
 }
 
 /** UTF-8 bytes, padded to the longest rank's. */

@@ -4,6 +4,7 @@ import { deviceMemory } from "../backends/deviceMemory.js";
 import { MswitchError } from "../base/errors.js";
 import type { ModelConfig } from "../model/config.js";
 import { disposeExampleLogProbs, exampleLogProbs } from "../model/exampleLogProbs.js";
+import type { ModelGroups } from "../model/modelGroups.js";
 import type { Parameters } from "../model/parameters.js";
 import type { EvalPoint, LanguageQuality, LayerRouting } from "../run/runFiles.js";
 import type { ValidationExamples } from "../stream/batch.js";
@@ -24,7 +25,12 @@ export interface EvaluateOptions {
   onProgress?: (done: number, total: number) => void;
   /** Looked at between batches, after the event loop has turned: the evaluation is then given up. */
   signal?: AbortSignal;
+  /** Over whom the model is split: all of these ranks evaluate together, those of `expert` different rows, and all get the same result. */
+  groups?: ModelGroups;
 }
+
+/** Another rank that evaluates the same model was asked to stop. */
+export class EvaluationGivenUp extends Error {}
 
 /**
  * The model's quality on every language's fixed validation examples, how much of it comes from reading their sources, and which
@@ -40,7 +46,7 @@ export async function evaluateModel(
   params: Parameters,
   sets: readonly ValidationExamples[],
   step: number,
-  { onProgress, signal, withMatches = false }: EvaluateOptions = {},
+  { onProgress, signal, withMatches = false, groups }: EvaluateOptions = {},
 ): Promise<EvalPoint> {
   const swappedSets = sets.map(withSwappedSources);
   const total = [...sets, ...swappedSets].reduce((sum, set) => sum + (set?.batchSize ?? 0), 0);
@@ -57,7 +63,7 @@ export async function evaluateModel(
     const scores: Scores = { logProbs: [], tokens: [], hits: [] };
     for (let start = 0; start < set.batchSize; start += size) {
       const rows = Math.min(size, set.batchSize - start);
-      const batch = await evaluateBatch(config, params, set, start, rows, withHits);
+      const batch = await evaluateBatch(config, params, { set, start, rows, withHits, groups });
       scores.logProbs.push(...batch.logProbs);
       scores.tokens.push(...batch.tokens);
       scores.hits.push(...batch.hits);
@@ -66,6 +72,7 @@ export async function evaluateModel(
       onProgress?.(done, total);
       // Signals are only heard when the event loop turns.
       await turnEventLoop();
+      if (groups && isAnyStopping(signal, groups)) throw new EvaluationGivenUp();
       if (signal?.aborted) throw signal.reason;
     }
     return scores;
@@ -129,38 +136,77 @@ interface BatchResult {
   layers: LayerCounts[];
 }
 
+interface EvaluatedRows {
+  set: ValidationExamples;
+  start: number;
+  rows: number;
+  withHits: boolean;
+  groups: ModelGroups | undefined;
+}
+
 /** Examples [start, start + rows) of a set. */
 async function evaluateBatch(
   config: ModelConfig,
   params: Parameters,
-  set: ValidationExamples,
-  start: number,
-  rows: number,
-  withHits: boolean,
+  { set, start, rows, withHits, groups }: EvaluatedRows,
 ): Promise<BatchResult> {
+  // The ranks of a split model compute as many rows each; the last ones may be empty.
+  const { rank, size } = groups?.expert ?? { rank: 0, size: 1 };
+  const share = Math.ceil(rows / size);
   const rowsOf = (key: "inputs" | "targets"): tf.Tensor2D => {
     const length = set.lengths[key];
-    return tf.tensor2d(set[key].slice(start * length, (start + rows) * length), [rows, length], "int32");
+    const own = new Int32Array(share * length);
+    own.set(
+      set[key].slice(
+        (start + Math.min(rank * share, rows)) * length,
+        (start + Math.min((rank + 1) * share, rows)) * length,
+      ),
+    );
+    return tf.tensor2d(own, [share, length], "int32");
   };
   const batch = { inputs: rowsOf("inputs"), targets: rowsOf("targets") };
-  const result = exampleLogProbs(config, params, batch, withHits);
+  const result = exampleLogProbs(config, params, batch, withHits, groups);
+  /** Of all ranks in order. */
+  const values = async (x: tf.Tensor | undefined): Promise<Float32Array> => {
+    if (!x) return new Float32Array();
+    if (!groups || size === 1) return x.data<"float32">();
+    const gathered = groups.expert.collective("gather", x);
+    const all = await gathered.data<"float32">();
+    gathered.dispose();
+    return all;
+  };
   try {
+    const layers: LayerCounts[] = [];
+    for (const { layer, expertCounts, fractionDropped } of result.routing) {
+      const counts = await values(expertCounts);
+      const ofRank = counts.length / size;
+      const routed = Array.from({ length: size }, (_, i) => sum([...counts.subarray(i * ofRank, (i + 1) * ofRank)]));
+      const dropped = [...(await values(fractionDropped))].map((fraction, i) => fraction * routed[i]);
+      layers.push({
+        layer,
+        counts: sumRows(counts, expertCounts.shape[1]),
+        fractionDropped: size === 1 ? (await fractionDropped.data())[0] : sum(dropped) / Math.max(sum(routed), 1),
+      });
+    }
     return {
-      logProbs: await result.logProbs.data<"float32">(),
-      tokens: await result.tokens.data<"float32">(),
-      hits: (await result.hits?.data<"float32">()) ?? [],
-      layers: await Promise.all(
-        result.routing.map(async ({ layer, expertCounts, fractionDropped }) => ({
-          layer,
-          counts: sumRows(await expertCounts.data<"float32">(), expertCounts.shape[1]),
-          fractionDropped: (await fractionDropped.data())[0],
-        })),
-      ),
+      logProbs: (await values(result.logProbs)).subarray(0, rows),
+      tokens: (await values(result.tokens)).subarray(0, rows),
+      hits: (await values(result.hits)).subarray(0, rows),
+      layers,
     };
   } finally {
     disposeExampleLogProbs(result);
     tf.dispose([batch.inputs, batch.targets]);
   }
+}
+
+/** Whether any rank of a split model was asked to stop: all of them give up after the same batch. */
+function isAnyStopping(signal: AbortSignal | undefined, { expert, model }: ModelGroups): boolean {
+  return tf.tidy(() => {
+    let stopping: tf.Tensor = tf.scalar(signal?.aborted ? 1 : 0);
+    for (const group of [expert, model]) if (group.size > 1) stopping = group.collective("max", stopping);
+    return stopping.dataSync()[0] > 0;
+  });
 }
 
 /** Sums of the columns of a matrix of `columns` columns. */

@@ -1,8 +1,10 @@
 import * as tf from "@tensorflow/tfjs-core";
+import { logProbsOfParts } from "../ops/distributed/crossEntropyOfParts.js";
 import { linear } from "../ops/linear.js";
 import { linearLogProbs } from "../ops/linearCrossEntropy.js";
 import { precision } from "../ops/precision.js";
 import type { ModelConfig } from "./config.js";
+import type { ModelGroups } from "./modelGroups.js";
 import type { Parameters } from "./parameters.js";
 import { disposeReports, type RouterReport } from "./routerReport.js";
 import { type ModelBatch, switchT5 } from "./switchT5.js";
@@ -20,6 +22,7 @@ export interface ExampleLogProbs {
 /**
  * The model's quality on each row of a batch, without noise and with the evaluation capacity. The caller disposes of the result.
  *
+ * @param groups over whom the model is split: all of them call this with batches of as many rows
  * @param withHits a row all of whose tokens are hits is what the model writes greedily for its source, and no other row is
  */
 export function exampleLogProbs(
@@ -27,15 +30,21 @@ export function exampleLogProbs(
   params: Parameters,
   batch: ModelBatch,
   withHits = false,
+  groups?: ModelGroups,
 ): ExampleLogProbs {
   return tf.tidy(() => {
-    const { hidden_BTD, head_VD, real_BT, routed } = switchT5(config, params, batch, { training: false });
+    const { hidden_BTD, head_VD, real_BT, routed } = switchT5(config, params, batch, { training: false, groups });
     const hidden_ND = tf.reshape(hidden_BTD, [-1, config.dModel]) as tf.Tensor2D;
-    const logProb_N = linearLogProbs(hidden_ND, head_VD, tf.reshape(batch.targets, [-1]));
+    const target_N = tf.reshape(batch.targets, [-1]) as tf.Tensor1D;
+    const ofRows = (x_N: tf.Tensor): tf.Tensor => tf.sum(tf.mul(tf.reshape(x_N, real_BT.shape), real_BT), 1);
+    const split = groups && groups.model.size > 1 ? logProbsOfParts(hidden_ND, head_VD, target_N, groups.model) : null;
+    const logProb_N = split?.logProb_N ?? linearLogProbs(hidden_ND, head_VD, target_N);
     return {
-      logProbs: tf.sum(tf.mul(tf.reshape(logProb_N, real_BT.shape), real_BT), 1),
+      logProbs: ofRows(logProb_N),
       tokens: tf.sum(real_BT, 1),
-      ...(withHits ? { hits: hitsOf(hidden_ND, head_VD, batch.targets, real_BT) } : {}),
+      ...(withHits
+        ? { hits: split ? ofRows(split.isBest_N) : hitsOf(hidden_ND, head_VD, batch.targets, real_BT) }
+        : {}),
       routing: routed.map(({ report }) => ({ ...report })),
     } as unknown as tf.TensorContainerObject;
   }) as unknown as ExampleLogProbs;

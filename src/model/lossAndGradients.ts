@@ -1,7 +1,9 @@
 import * as tf from "@tensorflow/tfjs-core";
+import { crossEntropyOfParts } from "../ops/distributed/crossEntropyOfParts.js";
 import { linearCrossEntropy } from "../ops/linearCrossEntropy.js";
 import { linearDistillation } from "../ops/linearDistillation.js";
 import type { ModelConfig } from "./config.js";
+import type { ModelGroups } from "./modelGroups.js";
 import type { Parameters } from "./parameters.js";
 import { disposeReports, type RouterReport } from "./routerReport.js";
 import { type ModelBatch, switchT5 } from "./switchT5.js";
@@ -47,6 +49,8 @@ export interface LossOptions {
   globalLoads?: ReadonlyMap<string, tf.Tensor1D>;
   /** Whose probabilities are part of the loss. */
   teacher?: Teacher;
+  /** Over whom the model is split; left out: over nobody. A vocabulary that is split has no teacher. */
+  groups?: ModelGroups;
 }
 
 /** One training step's loss and gradients. The caller disposes of the result (`disposeStep`). Noise is a function of seed and step. */
@@ -54,7 +58,7 @@ export function lossAndGradients(
   config: ModelConfig,
   params: Parameters,
   batch: ModelBatch,
-  { seed, step, share = { crossEntropy: 1, auxiliary: 1 }, globalLoads, teacher }: LossOptions,
+  { seed, step, share = { crossEntropy: 1, auxiliary: 1 }, globalLoads, teacher, groups }: LossOptions,
 ): StepResult {
   let parts: Omit<StepResult, "loss" | "gradients"> | undefined;
   // Outside of the gradient: nothing of the teacher's pass is kept for it.
@@ -65,6 +69,7 @@ export function lossAndGradients(
       seed,
       step: typeof step === "number" ? tf.tensor1d([step], "int32") : step,
       globalLoads,
+      groups,
     });
     const hidden_ND = tf.reshape(hidden_BTD, [-1, config.dModel]) as tf.Tensor2D;
     const target_N = tf.reshape(batch.targets, [-1]) as tf.Tensor1D;
@@ -72,7 +77,12 @@ export function lossAndGradients(
     const ofShare = (mean: tf.Scalar): tf.Scalar =>
       share.crossEntropy === 1 ? mean : tf.mul<tf.Scalar>(mean, share.crossEntropy);
     const distilled = teacher && taught && linearDistillation(hidden_ND, head_VD, target_N, real_N, taught, teacher);
-    const crossEntropy = ofShare(distilled?.hard ?? linearCrossEntropy(hidden_ND, head_VD, target_N, real_N));
+    const split = groups && groups.model.size > 1 ? groups.model : undefined;
+    const hard = (): tf.Scalar =>
+      split
+        ? crossEntropyOfParts(hidden_ND, head_VD, target_N, real_N, split)
+        : linearCrossEntropy(hidden_ND, head_VD, target_N, real_N);
+    const crossEntropy = ofShare(distilled?.hard ?? hard());
     const distillation = distilled && ofShare(distilled.soft);
 
     const { auxLossWeight = 0, zLossWeight = 0 } = config.switch ?? {};

@@ -1,12 +1,15 @@
 import * as tf from "@tensorflow/tfjs-core";
+import { forParts, soloGroup, sumOfParts } from "../ops/distributed/collectives.js";
 import type { FeedForwardWeights } from "../ops/feedForward.js";
 import { compactSlots } from "../ops/moe/compactSlots.js";
 import { combine, dispatch } from "../ops/moe/dispatch.js";
+import { occupiedByAll, slotsFromExperts, slotsToExperts } from "../ops/moe/exchangeSlots.js";
 import { expertFeedForward } from "../ops/moe/expertFeedForward.js";
 import { expertCapacity, router } from "../ops/moe/router.js";
 import type { Dtype } from "../ops/precision.js";
 import { type Dropout, dropout, jitter, type NoiseKey } from "../ops/random/noise.js";
 import type { RoutingGroup, SwitchConfig } from "./config.js";
+import type { ModelGroups } from "./modelGroups.js";
 import type { RouterReport } from "./routerReport.js";
 
 // B batch, T positions, N = B·T tokens, D dModel, E experts, G groups, C capacity
@@ -18,13 +21,13 @@ export interface SwitchLayer {
   router: tf.Tensor;
   /** Of the router's arithmetic; float32 where left out. */
   routerDtype?: Dtype;
-  /** Stacked over experts. */
+  /** Stacked over the experts of this rank. */
   experts: FeedForwardWeights;
   /** Share of a larger batch's choices that fell on each expert, [E], for `balance: "batch"`; of the tokens at hand where left out. */
   globalLoad_E?: tf.Tensor1D;
 }
 
-export interface SwitchNoise {
+export interface SwitchOptions {
   /** null: no jitter. */
   jitter: NoiseKey | null;
   /** Of the router's input; left out: none. */
@@ -33,6 +36,8 @@ export interface SwitchNoise {
   sample?: NoiseKey;
   /** Left out: none. */
   expertDropout?: Dropout;
+  /** Over whom experts, and dFf of each, are split; left out: over nobody. */
+  groups?: ModelGroups;
 }
 
 export interface SwitchOutput {
@@ -52,7 +57,7 @@ export function switchFeedForward(
   real_BT: tf.Tensor2D,
   config: SwitchConfig,
   training: boolean,
-  noise: SwitchNoise,
+  options: SwitchOptions,
 ): SwitchOutput {
   const [batch, length, width] = x_BTD.shape;
   const { experts } = config;
@@ -62,23 +67,32 @@ export function switchFeedForward(
 
   const x_ND = tf.reshape(x_BTD, [-1, width]) as tf.Tensor2D;
   const real_N = tf.reshape(real_BT, [-1]) as tf.Tensor1D;
-  const jittered_ND = noise.jitter ? jitter(x_ND, config.jitter, noise.jitter) : x_ND;
-  const { inputDropout: drop } = noise;
+  const { inputDropout: drop, groups: { expert, model } = { expert: soloGroup, model: soloGroup } } = options;
+  const jittered_ND = options.jitter ? jitter(x_ND, config.jitter, options.jitter) : x_ND;
   const routed_ND = drop ? dropout(jittered_ND, drop.rate, drop.key) : jittered_ND;
   const routing = router(routed_ND, layer.router, real_N, {
     groups,
     capacity: places,
     ignorePadding: config.ignorePadding,
     ...{ topK: config.topK, frozen: config.frozen, balance: config.balance, globalLoad_E: layer.globalLoad_E },
-    sample: noise.sample,
+    sample: options.sample,
     sequences: batch,
     dtype: layer.routerDtype,
   });
 
-  const { slot_NK, slots } = dropless ? compactSlots(routing.slot_NK, experts, places) : routing;
-  const slots_ECD = tf.reshape(dispatch(x_ND, slot_NK, slots), [experts, -1, width]) as tf.Tensor3D;
-  const done_ECD = expertFeedForward(slots_ECD, layer.experts, noise.expertDropout, routing.occupied_EG);
-  const y_ND = combine(tf.reshape(done_ECD, [-1, width]), slot_NK, routing.gate_NK);
+  const { slot_NK, slots } = dropless ? compactSlots(routing.slot_NK, experts, places, expert) : routing;
+  const slots_ECD = tf.reshape(dispatch(forParts(x_ND, model), slot_NK, slots), [experts, -1, width]) as tf.Tensor3D;
+  const occupied_EG = routing.occupied_EG && occupiedByAll(routing.occupied_EG, expert);
+  const own_ECD = expertFeedForward(
+    slotsToExperts(slots_ECD, expert),
+    layer.experts,
+    options.expertDropout,
+    occupied_EG,
+  );
+  const done_ECD = slotsFromExperts(own_ECD, expert);
+  // Linear in the experts' outputs: parts are summed token by token, not slot by slot.
+  const part_ND = combine(tf.reshape(done_ECD, [-1, width]), slot_NK, forParts(routing.gate_NK, model));
+  const y_ND = sumOfParts(part_ND, model);
   const report: RouterReport = {
     layer: layer.name,
     load: routing.load_E,

@@ -1,6 +1,7 @@
 import * as tf from "@tensorflow/tfjs-core";
 import { type AttentionBias, attention } from "../ops/attention.js";
-import { embedding } from "../ops/embedding.js";
+import { forParts, soloGroup, sumOfParts } from "../ops/distributed/collectives.js";
+import { embeddingPart } from "../ops/embedding.js";
 import { type FeedForwardWeights, feedForward } from "../ops/feedForward.js";
 import type { Dtype } from "../ops/precision.js";
 import { type Dropout, dropout, type NoiseKey } from "../ops/random/noise.js";
@@ -8,6 +9,7 @@ import { relativePositionBias } from "../ops/relativePositionBias.js";
 import { residual } from "../ops/residual.js";
 import { rmsNorm, rmsNormOfStream } from "../ops/rmsNorm.js";
 import { isSparse, type ModelConfig } from "./config.js";
+import type { ModelGroups } from "./modelGroups.js";
 import { feedForwardName, type Parameters, positionTable, type Stack } from "./parameters.js";
 import { type SwitchLayer, type SwitchOutput, switchFeedForward } from "./switchFeedForward.js";
 
@@ -23,10 +25,14 @@ export interface ModelBatch {
   endId?: number;
 }
 
-/** In training there is noise (jitter, dropout), a function of seed and step (int32 [1]), and the training capacity. */
-export type Mode =
+/**
+ * In training there is noise (jitter, dropout), a function of seed and step (int32 [1]), and the training capacity. `groups`: over whom the
+ * model is split; `params` are then this rank's parts (`placement.ts`).
+ */
+export type Mode = { groups?: ModelGroups } & (
   | { training: true; seed: number; step: tf.Tensor1D; globalLoads?: ReadonlyMap<string, tf.Tensor1D> }
-  | { training: false };
+  | { training: false }
+);
 
 export interface Decoded {
   /** What the output layer is applied to, [B, T, D]. */
@@ -45,9 +51,13 @@ export type Layers = ReturnType<typeof layersOf>;
 /** What encoder and decoder are made of. */
 export function layersOf(config: ModelConfig, params: Parameters, mode: Mode) {
   const routed: SwitchOutput[] = [];
+  const { expert = soloGroup, model = soloGroup } = mode.groups ?? {};
+  const heads = config.heads / model.size;
   const weight = (name: string): tf.Variable => params.get(`${name}.weight`)!;
   const noiseKey = (kind: string, place: string): NoiseKey | null =>
     mode.training ? { seed: mode.seed, place: `${kind} ${place}`, step: mode.step } : null;
+  // What each rank has a part of has noise of its own on each of them.
+  const ofPart = (place: string): string => (model.rank === 0 ? place : `${place} ${model.rank}`);
   const dropFrom = (place: string, rate = config.dropout): Dropout | undefined => {
     const key = noiseKey("dropout", place);
     return key && rate > 0 ? { rate, key } : undefined;
@@ -62,7 +72,7 @@ export function layersOf(config: ModelConfig, params: Parameters, mode: Mode) {
   const finalNorm = (x: tf.Tensor3D, stack: Stack): tf.Tensor3D =>
     drop(rmsNorm(x, weight(`${stack}.final_layer_norm`), config.layerNormEpsilon, dtype), `${stack}.final`, dtype);
   const embed = (table: string, ids: tf.Tensor2D): tf.Tensor3D =>
-    embedding(weight(table) as tf.Tensor as tf.Tensor2D, ids) as tf.Tensor3D;
+    embeddingPart(weight(table) as tf.Tensor as tf.Tensor2D, ids, model) as tf.Tensor3D;
   /** Of self-attention in a block, [2 · length − 1, H] by distance. Blocks that share a table share its bias. */
   const positionBias = (stack: Stack, length: number): ((block: number) => tf.Tensor2D) => {
     const of = (table: string): tf.Tensor2D =>
@@ -83,14 +93,18 @@ export function layersOf(config: ModelConfig, params: Parameters, mode: Mode) {
     const { normal, stream } = rmsNormOfStream(x, weight(`${layer}.layer_norm`), config.layerNormEpsilon, dtype);
     return residual(stream, sublayer(normal), dropFrom(layer), dtype);
   };
+  /** @param memory whose gradients are summed by the caller (`forParts`) where it is not `h` */
   const attend = (h: tf.Tensor3D, memory: tf.Tensor3D, layer: string, name: string, bias: AttentionBias) => {
     const [q, k, v, o] = ["q", "k", "v", "o"].map((part) => weight(`${layer}.${name}.${part}`));
-    return attention(h, memory, { q, k, v, o }, config.heads, bias, dropFrom(`${layer}.probs`));
+    const query = forParts(h, model);
+    const from = memory === h ? query : memory;
+    return sumOfParts(attention(query, from, { q, k, v, o }, heads, bias, dropFrom(ofPart(`${layer}.probs`))), model);
   };
   const feed = (h: tf.Tensor3D, layer: string, stack: Stack, block: number, real: tf.Tensor2D): tf.Tensor3D => {
     const name = `${layer}.${feedForwardName(config)}`;
     if (!config.switch || !isSparse(config, block)) {
-      return feedForward(h, matrices(config, weight, name), dropFrom(`${layer}.hidden`));
+      const dropped = dropFrom(ofPart(`${layer}.hidden`));
+      return sumOfParts(feedForward(forParts(h, model), matrices(config, weight, name), dropped), model);
     }
     const switchLayer: SwitchLayer = {
       name: `${stack}.${block}`,
@@ -103,13 +117,16 @@ export function layersOf(config: ModelConfig, params: Parameters, mode: Mode) {
       jitter: config.switch.jitter > 0 ? noiseKey("jitter", layer) : null,
       inputDropout: dropFrom(`${layer}.router`, config.switch.inputDropout ?? 0),
       sample: config.switch.sample ? (noiseKey("sample", layer) ?? undefined) : undefined,
-      expertDropout: dropFrom(`${layer}.hidden`, config.switch.expertDropout || config.dropout),
+      expertDropout: dropFrom(ofPart(`${layer}.hidden`), config.switch.expertDropout || config.dropout),
+      groups: { expert, model },
     });
     routed.push(out);
     return out.y_BTD;
   };
 
-  return { config, routed, weight, finalNorm, drop, embed, positionBias, add, attend, feed };
+  /** What several layers attend to. */
+  const remember = (memory: tf.Tensor3D): tf.Tensor3D => forParts(memory, model);
+  return { config, routed, weight, finalNorm, drop, embed, positionBias, add, attend, remember, feed };
 }
 
 /** The encoder over embedded inputs. @returns [B, S, D] */
@@ -149,13 +166,13 @@ export function encodeInputs(
  */
 export function switchT5(config: ModelConfig, params: Parameters, batch: ModelBatch, mode: Mode): Decoded {
   const layers = layersOf(config, params, mode);
-  const { routed, embed, drop, positionBias, add, attend, feed } = layers;
+  const { routed, embed, drop, positionBias, add, attend, remember, feed } = layers;
   const { inputs, targets, endId } = batch;
   const source_BS = realTokens(inputs);
   const [sources_BSD, targets_BTD] = embedBoth(config, embed, inputs, shiftRight(targets, endId));
   const segments =
     endId === undefined ? undefined : { source: segmentsOf(inputs, endId), target: segmentsOf(targets, endId) };
-  const encoded_BSD = encode(layers, sources_BSD, source_BS, segments?.source);
+  const encoded_BSD = remember(encode(layers, sources_BSD, source_BS, segments?.source));
 
   const real_BT = realTokens(targets);
   const position = positionBias("decoder", targets.shape[1]);

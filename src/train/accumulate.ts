@@ -2,6 +2,7 @@ import * as tf from "@tensorflow/tfjs-core";
 import type { World } from "../distributed/world.js";
 import type { ModelConfig } from "../model/config.js";
 import { disposeStep, lossAndGradients, type ModelBatch, type StepResult } from "../model/lossAndGradients.js";
+import type { ModelGroups } from "../model/modelGroups.js";
 import type { Parameters } from "../model/parameters.js";
 import { disposeReports, type RouterReport } from "../model/routerReport.js";
 import { switchT5 } from "../model/switchT5.js";
@@ -33,9 +34,11 @@ export interface AccumulatedStep {
 export function accumulateGradients(
   batch: Batch,
   parts: number,
-  { rank, size }: Pick<World, "rank" | "size">,
+  world: Pick<World, "batch" | "expert" | "model">,
   { model, params, seed, step, teacher }: AccumulatedStep,
 ): StepResult {
+  const { rank, size } = world.batch;
+  const groups: ModelGroups = world;
   const microBatches = Array.from({ length: parts }, (_, i) =>
     partOf(batch, { rank: rank * parts + i, size: size * parts }),
   );
@@ -50,14 +53,17 @@ export function accumulateGradients(
   const loads = isGlobal
     ? globalLoads(
         microBatches.map(({ batch: micro }, i) =>
-          withTensors(micro, (tensors) => loadsOf(model, params, tensors, { seed: seedOf(i), step })),
+          withTensors(micro, (tensors) => loadsOf(model, params, tensors, { seed: seedOf(i), step, groups })),
         ),
       )
     : undefined;
   let sum: StepResult | undefined;
   for (const [i, { batch: micro, share }] of microBatches.entries()) {
     const result = withTensors(micro, (tensors) =>
-      lossAndGradients(model, params, tensors, { seed: seedOf(i), step, share, globalLoads: loads?.[i], teacher }),
+      lossAndGradients(model, params, tensors, {
+        ...{ seed: seedOf(i), step, share, teacher, groups },
+        globalLoads: loads?.[i],
+      }),
     );
     sum = sum ? added(sum, result) : result;
   }
@@ -79,12 +85,12 @@ function loadsOf(
   model: ModelConfig,
   params: Parameters,
   batch: ModelBatch,
-  { seed, step }: { seed: number; step: number },
+  { seed, step, groups }: { seed: number; step: number; groups: ModelGroups },
 ): Map<string, tf.Tensor1D> {
   const counts = new Map<string, tf.Tensor1D>();
   tf.tidy(() => {
-    const step_1 = tf.tensor1d([step], "int32");
-    for (const { report } of switchT5(model, params, batch, { training: true, seed, step: step_1 }).routed) {
+    const mode = { training: true, seed, step: tf.tensor1d([step], "int32"), groups } as const;
+    for (const { report } of switchT5(model, params, batch, mode).routed) {
       // Padding that is routed counts, and is no part of `expertCounts`: then all micro-batches weigh the same.
       const weight = model.switch?.ignorePadding ? tf.sum(report.expertCounts) : tf.scalar(1);
       counts.set(report.layer, tf.keep(tf.mul(report.load, weight)));

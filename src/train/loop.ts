@@ -1,4 +1,5 @@
 import { setImmediate as turnEventLoop } from "node:timers/promises";
+import { EvaluationGivenUp } from "../eval/evaluateModel.js";
 import type { EvalPoint } from "../run/runFiles.js";
 import type { Prefetcher } from "../stream/prefetch/prefetch.js";
 import type { RunConfig } from "./config/runConfig.js";
@@ -20,8 +21,8 @@ export interface Training {
   startSeconds: number | undefined;
   /** Rejects with the signal's reason where that is aborted on the way. */
   evaluate(step: number): Promise<EvalPoint>;
-  /** Whether the evaluation of a step is in the run directory. */
-  isEvaluated(step: number): boolean;
+  /** Whether the evaluation of a step is in the run directory, or another process makes it, or processes that share the run stop. */
+  isEvaluated(step: number): boolean | Promise<boolean>;
   /** Whether the evaluations so far say that more training is of no use. */
   hasEnded?(): boolean;
   metricsWriter: MetricsWriter;
@@ -76,11 +77,13 @@ export async function train(training: Training): Promise<number> {
 /** An evaluation that a kill or a signal left out is made up for where the run goes on. */
 async function evaluateIfDue(training: Training, step: number): Promise<void> {
   const { config, signal } = training;
-  if (!isEvaluationDue(config, step) || training.isEvaluated(step) || signal.aborted) return;
+  if (!isEvaluationDue(config, step) || (!training.isShared && signal.aborted)) return;
+  if (await training.isEvaluated(step)) return;
   try {
     await training.metricsWriter.evaluation(await training.evaluate(step));
   } catch (error) {
-    if (!signal.aborted || error !== signal.reason) throw error;
+    const isGivenUp = error instanceof EvaluationGivenUp || (signal.aborted && error === signal.reason);
+    if (!isGivenUp) throw error;
   }
 }
 

@@ -1,15 +1,19 @@
 import * as tf from "@tensorflow/tfjs-core";
-import { MswitchError } from "../base/errors.js";
+import { usageError } from "../base/errors.js";
 import type { FileContent } from "../base/hash.js";
-import { openSafetensors, type TensorSource, writeSafetensors } from "../model/checkpoint/safetensors.js";
+import { momentPlacement, partOn, placementOf, wholeShape } from "../distributed/placement.js";
+import { soloWorld, type World } from "../distributed/world.js";
 import type { ModelConfig } from "../model/config.js";
 import { hasMuon, parameterKind } from "../model/parameterKind.js";
 import type { Parameters } from "../model/parameters.js";
+import type { RankGroup } from "../ops/distributed/collectives.js";
 import { fastKernel } from "../ops/fastPath.js";
 import { adafactor } from "../ops/optimizers/adafactor.js";
+import { adafactorOfParts } from "../ops/optimizers/adafactorOfParts.js";
 import { adamw } from "../ops/optimizers/adamw.js";
 import type { Moments, OptimizedParameter, OptimizerAlgorithm } from "../ops/optimizers/algorithm.js";
 import { muon } from "../ops/optimizers/muon.js";
+import { type Moment, readMoments, writeMoments } from "./checkpoint/moments.js";
 import type { OptimizerConfig } from "./config/optimizerConfig.js";
 
 /** What one update knows beside its gradients. */
@@ -36,10 +40,10 @@ export interface Optimizer {
    * @param guard_2 loss and norm of all gradients; nothing changes where one is not finite
    */
   updateGuarded(gradients: ReadonlyMap<string, tf.Tensor>, rates: tf.Tensor1D, guard_2: tf.Tensor1D): void;
-  /** Writes the moments to a safetensors file, `parameter/slot` each; gives what it holds. */
-  save(path: string): Promise<FileContent>;
-  /** Takes the moments from a file that `save` wrote; refuses one of another model or another algorithm. */
-  restore(path: string): Promise<void>;
+  /** Writes the moments to `optimizer.safetensors` in a directory, or this rank's share of them: see `writeMoments`. */
+  save(directory: string): Promise<Map<string, FileContent>>;
+  /** Takes the moments from what `save` wrote, on any mesh; refuses those of another model or another algorithm. */
+  restore(directory: string): Promise<void>;
   dispose(): void;
 }
 
@@ -63,31 +67,41 @@ export function optimizerOptions(options: OptimizerOptions, { switch: sparse }: 
   return { ...options, learningRateFactors: { ...options.learningRateFactors, router: 0 } };
 }
 
-/** Fresh moments, all 0, for `params`. Experts are each a matrix of their own in every algorithm. */
-export function createOptimizer(params: Parameters, options: OptimizerOptions): Optimizer {
-  const groups = parameterGroups(params, options);
+/**
+ * Fresh moments, all 0, for `params`. Experts are each a matrix of their own in every algorithm.
+ *
+ * @param world over whose mesh the model is split: the moments of a part lie with it
+ */
+export function createOptimizer(
+  params: Parameters,
+  options: OptimizerOptions,
+  world: Pick<World, "mesh" | "at" | "model"> = soloWorld,
+): Optimizer {
+  const groups = parameterGroups(params, options, world);
   const { clipNorm } = options;
   const states = new Map<string, Moments>();
+  const moments: Moment[] = [];
   for (const { algorithm, names } of groups) {
     for (const name of names) {
-      const slots = [...algorithm.stateShapes(params.get(name)!.shape)];
-      const fresh = slots.map(([slot, shape]): [string, tf.Variable] => [
-        slot,
-        tf.tidy(() => tf.variable(tf.zeros(shape), false)),
-      ]);
-      states.set(name, new Map(fresh));
+      const placement = placementOf(name);
+      const { shape } = params.get(name)!;
+      const state = new Map<string, tf.Variable>();
+      for (const [slot, whole] of algorithm.stateShapes(wholeShape(shape, placement, world.mesh))) {
+        const of = momentPlacement(placement, slot, shape.length);
+        const part = partOn(whole, of, world.mesh, world.at);
+        const value = tf.tidy(() => tf.variable(tf.zeros(part.shape), false));
+        state.set(slot, value);
+        moments.push({ name: `${name}/${slot}`, value, whole, part, placement: of });
+      }
+      states.set(name, state);
     }
   }
-  const entries = (): [string, tf.Variable][] =>
-    [...states].flatMap(([name, slots]) =>
-      [...slots].map(([slot, value]): [string, tf.Variable] => [`${name}/${slot}`, value]),
-    );
 
   const parametersOf = (names: readonly string[], gradients: ReadonlyMap<string, tf.Tensor>): OptimizedParameter[] =>
     names.map((name) => {
       const gradient = gradients.get(name);
       if (gradient === undefined) throw new Error(`internal: no gradient of ${name}`);
-      return { param: params.get(name)!, gradient, state: states.get(name)! };
+      return { param: params.get(name)!, gradient, state: states.get(name)!, split: splitOf(name, params, world) };
     });
   const ratesOf = ({ algorithm, learningRateFactor }: ParameterGroup, { learningRate, step }: UpdateOptions) =>
     algorithm.rates({ learningRate: learningRate * learningRateFactor, step });
@@ -117,36 +131,10 @@ export function createOptimizer(params: Parameters, options: OptimizerOptions): 
         }
       });
     },
-    async save(path) {
-      const sources = entries().map(([name, value]): TensorSource => {
-        return { name, shape: value.shape, dtype: "F32", values: () => value.data<"float32">() };
-      });
-      return writeSafetensors(path, sources);
-    },
-    async restore(path) {
-      const file = await openSafetensors(path);
-      try {
-        const expected = entries();
-        for (const [name, value] of expected) {
-          const found = file.tensors.get(name)?.shape;
-          if (found?.join() === value.shape.join()) continue;
-          const why = found ? `${name} is [${found}], not [${value.shape}]` : `${name} is missing`;
-          throw new MswitchError("this is the optimizer state of another model", {
-            code: "optimizer-state-mismatch",
-            where: path,
-            why,
-          });
-        }
-        for (const [name, value] of expected) {
-          const values = await file.readFloat(name);
-          tf.tidy(() => value.assign(tf.tensor(values, value.shape, "float32")));
-        }
-      } finally {
-        await file.close();
-      }
-    },
+    save: (directory) => writeMoments(directory, moments, world),
+    restore: (directory) => readMoments(directory, moments),
     dispose() {
-      for (const [, value] of entries()) value.dispose();
+      for (const { value } of moments) value.dispose();
     },
   };
 }
@@ -155,18 +143,30 @@ export function createOptimizer(params: Parameters, options: OptimizerOptions): 
 const epsilonNorm = 1e-6;
 
 /** Parameters by what updates them; those of one group in the model's order. */
-function parameterGroups(params: Parameters, options: OptimizerOptions): ParameterGroup[] {
+function parameterGroups(
+  params: Parameters,
+  options: OptimizerOptions,
+  world: Pick<World, "mesh" | "at" | "model">,
+): ParameterGroup[] {
   const groups = new Map<string, ParameterGroup>();
   for (const [name, param] of params) {
     const kind = parameterKind(name);
     const learningRateFactor = options.learningRateFactors?.[kind] ?? 1;
     const rule = updateRule(name, param.rank, options);
-    const key = `${rule} ${learningRateFactor}`;
-    const group = groups.get(key) ?? { algorithm: algorithmOf(rule, options), learningRateFactor, names: [] };
+    const split = splitOf(name, params, world) ? world.model : undefined;
+    const key = `${rule} ${learningRateFactor} ${split ? "split" : ""}`;
+    const group = groups.get(key) ?? { algorithm: algorithmOf(rule, options, split), learningRateFactor, names: [] };
     groups.set(key, group);
     group.names.push(name);
   }
   return [...groups.values()];
+}
+
+/** Along what of its matrices a parameter is split over the ranks of `model`. */
+function splitOf(name: string, params: Parameters, { mesh }: Pick<World, "mesh">): OptimizedParameter["split"] {
+  const { modelAxis } = placementOf(name);
+  if (mesh.model === 1 || modelAxis === null) return undefined;
+  return modelAxis === params.get(name)!.rank - 2 ? "rows" : "columns";
 }
 
 type UpdateRule = "adafactor" | "muon" | "adamw" | "adamw without decay";
@@ -178,8 +178,17 @@ function updateRule(name: string, rank: number, { algorithm }: OptimizerOptions)
   return rank > 1 ? "adamw" : "adamw without decay";
 }
 
-function algorithmOf(rule: UpdateRule, options: OptimizerOptions): OptimizerAlgorithm {
-  if (options.algorithm === "adafactor") return adafactor(options);
+/** @param split the ranks that hold the other parts, where parameters are split */
+function algorithmOf(rule: UpdateRule, options: OptimizerOptions, split: RankGroup | undefined): OptimizerAlgorithm {
+  if (options.algorithm === "adafactor") return split ? adafactorOfParts(split, options) : adafactor(options);
+  if (split && (rule === "muon" || options.scaleByParameterRms)) {
+    throw usageError("this optimizer does not know matrices that are split over ranks", {
+      code: "optimizer-not-split",
+      where: rule === "muon" ? "optimizer.algorithm: muon" : "optimizer.scaleByParameterRms",
+      why: "it needs each matrix as a whole",
+      hint: "mesh.model: 1, adafactor, or adamw without scaleByParameterRms",
+    });
+  }
   if (rule === "muon" && options.algorithm === "muon") return muon(options);
   return adamw(rule === "adamw" ? options : { ...options, weightDecay: 0 });
 }

@@ -5,6 +5,8 @@ import { usageError } from "../base/errors.js";
 import { runWriteError } from "../base/files/fileSystemError.js";
 import { parseDuration } from "../base/format.js";
 import { openDataset } from "../dataset/read/openDataset.js";
+import { isWhole } from "../distributed/placement.js";
+import type { World } from "../distributed/world.js";
 import { evaluateModel } from "../eval/evaluateModel.js";
 import { modelTitle } from "../plan/planTraining.js";
 import { evaluationPath, lastEvaluation, readEvaluations } from "../run/runDirectory.js";
@@ -107,6 +109,17 @@ async function evaluateTeacher(
   }
 }
 
+/**
+ * Whether this process has nothing to evaluate. Where every rank has the whole model, rank 0 evaluates and the others wait for it in the next
+ * step. Ranks that hold parts of one evaluate together: all of them learn what rank 0 finds, and whether one was asked to stop.
+ */
+async function evaluationIsDone(world: World, isDone: () => boolean, signal: AbortSignal): Promise<boolean> {
+  if (world.size === 1) return isDone();
+  if (isWhole(world.mesh)) return world.rank > 0 || signal.aborted || isDone();
+  const answers = await world.gather(signal.aborted || (world.rank === 0 && isDone()) ? "done" : "");
+  return world.at.data > 0 || answers.includes("done");
+}
+
 /** A signal that is aborted where `signal` is, or when the run's `stopAfter` is over. */
 function withTimeLimit(stopAfter: string | undefined, { signal, log }: PretrainOptions): AbortSignal {
   if (stopAfter === undefined) return signal;
@@ -142,12 +155,12 @@ async function trainOn(run: PreparedRun, options: SessionOptions): Promise<Pretr
       ...session,
       signal: options.signal,
       isShared: session.world.size > 1,
-      // Rank 0 evaluates; the others wait for it in the next step.
-      isEvaluated: (at) => session.world.rank > 0 || isEvaluated(at),
+      isEvaluated: (at) => evaluationIsDone(session.world, () => isEvaluated(at), options.signal),
       async evaluate(at) {
         const point = await evaluateModel(model, session.params, examples, at, {
           signal: options.signal,
           withMatches: config.objective === "pairs",
+          groups: isWhole(session.world.mesh) ? undefined : session.world,
         });
         points.push(point);
         return point;

@@ -1,17 +1,20 @@
-import { join } from "node:path";
 import { findGraphCapture } from "../backends/graphCapture.js";
 import { loadBackend } from "../backends/loadBackend.js";
 import { usageError } from "../base/errors.js";
 import type { Log } from "../base/log.js";
 import type { Progress, ProgressOptions } from "../base/progress.js";
+import { meshFor } from "../distributed/mesh.js";
+import { partOfParameter } from "../distributed/modelParts.js";
+import { isWhole } from "../distributed/placement.js";
 import { joinWorld, soloWorld, type World } from "../distributed/world.js";
 import { worldAddress } from "../distributed/worldAddress.js";
 import { loadModel } from "../model/checkpoint/huggingFace.js";
 import type { ModelConfig } from "../model/config.js";
 import { disposeParameters, type Parameters, parameterShapes } from "../model/parameters.js";
 import type { Teacher } from "../model/teacher.js";
+import { rankParameters } from "../plan/cluster/rankParameters.js";
 import { leastMemory, requireMemory } from "../plan/trainingMemory.js";
-import { type Checkpoint, optimizerName } from "../run/checkpoint.js";
+import type { Checkpoint } from "../run/checkpoint.js";
 import { teeLog } from "../run/runDirectory.js";
 import { type Prefetcher, prefetch } from "../stream/prefetch/prefetch.js";
 import type { BranchSource } from "./checkpoint/branchRun.js";
@@ -65,12 +68,17 @@ export interface Session extends PreparedRun {
 export async function openSession(run: PreparedRun, options: SessionOptions): Promise<Session> {
   const { config, model, stream, plan, paths } = run;
   const address = worldAddress(process.env);
-  if (address) requireDivisible(config.stream.batchSize, address.worldSize);
+  const mesh = meshFor(config.mesh ?? {}, address?.worldSize ?? 1, model, config.stream.batchSize);
+  if (mesh.model > 1 && run.teacher) throw teacherOfParts();
   const { accumulate = 1 } = config.batch ?? {};
   const backend = await loadBackend(config.backend);
-  const rows = config.stream.batchSize / ((address?.worldSize ?? 1) * accumulate);
+  const rows = config.stream.batchSize / (mesh.data * mesh.expert * accumulate);
   requireWholeRows(rows, accumulate);
-  const least = (count: number): number => leastMemory(model, plan.parameters, count, stream.lengths, backend.name);
+  const { dense, experts } = isWhole(mesh)
+    ? { dense: plan.parameters, experts: 0 }
+    : rankParameters(model, mesh, config.optimizer);
+  const part = { ...model, heads: model.heads / mesh.model, dFf: model.dFf / mesh.model };
+  const least = (count: number): number => leastMemory(part, dense + experts, count, stream.lengths, backend.name);
   requireMemory(least, backend, rows);
 
   const cleanUp: (() => void | Promise<void>)[] = [];
@@ -78,18 +86,18 @@ export async function openSession(run: PreparedRun, options: SessionOptions): Pr
     while (cleanUp.length > 0) await cleanUp.pop()!();
   };
   try {
-    const world = address ? await joinWorld(address) : soloWorld;
+    const world = address ? await joinWorld(address, mesh) : soloWorld;
     cleanUp.push(() => world.close());
     const userLog = world.rank === 0 ? options.log : onlyWarnings(options.log, world.rank);
     const entered = await enterRun({ world, run, backend, log: userLog, cleanUp, source: options.source });
     const { resumed, startSeconds, configuration, log, lock } = entered;
     const startStep = resumed?.step ?? 0;
 
-    const params = resumed ? await loadParameters(resumed, model) : await startParameters(run, log);
+    const params = resumed ? await loadParameters(resumed, model, world) : await startParameters(run, log, world);
     cleanUp.push(() => disposeParameters(params));
-    const optimizer = createOptimizer(params, optimizerOptions(config.optimizer, model));
+    const optimizer = createOptimizer(params, optimizerOptions(config.optimizer, model), world);
     cleanUp.push(() => optimizer.dispose());
-    if (resumed) await optimizer.restore(join(resumed.directory, optimizerName));
+    if (resumed) await optimizer.restore(resumed.directory);
 
     const teacher = await run.teacher?.load();
     if (teacher) {
@@ -116,14 +124,22 @@ export async function openSession(run: PreparedRun, options: SessionOptions): Pr
 
     const trainStep = createTrainStep({
       ...{ model, params, optimizer, world, run: config.run, accumulate, teacher },
-      // Each rank draws noise of its own.
-      seed: world.size > 1 ? config.seed + 1_000_003 * (world.rank + 1) : config.seed,
+      // Ranks with other rows draw noise of their own.
+      seed: world.batch.size > 1 ? config.seed + 1_000_003 * (world.batch.rank + 1) : config.seed,
       isStopping: () => options.signal.aborted,
       capture: config.recordSteps ? await findGraphCapture() : undefined,
       onEager: (why) => stepLog.info(`steps are not recorded as a graph: ${why}`),
     });
     const description = describeRun(run, backend.name);
-    const checkpoints = createCheckpointWriter({ run, description, params, optimizer, configuration, log: stepLog });
+    const checkpoints = createCheckpointWriter({
+      run,
+      description,
+      params,
+      optimizer,
+      configuration,
+      log: stepLog,
+      world,
+    });
     let checkpoint = resumed?.directory ?? null;
     return {
       ...run,
@@ -147,7 +163,7 @@ export async function openSession(run: PreparedRun, options: SessionOptions): Pr
       },
       async writeCheckpoint(step, trainSeconds) {
         await lock?.requireHeld();
-        if (world.rank === 0) checkpoint = await checkpoints.write(step, trainSeconds);
+        checkpoint = (await checkpoints.write(step, trainSeconds)) ?? checkpoint;
         // Nobody goes on, or ends, before it is complete.
         await world.gather("");
       },
@@ -159,9 +175,11 @@ export async function openSession(run: PreparedRun, options: SessionOptions): Pr
 }
 
 /** The weights of a checkpoint, which must be of the run's own shapes. */
-async function loadParameters({ directory }: Checkpoint, model: ModelConfig): Promise<Parameters> {
-  const { params } = await loadModel(directory);
-  const shapes = parameterShapes(model);
+async function loadParameters({ directory }: Checkpoint, model: ModelConfig, world: World): Promise<Parameters> {
+  const { params } = await loadModel(directory, (name, shape) => partOfParameter(name, shape, world));
+  const shapes = new Map(
+    [...parameterShapes(model)].map(([name, shape]) => [name, partOfParameter(name, shape, world).shape]),
+  );
   const other = [...new Set([...shapes.keys(), ...params.keys()])].find(
     (name) => shapes.get(name)?.join() !== params.get(name)?.shape.join(),
   );
@@ -182,13 +200,12 @@ export function requireWholeRows(rows: number, accumulate: number): void {
   });
 }
 
-function requireDivisible(batchSize: number, worldSize: number): void {
-  if (batchSize % worldSize === 0) return;
-  const fitting = Array.from({ length: worldSize }, (_, i) => i + 1).filter((size) => batchSize % size === 0);
-  throw usageError(`a batch of ${batchSize} cannot be shared by ${worldSize} processes`, {
-    code: "world-not-fitting",
-    why: "each takes as many rows",
-    hint: `start ${fitting.slice(-3).join(" or ")}, or set stream.batchSize to a multiple of ${worldSize}`,
+function teacherOfParts(): Error {
+  return usageError("a model that is split over ranks cannot have a teacher", {
+    code: "mesh-teacher",
+    where: "mesh.model",
+    why: "the loss with a teacher takes the whole vocabulary",
+    hint: "set mesh.model to 1; the data and expert axes can be used",
   });
 }
 

@@ -103,8 +103,8 @@ function eagerStep({
   return async (batch, { step, learningRate }) => {
     const result = accumulateGradients(batch, accumulate, world, { model, params, seed, step, teacher });
     const stop = tf.tensor1d([isStopping?.() ? 1 : 0]);
-    if (world.size > 1) await reduceStep(world, result, stop);
-    const guard = guardOf(result);
+    const norm = world.size > 1 ? await reduceStep(world, result, stop) : gradientNorm(result.gradients);
+    const guard = guardOf(result, norm);
     const gradNorm = await requireFinite(guard, step, run);
     optimizer.update(result.gradients, { learningRate, step, gradNorm });
     const stopping = (await stop.data())[0] > 0;
@@ -130,7 +130,7 @@ function capturedStep(
   try {
     work = capture.record(() => {
       const result = lossAndGradients(model, params, tensors, { seed, step: step_1 });
-      const guard = guardOf(result);
+      const guard = guardOf(result, gradientNorm(result.gradients));
       optimizer.updateGuarded(result.gradients, rates, guard);
       tf.dispose([...result.gradients.values()]);
       recorded = { result: { ...result, gradients: new Map() }, guard };
@@ -152,8 +152,10 @@ function capturedStep(
 }
 
 /** Loss and gradient norm, [2]. */
-function guardOf(result: StepResult): tf.Tensor1D {
-  return tf.tidy(() => tf.stack([result.loss, gradientNorm(result.gradients)]) as tf.Tensor1D);
+function guardOf({ loss }: StepResult, norm: tf.Scalar): tf.Tensor1D {
+  const guard = tf.stack([loss, norm]) as tf.Tensor1D;
+  norm.dispose();
+  return guard;
 }
 
 /** Reads loss and gradient norm, in one transfer, and stops a step that would spoil the weights. Returns the norm. */

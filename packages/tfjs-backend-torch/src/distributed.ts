@@ -1,6 +1,6 @@
 // Processes that train together: libtorch's c10d (Gloo) on TensorFlow.js tensors of the torch backend on the CPU.
 import { engine, type Tensor, util } from "@tensorflow/tfjs-core";
-import { nativeAddon } from "./native.js";
+import { type CollectiveTraffic, nativeAddon } from "./native.js";
 import { TorchBackend } from "./torchBackend.js";
 
 /** Where a process stands among those that work together. */
@@ -58,7 +58,8 @@ export async function joinProcessGroup(options: ProcessGroupOptions): Promise<Pr
 export class ProcessGroup {
   /** @param ranks of the group's processes among all; @param rank this process's among all */
   constructor(
-    private readonly id: number,
+    /** Its number among this process's groups: 0 is all processes. */
+    readonly id: number,
     readonly ranks: readonly number[],
     private readonly globalRank: number,
   ) {}
@@ -138,6 +139,29 @@ export class ProcessGroup {
     await this.run("barrier", nativeAddon().groupCollective("barrier", this.id));
   }
 
+  /**
+   * A collective that blocks until every process of the group has called it, for layers whose forward or backward pass needs its result:
+   * a new tensor in x's dtype, on the tape of no gradient.
+   *
+   * - `sum`, `max`: of all processes' `x`;
+   * - `exchange`: an all-to-all in which as many rows of `x` go to each process as come from it;
+   * - `gather`: all processes' `x` in order of rank, [size, …x].
+   */
+  blocking<T extends Tensor>(kind: BlockingCollective, x: T): T {
+    const start = util.now();
+    try {
+      const attributes = { kind: blockingCollectives.indexOf(kind), group: this.id };
+      return engine().runKernel("TorchCollective", { x }, attributes) as T;
+    } catch (error) {
+      throw this.failure(kind, start, error);
+    }
+  }
+
+  /** What this process has sent to each of its groups so far. */
+  static traffic(): CollectiveTraffic[] {
+    return nativeAddon().groupTraffic();
+  }
+
   /** Leaves all groups. The others notice at their next collective. */
   close(): void {
     nativeAddon().groupClose();
@@ -158,15 +182,23 @@ export class ProcessGroup {
     try {
       return await work;
     } catch (error) {
-      const seconds = ((util.now() - start) / 1000).toFixed(1);
-      const message = error instanceof Error ? error.message : String(error);
-      throw new Error(
-        `${what} of ranks ${this.ranks.join(", ")} failed in rank ${this.globalRank} after ${seconds} s: ${message}`,
-        { cause: error },
-      );
+      throw this.failure(what, start, error);
     }
   }
+
+  private failure(what: string, start: number, error: unknown): Error {
+    const seconds = ((util.now() - start) / 1000).toFixed(1);
+    const message = error instanceof Error ? error.message : String(error);
+    const ranks = this.ranks.join(", ");
+    return new Error(`${what} of ranks ${ranks} failed in rank ${this.globalRank} after ${seconds} s: ${message}`, {
+      cause: error,
+    });
+  }
 }
+
+/** In the order of native/distributed/collective.cc. */
+const blockingCollectives = ["sum", "max", "exchange", "gather"] as const;
+export type BlockingCollective = (typeof blockingCollectives)[number];
 
 export interface AllReduceOptions {
   op?: "sum" | "max";

@@ -91,7 +91,18 @@ interface Addon {
   groupSplit(ranks: readonly number[]): Promise<number>;
   groupAllReduce(group: number, handles: readonly number[], largest: boolean, factor: number): Promise<number>;
   groupCollective(kind: string, group: number, ...rest: (number | readonly number[])[]): Promise<number>;
+  groupTraffic(): CollectiveTraffic[];
   groupClose(): void;
+}
+
+/** How often a collective was called in a group since it was made, and the bytes of its tensors on this rank. */
+export interface CollectiveTraffic {
+  kind: "all-reduce" | "reduce-scatter" | "all-gather" | "all-to-all" | "broadcast";
+  group: number;
+  /** Processes in the group. */
+  ranks: number;
+  times: number;
+  bytes: number;
 }
 
 /** native/distributed/binding.cc reads these. */

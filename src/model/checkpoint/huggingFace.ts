@@ -10,11 +10,24 @@ import type { ModelConfig } from "../config.js";
 import { type Parameters, parameterShapes } from "../parameters.js";
 import { checkpointTensors } from "./checkpointTensors.js";
 import { fromHuggingFaceConfig, modelTypeOf, toHuggingFaceConfig } from "./huggingFaceConfig.js";
+import { type Part, valuesOfPart } from "./part.js";
 import { openSafetensors, type SafetensorsFile, type TensorSource, writeSafetensors } from "./safetensors.js";
 
 export interface SaveModelOptions {
   /** Above this many bytes of weights the file is split. Default 5 GB, Transformers' own. */
   maxShardBytes?: number;
+  /** Of a model that is written by several ranks, each its experts. */
+  writer?: WeightWriter;
+}
+
+/** One of those that write a model together. Each has an equal share of every layer's experts; the first one has all else too. */
+export interface WeightWriter {
+  index: number;
+  writers: number;
+  /** Whether it writes, or only helps others to gather what they write. */
+  writes: boolean;
+  /** A parameter's values: all of them, or those of the writer's experts. Asked for in the same order everywhere. */
+  values(parameter: string): Promise<Float32Array>;
 }
 
 const configName = "config.json";
@@ -43,30 +56,45 @@ export async function saveModel(
   directory: string,
   config: ModelConfig,
   params: Parameters,
-  { maxShardBytes = 5e9 }: SaveModelOptions = {},
+  { maxShardBytes = 5e9, writer }: SaveModelOptions = {},
 ): Promise<Map<string, FileContent>> {
+  const { index = 0, writers = 1, writes = true } = writer ?? {};
+  const ownExperts = (config.switch?.experts ?? 0) / writers;
   let last: { name: string; values: Promise<Float32Array> } | undefined;
   const valuesOf = (name: string): Promise<Float32Array> => {
     // The experts of a stacked parameter follow each other: read it once.
-    if (last?.name !== name) last = { name, values: params.get(name)!.data<"float32">() };
+    if (last?.name !== name) last = { name, values: writer?.values(name) ?? params.get(name)!.data<"float32">() };
     return last.values;
   };
-  const sources = [...checkpointTensors(config)].map(([name, { parameter, expert, shape }]): TensorSource => {
+  const sources = [...checkpointTensors(config)].map(([name, { parameter, expert, shape }]) => {
     const size = tf.util.sizeFromShape(shape);
-    const begin = (expert ?? 0) * size;
-    return { name, shape, dtype: "F32", values: async () => (await valuesOf(parameter)).subarray(begin, begin + size) };
+    const begin = expert === undefined ? 0 : (expert % ownExperts) * size;
+    const values = async (): Promise<Float32Array> => (await valuesOf(parameter)).subarray(begin, begin + size);
+    const source: TensorSource = { name, shape, dtype: "F32", values };
+    return { source, by: expert === undefined ? 0 : Math.floor(expert / ownExperts) };
   });
 
-  const shards = splitBySize(sources, maxShardBytes);
+  // Every writer knows all files, and writes its own.
+  const shards = Array.from({ length: writers }, (_, one) =>
+    splitBySize(
+      sources.filter(({ by }) => by === one).map(({ source }) => source),
+      maxShardBytes,
+    ).map((tensors) => ({ tensors, by: one })),
+  ).flat();
   const metadata = { format: "pt" };
   const files = shards.map((_, i) => (shards.length === 1 ? weightsName : shardName(i, shards.length)));
   const written = new Map<string, FileContent>();
-  for (const [i, shard] of shards.entries()) {
-    written.set(files[i], await writeSafetensors(join(directory, files[i]), shard, metadata));
+  for (const [i, { tensors, by }] of shards.entries()) {
+    if (by !== index) continue;
+    if (writes) written.set(files[i], await writeSafetensors(join(directory, files[i]), tensors, metadata));
+    else for (const { values } of tensors) await values();
   }
+  if (index > 0 || !writes) return written;
   if (shards.length > 1) {
-    const weightMap = Object.fromEntries(shards.flatMap((shard, i) => shard.map(({ name }) => [name, files[i]])));
-    const index = { metadata: { total_size: byteSize(sources) }, weight_map: weightMap };
+    const weightMap = Object.fromEntries(
+      shards.flatMap(({ tensors }, i) => tensors.map(({ name }) => [name, files[i]])),
+    );
+    const index = { metadata: { total_size: byteSize(sources.map(({ source }) => source)) }, weight_map: weightMap };
     await writeFileAtomic(join(directory, indexName), `${JSON.stringify(index, null, 2)}\n`);
   }
   await writeFileAtomic(join(directory, configName), toHuggingFaceConfig(config));
@@ -78,10 +106,23 @@ export async function saveModel(
   return written;
 }
 
-/** Reads a model directory, one of ours or of Transformers'. Names, shapes and dtypes are checked before anything is allocated. */
-export async function loadModel(directory: string): Promise<{ config: ModelConfig; params: Parameters }> {
-  return withWeights(directory, async (config, fileOf) => ({ config, params: await readParameters(config, fileOf) }));
+/**
+ * Reads a model directory, one of ours or of Transformers'. Names, shapes and dtypes are checked before anything is allocated.
+ *
+ * @param partOf what of each parameter is wanted, for a rank that holds parts; all where left out
+ */
+export async function loadModel(
+  directory: string,
+  partOf?: PartOf,
+): Promise<{ config: ModelConfig; params: Parameters }> {
+  return withWeights(directory, async (config, fileOf) => ({
+    config,
+    params: await readParameters(config, fileOf, partOf),
+  }));
 }
+
+/** What of a parameter is wanted, by its name and shape. */
+export type PartOf = (name: string, shape: readonly number[]) => Part;
 
 /** The model of a directory without its weights, and the paths of the files that hold them, which are checked as by `loadModel`. */
 export async function readModelConfig(directory: string): Promise<{ config: ModelConfig; weightFiles: string[] }> {
@@ -118,32 +159,39 @@ async function withWeights<T>(
   }
 }
 
-async function readParameters(config: ModelConfig, fileOf: ReadonlyMap<string, SafetensorsFile>): Promise<Parameters> {
-  const values = new Map<string, Float32Array>();
+async function readParameters(
+  config: ModelConfig,
+  fileOf: ReadonlyMap<string, SafetensorsFile>,
+  partOf: PartOf = (_, shape) => ({ begin: shape.map(() => 0), shape: [...shape] }),
+): Promise<Parameters> {
   const shapes = parameterShapes(config);
   const params = new Map<string, tf.Variable>();
-  const left = new Map<string, number>();
-  for (const { parameter, copy } of checkpointTensors(config).values()) {
-    if (!copy) left.set(parameter, (left.get(parameter) ?? 0) + 1);
-  }
-  for (const [name, { parameter, expert, copy }] of checkpointTensors(config)) {
+  let stack: Float32Array | undefined;
+  for (const [name, { parameter, expert, shape, copy }] of checkpointTensors(config)) {
     if (copy) continue;
-    const shape = shapes.get(parameter)!;
-    const read = await fileOf.get(name)!.readFloat(name);
-    if (expert === undefined) values.set(parameter, read);
+    const whole = shapes.get(parameter)!;
+    const part = partOf(parameter, whole);
+    const read = (of: Part): Promise<Float32Array> =>
+      fileOf
+        .get(name)!
+        .readFloat(name)
+        .then((values) => valuesOfPart(values, shape, of));
+    let values: Float32Array;
+    if (expert === undefined) values = await read(part);
     else {
-      const stacked = values.get(parameter) ?? new Float32Array(tf.util.sizeFromShape(shape));
-      stacked.set(read, expert * read.length);
-      values.set(parameter, stacked);
+      // The experts of a stacked parameter follow each other.
+      const at = expert - part.begin[0];
+      if (at < 0 || at >= part.shape[0]) continue;
+      stack ??= new Float32Array(tf.util.sizeFromShape(part.shape));
+      const one = await read({ begin: part.begin.slice(1), shape: part.shape.slice(1) });
+      stack.set(one, at * one.length);
+      if (at < part.shape[0] - 1) continue;
+      [values, stack] = [stack, undefined];
     }
-    left.set(parameter, left.get(parameter)! - 1);
-    if (left.get(parameter) === 0) {
-      params.set(
-        parameter,
-        tf.tidy(() => tf.variable(tf.tensor(values.get(parameter)!, shape))),
-      );
-      values.delete(parameter);
-    }
+    params.set(
+      parameter,
+      tf.tidy(() => tf.variable(tf.tensor(values, part.shape))),
+    );
   }
   return params;
 }

@@ -9,11 +9,11 @@ import {
 } from "./algorithm.js";
 
 /** Added to g². */
-const epsilonGradient = 1e-30;
+export const epsilonGradient = 1e-30;
 /** Least RMS a parameter is taken to have: what is 0 can still move. */
-const epsilonParameter = 1e-3;
+export const epsilonParameter = 1e-3;
 const decayExponent = 0.8;
-const clippingThreshold = 1;
+export const clippingThreshold = 1;
 /** Both axes must be this long for a matrix's moments to be factored (T5X, Mesh TensorFlow). */
 const defaultMinFactoredSize = 128;
 
@@ -51,7 +51,7 @@ export function adafactor({ minFactoredSize }: { minFactoredSize?: number } = {}
 }
 
 /** β = 1 − (step + 1)^−0.8. */
-const betaAt = (step: number): number => 1 - (step + 1) ** -decayExponent;
+export const betaAt = (step: number): number => 1 - (step + 1) ** -decayExponent;
 
 /** One parameter's step: what the fast path is held to. */
 export function adafactorUpdate(parameter: OptimizedParameter, place: UpdatePlace): void {

@@ -10,6 +10,8 @@ export interface OptimizedParameter {
   gradient: tf.Tensor;
   /** Of the shapes that the algorithm's `stateShapes` gives; zeros at the start. */
   state: Moments;
+  /** Where parameter and moments are a rank's part of larger ones: what of each matrix the ranks have different ones of. */
+  split?: "rows" | "columns";
 }
 
 /** What a step knows beside its gradients. */

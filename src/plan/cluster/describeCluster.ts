@@ -1,5 +1,5 @@
 import { count, figures, formatBytes, formatDuration, formatFlops, percent, plural } from "../../base/format.js";
-import { meshSize, meshText } from "./mesh.js";
+import { meshSize, meshText } from "../../distributed/mesh.js";
 import type { ClusterPlan } from "./planCluster.js";
 
 /** A plan as lines for a reader. */

@@ -1,10 +1,10 @@
 import { describe, expect, test } from "vitest";
+import { fittingMeshes, type Mesh, meshFaults, meshSize, parseMesh } from "../../distributed/mesh.js";
 import { countParameters, stepFlops } from "../../model/count.js";
 import { preset } from "../../model/presets.js";
 import { hardwareNames, readHardware } from "./hardware.js";
-import { fittingMeshes, type Mesh, meshFaults, meshSize, parseMesh } from "./mesh.js";
 import { bestMesh, type ClusterRun, planCluster } from "./planCluster.js";
-import { rankParameters } from "./shards.js";
+import { rankParameters } from "./rankParameters.js";
 import { collectiveSeconds } from "./traffic.js";
 
 const lengths = { inputs: 512, targets: 114 };

@@ -1,9 +1,9 @@
+import { fittingMeshes, type Mesh, meshSize } from "../../distributed/mesh.js";
 import type { ModelConfig } from "../../model/config.js";
 import { isSparse } from "../../model/config.js";
 import { countParameters, type SequenceLengths, stepFlops } from "../../model/count.js";
 import type { Hardware } from "./hardware.js";
-import { fittingMeshes, type Mesh, meshSize } from "./mesh.js";
-import { type RankParameters, rankParameters } from "./shards.js";
+import { type RankParameters, rankParameters } from "./rankParameters.js";
 import { type Collective, collectiveSeconds, nodesOf, stepTraffic } from "./traffic.js";
 
 export interface ClusterRun {

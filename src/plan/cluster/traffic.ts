@@ -1,9 +1,9 @@
+import { type Mesh, meshSize } from "../../distributed/mesh.js";
 import type { ModelConfig } from "../../model/config.js";
 import { isSparse } from "../../model/config.js";
 import type { SequenceLengths } from "../../model/count.js";
 import type { Hardware } from "./hardware.js";
-import { type Mesh, meshSize } from "./mesh.js";
-import type { RankParameters } from "./shards.js";
+import type { RankParameters } from "./rankParameters.js";
 
 /** A collective of every training step. */
 export interface Collective {

@@ -123,6 +123,16 @@ export const runConfigSchema = z
         .optional()
         .describe("Step n takes batch n + skipBatches: a way past data that a run diverges on."),
     }),
+    mesh: z
+      .strictObject({
+        data: size.optional().describe("Ranks that share each batch and hold the same; what the other axes leave."),
+        expert: size.default(1).describe("Ranks that each hold some of every layer's experts, and share each batch."),
+        model: size.default(1).describe("Ranks that each hold a part of dFf, heads and vocabulary."),
+      })
+      .optional()
+      .describe(
+        "How several processes share the run; their number is data × expert × model. All along data where absent.",
+      ),
     batch: z
       .strictObject({
         accumulate: size
@@ -224,6 +234,7 @@ const freeKeys = [
   "checkpoints",
   "logEvery",
   "backend",
+  "mesh",
   "recordSteps",
   "stopAfter",
   "trackers",

@@ -3,6 +3,7 @@ import { type ErrorDetails, MswitchError, messageOf, usageError } from "../../ba
 import { makeDirectory } from "../../base/files/makeDirectory.js";
 import { plural } from "../../base/format.js";
 import type { Log } from "../../base/log.js";
+import { meshText } from "../../distributed/mesh.js";
 import type { World } from "../../distributed/world.js";
 import { precisionNotice } from "../../model/precision.js";
 import { describePlan } from "../../plan/planTraining.js";
@@ -69,7 +70,10 @@ export async function enterRun({ world, run, backend, log, cleanUp, source }: En
       entered = { ...(await enterDirectory(run, backend, log, source)), lock };
       const { resumed, startSeconds } = entered;
       entrance = { configuration, resumed, startSeconds };
-      if (world.size > 1) log.info(`  ${world.size} processes, ${run.config.stream.batchSize / world.size} rows each`);
+      if (world.size > 1) {
+        const rows = run.config.stream.batchSize / world.batch.size;
+        log.info(`  ${world.size} processes, mesh ${meshText(world.mesh)}, ${rows} rows each`);
+      }
     } catch (error) {
       if (world.size === 1) throw error;
       failure = error;

@@ -5,9 +5,11 @@ import * as z from "zod";
 import { usageError } from "../../base/errors.js";
 import { sha256, sha256File } from "../../base/hash.js";
 import type { Log } from "../../base/log.js";
+import { cutParameters, initParts } from "../../distributed/modelParts.js";
+import type { World } from "../../distributed/world.js";
 import { loadModel, readModelConfig } from "../../model/checkpoint/huggingFace.js";
 import type { ModelConfig } from "../../model/config.js";
-import { initParameters, type Parameters } from "../../model/parameters.js";
+import type { Parameters } from "../../model/parameters.js";
 import { parametersFrom } from "../../model/parametersFrom.js";
 import { findCheckpoint } from "../../run/findCheckpoint.js";
 import { readDescription, readEvaluations, runPaths } from "../../run/runDirectory.js";
@@ -86,12 +88,13 @@ export async function findStart(
   return { from, directory, weights, model: init.weights === undefined ? config : undefined, rows };
 }
 
-/** A run's parameters before its first step: fresh ones, or those it starts from. */
+/** A rank's parts of a run's parameters before its first step: of fresh ones, or of those it starts from. */
 export async function startParameters(
   { config, model, start }: { config: RunConfig; model: ModelConfig; start: Start | undefined },
   log: Log,
+  world: World,
 ): Promise<Parameters> {
-  if (!start) return initParameters(model, config.seed);
+  if (!start) return initParts(model, config.seed, world);
   if (start.directory === undefined) {
     throw usageError("the weights that the run starts from are gone", {
       code: "model-not-found",
@@ -109,7 +112,7 @@ export async function startParameters(
     const kept = rows ? rows.filter((row) => row >= 0).length : 0;
     log.info(`  embeddings resized from ${source.config.vocabSize} to ${model.vocabSize} rows, ${kept} of them kept`);
   }
-  return params;
+  return cutParameters(params, world);
 }
 
 /** Rows for a whole table: beyond the pieces they stay where they are, as far as the source has them. */

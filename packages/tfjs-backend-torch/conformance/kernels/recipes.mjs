@@ -65,6 +65,10 @@ function head(call, random) {
 }
 
 export const recipes = {
+  // This process alone: a drawn group would not be there.
+  TorchCollective: (call) => {
+    call.attributes.group = -1;
+  },
   TorchPackHead: head,
   TorchLikeliestToken: head,
   TorchAdafactor: optimizer(1),

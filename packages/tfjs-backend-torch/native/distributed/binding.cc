@@ -122,6 +122,23 @@ void DistributedBinding::define(Napi::Env env, Napi::Object exports) {
   method("groupCollective", &DistributedBinding::collective);
   exports.Set("groupClose", Napi::Function::New(
                                 env, [this](const Napi::CallbackInfo&) { groups_->close(); }, "groupClose"));
+  exports.Set("groupTraffic", Napi::Function::New(
+                                  env,
+                                  [this](const Napi::CallbackInfo& info) -> Napi::Value {
+                                    const auto traffic = groups_->traffic();
+                                    auto all = Napi::Array::New(info.Env(), traffic.size());
+                                    for (uint32_t i = 0; i < traffic.size(); ++i) {
+                                      auto one = Napi::Object::New(info.Env());
+                                      one.Set("kind", traffic[i].kind);
+                                      one.Set("group", traffic[i].group);
+                                      one.Set("ranks", static_cast<double>(traffic[i].size));
+                                      one.Set("times", static_cast<double>(traffic[i].times));
+                                      one.Set("bytes", static_cast<double>(traffic[i].bytes));
+                                      all.Set(i, one);
+                                    }
+                                    return all;
+                                  },
+                                  "groupTraffic"));
   exports.Set("groupsAvailable", Napi::Boolean::New(env, ProcessGroups::available()));
 }
 

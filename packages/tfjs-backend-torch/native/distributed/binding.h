@@ -24,7 +24,7 @@ class DistributedBinding {
   at::Tensor tensor(const Napi::Value& handle);
 
   TensorTable& table_;
-  std::shared_ptr<ProcessGroups> groups_ = std::make_shared<ProcessGroups>();
+  std::shared_ptr<ProcessGroups> groups_ = ProcessGroups::shared();
 };
 
 }  // namespace tfjs_torch

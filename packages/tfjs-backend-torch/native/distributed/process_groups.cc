@@ -3,6 +3,7 @@
 #include <c10/util/Exception.h>
 
 #include <algorithm>
+#include <map>
 #include <utility>
 
 #if defined(__linux__) && __has_include(<torch/csrc/distributed/c10d/ProcessGroupGloo.hpp>)
@@ -14,6 +15,11 @@
 #endif
 
 namespace tfjs_torch {
+
+const std::shared_ptr<ProcessGroups>& ProcessGroups::shared() {
+  static const auto groups = std::make_shared<ProcessGroups>();
+  return groups;
+}
 
 #ifdef TFJS_TORCH_GLOO
 
@@ -46,6 +52,8 @@ struct ProcessGroups::State {
   GroupOptions options;
   c10::intrusive_ptr<c10d::Store> store;
   std::vector<c10::intrusive_ptr<c10d::ProcessGroupGloo>> groups;
+  // Times and bytes by group and kind.
+  std::map<std::pair<int32_t, std::string>, std::pair<int64_t, int64_t>> counted;
 
   c10::intrusive_ptr<c10d::ProcessGroupGloo> connect(const std::string& prefix, int rank, int size) {
     auto gloo = c10d::ProcessGroupGloo::Options::create(options.timeout);
@@ -57,8 +65,15 @@ struct ProcessGroups::State {
   }
 
   c10d::ProcessGroupGloo& group(int32_t id) {
-    TORCH_CHECK(id >= 0 && id < static_cast<int32_t>(groups.size()), "no process group ", id);
+    TORCH_CHECK(id >= 0 && id < static_cast<int32_t>(groups.size()) && groups[id], "this process is in no process group ", id);
     return *groups[id];
+  }
+
+  c10d::ProcessGroupGloo& counting(int32_t id, const char* kind, const at::Tensor& x) {
+    auto& [times, bytes] = counted[{id, kind}];
+    ++times;
+    bytes += static_cast<int64_t>(x.nbytes());
+    return group(id);
   }
 };
 
@@ -97,34 +112,52 @@ int32_t ProcessGroups::split(const std::vector<int>& ranks) {
   return static_cast<int32_t>(state_->groups.size()) - 1;
 }
 
+int64_t ProcessGroups::sizeOf(int32_t group) const {
+  TORCH_CHECK(isOpen(), "this process is in no group");
+  return state_->group(group).getSize();
+}
+
+std::vector<Traffic> ProcessGroups::traffic() const {
+  std::vector<Traffic> all;
+  if (!isOpen()) return all;
+  for (const auto& [of, amount] : state_->counted) {
+    all.push_back({of.second, of.first, state_->group(of.first).getSize(), amount.first, amount.second});
+  }
+  return all;
+}
+
 std::unique_ptr<Collective> ProcessGroups::allReduce(int32_t group, at::Tensor& x, bool largest) {
   std::vector<at::Tensor> tensors{x};
   c10d::AllreduceOptions options;
   options.reduceOp = largest ? c10d::ReduceOp::MAX : c10d::ReduceOp::SUM;
-  auto work = state_->group(group).allreduce(tensors, options);
+  auto work = state_->counting(group, "all-reduce", x).allreduce(tensors, options);
   return std::make_unique<GlooCollective>("all-reduce", std::move(work), std::move(tensors));
 }
 
 std::unique_ptr<Collective> ProcessGroups::reduceScatter(int32_t group, at::Tensor& out, at::Tensor& x) {
-  return std::make_unique<GlooCollective>("reduce-scatter", state_->group(group)._reduce_scatter_base(out, x),
+  return std::make_unique<GlooCollective>("reduce-scatter", state_->counting(group, "reduce-scatter", x)._reduce_scatter_base(out, x),
                                           std::vector<at::Tensor>{out, x});
 }
 
 std::unique_ptr<Collective> ProcessGroups::allGather(int32_t group, at::Tensor& out, at::Tensor& x) {
-  return std::make_unique<GlooCollective>("all-gather", state_->group(group)._allgather_base(out, x), std::vector<at::Tensor>{out, x});
+  return std::make_unique<GlooCollective>("all-gather", state_->counting(group, "all-gather", out)._allgather_base(out, x),
+                                          std::vector<at::Tensor>{out, x});
 }
 
 std::unique_ptr<Collective> ProcessGroups::allToAll(int32_t group, at::Tensor& out, at::Tensor& x, std::vector<int64_t> receive,
                                                     std::vector<int64_t> send) {
-  return std::make_unique<GlooCollective>("all-to-all", state_->group(group).alltoall_base(out, x, receive, send),
-                                          std::vector<at::Tensor>{out, x});
+  // Moved, not computed with: any dtype goes as one that Gloo has.
+  at::Tensor to = out, from = x;
+  if (x.scalar_type() == at::kBFloat16) to = out.view(at::kHalf), from = x.view(at::kHalf);
+  auto work = state_->counting(group, "all-to-all", x).alltoall_base(to, from, receive, send);
+  return std::make_unique<GlooCollective>("all-to-all", std::move(work), std::vector<at::Tensor>{out, x, to, from});
 }
 
 std::unique_ptr<Collective> ProcessGroups::broadcast(int32_t group, at::Tensor& x, int root) {
   std::vector<at::Tensor> tensors{x};
   c10d::BroadcastOptions options;
   options.rootRank = root;
-  auto work = state_->group(group).broadcast(tensors, options);
+  auto work = state_->counting(group, "broadcast", x).broadcast(tensors, options);
   return std::make_unique<GlooCollective>("broadcast", std::move(work), std::move(tensors));
 }
 
@@ -148,6 +181,8 @@ namespace {
 
 void ProcessGroups::open(const GroupOptions&) { refuse(); }
 int32_t ProcessGroups::split(const std::vector<int>&) { refuse(); }
+int64_t ProcessGroups::sizeOf(int32_t) const { refuse(); }
+std::vector<Traffic> ProcessGroups::traffic() const { return {}; }
 std::unique_ptr<Collective> ProcessGroups::allReduce(int32_t, at::Tensor&, bool) { refuse(); }
 std::unique_ptr<Collective> ProcessGroups::reduceScatter(int32_t, at::Tensor&, at::Tensor&) { refuse(); }
 std::unique_ptr<Collective> ProcessGroups::allGather(int32_t, at::Tensor&, at::Tensor&) { refuse(); }

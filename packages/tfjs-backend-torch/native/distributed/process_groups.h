@@ -26,6 +26,13 @@ struct GroupOptions {
   std::chrono::milliseconds timeout;
 };
 
+// Collectives of one kind in one group, since the group was made.
+struct Traffic {
+  std::string kind;
+  int32_t group;
+  int64_t size, times, bytes;
+};
+
 // Processes that talk by libtorch's c10d (Gloo on the CPU). Every rank must start the same collectives in the same order. Group 0 is all
 // processes; others are parts of it.
 class ProcessGroups {
@@ -33,6 +40,8 @@ class ProcessGroups {
   ProcessGroups();
   ~ProcessGroups();
 
+  // Those of this process: all JavaScript threads talk through the same.
+  static const std::shared_ptr<ProcessGroups>& shared();
   // Whether this build can: on Linux, with a libtorch that has Gloo.
   static bool available();
   // Connects to the other processes; blocks until all have come or the timeout is over.
@@ -40,6 +49,10 @@ class ProcessGroups {
   bool isOpen() const;
   // A group of some of the processes, which all of them must call alike, in the same order. -1 for a rank that is not in it.
   int32_t split(const std::vector<int>& ranks);
+  // Processes in a group. Throws where this process is not in it.
+  int64_t sizeOf(int32_t group) const;
+  // How often each collective was called in each group so far, with the bytes of its tensor on this rank.
+  std::vector<Traffic> traffic() const;
   // Sums or the largest, in place. float32, int32 or bfloat16; contiguous.
   std::unique_ptr<Collective> allReduce(int32_t group, at::Tensor& x, bool largest);
   // out [n/size, …] is this rank's part of the sum of x [n, …].

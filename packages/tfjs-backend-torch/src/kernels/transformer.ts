@@ -20,6 +20,7 @@ const fusedKernelNames = [
   ...["TorchRouter", "TorchRouterGrad", "TorchDispatch", "TorchCombine", "TorchCombineGrad", "TorchExpertFeedForward"],
   ...["TorchExpertFeedForwardGrad", "TorchNoise", "TorchLinearCrossEntropy", "TorchLinearLogProbs", "TorchScale"],
   ...["TorchAttendBefore", "TorchAttendMemory", "TorchDecodeFeedForward", "TorchPackHead", "TorchLikeliestToken"],
+  "TorchCollective",
 ];
 
 const fused = (name: string): Kernel =>

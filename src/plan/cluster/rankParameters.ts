@@ -1,24 +1,9 @@
+import type { Mesh } from "../../distributed/mesh.js";
+import { placementOf } from "../../distributed/placement.js";
 import type { ModelConfig } from "../../model/config.js";
 import { hasMuon } from "../../model/parameterKind.js";
 import { parameterShapes } from "../../model/parameters.js";
 import { adafactorStateShapes } from "../../ops/optimizers/adafactor.js";
-import type { Mesh } from "./mesh.js";
-
-/** How a parameter lies on a mesh: whether its first (or last) dimension is split over `model`, and its experts over `expert`. */
-export interface Placement {
-  splitByModel: boolean;
-  splitByExpert: boolean;
-}
-
-/** Feed-forward matrices, projections of the heads and the vocabulary are split; norms, routers and position biases are everywhere. */
-export function placementOf(name: string): Placement {
-  const splitByExpert = name.includes(".experts.");
-  const splitByModel =
-    splitByExpert ||
-    /\.(q|k|v|o|wi|wi_0|wi_1|wo)\.weight$/.test(name) ||
-    /^(shared|lm_head|encoder\.embed_tokens|decoder\.embed_tokens)\.weight$/.test(name);
-  return { splitByModel, splitByExpert };
-}
 
 /** Numbers of one rank. */
 export interface RankParameters {
@@ -37,8 +22,8 @@ export function rankParameters(
 ): RankParameters {
   const held: RankParameters = { dense: 0, experts: 0, optimizer: 0 };
   for (const [name, shape] of parameterShapes(model)) {
-    const { splitByModel, splitByExpert } = placementOf(name);
-    const parts = (splitByModel ? mesh.model : 1) * (splitByExpert ? mesh.expert : 1);
+    const { modelAxis, splitByExpert } = placementOf(name);
+    const parts = (modelAxis === null ? 1 : mesh.model) * (splitByExpert ? mesh.expert : 1);
     const size = shape.reduce((product, length) => product * length, 1);
     held[splitByExpert ? "experts" : "dense"] += size / parts;
     held.optimizer += momentsOf(name, shape, optimizer) / parts;

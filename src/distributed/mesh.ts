@@ -1,5 +1,5 @@
-import { usageError } from "../../base/errors.js";
-import type { ModelConfig } from "../../model/config.js";
+import { usageError } from "../base/errors.js";
+import type { ModelConfig } from "../model/config.js";
 
 /**
  * How processes share a run (Switch Transformers §5). The batch is split over `data` × `expert` ranks, the experts of each layer over `expert`
@@ -11,10 +11,60 @@ export interface Mesh {
   model: number;
 }
 
+/** Where a rank stands on each axis, from 0. */
+export type MeshPlace = Mesh;
+
 export const soloMesh: Mesh = { data: 1, expert: 1, model: 1 };
 
 export function meshSize({ data, expert, model }: Mesh): number {
   return data * expert * model;
+}
+
+/** Where a rank stands. */
+export function placeOf({ expert, model }: Mesh, rank: number): MeshPlace {
+  const batch = Math.floor(rank / model);
+  return { data: Math.floor(batch / expert), expert: batch % expert, model: rank % model };
+}
+
+/**
+ * The groups of ranks that stand at the same place but for some axes: all groups, each in order of rank.
+ *
+ * @param axes along which the ranks of a group differ
+ */
+export function ranksAlong(mesh: Mesh, axes: readonly (keyof Mesh)[]): number[][] {
+  const groups = new Map<string, number[]>();
+  for (let rank = 0; rank < meshSize(mesh); rank++) {
+    const at = placeOf(mesh, rank);
+    const key = (["data", "expert", "model"] as const).map((axis) => (axes.includes(axis) ? "" : at[axis])).join();
+    groups.set(key, [...(groups.get(key) ?? []), rank]);
+  }
+  return [...groups.values()];
+}
+
+/**
+ * A mesh of so many processes: what a run's file says, with the `data` axis as long as the rest leaves it where the file does not say.
+ *
+ * @throws usageError where the number of processes, the model or the batch does not fit, with meshes that would
+ */
+export function meshFor(wanted: Partial<Mesh>, size: number, model: ModelConfig, batchSize: number): Mesh {
+  const { expert = 1, model: tensor = 1 } = wanted;
+  const mesh: Mesh = { data: wanted.data ?? Math.max(1, Math.floor(size / (expert * tensor))), expert, model: tensor };
+  const needed = meshSize(mesh);
+  const faults = meshFaults(mesh, model, batchSize);
+  if (needed === size && faults.length === 0) return mesh;
+  const fitting = fittingMeshes(size, model, batchSize).slice(0, 3).map(meshText);
+  const sizes = Array.from({ length: size }, (_, i) => i + 1).filter((n) => fittingMeshes(n, model, batchSize).length);
+  throw usageError(`${size} ${size === 1 ? "process does" : "processes do"} not fit the run's mesh`, {
+    code: "world-not-fitting",
+    where: `mesh ${meshText(mesh)}, of ${needed}`,
+    why: needed === size ? faults.join("; ") : `${size} were started`,
+    hint: [
+      ...(needed === size ? [] : [`start ${needed}${faults.length > 0 ? ` (then ${faults.join("; ")})` : ""}`]),
+      fitting.length > 0
+        ? `of ${size} these fit: ${fitting.join(" or ")}`
+        : `start ${sizes.slice(-3).join(" or ")}, or change stream.batchSize`,
+    ].join("; or "),
+  });
 }
 
 /** `data=8,expert=16,model=2`; an axis that is left out is 1. @throws usageError for anything else */

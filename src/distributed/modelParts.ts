@@ -1,0 +1,46 @@
+import * as tf from "@tensorflow/tfjs-core";
+import type { Part } from "../model/checkpoint/part.js";
+import type { ModelConfig } from "../model/config.js";
+import { initParameters, type Parameters, parameterShapes } from "../model/parameters.js";
+import type { RankGroup } from "../ops/distributed/collectives.js";
+import { isWhole, partOn, placementOf } from "./placement.js";
+import type { World } from "./world.js";
+
+/** What a rank holds of a parameter. */
+export function partOfParameter(name: string, shape: readonly number[], { mesh, at }: World): Part {
+  return partOn(shape, placementOf(name), mesh, at);
+}
+
+/** A rank's parts of fresh parameters: the same numbers on any mesh. No more than one parameter is whole at a time. */
+export function initParts(config: ModelConfig, seed: number, world: World): Parameters {
+  if (isWhole(world.mesh)) return initParameters(config, seed);
+  const parts = new Map<string, tf.Variable>();
+  for (const name of parameterShapes(config).keys()) {
+    const one = initParameters(config, seed, (other) => other === name);
+    parts.set(name, cutParameters(one, world).get(name)!);
+  }
+  return parts;
+}
+
+/** A rank's parts of whole parameters, which are freed. */
+export function cutParameters(whole: Parameters, world: World): Parameters {
+  if (isWhole(world.mesh)) return whole;
+  return new Map(
+    [...whole].map(([name, variable]) => {
+      const { begin, shape } = partOfParameter(name, variable.shape, world);
+      if (shape.join() === variable.shape.join()) return [name, variable];
+      const part = tf.tidy(() => tf.variable(tf.slice(variable, begin, shape)));
+      variable.dispose();
+      return [name, part];
+    }),
+  );
+}
+
+/** Values of a tensor that is split along an axis over the ranks of a group: all of them call this, and all get the whole. */
+export async function gatherValues(part: tf.Tensor, axis: number | null, group: RankGroup): Promise<Float32Array> {
+  if (axis === null || group.size === 1) return part.data<"float32">();
+  const whole = tf.tidy(() => tf.concat(tf.unstack(group.collective("gather", part)), axis));
+  const values = await whole.data<"float32">();
+  whole.dispose();
+  return values;
+}
