@@ -29,7 +29,7 @@ const values = (params: Map<string, tf.Variable>): number[][] =>
   [...params.values()].map((param) => [...param.dataSync()]);
 
 test("moments that were saved and restored go on as if they had stayed", async () => {
-  const path = join(folder, "optimizer.safetensors");
+  const directory = mkdtempSync(join(folder, "going-on-"));
   const params = newParams();
   const optimizer = createOptimizer(params, { algorithm: "adafactor", minFactoredSize: 4 });
   const before = tf.memory().numTensors;
@@ -37,12 +37,12 @@ test("moments that were saved and restored go on as if they had stayed", async (
   optimizer.update(first, { learningRate: 0.01, step: 0, gradNorm: 1 });
   tf.dispose([...first.values()]);
   expect(tf.memory().numTensors).toBe(before);
-  await optimizer.save(path);
+  await optimizer.save(directory);
 
   const copies = newParams();
   for (const [name, copy] of copies) copy.assign(params.get(name)!);
   const restored = createOptimizer(copies, { algorithm: "adafactor", minFactoredSize: 4 });
-  await restored.restore(path);
+  await restored.restore(directory);
   const second = gradients(10);
   optimizer.update(second, { learningRate: 0.01, step: 1, gradNorm: 1 });
   restored.update(second, { learningRate: 0.01, step: 1, gradNorm: 1 });
@@ -55,17 +55,17 @@ test("moments that were saved and restored go on as if they had stayed", async (
 });
 
 test("the state of another model is refused", async () => {
-  const path = join(folder, "other.safetensors");
-  await createOptimizer(newParams({ matrix: [4, 7] }), { algorithm: "adafactor", minFactoredSize: 4 }).save(path);
+  const directory = mkdtempSync(join(folder, "other-"));
+  await createOptimizer(newParams({ matrix: [4, 7] }), { algorithm: "adafactor", minFactoredSize: 4 }).save(directory);
   await expect(
-    createOptimizer(newParams({ matrix: [4, 6] }), { algorithm: "adafactor", minFactoredSize: 4 }).restore(path),
+    createOptimizer(newParams({ matrix: [4, 6] }), { algorithm: "adafactor", minFactoredSize: 4 }).restore(directory),
   ).rejects.toMatchObject({
     code: "optimizer-state-mismatch",
-    where: path,
+    where: directory,
     why: expect.stringContaining("[7], not [6]"),
   });
   await expect(
-    createOptimizer(newParams(), { algorithm: "adafactor", minFactoredSize: 4 }).restore(path),
+    createOptimizer(newParams(), { algorithm: "adafactor", minFactoredSize: 4 }).restore(directory),
   ).rejects.toMatchObject({
     code: "optimizer-state-mismatch",
   });
@@ -94,15 +94,15 @@ test("Muon has the hidden matrices, AdamW the rest; each kind at its factor, nor
   optimizer.update(zeros, { learningRate: 0.1, step: 0, gradNorm: 0 });
   // No gradient: weight decay alone moves them.
   expect(values(params).map(([first]) => first)).toEqual([0.4875, 0.475, 0.5, 0.475, 0.5].map(Math.fround));
-  const path = join(folder, "muon.safetensors");
-  await optimizer.save(path);
+  const directory = mkdtempSync(join(folder, "muon-"));
+  await optimizer.save(directory);
   const { openSafetensors } = await import("../model/checkpoint/safetensors.js");
-  const file = await openSafetensors(path);
+  const file = await openSafetensors(join(directory, "optimizer.safetensors"));
   const slots = [...file.tensors.keys()].map((name) => name.split("/")[1]).sort();
   await file.close();
   expect(slots).toEqual(["mean", "mean", "mean", "momentum", "momentum", "square", "square", "square"]);
   const adafactor = createOptimizer(params, { algorithm: "adafactor", minFactoredSize: 4 });
-  await expect(adafactor.restore(path)).rejects.toMatchObject({ code: "optimizer-state-mismatch" });
+  await expect(adafactor.restore(directory)).rejects.toMatchObject({ code: "optimizer-state-mismatch" });
 });
 
 test("gradients whose norm is above clipNorm are scaled down to it", () => {
