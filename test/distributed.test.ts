@@ -1,40 +1,17 @@
-import { type ChildProcess, spawn } from "node:child_process";
-import { once } from "node:events";
 import { existsSync, mkdtempSync, readdirSync, readFileSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
-import { fileURLToPath } from "node:url";
 import { hasProcessGroups } from "@mswitch/tfjs-backend-torch/distributed";
 import { afterAll, describe, expect, test } from "vitest";
 import { loadBackend } from "../src/backends/loadBackend.js";
 import { type MetricsLine, metricsLineSchema } from "../src/run/runFiles.js";
+import { startMswitch as start } from "./helpers/runMswitch.js";
 import { writeTinyPipeline } from "./pretrainRun.js";
 
-const bin = fileURLToPath(new URL("../bin/run.js", import.meta.url));
 const folder = mkdtempSync(join(tmpdir(), "mswitch-distributed-"));
 afterAll(() => rmSync(folder, { recursive: true, force: true }));
 
 const usable = await loadBackend("torch").then(hasProcessGroups, () => false);
-
-interface Ended {
-  status: number | null;
-  stdout: string;
-  stderr: string;
-}
-
-function start(args: string[], env: Record<string, string> = {}): { child: ChildProcess; ended: Promise<Ended> } {
-  const child = spawn(process.execPath, [bin, ...args], { env: { ...process.env, OMP_NUM_THREADS: "1", ...env } });
-  const ended: Ended = { status: null, stdout: "", stderr: "" };
-  for (const stream of ["stdout", "stderr"] as const) {
-    child[stream].setEncoding("utf8").on("data", (text: string) => {
-      ended[stream] += text;
-    });
-  }
-  return {
-    child,
-    ended: once(child, "close").then(([status]) => ({ ...ended, status: status as number | null })),
-  };
-}
 
 const keys = {
   backend: "torch",

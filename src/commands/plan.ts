@@ -90,7 +90,7 @@ number of experts, and which number is best: by a scaling law fitted to this pro
   private async planSpeedup(run: ClusterRun, hardware: Hardware): Promise<SpeedupPlan> {
     const { tableLines } = await import("../cli/table.js");
     const { countParameters } = await import("../model/count.js");
-    const { parseMesh } = await import("../plan/cluster/mesh.js");
+    const { parseMesh } = await import("../distributed/mesh.js");
     const { planCluster } = await import("../plan/cluster/planCluster.js");
     const { readFittedLaw } = await import("../plan/sparsity/fittedLaw.js");
     const { planSpeedup } = await import("../plan/sparsity/planSpeedup.js");

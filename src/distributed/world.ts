@@ -13,6 +13,14 @@ export interface WorldGroup extends RankGroup {
   mean(tensors: readonly tf.Tensor[]): Promise<void>;
 }
 
+/** Bytes of the tensors that a rank gave to one kind of collective in one group. */
+export interface GivenBytes {
+  kind: string;
+  group: number;
+  ranks: number;
+  bytes: number;
+}
+
 /** The processes of a run, and how they share it. One that trains alone is a world of its own, in which nothing is sent. */
 export interface World {
   readonly rank: number;
@@ -30,6 +38,8 @@ export interface World {
   readonly model: WorldGroup;
   /** Every rank's text, in order of rank. */
   gather(text: string): Promise<string[]>;
+  /** What this rank has given to collectives so far. */
+  traffic(): GivenBytes[];
   /** Leaves; the others notice at their next collective. */
   close(): void;
 }
@@ -40,6 +50,7 @@ export const soloWorld: World = {
   ...{ rank: 0, size: 1, mesh: soloMesh, at: { data: 0, expert: 0, model: 0 } },
   ...{ all: alone, batch: alone, data: alone, expert: alone, model: alone },
   gather: async (text) => [text],
+  traffic: () => [],
   close: () => {},
 };
 
@@ -90,6 +101,7 @@ export async function joinWorld(address: WorldAddress, mesh: Mesh): Promise<Worl
     expert: await along("expert"),
     model: await along("model"),
     gather: (text) => failing(address, gatherText(group, text)),
+    traffic: () => group.traffic(),
     close: () => group.close(),
   };
 }

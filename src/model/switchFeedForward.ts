@@ -104,7 +104,7 @@ export function switchFeedForward(
 }
 
 /** Slots of each expert in a group of `tokens`. */
-function placesOf({ capacity, experts }: SwitchConfig, tokens: number, training: boolean): number {
+export function placesOf({ capacity, experts }: SwitchConfig, tokens: number, training: boolean): number {
   if ("absolute" in capacity) return Math.min(capacity.absolute, tokens);
   const factor = training ? capacity.train : capacity.evaluation;
   return factor === "none" ? tokens : expertCapacity(tokens, experts, factor);

@@ -3,6 +3,7 @@ import { beforeAll, describe, expect, it } from "vitest";
 import { describeTorch } from "../../test/helpers/fastPaths.js";
 import { memoryDataset } from "../../test/memoryDataset.js";
 import { loadBackend } from "../backends/loadBackend.js";
+import { soloWorld } from "../distributed/world.js";
 import type { ModelConfig, SwitchConfig } from "../model/config.js";
 import { disposeStep, type StepResult } from "../model/lossAndGradients.js";
 import { initParameters } from "../model/parameters.js";
@@ -19,7 +20,6 @@ const dense: ModelConfig = { ...preset("tiny"), ...small, vocabSize: dataset.voc
 const sparse = (keys: Partial<SwitchConfig>): ModelConfig =>
   switchTwin(dense, { experts: 4, every: 1, jitter: 0, ignorePadding: true, auxLossWeight: 0.5, ...keys });
 const roomy = { capacity: { absolute: 1000 } };
-const solo = { rank: 0, size: 1 };
 
 /** Rows of different lengths, so that micro-batches weigh differently. */
 function padded(): Batch {
@@ -41,7 +41,7 @@ function compute(
 ): { losses: number[]; gradients: Map<string, Float32Array> } {
   const params = initParameters(model, 1);
   const before = tf.memory().numTensors;
-  const result: StepResult = accumulateGradients(batch, parts, solo, { model, params, seed: 0, step: 0 });
+  const result: StepResult = accumulateGradients(batch, parts, soloWorld, { model, params, seed: 0, step: 0 });
   const losses = [result.loss, result.crossEntropy, result.auxLoss].map((value) => value.dataSync()[0]);
   const gradients = new Map([...result.gradients].map(([name, value]) => [name, value.dataSync<"float32">().slice()]));
   disposeStep(result);

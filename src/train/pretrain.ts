@@ -18,6 +18,7 @@ import { train } from "./loop.js";
 import { type EvaluationSummary, summarizeEvaluation } from "./metricsWriter.js";
 import { openSession, type Session, type SessionOptions } from "./session.js";
 import { type PreparedRun, prepareRun } from "./setup/prepareRun.js";
+import type { StepTraffic } from "./stepTraffic.js";
 
 export interface PretrainOptions extends Omit<RunConfigOverrides, "branch">, Omit<SessionOptions, "source"> {
   /** A new run goes on from this checkpoint, a step or `latest`, of the run whose `config.yaml` the file is. */
@@ -42,6 +43,8 @@ export interface PretrainResult {
   /** Folder of the last complete checkpoint. */
   checkpoint: string | null;
   evaluation: EvaluationSummary | null;
+  /** Of several processes: bytes that this rank gave to collectives in its first step. */
+  traffic?: readonly StepTraffic[];
   /** The best evaluation by the metric that the file names, whose checkpoint is kept; null where it names none. */
   best: { step: number; metric: string; value: number } | null;
 }
@@ -181,6 +184,7 @@ async function trainOn(run: PreparedRun, options: SessionOptions): Promise<Pretr
       ...{ step, steps: config.steps, interrupted: !isDone || !isEvaluated(step) },
       best: top ? { ...top, metric: best.metric } : null,
       checkpoint: session.checkpoint,
+      ...(session.traffic.length > 0 ? { traffic: session.traffic } : {}),
       evaluation: point ? summarizeEvaluation(point) : null,
     };
   } finally {

@@ -1,6 +1,7 @@
 import { findGraphCapture } from "../backends/graphCapture.js";
 import { loadBackend } from "../backends/loadBackend.js";
 import { usageError } from "../base/errors.js";
+import { formatBytes } from "../base/format.js";
 import type { Log } from "../base/log.js";
 import type { Progress, ProgressOptions } from "../base/progress.js";
 import { meshFor } from "../distributed/mesh.js";
@@ -25,6 +26,7 @@ import { enterRun } from "./setup/enterRun.js";
 import { startParameters } from "./setup/findStart.js";
 import { describeRun, type PreparedRun } from "./setup/prepareRun.js";
 import { createTrainStep, type TrainStep } from "./step.js";
+import { countingTraffic, type StepTraffic } from "./stepTraffic.js";
 
 export interface SessionOptions {
   log: Log;
@@ -40,6 +42,8 @@ export interface SessionOptions {
 export interface Session extends PreparedRun {
   /** The processes of the run; this one alone in most. Rank 0 writes to the run directory. */
   world: World;
+  /** What this rank gave to collectives in its first step; empty before it, and of a process that trains alone. */
+  traffic: readonly StepTraffic[];
   params: Parameters;
   optimizer: Optimizer;
   trainStep: TrainStep;
@@ -122,13 +126,19 @@ export async function openSession(run: PreparedRun, options: SessionOptions): Pr
       () => bar?.stop(),
     );
 
-    const trainStep = createTrainStep({
+    const traffic: StepTraffic[] = [];
+    const step = createTrainStep({
       ...{ model, params, optimizer, world, run: config.run, accumulate, teacher },
       // Ranks with other rows draw noise of their own.
       seed: world.batch.size > 1 ? config.seed + 1_000_003 * (world.batch.rank + 1) : config.seed,
       isStopping: () => options.signal.aborted,
       capture: config.recordSteps ? await findGraphCapture() : undefined,
       onEager: (why) => stepLog.info(`steps are not recorded as a graph: ${why}`),
+    });
+    const trainStep = countingTraffic(step, world, (given) => {
+      traffic.push(...given);
+      const text = given.map(({ kind, ranks, bytes }) => `${formatBytes(bytes)} to ${kind} of ${ranks}`).join(", ");
+      stepLog.info(`a rank gives ${text} a step`);
     });
     const description = describeRun(run, backend.name);
     const checkpoints = createCheckpointWriter({
@@ -144,7 +154,7 @@ export async function openSession(run: PreparedRun, options: SessionOptions): Pr
     return {
       ...run,
       loadedTeacher: teacher,
-      ...{ world, params, optimizer, trainStep, batches, startStep, startSeconds, log: stepLog, close },
+      ...{ traffic, world, params, optimizer, trainStep, batches, startStep, startSeconds, log: stepLog, close },
       metricsWriter: {
         ...writer,
         async line(line) {

@@ -157,8 +157,8 @@ export class ProcessGroup {
     }
   }
 
-  /** What this process has sent to each of its groups so far. */
-  static traffic(): CollectiveTraffic[] {
+  /** What this process has given to collectives so far, in each of its groups. */
+  traffic(): CollectiveTraffic[] {
     return nativeAddon().groupTraffic();
   }
 

@@ -56,6 +56,20 @@ describe.skipIf(!hasProcessGroups())("process groups", { timeout: 120_000 }, () 
         unequal: ranks.flatMap((from) => new Array(2 * (from + 1)).fill(from)),
         told: [size - 1],
         within: [rank < 2 ? 3 : rank + 1],
+        blocking: {
+          sum: ranks.map((i) => 10 * total + size * i),
+          max: ranks.map((i) => 10 * (size - 1) + i),
+          exchange: ranks.map((from) => 10 * from + rank),
+          gather: ranks.flatMap((from) => ranks.map((i) => 10 * from + i)),
+        },
+        bfloat16: ranks.map((from) => 10 * from + rank),
+        // Equal, unequal, blocking in float32 and in bfloat16.
+        traffic: [
+          {
+            ...{ kind: "all-to-all", group: 0, ranks: size, times: 4 },
+            bytes: 4 * size + 8 * size * (rank + 1) + 4 * size + 2 * size,
+          },
+        ],
         groups: [rank < 2 ? rank : null, rank === size - 1 ? 0 : null],
       });
     }

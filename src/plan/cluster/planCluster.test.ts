@@ -69,8 +69,9 @@ describe("time", () => {
     const { seconds, flopsPerStep } = planCluster(run("mt5-base"), parseMesh("data=8"), h100);
     expect(flopsPerStep).toBe(stepFlops(preset("mt5-base"), 1024, lengths).total);
     expect(seconds.compute).toBeCloseTo(flopsPerStep / 8 / (0.5 * 989e12), 9);
-    expect(seconds.exposed).toBe(0);
-    expect(seconds.step).toBeCloseTo(seconds.compute + seconds.update, 12);
+    // Losses and figures, some bytes.
+    expect(seconds.exposed).toBeCloseTo(0, 9);
+    expect(seconds.step).toBeCloseTo(seconds.compute + seconds.update, 9);
   });
 
   test("the paper's dense models on 32 TPU v3 cores come out within a fifth of Table 1", () => {
@@ -113,7 +114,7 @@ describe("meshes", () => {
 });
 
 test("every hardware file is one, and an unknown name is refused", () => {
-  expect(hardwareNames()).toEqual(["a100", "h100", "h200", "tpu-v3"]);
+  expect(hardwareNames()).toEqual(["a100", "h100", "h200", "tpu-v3", "zen4-2vcpu"]);
   for (const name of hardwareNames()) expect(readHardware(name).memoryGiB).toBeGreaterThan(0);
   expect(() => readHardware("h1000")).toThrow(expect.objectContaining({ code: "unknown-hardware" }));
   expect(() => readHardware("package.json")).toThrow(expect.objectContaining({ code: "hardware-not-readable" }));

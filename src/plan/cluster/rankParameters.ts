@@ -12,6 +12,8 @@ export interface RankParameters {
   experts: number;
   /** Moments of the optimizer that lie with them. */
   optimizer: number;
+  /** Numbers that Adafactor sums over `model` in a step, for its means over matrices that are split. */
+  optimizerSums: number;
 }
 
 /** Parameters and optimizer state that one rank of a mesh holds. */
@@ -20,15 +22,29 @@ export function rankParameters(
   mesh: Mesh,
   optimizer: { algorithm: string; minFactoredSize?: number },
 ): RankParameters {
-  const held: RankParameters = { dense: 0, experts: 0, optimizer: 0 };
+  const held: RankParameters = { dense: 0, experts: 0, optimizer: 0, optimizerSums: 0 };
   for (const [name, shape] of parameterShapes(model)) {
     const { modelAxis, splitByExpert } = placementOf(name);
     const parts = (modelAxis === null ? 1 : mesh.model) * (splitByExpert ? mesh.expert : 1);
     const size = shape.reduce((product, length) => product * length, 1);
     held[splitByExpert ? "experts" : "dense"] += size / parts;
     held.optimizer += momentsOf(name, shape, optimizer) / parts;
+    if (mesh.model > 1 && modelAxis !== null && optimizer.algorithm === "adafactor") {
+      held.optimizerSums += sumsOf(shape, modelAxis, splitByExpert ? mesh.expert : 1, optimizer.minFactoredSize);
+    }
   }
   return held;
+}
+
+/** Of a matrix two sizes; where it is factored also the moment along the axis that is split, and for rows its mean. */
+function sumsOf(shape: readonly number[], modelAxis: number, parts: number, minFactoredSize?: number): number {
+  const moments = adafactorStateShapes(shape, minFactoredSize);
+  const stack = (shape.length === 3 ? shape[0] : 1) / parts;
+  const isRows = modelAxis === shape.length - 2;
+  const moment = moments.get(isRows ? "column" : "row");
+  if (!moment) return 2 * stack;
+  const size = moment.reduce((product, length) => product * length, 1) / parts;
+  return 2 * stack + size + (isRows ? stack : 0);
 }
 
 /** Adafactor keeps a row and a column for each large matrix (T5X), AdamW two numbers for each parameter, Muon one for each of its matrices. */

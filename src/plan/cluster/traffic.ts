@@ -2,6 +2,7 @@ import { type Mesh, meshSize } from "../../distributed/mesh.js";
 import type { ModelConfig } from "../../model/config.js";
 import { isSparse } from "../../model/config.js";
 import type { SequenceLengths } from "../../model/count.js";
+import { placesOf, routingGroups } from "../../model/switchFeedForward.js";
 import type { Hardware } from "./hardware.js";
 import type { RankParameters } from "./rankParameters.js";
 
@@ -24,6 +25,7 @@ export interface Collective {
 
 const float32 = 4;
 const bfloat16 = 2;
+const int32 = 4;
 
 export interface TrafficInput {
   model: ModelConfig;
@@ -35,7 +37,10 @@ export interface TrafficInput {
   bfloat16Products: boolean;
 }
 
-/** Every collective of a step, with its bytes. */
+/**
+ * Every collective of a training step, with its bytes: what `distributed` and `train` do, in float32 to the byte (`World.traffic` counts it; the
+ * optimizer's sums are Adafactor's).
+ */
 export function stepTraffic(input: TrafficInput): Collective[] {
   const { model, mesh, batchSize, lengths, parameters, bfloat16Products } = input;
   const rows = batchSize / (mesh.data * mesh.expert);
@@ -46,14 +51,10 @@ export function stepTraffic(input: TrafficInput): Collective[] {
     const share = (one.ranks - 1) / one.ranks;
     collectives.push({ ...one, sentBytes: one.tensorBytes * share * (one.kind === "all-reduce" ? 2 : 1) });
   };
+  const batch = { ranks: mesh.data * mesh.expert, stride: mesh.model };
+  const split = { kind: "all-reduce" as const, ranks: mesh.model, stride: 1, overlaps: false };
   const gradients = { kind: "all-reduce" as const, times: 1, overlaps: true };
-  add({
-    ...gradients,
-    what: "gradients of what all ranks hold",
-    ranks: mesh.data * mesh.expert,
-    stride: mesh.model,
-    tensorBytes: parameters.dense * float32,
-  });
+  add({ ...gradients, ...batch, what: "gradients of what all ranks hold", tensorBytes: parameters.dense * float32 });
   add({
     ...gradients,
     what: "gradients of experts",
@@ -61,43 +62,60 @@ export function stepTraffic(input: TrafficInput): Collective[] {
     stride: mesh.model * mesh.expert,
     tensorBytes: parameters.experts * float32,
   });
-  for (const [stack, layers, tokens] of [
-    ["encoder", model.encoderLayers, rows * lengths.inputs],
-    ["decoder", model.decoderLayers, rows * lengths.targets],
-  ] as const) {
-    const sparse = Array.from({ length: layers }, (_, i) => i).filter((i) => isSparse(model, i)).length;
-    const factor = model.switch && "train" in model.switch.capacity ? model.switch.capacity.train : 1;
-    add({
-      what: `tokens to experts and back, ${stack}`,
-      kind: "all-to-all",
-      ranks: mesh.expert,
-      stride: mesh.model,
-      // There and back, forward and backward.
-      times: 4 * sparse,
-      tensorBytes: tokens * factor * model.dModel * bytesPerValue,
-      overlaps: false,
-    });
-    const sublayers = layers * (stack === "encoder" ? 2 : 3);
-    add({
-      what: `activations of split layers, ${stack}`,
-      kind: "all-reduce",
-      ranks: mesh.model,
-      stride: 1,
-      // One after each split sublayer, and one of its input's gradient (§5.2).
-      times: 2 * sublayers,
-      tensorBytes: tokens * model.dModel * bytesPerValue,
-      overlaps: false,
-    });
-  }
+  const whole = mesh.expert === 1 && mesh.model === 1;
+  const sparseLayers = [model.encoderLayers, model.decoderLayers].flatMap((layers) =>
+    Array.from({ length: layers }, (_, layer) => layer).filter((layer) => isSparse(model, layer)),
+  ).length;
+  const figures = sparseLayers * ((model.switch?.experts ?? 0) + 2);
   add({
-    what: "embeddings and statistics of the output layer",
+    ...batch,
+    what: "losses and routing figures",
     kind: "all-reduce",
-    ranks: mesh.model,
-    stride: 1,
-    times: 2,
-    tensorBytes: rows * (lengths.inputs + lengths.targets) * model.dModel * float32,
+    times: 1,
+    // Loss, cross-entropy, balance and z-loss; whether to stop goes along where nothing else is said among all ranks.
+    tensorBytes: (4 + figures + (whole ? 1 : 0)) * float32,
     overlaps: false,
   });
+  if (!whole) {
+    const all = { kind: "all-reduce" as const, ranks: mesh.data * mesh.expert * mesh.model, stride: 1 };
+    add({ ...all, what: "norm of the gradients", times: 1, tensorBytes: 2 * float32, overlaps: false });
+  }
+  for (const [stack, layers, length] of [
+    ["encoder", model.encoderLayers, lengths.inputs],
+    ["decoder", model.decoderLayers, lengths.targets],
+  ] as const) {
+    const tokens = rows * length;
+    const sparse = Array.from({ length: layers }, (_, i) => i).filter((i) => isSparse(model, i)).length;
+    if (model.switch && sparse > 0) {
+      const groups = routingGroups(model.switch.group, rows, length);
+      const places = model.switch.experts * groups * placesOf(model.switch, tokens / groups, true);
+      const exchange = { kind: "all-to-all" as const, ranks: mesh.expert, stride: mesh.model, overlaps: false };
+      add({
+        ...exchange,
+        what: `tokens to experts and back, ${stack}`,
+        // There and back, forward and backward.
+        times: 4 * sparse,
+        tensorBytes: places * model.dModel * bytesPerValue,
+      });
+      const counts = model.switch.experts * groups * int32;
+      add({ ...exchange, what: `places in use, ${stack}`, times: sparse, tensorBytes: counts });
+      const gates = tokens * (model.switch.topK ?? 1) * float32;
+      add({ ...split, what: `gates of split experts, ${stack}`, times: sparse, tensorBytes: gates });
+    }
+    // One after each split sublayer, and one of its input's gradient (§5.2).
+    const sublayers = layers * (stack === "encoder" ? 2 : 3);
+    const bytes = tokens * model.dModel * bytesPerValue;
+    add({ ...split, what: `activations of split layers, ${stack}`, times: 2 * sublayers, tensorBytes: bytes });
+  }
+  const memory = rows * lengths.inputs * model.dModel * bytesPerValue;
+  add({ ...split, what: "gradient of what the decoder attends to", times: 1, tensorBytes: memory });
+  const positions = rows * (lengths.inputs + lengths.targets);
+  add({ ...split, what: "embeddings", times: 1, tensorBytes: positions * model.dModel * float32 });
+  const targets = rows * lengths.targets;
+  const logits = "gradient and statistics of the output layer";
+  add({ ...split, what: logits, times: 1, tensorBytes: targets * (model.dModel + 3) * float32 });
+  const means = { ...split, what: "the optimizer's means over split matrices", times: 1 };
+  add({ ...means, tensorBytes: parameters.optimizerSums * float32 });
   return collectives;
 }
 

@@ -52,6 +52,13 @@ const tasks = {
     if (low) await low.allReduce([within]);
     results.within = [...within.dataSync()];
     results.groups = [low?.rank ?? null, high?.rank ?? null];
+    const x = tf.range(0, size).add(10 * rank);
+    results.blocking = Object.fromEntries(
+      ["sum", "max", "exchange", "gather"].map((kind) => [kind, [...group.blocking(kind, x).dataSync()]]),
+    );
+    const half = (y) => tf.engine().runKernel("TorchPrecision", { x: y }, { precision: "bfloat16" });
+    results.bfloat16 = [...group.blocking("exchange", half(x)).dataSync()];
+    results.traffic = group.traffic().filter(({ kind, group: id }) => kind === "all-to-all" && id === 0);
     await group.barrier();
     return results;
   },

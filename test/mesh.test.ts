@@ -1,0 +1,149 @@
+import { mkdtempSync, readdirSync, readFileSync, rmSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { hasProcessGroups } from "@mswitch/tfjs-backend-torch/distributed";
+import { afterAll, describe, expect, test } from "vitest";
+import { loadBackend } from "../src/backends/loadBackend.js";
+import { openSafetensors } from "../src/model/checkpoint/safetensors.js";
+import { metricsLineSchema } from "../src/run/runFiles.js";
+import { runMswitch } from "./helpers/runMswitch.js";
+import { writeTinyPipeline } from "./pretrainRun.js";
+
+const folder = mkdtempSync(join(tmpdir(), "mswitch-mesh-"));
+afterAll(() => rmSync(folder, { recursive: true, force: true }));
+
+const usable = await loadBackend("torch").then(hasProcessGroups, () => false);
+
+const keys = {
+  backend: "torch",
+  steps: 9,
+  stream: { batchSize: 12, inputLength: 16 },
+  evaluation: { every: 6, examplesPerLanguage: 3 },
+  checkpoints: { every: 3, keepLast: 5 },
+};
+const tiny = { preset: "tiny", dModel: 8, dKv: 4, dFf: 16, heads: 2 };
+
+/** @returns what rank 0 gave to collectives in a step, by kind and number of ranks */
+async function train(
+  file: string,
+  run: string,
+  processes: number,
+  sets: Record<string, number>,
+): Promise<Record<string, number>> {
+  const set = Object.entries(sets).flatMap(([key, value]) => ["--set", `${key}=${value}`]);
+  const shared = processes > 1 ? ["--processes", String(processes)] : [];
+  const { status, stdout, stderr } = await runMswitch(["pretrain", file, "--run", run, "--json", ...shared, ...set]);
+  expect(status, stderr).toBe(0);
+  const { traffic = [] } = JSON.parse(stdout) as { traffic?: { kind: string; ranks: number; bytes: number }[] };
+  return Object.fromEntries(traffic.map(({ kind, ranks, bytes }) => [`${kind} of ${ranks}`, bytes]));
+}
+
+/** The same as planned. */
+async function planned(file: string, mesh: string): Promise<Record<string, number>> {
+  const { status, stdout, stderr } = await runMswitch(["plan", file, "--mesh", mesh, "--json"]);
+  expect(status, stderr).toBe(0);
+  const { traffic } = JSON.parse(stdout) as {
+    traffic: { kind: string; ranks: number; times: number; tensorBytes: number }[];
+  };
+  const sums: Record<string, number> = {};
+  for (const { kind, ranks, times, tensorBytes } of traffic) {
+    sums[`${kind} of ${ranks}`] = (sums[`${kind} of ${ranks}`] ?? 0) + times * tensorBytes;
+  }
+  return sums;
+}
+
+/** Losses and evaluations are the same within 1e-4, weights within 1e-4 of the largest of their tensor. */
+async function expectSameRun(run: string, other: string): Promise<void> {
+  const [one, two] = [run, other].map((at) =>
+    readFileSync(join(at, "metrics.jsonl"), "utf8")
+      .trim()
+      .split("\n")
+      .map((line) => metricsLineSchema.parse(JSON.parse(line))),
+  );
+  expect(two.map(({ step }) => step)).toEqual(one.map(({ step }) => step));
+  for (const [i, line] of one.entries()) {
+    for (const key of ["loss", "gradNorm"] as const) {
+      expect(Math.abs(two[i][key]! / line[key]! - 1), `${key} at step ${line.step}`).toBeLessThan(1e-4);
+    }
+  }
+  for (const name of readdirSync(join(run, "eval"))) {
+    const [a, b] = [run, other].map(
+      (at) =>
+        JSON.parse(readFileSync(join(at, "eval", name), "utf8")) as {
+          languages: Record<string, { negLogPerplexity: number }>;
+        },
+    );
+    for (const [code, { negLogPerplexity }] of Object.entries(a.languages)) {
+      expect(b.languages[code].negLogPerplexity).toBeCloseTo(negLogPerplexity, 3);
+    }
+  }
+  const [whole, parts] = await Promise.all([run, other].map(weightsOf));
+  expect([...parts.keys()].sort()).toEqual([...whole.keys()].sort());
+  for (const [name, values] of whole) {
+    const largest = values.reduce((most, value) => Math.max(most, Math.abs(value)), 0);
+    const found = parts.get(name)!;
+    const off = values.reduce((most, value, i) => Math.max(most, Math.abs(value - found[i])), 0);
+    expect(off / largest, name).toBeLessThan(1e-4);
+  }
+}
+
+/** Weights and moments of a run's last checkpoint; moments of several files one after the other. */
+async function weightsOf(run: string): Promise<Map<string, Float32Array>> {
+  const checkpoints = join(run, "checkpoints");
+  const last = join(checkpoints, readdirSync(checkpoints).sort().at(-1)!);
+  const values = new Map<string, Float32Array>();
+  for (const name of readdirSync(last).sort()) {
+    if (!name.endsWith(".safetensors")) continue;
+    const file = await openSafetensors(join(last, name));
+    for (const tensor of file.tensors.keys()) {
+      const before = values.get(tensor) ?? new Float32Array();
+      values.set(tensor, Float32Array.from([...before, ...(await file.readFloat(tensor))]));
+    }
+    await file.close();
+  }
+  return values;
+}
+
+describe.skipIf(!usable)("a model split over processes", { timeout: 240_000 }, () => {
+  test("Switch: experts and their parts in four processes, then three, then one: the run of one process", async () => {
+    const model = { ...tiny, switch: { experts: 2, every: 1, group: "sequence", jitter: 0 } };
+    const file = await writeTinyPipeline(join(folder, "switch"), { ...keys, model });
+    const [one, many] = ["one", "many"].map((name) => join(folder, "switch", name));
+    await train(file, one, 1, {});
+    const counted = await train(file, many, 4, { steps: 3, "mesh.expert": 2, "mesh.model": 2 });
+    expect(counted).toEqual(await planned(file, "expert=2,model=2"));
+    const first = join(many, "checkpoints", "step-00000003");
+    expect(readdirSync(first).filter((name) => name.endsWith(".safetensors"))).toEqual([
+      "model-00001-of-00002.safetensors",
+      "model-00002-of-00002.safetensors",
+      "optimizer-00001-of-00002.safetensors",
+      "optimizer-00002-of-00002.safetensors",
+    ]);
+    expect(await train(file, many, 3, { steps: 6 })).toEqual(await planned(file, "data=3"));
+    await train(file, many, 1, {});
+    await expectSameRun(one, many);
+  });
+
+  test("dense, in two processes with half of dFf, heads and vocabulary each: the run of one process", async () => {
+    const file = await writeTinyPipeline(join(folder, "dense"), { ...keys, model: { ...tiny, switch: null } });
+    const [one, two] = ["one", "two"].map((name) => join(folder, "dense", name));
+    await train(file, one, 1, {});
+    expect(await train(file, two, 2, { "mesh.model": 2 })).toEqual(await planned(file, "model=2"));
+    await expectSameRun(one, two);
+  });
+
+  test("what cannot be split is refused before any work", async () => {
+    const file = await writeTinyPipeline(join(folder, "wrong"), { ...keys, model: { ...tiny, switch: null } });
+    for (const [set, code] of [
+      ["mesh.expert=2", "world-not-fitting"],
+      ["mesh.data=3", "world-not-fitting"],
+    ]) {
+      const { status, stderr } = await runMswitch(["pretrain", file, "--processes", "2", "--set", set]);
+      expect([status, stderr]).toEqual([2, expect.stringContaining(`[${code}]`)]);
+    }
+    const sets = ["mesh.model=2", "optimizer={algorithm: muon, learningRate: {schedule: constant, base: 0.01}}"];
+    const flags = sets.flatMap((set) => ["--set", set]);
+    const { status, stderr } = await runMswitch(["pretrain", file, "--processes", "2", ...flags]);
+    expect([status, stderr]).toEqual([2, expect.stringContaining("[optimizer-not-split]")]);
+  });
+});

@@ -1,0 +1,170 @@
+// Holds runs of several processes to one process's over 50 steps, on every small mesh, and a run that is killed again and again, and goes on
+// with 4, 2, 1 and 3 processes in turn, to one that is not. A dense and a Switch model of some thousand parameters, in float32, without noise.
+//   npm run soak:mesh [-- --steps 50 --kills 20 --seed N --only kills|meshes]
+import { spawn, spawnSync } from "node:child_process";
+import { createHash } from "node:crypto";
+import { existsSync, mkdtempSync, readdirSync, readFileSync, rmSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { setTimeout as sleep } from "node:timers/promises";
+import { fileURLToPath } from "node:url";
+import { parseArgs } from "node:util";
+
+const { values } = parseArgs({
+  options: {
+    steps: { type: "string", default: "50" },
+    kills: { type: "string", default: "20" },
+    seed: { type: "string", default: String(Date.now()) },
+    only: { type: "string" },
+  },
+});
+const root = fileURLToPath(new URL("../..", import.meta.url));
+const bin = join(root, "bin/run.js");
+const folder = mkdtempSync(join(tmpdir(), "mswitch-soak-mesh-"));
+const dataset = join(folder, "dataset");
+const tolerance = 1e-4;
+/** Seconds in which the other ranks of a killed one must have ended. */
+const bound = 30;
+const steps = Number(values.steps);
+const env = { ...process.env, OMP_NUM_THREADS: "1" };
+
+const shape = ["dModel=16", "dKv=4", "dFf=32", "heads=4", "encoderLayers=2", "decoderLayers=2"];
+const models = {
+  dense: ["model.switch=null"],
+  Switch: ["model.switch={experts: 4, every: 1, group: sequence, jitter: 0}"],
+};
+const meshes = [
+  ["dense", {}, 2],
+  ["dense", { model: 2 }, 2],
+  ["dense", { model: 2 }, 4],
+  ["Switch", {}, 2],
+  ["Switch", { expert: 2 }, 2],
+  ["Switch", { model: 2 }, 2],
+  ["Switch", { expert: 2 }, 4],
+  ["Switch", { model: 2 }, 4],
+  ["Switch", { expert: 2, model: 2 }, 4],
+  ["Switch", { expert: 4 }, 4],
+];
+
+function pretrain(run, kind, mesh, processes, checkpoints = 1000) {
+  const sets = [
+    ...[`dataset=${dataset}`, `steps=${steps}`, "stream.batchSize=12", "stream.inputLength=32", "backend=torch"],
+    ...["evaluation.every=1000", "evaluation.examplesPerLanguage=1", `checkpoints.every=${checkpoints}`, "logEvery=1"],
+    ...["stream.languages=[en, de, hi]", "optimizer.minFactoredSize=16", ...shape.map((key) => `model.${key}`)],
+    ...[...models[kind], ...Object.entries(mesh).map(([axis, size]) => `mesh.${axis}=${size}`)],
+  ];
+  const many = processes > 1 ? ["--processes", String(processes)] : [];
+  const file = join(root, "pipelines/demo-switch.yaml");
+  return [bin, "pretrain", file, "--run", run, ...many, ...sets.flatMap((set) => ["--set", set])];
+}
+
+function call(args) {
+  const { status, stderr } = spawnSync(process.execPath, args, { encoding: "utf8", env });
+  if (status !== 0) throw new Error(`${args.slice(1).join(" ")} ended with ${status}:\n${stderr}`);
+}
+
+/** Losses of a run by step. */
+function losses(run) {
+  const lines = readFileSync(join(run, "metrics.jsonl"), "utf8").trim().split("\n");
+  return new Map(lines.map((line) => JSON.parse(line)).map(({ step, loss }) => [step, loss]));
+}
+
+/** The largest relative difference of two runs' losses. */
+function furthest(run, other) {
+  const [one, two] = [losses(run), losses(other)];
+  if ([...two.keys()].join() !== [...one.keys()].join()) throw new Error(`${other} has other steps`);
+  return Math.max(...[...one].map(([step, loss]) => Math.abs(two.get(step) / loss - 1)));
+}
+
+let failures = 0;
+function report(what, isGood) {
+  if (!isGood) failures++;
+  console.log(`${isGood ? "ok  " : "FAIL"} ${what}`);
+}
+
+async function compareMeshes() {
+  for (const kind of Object.keys(models)) call(pretrain(join(folder, kind), kind, {}, 1));
+  for (const [kind, mesh, processes] of meshes) {
+    const run = join(folder, `${kind}-${processes}-${Object.entries(mesh).flat().join("")}`);
+    call(pretrain(run, kind, mesh, processes));
+    const off = furthest(join(folder, kind), run);
+    report(
+      `${kind}, ${processes} processes, ${JSON.stringify(mesh)}: losses differ by ${off.toExponential(1)}`,
+      off < tolerance,
+    );
+  }
+  // Equal bits from run to run.
+  const [first, again] = ["first", "again"].map((name) => {
+    const run = join(folder, name);
+    call(pretrain(run, "Switch", { expert: 2, model: 2 }, 4));
+    return weights(run);
+  });
+  report("two runs of one mesh have the same bytes", first === again);
+}
+
+function weights(run) {
+  const last = join(run, "checkpoints", readdirSync(join(run, "checkpoints")).sort().at(-1));
+  const hash = createHash("sha256");
+  for (const name of readdirSync(last).sort())
+    if (name.endsWith(".safetensors")) hash.update(readFileSync(join(last, name)));
+  return hash.digest("hex");
+}
+
+/** Process ids of a process's children. */
+function childrenOf(pid) {
+  return readdirSync("/proc").filter((name) => {
+    if (!/^\d+$/.test(name)) return false;
+    try {
+      return readFileSync(`/proc/${name}/stat`, "utf8").split(") ")[1].split(" ")[1] === String(pid);
+    } catch {
+      return false;
+    }
+  });
+}
+
+async function killAgainAndAgain() {
+  const whole = join(folder, "Switch");
+  if (!existsSync(whole)) call(pretrain(whole, "Switch", {}, 1));
+  const run = join(folder, "killed");
+  const turns = [
+    [4, { expert: 2, model: 2 }],
+    [2, { expert: 2 }],
+    [1, {}],
+    [3, {}],
+    [2, { model: 2 }],
+    [4, { expert: 4 }],
+  ];
+  const random = (i) => createHash("sha256").update(`${values.seed} ${i}`).digest().readUInt32LE() / 2 ** 32;
+  let slowest = 0;
+  for (let i = 0; i < Number(values.kills); i++) {
+    const [processes, mesh] = turns[i % turns.length];
+    const child = spawn(process.execPath, pretrain(run, "Switch", mesh, processes, 2), { env, stdio: "ignore" });
+    const ended = new Promise((resolve) => child.once("close", resolve));
+    await Promise.race([ended, sleep(3000 + 9000 * random(2 * i))]);
+    if (child.exitCode !== null) continue;
+    const ranks = processes > 1 ? childrenOf(child.pid) : [];
+    const victim = ranks.length > 0 ? Number(ranks[Math.floor(random(2 * i + 1) * ranks.length)]) : child.pid;
+    process.kill(victim, "SIGKILL");
+    const at = Date.now();
+    await ended;
+    slowest = Math.max(slowest, (Date.now() - at) / 1000);
+  }
+  call(pretrain(run, "Switch", {}, 1, 2));
+  const off = furthest(whole, run);
+  report(
+    `${values.kills} kills, 4, 2, 1 and 3 processes in turn: losses differ by ${off.toExponential(1)}`,
+    off < tolerance,
+  );
+  report(`the others had ended ${slowest.toFixed(1)} s after a kill at the latest`, slowest < bound);
+}
+
+try {
+  console.log(`seed ${values.seed}`);
+  const sample = ["--source", join(root, "data/sample"), "--vocab", join(root, "vocab/sample.model"), "--out", dataset];
+  call([bin, "preprocess", ...sample]);
+  if (values.only !== "kills") await compareMeshes();
+  if (values.only !== "meshes") await killAgainAndAgain();
+} finally {
+  rmSync(folder, { recursive: true, force: true });
+}
+process.exit(failures > 0 ? 1 : 0);
