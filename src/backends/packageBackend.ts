@@ -82,11 +82,11 @@ function loadQuietly(entry: string, addon: string): void {
   if (failure) throw failure.error;
 }
 
-/** Node.js 23 removed from `util` what tfjs-node 4.22 calls for every operation. */
+/** Node.js 23 removed from `util` what tfjs-node 4.22 calls for every operation, and warns of `isArray`. */
 function restoreRemovedUtilities(): void {
   const util = createRequire(import.meta.url)("node:util") as Record<string, unknown>;
   util.isNullOrUndefined ??= (value: unknown) => value === null || value === undefined;
-  util.isArray ??= Array.isArray;
+  util.isArray = Array.isArray;
 }
 
 function setupName(packageName: string): string {

@@ -12,7 +12,7 @@ const backendName = process.env.CONFORMANCE_BACKEND ?? "torch:cpu";
 const { CONFORMANCE_PACKAGE: packageEntry } = process.env;
 if (packageEntry !== undefined) {
   util.isNullOrUndefined ??= (value) => value === null || value === undefined;
-  util.isArray ??= Array.isArray;
+  util.isArray = Array.isArray;
   createRequire(import.meta.url)(packageEntry);
 }
 setTestEnvs([{ name: backendName, backendName, isDataSync: true }]);
