@@ -1,5 +1,6 @@
 import { Args, Flags } from "@oclif/core";
 import { exitCode } from "../base/errors.js";
+import { plural } from "../base/format.js";
 import { stderrLog } from "../base/log.js";
 import type { TrainingCommand } from "../run/runFiles.js";
 import type { RunConfigOverrides } from "../train/config/runConfig.js";
@@ -116,7 +117,7 @@ export abstract class TrainCommand extends MswitchCommand {
     if (evaluation) {
       const { mean, languages, best, worst } = evaluation;
       this.log(
-        `  nlp ${mean.toFixed(4)} over ${languages} languages at step ${evaluation.step}, best ${best}, worst ${worst}`,
+        `  nlp ${mean.toFixed(4)} over ${plural(languages, "language")} at step ${evaluation.step}, best ${best}, worst ${worst}`,
       );
     }
     if (result.best) {

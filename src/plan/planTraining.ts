@@ -1,4 +1,4 @@
-import { formatFlops } from "../base/format.js";
+import { formatFlops, plural } from "../base/format.js";
 import type { ModelConfig } from "../model/config.js";
 import { countParameters, stepFlops } from "../model/count.js";
 import type { ExampleStream } from "../stream/batch.js";
@@ -54,6 +54,6 @@ export function describePlan(plan: TrainingPlan, model: ModelConfig, steps: numb
     row(modelTitle(model), plan.parameters, plan.flopsPerStep),
     ...twin,
     `  ${steps.toLocaleString("en-US")} steps of ${plan.tokensPerStep.toLocaleString("en-US")} tokens, ${formatFlops(steps * plan.flopsPerStep)} in all`,
-    `  epochs over ${epochs.length} languages: least ${epochs[0][1].toPrecision(3)}, median ${median.toPrecision(3)}, most ${most.toPrecision(3)} (${mostCode})`,
+    `  epochs over ${plural(epochs.length, "language")}: least ${epochs[0][1].toPrecision(3)}, median ${median.toPrecision(3)}, most ${most.toPrecision(3)} (${mostCode})`,
   ];
 }

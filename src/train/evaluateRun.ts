@@ -5,6 +5,7 @@ import { loadBackend } from "../backends/loadBackend.js";
 import { writeFileAtomic } from "../base/atomicFile.js";
 import { usageError } from "../base/errors.js";
 import { requireWritableFile } from "../base/files/makeDirectory.js";
+import { plural } from "../base/format.js";
 import type { Log } from "../base/log.js";
 import { splitTaskLanguage } from "../corpus/shards/discoverPairs.js";
 import { openDataset } from "../dataset/read/openDataset.js";
@@ -83,7 +84,7 @@ export async function evaluateRun(directory: string, options: EvaluateRunOptions
     const ownExamples = await isOwnEvaluation(paths, dataset, sets);
     const backend = await loadBackend(options.backend ?? config.backend);
     log.info(`backend ${backend.name}: ${backend.description}`);
-    log.info(`checkpoint ${checkpoint.directory}, ${sets.length} languages`);
+    log.info(`checkpoint ${checkpoint.directory}, ${plural(sets.length, "language")}`);
     // Routing groups and capacities are the pipeline's: a checkpoint's config.json has no place for them.
     const own = resolveModel(config, dataset.vocabulary);
     const model = options.capacity === false ? withoutCapacity(own) : own;

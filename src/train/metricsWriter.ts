@@ -1,3 +1,4 @@
+import { plural } from "../base/format.js";
 import type { Log } from "../base/log.js";
 import type { TrainingPlan } from "../plan/planTraining.js";
 import { appendMetrics, type RunPaths, writeEvaluation } from "../run/runDirectory.js";
@@ -78,7 +79,7 @@ export async function createMetricsWriter({
       const means = Object.entries(metrics).map(([metric, share]) => ` ${metric} ${share.toFixed(3)}`);
       const count = Object.keys(point.languages).length;
       log.info(
-        `eval step ${point.step} nlp ${mean.toFixed(4)}${reads}${means.join("")} over ${count} languages, best ${value(best)}, worst ${value(worst)}`,
+        `eval step ${point.step} nlp ${mean.toFixed(4)}${reads}${means.join("")} over ${plural(count, "language")}, best ${value(best)}, worst ${value(worst)}`,
       );
     },
     close: async () => {

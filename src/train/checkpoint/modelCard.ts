@@ -1,3 +1,4 @@
+import { plural } from "../../base/format.js";
 import { findLanguage } from "../../corpus/shards/languages.js";
 import type { DatasetManifest } from "../../dataset/format/manifest.js";
 import { modelTypeOf } from "../../model/checkpoint/huggingFaceConfig.js";
@@ -44,7 +45,7 @@ export function modelCard(facts: ModelCardFacts): string {
     ...head,
     "",
     // Not the run's name, which may change while the run goes on.
-    `# ${description.model}, ${languages.length} languages`,
+    `# ${description.model}, ${plural(languages.length, "language")}`,
     "",
     `An encoder-decoder of ${number(description.parameters)} parameters, ${isPairs(config) ? "fine-tuned on text-to-text pairs" : "pre-trained by span corruption"} with mswitch, ` +
       `after ${number(step)} steps.`,
@@ -103,7 +104,7 @@ function dataSection({ description, manifest, config }: ModelCardFacts): string[
   const tokens = languages.reduce((sum, [, count]) => sum + count, 0);
   const largest = languages.slice(0, 5).map(([code, count]) => `${nameOf(code)} ${number(count)}`);
   return [
-    `${number(tokens)} training tokens in ${languages.length} languages, most of them ${largest.join(", ")}. ` +
+    `${number(tokens)} training tokens in ${plural(languages.length, "language")}, most of them ${largest.join(", ")}. ` +
       `Languages are mixed by the ${config.stream.mixing.strategy} strategy.`,
     "",
     `Dataset \`${description.dataset.slice(0, 16)}\`, vocabulary \`${description.vocabulary.slice(0, 16)}\` ` +
