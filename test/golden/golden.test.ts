@@ -5,16 +5,15 @@ import { fileURLToPath } from "node:url";
 import * as tf from "@tensorflow/tfjs-core";
 import { describe, expect, it } from "vitest";
 import { loadBackend } from "../../src/backends/loadBackend.js";
-import type { ModelConfig } from "../../src/model/config.js";
-import { describeTorch } from "../helpers/fastPaths.js";
+import { describeTorch, gemmNames, withGemm } from "../helpers/fastPaths.js";
 import { testBackends } from "../helpers/tensors.js";
 import { type GoldenResult, goldenCases } from "./golden.js";
 
 const golden = fileURLToPath(new URL("../../eval/golden", import.meta.url));
 
-async function run(directory: string, precision: ModelConfig["precision"] = "float32"): Promise<GoldenResult[]> {
+async function run(directory: string): Promise<GoldenResult[]> {
   const results: GoldenResult[] = [];
-  for await (const result of goldenCases(directory, precision)) results.push(result);
+  for await (const result of goldenCases(directory)) results.push(result);
   return results;
 }
 
@@ -55,9 +54,9 @@ describe("golden cases", () => {
 });
 
 describeTorch("golden cases on torch", () => {
-  it.each(["float32"] as const)("all pass in %s, and leave nothing behind", async (precision) => {
+  it.each(gemmNames.float32)("all pass in float32, products by %s, and leave nothing behind", async (kernels) => {
     const before = tf.memory().numTensors;
-    const failed = (await run(golden, precision)).filter(({ passed }) => !passed);
+    const failed = (await withGemm("float32", kernels, () => run(golden))).filter(({ passed }) => !passed);
     expect(failed).toEqual([]);
     expect(tf.memory().numTensors).toBe(before);
   });

@@ -1,4 +1,4 @@
-import { torchStatus, useAtenReference } from "@mswitch/tfjs-backend-torch";
+import { gemmKernels, setGemm, torchStatus, useAtenReference } from "@mswitch/tfjs-backend-torch";
 import * as tf from "@tensorflow/tfjs-core";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import { loadBackend } from "../../src/backends/loadBackend.js";
@@ -19,6 +19,20 @@ export function describeTorch(name: string, tests: () => void): void {
       tests();
     } else it.skip(`torch: ${torch.reason}`, () => {});
   });
+}
+
+/** Kernels of matrix products that this CPU has, by type; none where the addon is not built. */
+export const gemmNames = torch.available ? gemmKernels().available : { bfloat16: [], float32: [] };
+
+/** Runs `body` with products by one of `gemmNames`, which `TFJS_TORCH_GEMM` is stronger than. */
+export async function withGemm<T>(type: keyof typeof gemmNames, name: string, body: () => T): Promise<Awaited<T>> {
+  const before = gemmKernels().chosen[type];
+  setGemm(type, name);
+  try {
+    return await body();
+  } finally {
+    setGemm(type, before);
+  }
 }
 
 /** Tests of an operation's fast path: with the kernels, and again with ATen's operations in their place, the kernels' own reference. */

@@ -63,6 +63,7 @@ function likeliest(): void {
     [7, 12, 300],
     [2, 6, 50],
     [70, 64, 129],
+    [5, 200, 1500],
   ])("the likeliest of %i rows of %i over %i tokens is the argmax", (count, width, vocab) => {
     tf.tidy(() => {
       const head = random([vocab, width], 9) as tf.Tensor2D;

@@ -8,7 +8,7 @@ import { linear } from "../linear.js";
 export interface OutputHead {
   /** [V, D] */
   weight_VD: tf.Tensor2D;
-  /** In bytes: int32 [V, D / 4], and for each row their scale and the bound of their error [V, 2]. */
+  /** In bytes: int32 [V, D / 4], and their scales, bounds of their errors, and norms, [3, V]. */
   packed?: { bytes: tf.Tensor; bounds: tf.Tensor };
   dispose(): void;
 }

@@ -131,110 +131,6 @@ void feedForward(Call& c) {
   c.result(product(hidden, c.x(3)));
 }
 
-// The output layer in bytes, a quarter of what is read for a token. Logits of the bytes are within a bound of the real ones; only tokens
-// that could be the likeliest by it are computed in float32.
-struct Bound {
-  float scale;  // of the row's bytes
-  float error;  // ‖w - scale·bytes‖ and what float32 may round, for a state of norm 1
-};
-
-// weight [V, D] -> its rows as bytes, four to an int32 [V, D / 4], and their bounds [V, 2]
-void packHead(Call& c) {
-  const at::Tensor weight = c.x(0).contiguous();
-  const int64_t vocab = weight.size(0), d = weight.size(1);
-  if (onCuda(weight)) {
-    const auto norm = [](const at::Tensor& x) { return (x * x).sum({1}, true).sqrt(); };
-    const at::Tensor scale = at::amax(at::abs(weight), {1}, true) / 127;
-    const at::Tensor rounded = at::round(weight / scale.clamp_min(1e-30));
-    c.result(rounded.to(at::kChar).view(at::kInt));
-    c.result(at::cat({scale, 1.001 * norm(weight - scale * rounded) + 1e-4 * norm(weight)}, 1));
-    return;
-  }
-  at::Tensor bytes = at::empty({vocab, d}, weight.options().dtype(at::kChar));
-  at::Tensor bounds = at::empty({vocab, 2}, weight.options());
-  const float* const from = weight.const_data_ptr<float>();
-  int8_t* const to = bytes.mutable_data_ptr<int8_t>();
-  auto* const bound = reinterpret_cast<Bound*>(bounds.mutable_data_ptr<float>());
-  parallelSimd(vocab, grainFor(d), [=](int64_t begin, int64_t end) TFJS_TORCH_INLINE_LAMBDA {
-    for (int64_t v = begin; v < end; ++v) {
-      const float* const w = from + v * d;
-      int8_t* const q = to + v * d;
-      float most = 0, norm = 0, error = 0;
-#pragma omp simd reduction(max : most)
-      for (int64_t i = 0; i < d; ++i) most = std::max(most, std::abs(w[i]));
-      const float scale = most / 127, inverse = most > 0 ? 127 / most : 0;
-#pragma omp simd reduction(+ : norm, error)
-      for (int64_t i = 0; i < d; ++i) {
-        const float scaled = w[i] * inverse;
-        const auto rounded = static_cast<int32_t>(scaled + (scaled < 0 ? -0.5f : 0.5f));
-        q[i] = static_cast<int8_t>(rounded);
-        const float rest = w[i] - scale * static_cast<float>(rounded);
-        norm += w[i] * w[i];
-        error += rest * rest;
-      }
-      bound[v] = {scale, 1.001f * std::sqrt(error) + 1e-4f * std::sqrt(norm)};
-    }
-  });
-  c.result(bytes.view(at::kInt));
-  c.result(bounds);
-}
-
-// hidden [N, D], weight [V, D], bytes and bounds of packHead -> the id of the largest hidden·w of each row, the first of equals
-void likeliestToken(Call& c) {
-  const at::Tensor &hidden = c.x(0), &weight = c.x(1);
-  const int64_t rows = hidden.size(0), d = hidden.size(1), vocab = weight.size(0);
-  if (onCuda(hidden)) return c.result(at::argmax(at::mm(hidden, weight.t()), 1).to(at::kInt));
-  const at::Tensor bytes = c.x(2).contiguous(), bounds = c.x(3).contiguous();
-  const at::Tensor near = at::empty({rows, vocab}, hidden.options());
-  at::Tensor ids = at::empty({rows}, hidden.options().dtype(at::kInt));
-  const float *const h = hidden.const_data_ptr<float>(), *const w = weight.const_data_ptr<float>();
-  const auto* const q = reinterpret_cast<const int8_t*>(bytes.const_data_ptr<int32_t>());
-  const auto* const bound = reinterpret_cast<const Bound*>(bounds.const_data_ptr<float>());
-  float* const logits = near.mutable_data_ptr<float>();
-  int32_t* const out = ids.mutable_data_ptr<int32_t>();
-  std::vector<float> norms(rows);
-  for (int64_t n = 0; n < rows; ++n) norms[n] = std::sqrt(dot(h + n * d, h + n * d, d));
-  constexpr int64_t kBlock = 512;
-  const int64_t blocks = (vocab + kBlock - 1) / kBlock;
-  std::vector<float> lowest(rows * blocks);  // of a block, what its largest logit is at least
-  forTasks(blocks, [&](int64_t, int64_t block) {
-    std::vector<float> row(d);
-    simd([&]() TFJS_TORCH_INLINE_LAMBDA {
-      for (int64_t n = 0; n < rows; ++n) lowest[n * blocks + block] = -std::numeric_limits<float>::infinity();
-      for (int64_t v = block * kBlock; v < std::min(vocab, (block + 1) * kBlock); ++v) {
-        const int8_t* const from = q + v * d;
-        float* const to = row.data();
-#pragma omp simd
-        for (int64_t i = 0; i < d; ++i) to[i] = static_cast<float>(from[i]);
-        for (int64_t n = 0; n < rows; ++n) {
-          const float logit = bound[v].scale * dot(h + n * d, to, d);
-          logits[n * vocab + v] = logit;
-          float& least = lowest[n * blocks + block];
-          least = std::max(least, logit - norms[n] * bound[v].error);
-        }
-      }
-    });
-  });
-  forTasks(rows, [&](int64_t, int64_t n) {
-    simd([&]() TFJS_TORCH_INLINE_LAMBDA {
-      float least = -std::numeric_limits<float>::infinity();
-      for (int64_t block = 0; block < blocks; ++block) least = std::max(least, lowest[n * blocks + block]);
-      float most = -std::numeric_limits<float>::infinity();
-      int32_t best = 0;
-      for (int64_t v = 0; v < vocab; ++v) {
-        if (logits[n * vocab + v] + norms[n] * bound[v].error < least) continue;
-        const float logit = dot(h + n * d, w + v * d, d);
-        if (logit > most) {
-          most = logit;
-          best = static_cast<int32_t>(v);
-        }
-      }
-      out[n] = best;
-    });
-  });
-  c.result(ids);
-}
-
 const Operations ops = {
     {"TorchAttendBefore(x: contiguous float32[N, D], q: float32[A, D], k: float32[A, D], v: float32[A, D], o: float32[D, A], keys?: "
      "contiguous float32[N, C, A], values if keys: contiguous float32[N, C, A], position: float32[L, H]) -> y: float32[N, D], keys: "
@@ -246,10 +142,6 @@ const Operations ops = {
     {"TorchDecodeFeedForward(x: contiguous float32[N, D], wi0: float32[F, D], wi1?: float32[F, D], wo: float32[D, F]) -> y: float32[N, D] "
      "where N >= 1, D >= 1, F >= 1",
      feedForward},
-    {"TorchPackHead(weight: contiguous float32[V, D]) -> bytes: int32, bounds: float32[V, 2] where V >= 1, D >= 4", packHead},
-    {"TorchLikeliestToken(hidden: contiguous float32[N, D], weight: contiguous float32[V, D], bytes: int32[V, P], bounds: float32[V, 2]) "
-     "-> ids: int32[N] where N >= 1, V >= 1, D = 4 * P",
-     likeliestToken},
 };
 
 }  // namespace
