@@ -61,7 +61,7 @@ function head(call, random) {
   if (!call.inputs.hidden) return;
   call.inputs.hidden.shape = [tokens, 4 * quarter];
   call.inputs.bytes.shape = [rows, quarter];
-  call.inputs.bounds.shape = [rows, 2];
+  call.inputs.bounds.shape = [3, rows];
 }
 
 export const recipes = {
