@@ -227,8 +227,8 @@ __global__ void __launch_bounds__(kThreads)
 }
 
 // dQuery, and in `distances` [B·tiles·4, H, T+S−1] (zeroed; null: not wanted) each warp's share of the position table's gradient.
-__global__ void __launch_bounds__(kThreads) queryGradientKernel(AttentionWork w, AttentionStatistics stats, AttentionOperand dContext,
-                                                                bf16* dQuery, int64_t stride, float* distances) {
+__global__ void __launch_bounds__(kThreads, 2) queryGradientKernel(AttentionWork w, AttentionStatistics stats, AttentionOperand dContext,
+                                                                   bf16* dQuery, int64_t stride, float* distances) {
   alignas(16) __shared__ bf16 keys[kTile][kPitch];
   alignas(16) __shared__ bf16 values[kTile][kPitch];
   // Of a warp, half a tile of keys at a time: row r one further right than row r + 1, so that a column is a distance.
