@@ -5,6 +5,7 @@ import type { Hardware } from "../plan/cluster/hardware.js";
 import type { ClusterPlan, ClusterRun } from "../plan/cluster/planCluster.js";
 import type { SpeedupPlan } from "../plan/sparsity/planSpeedup.js";
 import type { RunConfig } from "../train/config/runConfig.js";
+import type { SimulatedWorld } from "../train/probe/simulateWorld.js";
 
 export default class Plan extends MswitchCommand {
   static override summary = "Plan a training run on described hardware: memory, traffic, time a step, days.";
@@ -19,6 +20,7 @@ number of experts, and which number is best: by a scaling law fitted to this pro
     "<%= config.bin %> <%= command.id %> pipelines/mswitch-base.yaml --hardware h100 --nodes 4",
     "<%= config.bin %> <%= command.id %> pipelines/mswitch-base.yaml --hardware tpu-v3 --nodes 4 --mesh expert=32",
     "<%= config.bin %> <%= command.id %> pipelines/mt5-base.yaml --hardware my-cluster.yaml --json",
+    "<%= config.bin %> <%= command.id %> pipelines/demo-switch.yaml --simulate-world 16 --mesh expert=16",
     "<%= config.bin %> <%= command.id %> pipelines/small-dense.yaml --speed-up --set steps=20000",
   ];
   static override args = {
@@ -32,6 +34,13 @@ number of experts, and which number is best: by a scaling law fitted to this pro
     }),
     nodes: Flags.integer({ default: 1, min: 1, max: 100_000, description: "nodes of that hardware" }),
     mesh: Flags.string({ helpValue: "data=D,expert=E,model=M", description: "ranks on each axis" }),
+    "simulate-world": Flags.integer({
+      min: 1,
+      max: 1_000_000,
+      helpValue: "N",
+      exclusive: ["nodes", "speed-up"],
+      description: "take ranks of N processes through one step here, without peers: their memory, their collectives",
+    }),
     "speed-up": Flags.boolean({
       description: "what experts would gain at this size and number of steps",
       exclusive: ["mesh", "nodes"],
@@ -39,7 +48,7 @@ number of experts, and which number is best: by a scaling law fitted to this pro
     set: Flags.string({ multiple: true, helpValue: "PATH=VALUE", description: "a key of the file with another value" }),
   };
 
-  async run(): Promise<ClusterPlan | SpeedupPlan> {
+  async run(): Promise<ClusterPlan | SpeedupPlan | SimulatedWorld> {
     const { args, flags } = await this.parse(Plan);
     const { readRunConfig } = await import("../train/config/runConfig.js");
     const { readHardware } = await import("../plan/cluster/hardware.js");
@@ -50,6 +59,9 @@ number of experts, and which number is best: by a scaling law fitted to this pro
     const config = await readRunConfig(args.run, { sets: flags.set });
     const run = await clusterRun(config);
     if (flags["speed-up"]) return await this.planSpeedup(run, hardware);
+    if (flags["simulate-world"] !== undefined) {
+      return await this.simulate(config, run, flags["simulate-world"], flags.mesh);
+    }
     const devices = flags.nodes * hardware.devicesPerNode;
     if (flags.mesh === undefined) {
       const plan = bestMesh(run, devices, hardware);
@@ -85,6 +97,28 @@ number of experts, and which number is best: by a scaling law fitted to this pro
       process.stderr.write(`warning: a rank needs more memory than ${hardware.name} has; ${instead}\n`);
     }
     return plan;
+  }
+
+  private async simulate(config: RunConfig, run: ClusterRun, size: number, given?: string): Promise<SimulatedWorld> {
+    const { meshFor, meshText, parseMesh } = await import("../distributed/mesh.js");
+    const { rankParameters } = await import("../plan/cluster/rankParameters.js");
+    const { simulateWorld } = await import("../train/probe/simulateWorld.js");
+    const { loadBackend } = await import("../backends/loadBackend.js");
+    const { count, formatBytes, figures } = await import("../base/format.js");
+    const mesh = meshFor(given === undefined ? {} : parseMesh(given), size, run.model, run.batchSize);
+    await loadBackend(config.backend);
+    const simulated = await simulateWorld(run, mesh, config.optimizer);
+    const planned = rankParameters(run.model, mesh, config.optimizer);
+    this.log(`${meshText(mesh)}, ranks ${simulated.ranks.map(({ rank }) => rank).join(", ")}, one step each`);
+    for (const { rank, parameters, stateBytes, seconds, collectives } of simulated.ranks) {
+      const bytes = formatBytes(collectives.reduce((sum, one) => sum + one.bytes, 0));
+      this.log(
+        `  rank ${rank}: ${count(parameters)} parameters (planned ${count(planned.dense + planned.experts)}), ${formatBytes(stateBytes)} of weights and moments, ` +
+          `${collectives.length} collectives with ${bytes}, ${figures(seconds)} s`,
+      );
+    }
+    this.log(`the same collectives in the same order; this process held ${formatBytes(simulated.peakBytes)} at most`);
+    return simulated;
   }
 
   private async planSpeedup(run: ClusterRun, hardware: Hardware): Promise<SpeedupPlan> {

@@ -52,7 +52,7 @@ const tasks = {
     if (low) await low.allReduce([within]);
     results.within = [...within.dataSync()];
     results.groups = [low?.rank ?? null, high?.rank ?? null];
-    const x = tf.range(0, size).add(10 * rank);
+    const x = tf.add(tf.range(0, size), 10 * rank);
     results.blocking = Object.fromEntries(
       ["sum", "max", "exchange", "gather"].map((kind) => [kind, [...group.blocking(kind, x).dataSync()]]),
     );

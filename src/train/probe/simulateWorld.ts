@@ -1,0 +1,101 @@
+import * as tf from "@tensorflow/tfjs-core";
+import { usageError } from "../../base/errors.js";
+import { type Mesh, meshSize } from "../../distributed/mesh.js";
+import { partOfParameter } from "../../distributed/modelParts.js";
+import { type CalledCollective, simulatedWorld } from "../../distributed/simulatedWorld.js";
+import { disposeParameters, parameterShapes } from "../../model/parameters.js";
+import type { ClusterRun } from "../../plan/cluster/planCluster.js";
+import type { Batch } from "../../stream/batch.js";
+import { createOptimizer, type OptimizerOptions, optimizerOptions } from "../optimizer.js";
+import { createTrainStep } from "../step.js";
+
+/** What a rank is found to hold and to call in one step. */
+export interface SimulatedRank {
+  rank: number;
+  parameters: number;
+  /** Bytes of weights and moments. */
+  stateBytes: number;
+  seconds: number;
+  collectives: CalledCollective[];
+}
+
+export interface SimulatedWorld {
+  mesh: Mesh;
+  ranks: SimulatedRank[];
+  /** Of this process, after the last rank. */
+  peakBytes: number;
+}
+
+/**
+ * Takes ranks of a mesh one after the other through one training step on the active backend, without peers: real parts of the parameters,
+ * the real program, collectives that only say what was called. The values are no training: weights are constants, as fresh ones of the largest
+ * models are not drawn in parts.
+ *
+ * @throws usageError where two ranks do not call the same collectives in the same order
+ */
+export async function simulateWorld(
+  run: ClusterRun,
+  mesh: Mesh,
+  optimizer: OptimizerOptions,
+  ranks: readonly number[] = simulatedRanks(meshSize(mesh)),
+): Promise<SimulatedWorld> {
+  const results: SimulatedRank[] = [];
+  for (const rank of ranks) results.push(await simulateRank(run, mesh, rank, optimizer));
+  const [first, ...others] = results;
+  for (const other of others) {
+    const at = first.collectives.findIndex((one, i) => textOf(one) !== textOf(other.collectives[i]));
+    if (at < 0 && first.collectives.length === other.collectives.length) continue;
+    throw usageError(`ranks ${first.rank} and ${other.rank} do not call the same collectives`, {
+      code: "collectives-differ",
+      where: `collective ${at < 0 ? first.collectives.length : at}`,
+      why: `${textOf(first.collectives[at])} there, ${textOf(other.collectives[at])} here: a real run would wait for ever`,
+    });
+  }
+  return { mesh, ranks: results, peakBytes: process.resourceUsage().maxRSS * 1024 };
+}
+
+/** All ranks of a small world, the first and the last of a large one. */
+function simulatedRanks(size: number): number[] {
+  if (size <= 4) return Array.from({ length: size }, (_, rank) => rank);
+  return [0, size - 1];
+}
+
+async function simulateRank(
+  { model, batchSize, lengths }: ClusterRun,
+  mesh: Mesh,
+  rank: number,
+  options: OptimizerOptions,
+): Promise<SimulatedRank> {
+  const collectives: CalledCollective[] = [];
+  const world = simulatedWorld(mesh, rank, collectives);
+  const before = tf.memory().numBytes;
+  const params = new Map(
+    [...parameterShapes(model)].map(([name, shape]) => {
+      const part = partOfParameter(name, shape, world);
+      return [name, tf.tidy(() => tf.variable(tf.fill(part.shape, 0.01)))];
+    }),
+  );
+  const parameters = [...params.values()].reduce((sum, { size }) => sum + size, 0);
+  const optimizer = createOptimizer(params, optimizerOptions(options, model), world);
+  const stateBytes = tf.memory().numBytes - before;
+  const trainStep = createTrainStep({ model, params, optimizer, world, seed: 0, run: "simulated" });
+  const start = performance.now();
+  const { dispose } = await trainStep(madeUpBatch(batchSize, lengths, model.vocabSize), { step: 0, learningRate: 0 });
+  dispose();
+  optimizer.dispose();
+  disposeParameters(params);
+  return { rank, parameters, stateBytes, seconds: (performance.now() - start) / 1000, collectives };
+}
+
+function madeUpBatch(batchSize: number, { inputs, targets }: ClusterRun["lengths"], vocabSize: number): Batch {
+  const ids = (length: number): Int32Array =>
+    Int32Array.from({ length: batchSize * length }, (_, i) => 3 + ((i * 7919) % (vocabSize - 3)));
+  return {
+    ...{ batchSize, lengths: { inputs, targets, tokens: inputs }, inputs: ids(inputs), targets: ids(targets) },
+    ...{ step: 0, languages: new Int32Array(batchSize) },
+  };
+}
+
+function textOf(one: CalledCollective | undefined): string {
+  return one ? `${one.kind} along ${one.axis} of ${one.shapes.map((shape) => `[${shape}]`).join(" ")}` : "nothing";
+}
