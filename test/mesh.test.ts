@@ -147,3 +147,24 @@ describe.skipIf(!usable)("a model split over processes", { timeout: 240_000 }, (
     expect([status, stderr]).toEqual([2, expect.stringContaining("[optimizer-not-split]")]);
   });
 });
+
+test("ranks of a world that is not there hold and call what is planned", async () => {
+  const model = { ...tiny, switch: { experts: 8, every: 1, group: "sequence" } };
+  const file = await writeTinyPipeline(join(folder, "simulated"), {
+    ...keys,
+    model,
+    stream: { ...keys.stream, batchSize: 8 },
+  });
+  const world = ["--simulate-world", "16", "--mesh", "expert=8,model=2"];
+  const { status, stdout, stderr } = await runMswitch(["plan", file, ...world, "--json"]);
+  expect(status, stderr).toBe(0);
+  const { ranks } = JSON.parse(stdout) as {
+    ranks: { rank: number; parameters: number; collectives: { kind: string; axis: string; bytes: number }[] }[];
+  };
+  expect(ranks.map(({ rank }) => rank)).toEqual([0, 15]);
+  const plan = await planned(file, "expert=8,model=2");
+  for (const { collectives } of ranks) {
+    const exchanged = collectives.filter(({ kind }) => kind === "exchange").reduce((sum, { bytes }) => sum + bytes, 0);
+    expect(exchanged).toBe(plan["all-to-all of 8"]);
+  }
+});
