@@ -7,9 +7,8 @@ import { expectClose, random } from "./tensors.js";
 
 const torch = torchStatus();
 
-/** Whether `torch` takes its path for CUDA: on a GPU, or in the emulated build (test/emulatedCuda.test.ts). */
-export const isOnDevice =
-  (torch.available && torch.info.cudaDevices > 0) || process.env.TFJS_TORCH_ADDON?.includes("emulated") === true;
+/** Whether tensors of `torch` lie in a GPU's memory: their values are then not looked at before a call. */
+export const isOnGpu = torch.available && torch.info.cudaDevices > 0;
 
 /** Tests on the torch backend; where its addon is not built, one skipped test that says why. */
 export function describeTorch(name: string, tests: () => void): void {
