@@ -11,8 +11,9 @@ export interface ChartContext {
   printed?: boolean;
 }
 
+/** In single quotes: ECharts puts it into attributes of SVG as it is. */
 export const fontFamily =
-  'Inter, "Segoe UI Variable Text", "Segoe UI", system-ui, -apple-system, "Helvetica Neue", "Liberation Sans", Arial, sans-serif';
+  "Inter, 'Segoe UI Variable Text', 'Segoe UI', system-ui, -apple-system, 'Helvetica Neue', 'Liberation Sans', Arial, sans-serif";
 
 /** The parts that all charts share. */
 export function chartBase({ palette, animate }: ChartContext): EChartsOption {
