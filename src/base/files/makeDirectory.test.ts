@@ -2,7 +2,7 @@ import { existsSync, mkdtempSync, rmSync, statSync, writeFileSync } from "node:f
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterAll, beforeAll, expect, test } from "vitest";
-import { makeDirectory } from "./makeDirectory.js";
+import { makeDirectory, requireWritableFolder } from "./makeDirectory.js";
 
 let folder: string;
 beforeAll(() => {
@@ -16,6 +16,15 @@ test("makes a folder and those above it, and leaves one that is there", () => {
   makeDirectory(deep);
   expect(statSync(deep).isDirectory()).toBe(true);
   expect(() => makeDirectory(tmpdir())).not.toThrow();
+});
+
+test("asking whether a folder can be written leaves nothing behind", () => {
+  const deep = join(folder, "asked", "b");
+  requireWritableFolder(deep, "the report");
+  expect(existsSync(join(folder, "asked"))).toBe(false);
+  makeDirectory(deep);
+  requireWritableFolder(deep, "the report");
+  expect(statSync(deep).isDirectory()).toBe(true);
 });
 
 test("a file of that name, or on the way, is the system's error", () => {

@@ -6,31 +6,33 @@ import { messageOf, usageError } from "../errors.js";
  * Makes a folder and those above it; one that is there already is no error. Node's own recursive `mkdir` never returns where the system
  * answers ENOENT below a folder that exists, as in /proc (seen in Node.js 20 and 24).
  *
+ * @returns the folders that were made, the outermost first
  * @throws the system's error where a folder cannot be made, or something else has its name
  */
-export function makeDirectory(path: string): void {
+export function makeDirectory(path: string): string[] {
   try {
     mkdirSync(path);
+    return [path];
   } catch (error) {
-    if (existsSync(path) && statSync(path).isDirectory()) return;
+    if (existsSync(path) && statSync(path).isDirectory()) return [];
     const parent = dirname(path);
     if ((error as NodeJS.ErrnoException).code !== "ENOENT" || existsSync(parent)) throw error;
-    makeDirectory(parent);
-    makeDirectory(path);
+    return [...makeDirectory(parent), ...makeDirectory(path)];
   }
 }
 
 /**
- * Makes sure, before any work, that files can be written into a folder; it is made where it is not there.
+ * Makes sure, before any work, that files can be written into a folder, or that it can be made; what the test makes it removes.
  *
  * @param what is to be written, with its article: `the report`
  * @throws usageError `output-unusable`
  */
 export function requireWritableFolder(folder: string, what: string): void {
   try {
-    makeDirectory(folder);
+    const made = makeDirectory(folder);
     // Asking for permissions is not enough: root has all of them, also in /proc.
     rmdirSync(mkdtempSync(join(folder, ".probe-")));
+    for (const path of made.reverse()) rmdirSync(path);
   } catch (error) {
     throw usageError(`${what} cannot be written`, {
       code: "output-unusable",

@@ -1,10 +1,10 @@
 import { createReadStream } from "node:fs";
-import { mkdir, readFile, rm, stat } from "node:fs/promises";
+import { readFile, rm, stat } from "node:fs/promises";
 import { dirname, join, resolve } from "node:path";
 import { createInterface } from "node:readline";
 import { removeStaleTemporaries, temporaryName, writeFileAtomic } from "../../base/atomicFile.js";
 import { usageError } from "../../base/errors.js";
-import { requireWritableFile } from "../../base/files/makeDirectory.js";
+import { makeDirectory, requireWritableFile } from "../../base/files/makeDirectory.js";
 import { formatBytes } from "../../base/format.js";
 import { sha256 } from "../../base/hash.js";
 import { createEncoder } from "../encode/createEncoder.js";
@@ -70,7 +70,7 @@ export async function trainVocabulary(options: TrainVocabularyOptions): Promise<
   const directory = dirname(resolve(out));
   await removeStaleTemporaries(directory);
   const work = temporaryName(resolve(out));
-  await mkdir(work);
+  makeDirectory(work);
   try {
     const sentences = join(work, "sentences.txt");
     const { counts, quotas } = await sampleText(sentences, shards, options);
