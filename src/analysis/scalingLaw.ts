@@ -41,6 +41,21 @@ export const publishedLaw: ScalingLaw = {
   expertMax: 290.45,
 };
 
+/** Least and most of what a law was fitted to. */
+export const lawRangeSchema = z.strictObject({
+  activeParameters: z.tuple([z.number(), z.number()]),
+  experts: z.tuple([z.number(), z.number()]),
+  positions: z.tuple([z.number(), z.number()]),
+});
+export type LawRange = z.infer<typeof lawRangeSchema>;
+
+/** Of `publishedLaw`; its active parameters count embeddings. */
+export const publishedRange: LawRange = {
+  activeParameters: [79e6, 2.7e9],
+  experts: [1, 32],
+  positions: [0.5e9, 80e9],
+};
+
 /** What a loss depends on. */
 export interface LawSetting {
   /** Parameters that a token passes, besides embeddings. */

@@ -15,7 +15,7 @@ each layer's experts over expert ranks, feed-forward layers, heads and vocabular
 memory is taken. docs/scale.md says how the figures are made and how far they can be trusted.
 
 --speed-up says instead how many times sooner a model with experts in every layer reaches what the run's dense twin reaches by its end, for each
-number of experts, and which number is best: by a scaling law fitted to this program's own runs (docs/results.md).`;
+number of experts, and which number is best: by a scaling law (docs/studies.md): of this program's own runs where one is fitted, and by the published constants.`;
   static override examples = [
     "<%= config.bin %> <%= command.id %> pipelines/mswitch-base.yaml --hardware h100 --nodes 4",
     "<%= config.bin %> <%= command.id %> pipelines/mswitch-base.yaml --hardware tpu-v3 --nodes 4 --mesh expert=32",

@@ -21,21 +21,24 @@ const inputs = () => ({
   },
 });
 
+/** On the test's targets. */
+function lossOf(
+  hidden: tf.Tensor,
+  head: tf.Tensor,
+  taught: ReturnType<typeof inputs>["taught"],
+  options: DistillationOptions,
+) {
+  const [ids, weights] = [tf.tensor1d(target, "int32"), tf.tensor1d(tokenWeight)];
+  return linearDistillation(hidden as tf.Tensor2D, head as tf.Tensor2D, ids, weights, taught, options);
+}
+
 /** Loss, its parts, and the gradients of hidden and head. */
 function computed(options: DistillationOptions): { loss: number[]; dHidden: number[]; dHead: number[] } {
   return tf.tidy(() => {
     const { hidden, head, taught } = inputs();
     const parts: tf.Scalar[] = [];
     const { value, grads } = tf.valueAndGrads((x: tf.Tensor, w: tf.Tensor) => {
-      const [ids, weights] = [tf.tensor1d(target, "int32"), tf.tensor1d(tokenWeight)];
-      const { loss, hard, soft } = linearDistillation(
-        x as tf.Tensor2D,
-        w as tf.Tensor2D,
-        ids,
-        weights,
-        taught,
-        options,
-      );
+      const { loss, hard, soft } = lossOf(x, w, taught, options);
       parts.push(hard, soft);
       return loss;
     })([hidden, head]);
@@ -105,21 +108,13 @@ describe.each(testBackends)("linearDistillation on %s", (backend) => {
 
   it.each(settings)("has the gradient of its value: %o", (options) => {
     const { taught, hidden, head } = inputs();
-    const [ids, weights] = [tf.tensor1d(target, "int32"), tf.tensor1d(tokenWeight)];
     const f = (x: tf.Tensor, w: tf.Tensor): tf.Tensor => {
-      const { loss, hard, soft } = linearDistillation(
-        x as tf.Tensor2D,
-        w as tf.Tensor2D,
-        ids,
-        weights,
-        taught,
-        options,
-      );
+      const { loss, hard, soft } = lossOf(x, w, taught, options);
       tf.dispose([hard, soft]);
       return loss;
     };
     expectGradients(f, [hidden, head]);
-    tf.dispose([hidden, head, ids, weights, taught.hidden_NM, taught.head_VM]);
+    tf.dispose([hidden, head, taught.hidden_NM, taught.head_VM]);
   });
 
   it("is the cross-entropy alone where the teacher weighs nothing, and frees all", () => {

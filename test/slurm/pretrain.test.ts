@@ -1,12 +1,11 @@
-import { chmodSync, existsSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
+import { existsSync, mkdtempSync, readdirSync, readFileSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join, resolve } from "node:path";
-import { setTimeout as sleep } from "node:timers/promises";
 import { hasProcessGroups } from "@mswitch/tfjs-backend-torch/distributed";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import { loadBackend } from "../../src/backends/loadBackend.js";
 import { writeTinyPipeline } from "../pretrainRun.js";
-import { type SlurmCluster, slurmMissing, startSlurm } from "./slurmCluster.js";
+import { type SlurmCluster, slurmMissing, startSlurm, until, writeProgram } from "./slurmCluster.js";
 
 const usable = await loadBackend("torch").then(hasProcessGroups, () => false);
 const missing = slurmMissing() ?? (usable ? undefined : "no process groups here");
@@ -19,20 +18,18 @@ describe.skipIf(missing)(title, () => {
   beforeAll(async () => {
     dir = mkdtempSync(join(tmpdir(), "mswitch-slurm-pretrain-"));
     cluster = await startSlurm(join(dir, "slurm"), 2);
-    const program = join(dir, "mswitch");
-    writeFileSync(program, `#!/bin/sh\nexec "${process.execPath}" "${resolve("bin/run.js")}" "$@"\n`);
-    chmodSync(program, 0o755);
+    writeProgram(dir);
   }, 120_000);
   afterAll(async () => {
     await cluster?.stop();
     rmSync(dir, { recursive: true, force: true });
   }, 90_000);
 
-  const until = async (what: string, probe: () => boolean): Promise<void> => {
-    for (const end = Date.now() + 100_000; Date.now() < end; await sleep(50)) if (probe()) return;
-    const log = readdirSync(dir).filter((name) => name.endsWith(".out"));
-    throw new Error(`waited in vain for ${what}:\n${log.map((name) => readFileSync(join(dir, name), "utf8"))}`);
-  };
+  const logs = (): string =>
+    readdirSync(dir)
+      .filter((name) => name.endsWith(".out"))
+      .map((name) => readFileSync(join(dir, name), "utf8"))
+      .join("\n");
 
   it("two tasks train one run, experts split between them; told to stop it is queued again, goes on and ends", async () => {
     const steps = 120;
@@ -47,9 +44,9 @@ describe.skipIf(missing)(title, () => {
     Object.assign(cluster.env, { MSWITCH: join(dir, "mswitch"), OMP_NUM_THREADS: "1" });
     const script = resolve("pipelines/slurm/pretrain.sbatch");
     const job = cluster.run("sbatch", ...settings, script, file, "--run", run).trim();
-    await until("a first step", () => existsSync(join(run, "metrics.jsonl")));
+    await until("a first step", () => existsSync(join(run, "metrics.jsonl")), logs);
     cluster.run("scancel", "--signal=TERM", "--batch", job);
-    await until("the end of the job", () => cluster.run("squeue", "--noheader").trim() === "");
+    await until("the end of the job", () => cluster.run("squeue", "--noheader").trim() === "", logs);
 
     const state = cluster.run("scontrol", "show", "job", job);
     expect(state).toMatch(/Restarts=1 /);

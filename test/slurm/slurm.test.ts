@@ -1,11 +1,10 @@
 import { execFileSync, spawnSync } from "node:child_process";
-import { chmodSync, existsSync, mkdirSync, mkdtempSync, rmSync, writeFileSync } from "node:fs";
+import { existsSync, mkdirSync, mkdtempSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join, resolve } from "node:path";
-import { setTimeout as sleep } from "node:timers/promises";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import { filesBelow, model, preprocess, snapshot, writeCorpus } from "../preprocessRuns.js";
-import { type SlurmCluster, slurmMissing, startSlurm } from "./slurmCluster.js";
+import { type SlurmCluster, slurmMissing, startSlurm, until, writeProgram } from "./slurmCluster.js";
 
 const missing = slurmMissing();
 
@@ -19,22 +18,14 @@ describe.skipIf(missing)(title, () => {
     cluster = await startSlurm(join(dir, "slurm"), 2);
     // Enough work that a task is still at it when it is told to stop.
     await writeCorpus(join(dir, "corpus"), ["af", "zh"], { shards: 9, documents: 700, words: 500 });
-    const program = join(dir, "mswitch");
-    writeFileSync(program, `#!/bin/sh\nexec "${process.execPath}" "${resolve("bin/run.js")}" "$@"\n`);
-    chmodSync(program, 0o755);
+    writeProgram(dir);
   }, 120_000);
   afterAll(async () => {
     await cluster?.stop();
     rmSync(dir, { recursive: true, force: true });
   }, 90_000);
 
-  const until = async <T>(what: string, probe: () => T | undefined | false): Promise<T> => {
-    for (const end = Date.now() + 100_000; Date.now() < end; await sleep(50)) {
-      const found = probe();
-      if (found) return found;
-    }
-    throw new Error(`waited in vain for ${what}:\n${cluster.run("squeue")}`);
-  };
+  const squeue = (): string => cluster.run("squeue");
   const submit = (out: string, tasks: number): string[] => {
     const cwd = join(dir, "logs");
     mkdirSync(cwd, { recursive: true });
@@ -69,13 +60,17 @@ describe.skipIf(missing)(title, () => {
 
     const [array, finish] = submit(out, 4);
     const records = (): number => filesBelow(join(out, ".records")).filter((name) => name.endsWith(".json")).length;
-    await until("a first shard", () => records() > 0);
-    const [requeued] = await until("a task at work", () => running(array).length > 0 && running(array));
+    await until("a first shard", () => records() > 0, squeue);
+    const [requeued] = await until("a task at work", () => running(array).length > 0 && running(array), squeue);
     const before = records();
     cluster.run("scontrol", "requeue", requeued);
-    const killed = await until("another task at work", () => records() > before && taskOtherThan(requeued, out));
+    const killed = await until(
+      "another task at work",
+      () => records() > before && taskOtherThan(requeued, out),
+      squeue,
+    );
     process.kill(killed.pid, "SIGKILL");
-    await until("the end of all jobs", () => cluster.run("squeue", "--noheader").trim() === "");
+    await until("the end of all jobs", () => cluster.run("squeue", "--noheader").trim() === "", squeue);
 
     const state = (job: string): string => cluster.run("scontrol", "show", "job", job);
     expect(state(requeued)).toMatch(/Restarts=1 /);
@@ -89,10 +84,10 @@ describe.skipIf(missing)(title, () => {
   it("queues a task again that is told to stop, as before its time limit", async () => {
     const [local, out] = [join(dir, "local"), join(dir, "stopped")];
     const [array] = submit(out, 2);
-    await until("a first shard", () => filesBelow(join(out, ".records")).length > 0);
-    const [stopped] = await until("a task at work", () => running(array).length > 0 && running(array));
+    await until("a first shard", () => filesBelow(join(out, ".records")).length > 0, squeue);
+    const [stopped] = await until("a task at work", () => running(array).length > 0 && running(array), squeue);
     cluster.run("scancel", "--signal=TERM", "--batch", stopped);
-    await until("the end of all jobs", () => cluster.run("squeue", "--noheader").trim() === "");
+    await until("the end of all jobs", () => cluster.run("squeue", "--noheader").trim() === "", squeue);
     expect(cluster.run("scontrol", "show", "job", stopped)).toMatch(/Restarts=1 /);
     expect(snapshot(out)).toEqual(snapshot(local));
   }, 150_000);

@@ -3,7 +3,7 @@ import { randomBytes } from "node:crypto";
 import { mkdirSync, readFileSync, writeFileSync } from "node:fs";
 import { createServer } from "node:net";
 import { hostname } from "node:os";
-import { join } from "node:path";
+import { join, resolve } from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
 
 /** Why a Slurm of our own cannot be started here; undefined where it can. */
@@ -22,6 +22,26 @@ export interface SlurmCluster {
   env: NodeJS.ProcessEnv;
   /** Ends the daemons and waits until they have written their last. */
   stop(): Promise<void>;
+}
+
+/** A program `mswitch` in a folder, which runs this checkout. */
+export function writeProgram(dir: string): string {
+  const program = join(dir, "mswitch");
+  writeFileSync(program, `#!/bin/sh\nexec "${process.execPath}" "${resolve("bin/run.js")}" "$@"\n`, { mode: 0o755 });
+  return program;
+}
+
+/**
+ * Waits for what a probe finds, 100 seconds at most.
+ *
+ * @param told what an error says of the state of things
+ */
+export async function until<T>(what: string, probe: () => T | undefined | false, told: () => string): Promise<T> {
+  for (const end = Date.now() + 100_000; Date.now() < end; await sleep(50)) {
+    const found = probe();
+    if (found) return found;
+  }
+  throw new Error(`waited in vain for ${what}:\n${told()}`);
 }
 
 /** A real Slurm of one node with `cpus` cores: munged, slurmctld and slurmd, with all their files in `dir`. */

@@ -17,7 +17,7 @@ export function speedupRows({ experts }: SpeedupPlan): string[][] {
 
 /** What a law rests on. */
 export function describeLaw(fitted: FittedLaw | undefined): string {
-  if (!fitted) return "none of this program's own runs; published constants, for models a hundred times as large";
+  if (!fitted) return "published constants alone; none is fitted to this program's own runs yet";
   const { runs, error, unseen } = fitted;
   const others = unseen ? `, ${figures(unseen.error)} on ${unseen.runs} runs that were not fitted` : "";
   return `fitted to ${runs} runs of this program (error ${figures(error)} nats${others})`;
@@ -34,7 +34,7 @@ export function speedupNotes(
   { tokensPerStep, stepSeconds, hardware }: { tokensPerStep: number; stepSeconds: number; hardware: string },
 ): string[] {
   const budget = plan.worthwhile;
-  const limits = (key: "activeParameters" | "positions"): string => (fitted?.range[key] ?? []).map(count).join(" to ");
+  const limits = (key: "activeParameters" | "positions"): string => plan.range[key].map(count).join(" to ");
   return [
     `law: ${describeLaw(fitted)}`,
     plan.best > 1

@@ -1,10 +1,8 @@
 import { existsSync, readFileSync } from "node:fs";
 import { fileURLToPath } from "node:url";
 import * as z from "zod";
-import { scalingLawSchema } from "../../analysis/scalingLaw.js";
+import { lawRangeSchema, scalingLawSchema } from "../../analysis/scalingLaw.js";
 import { packageRoot } from "../../base/builtCode.js";
-
-const range = z.tuple([z.number(), z.number()]);
 
 /** A scaling law fitted to runs of this program, as `scripts/scalingLaw.mjs` writes it. */
 export const fittedLawSchema = z.strictObject({
@@ -17,8 +15,7 @@ export const fittedLawSchema = z.strictObject({
   error: z.number(),
   /** The same of runs that were not fitted. */
   unseen: z.strictObject({ runs: z.int(), points: z.int(), error: z.number() }).nullable(),
-  /** Least and most of what was fitted. */
-  range: z.strictObject({ activeParameters: range, experts: range, positions: range }),
+  range: lawRangeSchema,
   /** Fits to runs drawn with replacement. */
   resampled: z.array(scalingLawSchema),
 });

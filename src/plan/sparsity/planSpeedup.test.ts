@@ -30,6 +30,7 @@ test("a budget too small for experts is said to be so, with the smallest that is
   const plan = planSpeedup({ activeParameters: 30e6, positions: 5e7 }, undefined);
   expect(plan.experts.every(({ speedup, published }) => speedup === null && published < 1)).toBe(true);
   expect(plan.best).toBe(1);
+  expect(plan.beyond).toEqual(["active parameters", "positions"]);
   const { experts, positions, speedup } = plan.worthwhile!;
   expect(lawSpeedup(publishedLaw, { activeParameters: 30e6, experts, positions })).toBeCloseTo(speedup, 6);
 });

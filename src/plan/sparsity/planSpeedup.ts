@@ -1,8 +1,10 @@
 import {
+  type LawRange,
   type LawSetting,
   lawSpeedup,
   positionsForSpeedup,
   publishedLaw,
+  publishedRange,
   type ScalingLaw,
 } from "../../analysis/scalingLaw.js";
 import type { FittedLaw } from "./fittedLaw.js";
@@ -25,7 +27,8 @@ export interface SpeedupPlan {
   best: number;
   /** The smallest budget at which some number of experts is `speedup` times as fast. */
   worthwhile: { speedup: number; experts: number; positions: number } | null;
-  /** In what the run lies outside of the runs that were fitted. */
+  /** What the law was fitted to, and in what of it the run lies outside. */
+  range: LawRange;
   beyond: string[];
 }
 
@@ -41,7 +44,7 @@ const worthwhile = 1.3;
  * @param run the dense twin's parameters besides embeddings, and the positions of the whole run
  */
 export function planSpeedup(run: Omit<LawSetting, "experts">, fitted: FittedLaw | undefined): SpeedupPlan {
-  const law = fitted?.law ?? publishedLaw;
+  const { law, range } = fitted ?? { law: publishedLaw, range: publishedRange };
   const experts = choices.map((count): ExpertsPlan => {
     const setting = { ...run, experts: count };
     return {
@@ -57,7 +60,8 @@ export function planSpeedup(run: Omit<LawSetting, "experts">, fitted: FittedLaw 
     experts,
     best: value(best) > 1 ? best.experts : 1,
     worthwhile: smallestBudget(law, run.activeParameters),
-    beyond: fitted ? beyondRange(run, fitted.range) : [],
+    range,
+    beyond: beyondRange(run, range),
   };
 }
 
@@ -79,7 +83,7 @@ function middle(values: number[]): [number, number] | null {
 }
 
 /** A third beyond the ends is still taken as near. */
-function beyondRange(run: Omit<LawSetting, "experts">, range: FittedLaw["range"]): string[] {
+function beyondRange(run: Omit<LawSetting, "experts">, range: LawRange): string[] {
   const names = { activeParameters: "active parameters", positions: "positions" } as const;
   return (["activeParameters", "positions"] as const)
     .filter((key) => run[key] < range[key][0] / 1.33 || run[key] > range[key][1] * 1.33)

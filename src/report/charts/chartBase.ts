@@ -50,6 +50,17 @@ export function axisStyle({ palette }: ChartContext, name: string) {
   };
 }
 
+/** An axis of languages: each named, upright, since there may be a hundred. */
+export function languageAxis(context: ChartContext, languages: readonly string[], fontSize: number) {
+  return {
+    ...axisStyle(context, ""),
+    type: "category" as const,
+    data: [...languages],
+    axisLabel: { color: context.palette.muted, fontSize, interval: 0, rotate: 90, margin: 6 },
+    axisTick: { show: false },
+  };
+}
+
 /** Pixels of a legend: a key, the gap after an item, a row, and a letter at most. */
 const legend = { key: 10, lineKey: 26, gap: 18, row: 28, letter: 7.4 };
 

@@ -1,7 +1,7 @@
 import type { CustomSeriesOption, EChartsOption } from "echarts";
 import { figures, signed } from "../../base/format.js";
 import { escapeHtml } from "../render/html.js";
-import { axisStyle, type ChartContext, chartBase, dataValue, legendStyle } from "./chartBase.js";
+import { axisStyle, type ChartContext, chartBase, dataValue, languageAxis, legendStyle } from "./chartBase.js";
 
 export interface LanguagePair {
   code: string;
@@ -43,13 +43,7 @@ export function languageChart(input: LanguageChartInput, context: ChartContext):
     },
     legend: { ...legendStyle(context), data: [input.candidateName, input.baselineName], selectedMode: false },
     grid: { left: 56, right: 4, top: 36, bottom: 56 },
-    xAxis: {
-      ...axisStyle(context, ""),
-      type: "category",
-      data: codes,
-      axisLabel: { color: palette.muted, fontSize: 9, interval: 0, rotate: 90, margin: 6 },
-      axisTick: { show: false },
-    },
+    xAxis: languageAxis(context, codes, 9),
     yAxis: {
       ...axisStyle(context, "negative log perplexity"),
       nameGap: 42,

@@ -1,6 +1,6 @@
 import type { EChartsOption } from "echarts";
 import { escapeHtml } from "../render/html.js";
-import { axisStyle, type ChartContext, chartBase, legendHeight, legendStyle } from "./chartBase.js";
+import { axisStyle, type ChartContext, chartBase, languageAxis, legendHeight, legendStyle } from "./chartBase.js";
 import { lineStyle } from "./lineStyles.js";
 import { candidateColour } from "./palette.js";
 
@@ -31,11 +31,7 @@ export function taskChart({ metric, languages, models }: TaskChartInput, context
     legend: { ...legendStyle(context), icon: undefined, itemWidth: 12, data: names },
     grid: { left: 56, right: 8, top: 8 + legendHeight(names, context.width), bottom: 64 },
     xAxis: {
-      ...axisStyle(context, ""),
-      type: "category",
-      data: languages,
-      axisLabel: { color: palette.muted, fontSize: 10, interval: 0, rotate: 90, margin: 6 },
-      axisTick: { show: false },
+      ...languageAxis(context, languages, 10),
       splitLine: { show: true, lineStyle: { color: palette.line, opacity: 0.5 } },
     },
     yAxis: { ...axisStyle(context, metric), nameGap: 38, type: "value", min: 0, axisLine: { show: false } },
