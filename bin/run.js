@@ -1,7 +1,7 @@
 #!/usr/bin/env node
 import { existsSync, readFileSync } from "node:fs";
 import module from "node:module";
-import { homedir, tmpdir } from "node:os";
+import { tmpdir, userInfo } from "node:os";
 
 const args = process.argv.slice(2);
 const rootHelp = new URL("../dist/help.txt", import.meta.url);
@@ -13,11 +13,12 @@ if (wantsRootHelp && existsSync(rootHelp)) {
 } else {
   // Node 22.1 and later keep what they compiled, in the directory for temporary files: a command starts in two thirds of the time.
   module.enableCompileCache?.();
-  // oclif asks for a home directory, which a user id without an entry in passwd does not have.
+  // oclif asks for a home directory and a shell, which a user id without an entry in passwd does not have.
   try {
-    homedir();
+    userInfo();
   } catch {
-    process.env.HOME = tmpdir();
+    process.env.HOME ??= tmpdir();
+    process.env.SHELL ??= "/bin/sh";
   }
   const { execute } = await import("@oclif/core");
   await execute({ dir: import.meta.url });

@@ -15,8 +15,8 @@ const stranger = { uid: 54_321, gid: 54_321 };
 const canBeStranger =
   process.getuid?.() === 0 && spawnSync("test", ["-r", bin, "-a", "-r", model], stranger).status === 0;
 
-test.runIf(canBeStranger)("a user without an entry in passwd and without HOME: command and library work", () => {
-  const options = { ...stranger, env: without("HOME", "XDG_CACHE_HOME"), cwd: "/", encoding: "utf8" } as const;
+test.runIf(canBeStranger)("a user without an entry in passwd, HOME and SHELL: command and library work", () => {
+  const options = { ...stranger, env: without("HOME", "SHELL", "XDG_CACHE_HOME"), cwd: "/", encoding: "utf8" } as const;
   const inspect = spawnSync(process.execPath, [bin, "vocab", "inspect", model, "--json"], options);
   expect(inspect.status, inspect.stderr).toBe(0);
   expect(JSON.parse(inspect.stdout).vocabulary.size).toBeGreaterThan(5000);
