@@ -23,7 +23,7 @@ export default defineConfig({
     ],
     // Two cores: more workers only make the crash tests' timing noisier.
     maxWorkers: 2,
-    testTimeout: 60_000,
+    testTimeout: 180_000,
     hookTimeout: 120_000,
   },
 });

@@ -128,8 +128,9 @@ test("from nothing but its files: datasets, then models to start from, then the 
     seeds: [1],
   };
   const file = writeStudyFile("stages", keys);
-  const plan = await start(file, "--plan", "--json").ended;
-  expect(plan.code, plan.stderr).toBe(0);
+  // Two at once: one makes the datasets, the other waits for it.
+  const [plan, another] = await Promise.all([0, 1].map(() => start(file, "--plan", "--json").ended));
+  expect([plan.code, another.code], plan.stderr + another.stderr).toEqual([0, 0]);
   const { variants } = (JSON.parse(plan.stdout) as { plan: { variants: { variant: string; model: string }[] } }).plan;
   expect(variants.map(({ variant, model }) => [variant, model])).toEqual([
     ["start", "2 experts"],
@@ -154,6 +155,19 @@ test("from nothing but its files: datasets, then models to start from, then the 
   expect(second.code, second.stderr).toBe(0);
   const trained = second.stderr.split("\n").filter((line) => /^\$ mswitch (pretrain|finetune)/.test(line));
   expect(trained.map((line) => /runs\/(\w+)/.exec(line)?.[1])).toEqual(["more"]);
+
+  // A published task's files become pairs first.
+  const published = join(folder, "published");
+  mkdirSync(published);
+  const news = (from: number): string =>
+    `category\theadline\ttext\n${Array.from({ length: 8 }, (_, i) => `sports\tgame ${from + i}\twon\n`).join("")}`;
+  writeFileSync(join(published, "swa-train.tsv"), news(0));
+  writeFileSync(join(published, "swa-dev.tsv"), news(100));
+  const topics = { source: published, vocab: "dataset:text", pairs: "masakhanews" };
+  const taken = { ...keys, datasets: { ...keys.datasets, pairs: topics } };
+  const third = await start(writeStudyFile("third", { ...taken, shared: join(folder, "third") }), "--plan").ended;
+  expect(third.code, third.stderr).toBe(0);
+  expect(existsSync(join(folder, "third", "datasets", "pairs", "dataset.json"))).toBe(true);
 
   const given = await start(file, "--out", join(folder, "given"), "--set", "datasets.text=nowhere", "--json").ended;
   expect(given.code).not.toBe(0);

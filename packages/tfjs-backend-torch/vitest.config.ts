@@ -16,7 +16,7 @@ export default defineConfig({
     globalSetup: "../../test/globalSetup.ts",
     setupFiles: "../../test/fixedSeeds.ts",
     maxWorkers: 1,
-    testTimeout: 60_000,
+    testTimeout: 180_000,
     projects: [{ extends: true, test: { name: "torch", include: ["test/**/*.test.ts"], exclude: gemm } }, ...ways],
   },
 });

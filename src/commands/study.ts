@@ -1,10 +1,8 @@
 import { Args, Flags } from "@oclif/core";
-import { exitCode as codes, MswitchError } from "../base/errors.js";
 import { stderrLog } from "../base/log.js";
 import { parseTask } from "../cli/flagValues.js";
 import { withInterrupt } from "../cli/interrupt.js";
 import { MswitchCommand } from "../cli/mswitchCommand.js";
-import type { MadeDataset } from "../study/studyFile.js";
 import type { StudyPlan } from "../study/studyPlan.js";
 import type { StudyResults } from "../study/studyResults.js";
 
@@ -56,7 +54,8 @@ work on a study: give each its --task.`;
     const { readStudy } = await import("../study/studyFile.js");
     const { planStudy } = await import("../study/studyPlan.js");
     const study = await readStudy(args.study, flags.out, flags.set);
-    await this.makeDatasets(study.datasets);
+    const { makeDatasets } = await import("../cli/processes/makeDatasets.js");
+    await withInterrupt((signal) => makeDatasets(study.datasets, stderrLog, signal));
     const plan = await planStudy(study, stderrLog);
     const { threads, processes = Math.min(availableParallelism(), plan.runs) } = flags;
     const seconds = plan.flops / (flopsOfThread * threads * processes);
@@ -94,29 +93,6 @@ work on a study: give each its --task.`;
       stderrLog.info(`${results.missing.length} runs of other tasks are not finished yet`);
     this.log(report);
     return { report, results };
-  }
-
-  /** Makes the study's datasets, or what is missing of them. A line that was set aside is a warning here too. */
-  private async makeDatasets(datasets: readonly MadeDataset[]): Promise<void> {
-    if (datasets.length === 0) return;
-    const { runCommand } = await import("../cli/processes/runCommand.js");
-    await withInterrupt(async (signal) => {
-      for (const { name, directory, source, vocab, pairs, tasks, languages } of datasets) {
-        const args = ["preprocess", "--source", source, "--vocab", vocab, "--out", directory];
-        if (pairs) args.push("--pairs");
-        if (tasks) args.push("--tasks", tasks.join(","));
-        if (languages) args.push("--languages", languages.join(","));
-        const { exitCode, error } = await runCommand(args, { name, threads: 1, log: stderrLog, signal });
-        if (exitCode === codes.done || exitCode === codes.quarantined) continue;
-        throw new MswitchError(`the dataset ${name} could not be made`, {
-          code: signal.aborted ? "interrupted" : "study-dataset-failed",
-          where: directory,
-          why: error?.message ?? `exit code ${exitCode}`,
-          hint: "the same command goes on from here",
-          exitCode: signal.aborted ? 130 : exitCode === codes.usage ? codes.usage : codes.failed,
-        });
-      }
-    });
   }
 
   private async printPlan(plan: StudyPlan, seconds: number, processes: number, threads: number): Promise<void> {

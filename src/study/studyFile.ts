@@ -2,6 +2,7 @@ import { createHash } from "node:crypto";
 import { dirname, isAbsolute, join, resolve } from "node:path";
 import * as z from "zod";
 import { usageError } from "../base/errors.js";
+import { type TaskName, taskFormats } from "../corpus/tasks/taskFormats.js";
 import { type ConfigOverride, parseSet, readConfig } from "../train/config/readConfig.js";
 
 const overrides = z.record(z.string().min(1), z.unknown());
@@ -16,7 +17,12 @@ const datasetSchema = z.union([
   z.strictObject({
     source: z.string().min(1).describe("As --source of preprocess, relative to the working directory."),
     vocab: z.string().min(1).describe("SentencePiece model, or `dataset:NAME`: that of another dataset."),
-    pairs: z.boolean().default(false).describe("The source is a folder of text-to-text pairs."),
+    pairs: z
+      .union([z.boolean(), z.enum(Object.keys(taskFormats) as [TaskName, ...TaskName[]])])
+      .default(false)
+      .describe(
+        "The source is a folder of text-to-text pairs; or, by the name of a task that `mswitch tasks` knows, of that task's published files.",
+      ),
     tasks: z.array(z.string().min(1)).min(1).optional().describe("Of pairs: which tasks; all where left out."),
     languages: z.array(z.string().min(1)).min(1).optional().describe("Codes; all where left out."),
   }),
