@@ -33,17 +33,18 @@ class MSwitchRouter(nn.Module):
 
 
 class MSwitchSparseFeedForward(nn.Module):
-    """Each token through its experts, times their gates."""
+    """Each token through its experts, times their gates; and, without a gate, through the one that all share, if any."""
 
-    def __init__(self, config, experts, k):
+    def __init__(self, config, experts, k, shared):
         super().__init__()
         self.router = MSwitchRouter(config, experts, k)
         self.experts = nn.ModuleDict({f"expert_{i}": _feed_forward(config) for i in range(experts)})
+        self.shared_expert = _feed_forward(config) if shared else None
 
     def forward(self, hidden_states):
         tokens = hidden_states.reshape(-1, hidden_states.shape[-1])
         gates, choices = self.router(tokens)
-        output = torch.zeros_like(tokens)
+        output = torch.zeros_like(tokens) if self.shared_expert is None else self.shared_expert(tokens)
         for i in choices.unique().tolist():
             chosen, rank = (choices == i).nonzero(as_tuple=True)
             expert = self.experts[f"expert_{i}"](tokens[chosen])
@@ -92,10 +93,11 @@ class MSwitchForConditionalGeneration(T5ForConditionalGeneration):
         super().__init__(config)
         sparse_keys = own["switch"]
         experts, every, k = sparse_keys["experts"], sparse_keys["every"], sparse_keys.get("topK", 1)
+        shared = sparse_keys.get("sharedExpert", False)
         for stack in (self.encoder, self.decoder):
             for i, block in enumerate(stack.block):
                 sparse = i % every == every - 1
-                mlp = MSwitchSparseFeedForward(config, experts, k) if sparse else _feed_forward(config)
+                mlp = MSwitchSparseFeedForward(config, experts, k, shared) if sparse else _feed_forward(config)
                 block.layer[-1] = MSwitchLayerFF(config, mlp)
                 if own.get("relativeBiasPerLayer"):
                     block.layer[0].SelfAttention = MSwitchSelfAttention.like(block.layer[0].SelfAttention)

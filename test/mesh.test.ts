@@ -112,7 +112,7 @@ async function tensorsOf(run: string, files: string): Promise<Map<string, Float3
 
 describe.skipIf(!usable)("a model split over processes", { timeout: 240_000 }, () => {
   test("Switch: experts and their parts in four processes, then three, then one: the run of one process", async () => {
-    const model = { ...tiny, switch: { experts: 2, every: 1, group: "sequence", jitter: 0 } };
+    const model = { ...tiny, switch: { experts: 2, every: 1, group: "sequence", jitter: 0, sharedExpert: true } };
     const file = await writeTinyPipeline(join(folder, "switch"), { ...keys, model });
     const [one, many] = ["one", "many"].map((name) => join(folder, "switch", name));
     await train(file, one, 1, {});

@@ -37,6 +37,12 @@ export const switchConfigSchema = z.strictObject({
   topK: count
     .optional()
     .describe("Experts of a token: absent or 1 is Switch, 2 the paper's MoE baseline, whose gates add up to 1."),
+  sharedExpert: z
+    .boolean()
+    .optional()
+    .describe(
+      "Beside its experts every token takes a feed-forward layer of their shape that all share, without a gate (DeepSeekMoE, arXiv 2401.06066).",
+    ),
   frozen: z
     .boolean()
     .optional()

@@ -5,7 +5,7 @@ export interface ParameterCount {
   total: number;
   /** Input and output embeddings. */
   embedding: number;
-  /** What a token passes through besides the embeddings: `topK` experts of each Switch layer. */
+  /** What a token passes through besides the embeddings: of each Switch layer `topK` experts and the shared one. */
   activePerToken: number;
 }
 
@@ -35,7 +35,7 @@ export interface Flops {
 
 /**
  * Multiplications and additions of the matrix products of one sequence's forward pass, two for each pair. Each token counts for its
- * `topK` experts, as if none were dropped and no slot were empty.
+ * `topK` experts and the shared one, as if none were dropped and no slot were empty.
  */
 export function forwardFlops(config: ModelConfig, lengths: SequenceLengths): Flops {
   const { products, mixing, crossMemory, router } = flopParts(config, lengths);
@@ -63,12 +63,13 @@ function flopParts(config: ModelConfig, { inputs, targets }: SequenceLengths) {
   const pairs = encoderLayers * inputs * inputs + decoderLayers * targets * (targets + inputs);
   const sparse = (layers: number): number =>
     Array.from({ length: layers }, (_, i) => i).filter((i) => isSparse(config, i)).length;
+  const layersOfToken = (config.switch?.topK ?? 1) + (config.switch?.sharedExpert ? 1 : 0);
   const sparseTokens = inputs * sparse(encoderLayers) + targets * sparse(decoderLayers);
   return {
     products:
       encoderLayers * encoder +
       decoderLayers * decoder +
-      ((config.switch?.topK ?? 1) - 1) * feedForward * sparseTokens +
+      (layersOfToken - 1) * feedForward * sparseTokens +
       2 * targets * dModel * config.vocabSize,
     mixing: 2 * 2 * pairs * inner,
     crossMemory: decoderLayers * 2 * inputs * projection,

@@ -4,7 +4,8 @@ import { isSparse, type ModelConfig } from "./config.js";
 
 /**
  * The weights of a model by Transformers' names, linear weights as [out, in]. The experts of a layer are one stacked variable:
- * `….mlp.experts.wi.weight` [experts, dFf, dModel] (`wi_0` and `wi_1` where gated), `….mlp.experts.wo.weight` [experts, dModel, dFf].
+ * `….mlp.experts.wi.weight` [experts, dFf, dModel] (`wi_0` and `wi_1` where gated), `….mlp.experts.wo.weight` [experts, dModel, dFf]. The one
+ * that all tokens share is `….mlp.shared_expert`.
  */
 export type Parameters = ReadonlyMap<string, tf.Variable>;
 
@@ -121,6 +122,7 @@ function parameterSpecs(config: ModelConfig): Map<string, ParameterSpec> {
       if (config.switch && isSparse(config, block)) {
         add(`${name}.router.classifier`, [config.switch.experts, dModel], { normal: 0.02 });
         feedForward(`${name}.experts`, [config.switch.experts]);
+        if (config.switch.sharedExpert) feedForward(`${name}.shared_expert`, []);
       } else {
         feedForward(name, []);
       }

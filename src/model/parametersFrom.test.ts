@@ -65,6 +65,20 @@ describe("a model from another's parameters", () => {
     disposeParameters(params);
   });
 
+  it("with a shared expert: it begins as the dense layer, and a dense layer as it", () => {
+    const sparse = switchTwin(dense, { experts: 4, group: "batch", sharedExpert: true });
+    const layer = "decoder.block.1.layer.2";
+    const source = initParameters(dense, 1);
+    const wo = tf.clone(source.get(`${layer}.DenseReluDense.wo.weight`)!);
+    const { params, fresh } = parametersFrom(source, sparse, 2);
+    expect(largest(params.get(`${layer}.mlp.shared_expert.wo.weight`)!, wo)).toBe(0);
+    expect(fresh.every((name) => name.includes(".router."))).toBe(true);
+    const back = parametersFrom(params, dense, 3);
+    expect(back.fresh).toEqual([]);
+    expect(largest(back.params.get(`${layer}.DenseReluDense.wo.weight`)!, wo)).toBe(0);
+    disposeParameters(back.params);
+  });
+
   it("with a vocabulary that grew: known rows where they are now, new ones drawn", () => {
     const grown = { ...dense, vocabSize: 68 };
     const source = initParameters(dense, 1);

@@ -14,8 +14,8 @@ export interface StartedParameters {
 /**
  * A model's parameters from those of another model of the same shape but for its feed-forward layers and the rows of its vocabulary:
  *
- * - dense into Switch: every expert is a copy of the dense layer in its place ("sparse upcycling"), the router is fresh;
- * - Switch into dense: all but the experts; the layers in their place are fresh;
+ * - dense into Switch: every expert, the shared one too, is a copy of the dense layer in its place ("sparse upcycling"), the router is fresh;
+ * - Switch into dense: all but the experts; the layers in their place are the shared experts, or fresh;
  * - tables with other rows: as `rows` says.
  *
  * The source's variables become the model's, or are freed.
@@ -63,13 +63,15 @@ export function parametersFrom(
 
 /** The source's parameter for one of the model's; undefined where it has none. */
 function sourceOf(name: string, source: Parameters): tf.Variable | undefined {
-  const dense = name.replace(".mlp.experts.", ".mlp.").replace(".mlp.", ".DenseReluDense.");
+  const inSwitch = name.replace(/\.mlp\.(experts|shared_expert)\./, ".mlp.");
   const candidates = [
     name,
     // A dense layer of a Switch is called as its sparse ones are.
     name.replace(".DenseReluDense.", ".mlp."),
-    name.replace(".mlp.experts.", ".mlp."),
-    dense,
+    inSwitch,
+    inSwitch.replace(".mlp.", ".DenseReluDense."),
+    // A Switch layer in place of a dense one: what its tokens share.
+    name.replace(/\.(mlp|DenseReluDense)\.(wi|wi_0|wi_1|wo)\./, ".mlp.shared_expert.$2."),
     // One table for both stacks.
     ...(/^(encoder|decoder)\.embed_tokens\.weight$/.test(name) ? ["shared.weight"] : []),
   ];

@@ -180,6 +180,21 @@ describe.each(testBackends)("switchFeedForward on %s", (backend) => {
     expect(dropped(false)).toBe(0);
   });
 
+  it("with a shared expert is the sum of the routed output and that of a dense layer", () => {
+    const given = inputs();
+    const real = tf.ones([batch, length]) as tf.Tensor2D;
+    const [wi0, wi1] = [6, 7].map((seed) => random([hidden, width], seed));
+    const apply = (x: tf.Tensor, own: tf.Tensor, sharedExpert?: FeedForwardWeights): tf.Tensor => {
+      const layer = { ...layerOf({ ...given, wo: own }), sharedExpert };
+      return switchFeedForward(x as tf.Tensor3D, layer, real, base, true, noNoise).y_BTD;
+    };
+    const sharedWith = (wo: tf.Tensor): FeedForwardWeights => ({ kind: "gated-gelu", wi0, wi1, wo });
+    const wo = random([width, hidden], 8);
+    const expected = tf.add(apply(given.x, given.wo), feedForward(given.x, sharedWith(wo)));
+    expectClose(apply(given.x, given.wo, sharedWith(wo)).dataSync(), expected.dataSync());
+    expectGradients((x, own, shared) => apply(x, own, sharedWith(shared)), [given.x, given.wo, wo]);
+  });
+
   it("with two experts a token is the sum of both, each times its share of their probabilities", () => {
     const given = inputs();
     const config: SwitchConfig = { ...base, topK: 2, capacity: { absolute: batch * length } };

@@ -1,6 +1,6 @@
 import * as tf from "@tensorflow/tfjs-core";
 import { forParts, soloGroup, sumOfParts } from "../ops/distributed/collectives.js";
-import type { FeedForwardWeights } from "../ops/feedForward.js";
+import { type FeedForwardWeights, feedForward } from "../ops/feedForward.js";
 import { compactSlots } from "../ops/moe/compactSlots.js";
 import { combine, dispatch } from "../ops/moe/dispatch.js";
 import { occupiedByAll, slotsFromExperts, slotsToExperts } from "../ops/moe/exchangeSlots.js";
@@ -23,6 +23,8 @@ export interface SwitchLayer {
   routerDtype?: Dtype;
   /** Stacked over the experts of this rank. */
   experts: FeedForwardWeights;
+  /** Of the layer that every token takes too, without a gate; left out: there is none. */
+  sharedExpert?: FeedForwardWeights;
   /** Share of a larger batch's choices that fell on each expert, [E], for `balance: "batch"`; of the tokens at hand where left out. */
   globalLoad_E?: tf.Tensor1D;
 }
@@ -36,6 +38,8 @@ export interface SwitchOptions {
   sample?: NoiseKey;
   /** Left out: none. */
   expertDropout?: Dropout;
+  /** Within the shared expert; left out: none. */
+  sharedDropout?: Dropout;
   /** Over whom experts, and dFf of each, are split; left out: over nobody. */
   groups?: ModelGroups;
 }
@@ -50,7 +54,7 @@ export interface SwitchOutput {
   report: RouterReport;
 }
 
-/** A Switch layer (paper §2.1): each token to its best expert or experts, their outputs times the router's gates. */
+/** A Switch layer (paper §2.1): each token to its best expert or experts, their outputs times the router's gates; and to the shared one, if any. */
 export function switchFeedForward(
   x_BTD: tf.Tensor3D,
   layer: SwitchLayer,
@@ -81,7 +85,9 @@ export function switchFeedForward(
   });
 
   const { slot_NK, slots } = dropless ? compactSlots(routing.slot_NK, experts, places, expert) : routing;
-  const slots_ECD = tf.reshape(dispatch(forParts(x_ND, model), slot_NK, slots), [experts, -1, width]) as tf.Tensor3D;
+  const input_BTD = forParts(x_BTD, model);
+  const input_ND = tf.reshape(input_BTD, [-1, width]) as tf.Tensor2D;
+  const slots_ECD = tf.reshape(dispatch(input_ND, slot_NK, slots), [experts, -1, width]) as tf.Tensor3D;
   const occupied_EG = routing.occupied_EG && occupiedByAll(routing.occupied_EG, expert);
   const own_ECD = expertFeedForward(
     slotsToExperts(slots_ECD, expert),
@@ -92,7 +98,10 @@ export function switchFeedForward(
   const done_ECD = slotsFromExperts(own_ECD, expert);
   // Linear in the experts' outputs: parts are summed token by token, not slot by slot.
   const part_ND = combine(tf.reshape(done_ECD, [-1, width]), slot_NK, forParts(routing.gate_NK, model));
-  const y_ND = sumOfParts(part_ND, model);
+  const routed_BTD = tf.reshape(part_ND, [batch, length, width]) as tf.Tensor3D;
+  const part_BTD = layer.sharedExpert
+    ? (tf.add(routed_BTD, feedForward(input_BTD, layer.sharedExpert, options.sharedDropout)) as tf.Tensor3D)
+    : routed_BTD;
   const report: RouterReport = {
     layer: layer.name,
     load: routing.load_E,
@@ -100,7 +109,7 @@ export function switchFeedForward(
     meanGateProbability: routing.meanGateProbability,
     expertCounts: routing.expertCounts_BE,
   };
-  return { y_BTD: tf.reshape(y_ND, [batch, length, width]), balance: routing.balance, z: routing.z, report };
+  return { y_BTD: sumOfParts(part_BTD, model) as tf.Tensor3D, balance: routing.balance, z: routing.z, report };
 }
 
 /** Slots of each expert in a group of `tokens`. */

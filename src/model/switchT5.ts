@@ -112,12 +112,14 @@ export function layersOf(config: ModelConfig, params: Parameters, mode: Mode) {
       globalLoad_E: mode.training ? mode.globalLoads?.get(`${stack}.${block}`) : undefined,
       routerDtype: config.precision === "bfloat16" ? "bfloat16" : "float32",
       experts: matrices(config, weight, `${name}.experts`),
+      sharedExpert: config.switch.sharedExpert ? matrices(config, weight, `${name}.shared_expert`) : undefined,
     };
     const out = switchFeedForward(h, switchLayer, real, config.switch, mode.training, {
       jitter: config.switch.jitter > 0 ? noiseKey("jitter", layer) : null,
       inputDropout: dropFrom(`${layer}.router`, config.switch.inputDropout ?? 0),
       sample: config.switch.sample ? (noiseKey("sample", layer) ?? undefined) : undefined,
       expertDropout: dropFrom(ofPart(`${layer}.hidden`), config.switch.expertDropout || config.dropout),
+      sharedDropout: dropFrom(ofPart(`${layer}.shared`)),
       groups: { expert, model },
     });
     routed.push(out);

@@ -31,6 +31,7 @@ const configs: Record<string, ModelConfig> = {
   "gated Switch": switchTwin(dense, { experts: 3, zLossWeight: 0.001 }),
   "tied gated Switch": switchTwin({ ...dense, tieEmbeddings: true }, { experts: 4 }),
   "gated mixture with two experts a token": switchTwin(dense, { experts: 4, topK: 2 }),
+  "ReLU Switch with a shared expert": switchTwin(relu, { ...options, sharedExpert: true }),
   "ReLU Switch with every third layer sparse": switchTwin(
     { ...relu, encoderLayers: 3, decoderLayers: 3 },
     { experts: 4, every: 3 },

@@ -18,7 +18,7 @@ const unlimitedCapacity = 2 ** 16;
 /**
  * Which of Transformers' classes holds a configuration. A table of relative positions in each layer: UMT5 where dense. Dense and untied: MT5. Dense and tied: T5, since recent versions of MT5 do not
  * scale the states of a tied output layer. Switch with ReLU: SwitchTransformers, if its rule for which layers are sparse
- * (layer mod step = 1) can say the same and a token has one expert. Switch with a gate has no class there: natural names under a model type of our own, whose classes lie in the directory.
+ * (layer mod step = 1) can say the same, a token has one expert, and none is shared. Switch with a gate has no class there: natural names under a model type of our own, whose classes lie in the directory.
  */
 export function modelTypeOf(config: ModelConfig): ModelType {
   if (!config.switch) return config.relativeBiasPerLayer ? "umt5" : config.tieEmbeddings ? "t5" : "mt5";
@@ -27,7 +27,8 @@ export function modelTypeOf(config: ModelConfig): ModelType {
     const ours = sparseLayers(layers, (layer) => isSparse(config, layer));
     return ours.length > 0 && same(ours, transformersSparseLayers(layers, ours.length));
   });
-  const isPlain = config.feedForward === "relu" && !config.relativeBiasPerLayer && (config.switch.topK ?? 1) === 1;
+  const { topK = 1, sharedExpert = false } = config.switch;
+  const isPlain = config.feedForward === "relu" && !config.relativeBiasPerLayer && topK === 1 && !sharedExpert;
   return isPlain && expressible ? "switch_transformers" : "mswitch";
 }
 

@@ -92,7 +92,7 @@ function trainingRows({ description, config, model, step }: ModelCardFacts): [st
       ? [
           [
             "experts",
-            `${sparse.experts} in one of ${sparse.every} feed-forward layers, ${sparse.topK ?? 1} for each token`,
+            `${sparse.experts} in one of ${sparse.every} feed-forward layers, ${sparse.topK ?? 1} for each token${sparse.sharedExpert ? ", one more for all" : ""}`,
           ] satisfies [string, string],
         ]
       : []),
