@@ -16,8 +16,12 @@ export interface DistillationResult {
   compression: number;
   /** Of the mean over languages. */
   teacher: SeedMean | null;
-  /** By the paper's formula, from the mean over languages; null where the teacher had no gain. */
-  kept: SeedMean | null;
+  /**
+   * By the paper's formula, of the means over languages and seeds, and of each seed; null where the teacher had no gain. A mean of the seeds' shares
+   * would be ruled by a seed whose teacher gained next to nothing.
+   */
+  kept: number | null;
+  keptBySeed: (number | null)[];
   languages: LanguageKept[];
 }
 
@@ -67,18 +71,25 @@ export async function distillationResult(
   return {
     ...{ variant, parameters, compression: compression(parameters) },
     teacher: seedMean(overLanguages.map(({ teacher }) => teacher)),
-    kept: seedMean(overLanguages.map(shareKept).filter((share) => share !== null)),
+    kept: shareKept(meansOf(overLanguages)),
+    keptBySeed: overLanguages.map(shareKept),
     languages: shared.map((code) => {
-      const all = triples.map((triple) => qualitiesOf(triple, [code], resultOf));
-      const of = (key: "student" | "teacher" | "distilled"): number => mean(all.map((each) => each[key]));
-      const means = { student: of("student"), teacher: of("teacher"), distilled: of("distilled") };
+      const means = meansOf(triples.map((triple) => qualitiesOf(triple, [code], resultOf)));
       return { code, ...means, kept: shareKept(means) };
     }),
   };
 }
 
+type Qualities = Record<"student" | "teacher" | "distilled", number>;
+
+/** Means over seeds. */
+function meansOf(all: readonly Qualities[]): Qualities {
+  const of = (key: keyof Qualities): number => mean(all.map((each) => each[key]));
+  return { student: of("student"), teacher: of("teacher"), distilled: of("distilled") };
+}
+
 /** Means over languages. */
-function qualitiesOf({ distilled, student, teacher }: Triple, codes: readonly string[], resultOf: ResultOf) {
+function qualitiesOf({ distilled, student, teacher }: Triple, codes: readonly string[], resultOf: ResultOf): Qualities {
   const of = ({ languages }: EvalPoint): number => mean(codes.map((code) => languages[code].negLogPerplexity));
   return { distilled: of(resultOf(distilled)), student: of(resultOf(student)), teacher: of(teacher) };
 }

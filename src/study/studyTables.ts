@@ -110,21 +110,23 @@ function taskTables(results: StudyResults): string[] {
 /** As the paper's Tables 6 and 7, and the same by language; nothing where nothing was distilled. */
 function distillationTables({ distilled, baseline }: StudyResults, whole: boolean): string[] {
   if (distilled.length === 0) return [];
-  const percent = (share: number): string => `${Math.round(100 * share)} %`;
+  const percent = (share: number | null): string => (share === null ? none : `${Math.round(100 * share)} %`);
+  const bySeed = (shares: readonly (number | null)[]): string =>
+    shares.length > 1 ? ` (${shares.map(percent).join(", ")})` : "";
   const rows = distilled.map((row) => [
     ...[row.variant, count(row.parameters.student), count(row.parameters.teacher), percent(row.compression)],
-    ...[withInterval(row.teacher, nats), withInterval(row.kept, percent)],
+    ...[withInterval(row.teacher, nats), percent(row.kept) + bySeed(row.keptBySeed)],
   ]);
   const byLanguage = distilled[0].languages.map(({ code, student }) => [
     ...[code, nats(student)],
     ...distilled.flatMap(({ languages }) => {
       const { teacher, distilled: quality, kept } = languages.find((language) => language.code === code)!;
-      return [nats(teacher), nats(quality), kept === null ? none : percent(kept)];
+      return [nats(teacher), nats(quality), percent(kept)];
     }),
   ]);
   const names = distilled.flatMap(({ variant }) => ["teacher", variant, "kept"]);
   return [
-    `Share of the teacher's gain over “${baseline}” that is kept, (distilled − student) / (teacher − student):`,
+    `Share of the teacher's gain over “${baseline}” that is kept, (distilled − student) / (teacher − student), of means over seeds, in brackets by seed:`,
     table(["model", "parameters", "teacher's parameters", "compression", "teacher's quality", "gain kept"], rows),
     ...(whole ? ["The same by language, means over seeds:", table(["language", baseline, ...names], byLanguage)] : []),
   ];
