@@ -15,7 +15,10 @@ const out = join(root, "dist/gpu/tests");
 
 /** Tests of operations, model and training step; on a machine with CUDA `torch` is the device. */
 const tests = [
-  ...["src/ops", "src/ops/moe", "src/ops/optimizers", "src/model"].flatMap((folder) =>
+  ...[
+    ...["src/ops", "src/ops/decode", "src/ops/moe", "src/ops/optimizers", "src/ops/random"],
+    ...["src/model", "src/model/generate"],
+  ].flatMap((folder) =>
     readdirSync(join(root, folder))
       .filter((name) => name.endsWith(".test.ts"))
       .map((name) => join(folder, name)),

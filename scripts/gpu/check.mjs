@@ -70,7 +70,12 @@ console.log(lastLines(info.output, 5));
 if (info.status !== 0) process.exit(1);
 
 // Side by side: their times say nothing. Device and host share one thread each.
-const device = { MSWITCH_PYTHON: python, OMP_NUM_THREADS: String(Math.max(1, Math.floor(availableParallelism() / 4))) };
+const device = {
+  // What runs on cpu and wasm elsewhere.
+  MSWITCH_TEST_BACKENDS: "torch",
+  MSWITCH_PYTHON: python,
+  OMP_NUM_THREADS: String(Math.max(1, Math.floor(availableParallelism() / 4))),
+};
 const modules = readdirSync(tests).filter((name) => name.endsWith(".mjs"));
 const conformance = { CONFORMANCE_BACKEND: backend };
 await Promise.all([

@@ -33,7 +33,7 @@ const sets = [examplesOf("af", 70), examplesOf("am", 10), examplesOf("ja", 20)];
 let params: Parameters;
 
 beforeAll(async () => {
-  await loadBackend("wasm");
+  await loadBackend(process.env.MSWITCH_TEST_DEVICE ?? "wasm");
   params = initParameters(config, 1);
 });
 afterAll(() => disposeParameters(params));

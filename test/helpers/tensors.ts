@@ -2,8 +2,8 @@ import * as tf from "@tensorflow/tfjs-core";
 import { expect } from "vitest";
 import { randomStream } from "../../src/base/random.js";
 
-/** The backends that every operation is tested on. */
-export const testBackends = ["cpu", "wasm"] as const;
+/** The backends that every operation is tested on; MSWITCH_TEST_BACKENDS names others (test/emulatedCuda.test.ts). */
+export const testBackends = process.env.MSWITCH_TEST_BACKENDS?.split(",") ?? ["cpu", "wasm"];
 
 /** Standard normals, the same for a seed on every backend. */
 export function random(shape: number[], seed: number): tf.Tensor {

@@ -80,6 +80,9 @@ function linkFlags(torch) {
   return ["-shared", "-pthread", `-L${library}`, ...torchLibraries, `-Wl,-rpath,${library}`, "-Wl,-z,nodelete"];
 }
 
+/** An object's file name: its source's path in the folder of sources. */
+export const objectName = (file) => `${file.replaceAll(/[\\/]/g, "_")}.o`;
+
 /** Whether an object is as new as its command, its source and every header that the compiler found in it. */
 function isCurrent({ object, command }) {
   if (!existsSync(object) || !existsSync(`${object}.d`) || !existsSync(`${object}.cmd`)) return false;
@@ -125,15 +128,25 @@ async function inParallel(tasks, jobs) {
  * @param torch what findTorch found
  * @param cudaHome toolkit for the CUDA kernels and graphs; left out: without them
  * @param defines, includes, flags more of them, for checks; flags are the linker's too
+ * @param objects of another build, linked with them
  */
-export async function compileAddon({ source, out, torch, cudaHome, defines = [], includes = [], flags: more = [] }) {
+export async function compileAddon({
+  source,
+  out,
+  torch,
+  cudaHome,
+  defines = [],
+  includes = [],
+  flags: more = [],
+  objects: ready = [],
+}) {
   const { command: cxx } = compiler();
   const flags = cxxFlags({ source, torch, cudaHome, defines, includes, flags: more });
   const objects = join(out, "objects");
   mkdirSync(join(out, "Release"), { recursive: true });
   mkdirSync(objects, { recursive: true });
   const files = readdirSync(source, { recursive: true, encoding: "utf8" });
-  const objectOf = (file) => join(objects, `${file.replaceAll(/[\\/]/g, "_")}.o`);
+  const objectOf = (file) => join(objects, objectName(file));
   // -MMD: the headers that the source includes, for the next build.
   const task = (file, front, back) => {
     const object = objectOf(file);
@@ -165,6 +178,6 @@ export async function compileAddon({ source, out, torch, cudaHome, defines = [],
   }
   for (const { object, command } of stale) writeFileSync(`${object}.cmd`, command.join("\n"));
   const addon = join(out, "Release", "tfjs_torch.node");
-  await runCompiler([...cxx, ...more, ...all.map(({ object }) => object), ...linkFlags(torch), "-o", addon]);
+  await runCompiler([...cxx, ...more, ...all.map(({ object }) => object), ...ready, ...linkFlags(torch), "-o", addon]);
   return { addon, compiled: stale.length, of: all.length };
 }

@@ -1,8 +1,9 @@
-import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from "node:fs";
+import { chmodSync, mkdirSync, mkdtempSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { dirname, join } from "node:path";
 import { afterEach, beforeEach, expect, test } from "vitest";
 import { findTorch } from "../scripts/findTorch.mjs";
+import { findNvcc } from "../scripts/nvcc.mjs";
 
 let folder: string;
 
@@ -54,4 +55,22 @@ test.each([
 test("a Python without torch is passed over and named", () => {
   const { tried } = findTorch({ MSWITCH_PYTHON: join(folder, "no-python"), PATH: process.env.PATH });
   expect(tried[0]).toMatch(/MSWITCH_PYTHON: .*no-python/);
+});
+
+test("nvcc: a program of that name without CUDA's headers is passed over, and one of another major version named", () => {
+  const torch = { cuda: true, cudaVersion: "99.1" };
+  for (const [home, version] of [
+    ["wrapper", "99.0"],
+    ["other", "98.3"],
+    ["toolkit", "99.0"],
+  ]) {
+    put(`${home}/bin/nvcc`, `#!/bin/sh\necho "Cuda compilation tools, release ${version}, V${version}.1"\n`);
+    chmodSync(join(folder, home, "bin", "nvcc"), 0o755);
+    if (home !== "wrapper") put(`${home}/include/cuda_runtime_api.h`);
+  }
+  const find = (CUDA_HOME: string, CUDA_PATH: string) =>
+    findNvcc(torch, { CUDA_HOME: join(folder, CUDA_HOME), CUDA_PATH: join(folder, CUDA_PATH) });
+  expect(find("wrapper", "toolkit")).toEqual({ home: join(folder, "toolkit"), version: "99.0" });
+  expect(find("wrapper", "other")).toEqual({ missing: expect.stringContaining(`98.3 at ${join(folder, "other")}`) });
+  expect(find("wrapper", "other")).not.toEqual({ missing: expect.stringContaining("wrapper") });
 });

@@ -6,6 +6,9 @@
 #include <limits>
 #include <stdexcept>
 #include <string>
+#ifdef TFJS_TORCH_EMULATED_CUDA
+#include <typeinfo>
+#endif
 
 // Launches and runtime calls of *.cu. Nothing else there may launch a kernel or drop an error of CUDA's runtime.
 namespace tfjs_torch::cuda {
@@ -20,11 +23,19 @@ inline void check(cudaError_t status, const char* what) {
   throw std::runtime_error(std::string("CUDA: ") + what + ": " + cudaGetErrorString(status));
 }
 
+#ifdef TFJS_TORCH_EMULATED_CUDA
+// Adds a line to the file that TFJS_TORCH_ENTERED names, once: what has been entered, for test/emulatedCuda.test.ts.
+void noteEntered(const std::string& what);
+#endif
+
 // Runs `kernel` with `blocks` blocks of `threads` threads on a stream. An empty grid, which CUDA refuses, is no work.
 template <typename... Parameters, typename... Arguments>
 void launch(const char* name, void (*kernel)(Parameters...), int64_t blocks, int threads, int64_t sharedBytes, cudaStream_t stream,
             Arguments... arguments) {
   if (blocks == 0) return;
+#ifdef TFJS_TORCH_EMULATED_CUDA
+  noteEntered(std::string(name) + " " + typeid(kernel).name());
+#endif
   if (blocks < 0 || blocks > std::numeric_limits<int32_t>::max() || sharedBytes > kDynamicSharedBytes) {
     throw std::runtime_error(std::string("CUDA: ") + name + ": cannot launch " + std::to_string(blocks) + " blocks with " +
                              std::to_string(sharedBytes) + " bytes of shared memory");

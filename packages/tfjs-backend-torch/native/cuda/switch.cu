@@ -64,7 +64,7 @@ __global__ void softmaxKernel(const float* logits, const float* real, bool ignor
 }
 
 // One warp a group walks its tokens 32 at a time: those of one expert find each other by a ballot. Experts are counted in shared
-// memory where there is room for them (`isShared`), else where the counts are to be in the end.
+// memory where there is room for them (`isShared`), else where the counts are to be in the end. The next tokens are loaded meanwhile.
 __global__ void placesKernel(bool isShared, const int32_t* expert, int64_t ofGroup, int64_t experts, int64_t capacity, int32_t* slot,
                              int32_t* occupied, int32_t* taken) {
   extern __shared__ int32_t shared[];
@@ -74,10 +74,13 @@ __global__ void placesKernel(bool isShared, const int32_t* expert, int64_t ofGro
   for (int64_t e = lane; e < experts; e += kWarp) counts[e] = 0;
   __syncwarp();
   const int32_t nowhere = static_cast<int32_t>(experts * groups * capacity);
+  const auto expertAt = [=](int64_t at) { return at < ofGroup ? expert[g * ofGroup + at] : -1; };
+  int32_t ahead = expertAt(lane);
   for (int64_t first = 0; first < ofGroup; first += kWarp) {
     const int64_t n = g * ofGroup + first + lane;
     const bool inside = first + lane < ofGroup;
-    const int32_t e = inside ? expert[n] : -1;
+    const int32_t e = ahead;
+    ahead = expertAt(first + kWarp + lane);
     const unsigned same = __match_any_sync(kAll, e);
     const int before = __popc(same & ((1u << lane) - 1));
     const int64_t position = e >= 0 ? counts[e] + before : 0;

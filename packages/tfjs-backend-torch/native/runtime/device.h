@@ -16,15 +16,13 @@ namespace tfjs_torch {
 // TFJS_TORCH_KERNELS=aten, and by tests through useAten (runtime/binding.cc).
 std::atomic<bool>& usesAten();
 
-// Whether x's operations take the path for CUDA, which is written in ATen's operations and has kernels for some. With usesAten() all do;
-// in the emulated build (test/emulatedCuda.test.ts) all do too, on the CPU's memory: it holds the kernels to the references where there
-// is no GPU.
-inline bool onCuda(const at::Tensor& x) {
-#ifdef TFJS_TORCH_EMULATED_CUDA
-  return x.defined();
-#else
-  return x.is_cuda() || (x.defined() && usesAten());
-#endif
+// Whether the CPU's tensors take the path for CUDA too: with usesAten(), and in the emulated build, which notes where it was asked.
+bool takesCudaPath(const char* file, int line);
+
+// Whether x's operations take the path for CUDA, which is written in ATen's operations and has kernels for some. The same in every
+// build, so that the emulated one (test/emulatedCuda.test.ts) shares objects with that for the CPU.
+inline bool onCuda(const at::Tensor& x, const char* file = __builtin_FILE(), int line = __builtin_LINE()) {
+  return x.is_cuda() || (x.defined() && takesCudaPath(file, line));
 }
 
 // Whether there are kernels of native/cuda/*.cu to call, and they are wanted.

@@ -1,6 +1,6 @@
-// Enough of CUDA to run native/cuda/*.cu on one CPU thread, in place of the toolkit's header of this name. A block's threads are
-// fibers that change over only where they wait for each other; `order` chooses which warp runs ahead of the others, so that a
-// missing barrier shows. Blocks run one after another.
+// Enough of CUDA to run native/cuda/*.cu on one CPU thread, in place of the toolkit's header of this name. A block's threads run one
+// after another, and change over only where they wait for each other: one that waits keeps its stack, and where none waits a block is a
+// plain loop. `order` chooses which warp runs ahead of the others, so that a missing barrier shows. Blocks run one after another.
 #pragma once
 
 #include <ucontext.h>
@@ -13,7 +13,6 @@
 #include <cstring>
 #include <functional>
 #include <memory>
-#include <numeric>
 #include <vector>
 
 #define __global__
@@ -42,7 +41,7 @@ inline int __popc(unsigned x) { return __builtin_popcount(x); }
 
 namespace emulated {
 
-constexpr unsigned kWarp = 32;
+constexpr unsigned kWarp = 32, kMostThreads = 1024, kNone = kMostThreads, kAll = 0xffffffffu;
 constexpr size_t kStack = 64 << 10;
 enum class Order { kForward, kBackward };
 inline Order order = Order::kForward;
@@ -52,124 +51,192 @@ inline Order order = Order::kForward;
   std::exit(1);
 }
 
-struct Fiber {
-  ucontext_t context;
-  std::unique_ptr<char[]> stack{new char[kStack]};
-  bool done = false;
-  int64_t passed = 0, passedWarp = 0;  // barriers it has come to
-  // What it shows its warp, in turns: one is read while the next is written.
-  uint32_t shown[2] = {0, 0};
-  alignas(16) char shownWide[2][32];
-  int64_t exchanges = 0;
+// Where threads run, one at a time.
+struct Stack {
+  void* at[5];  // of __builtin_setjmp
+  std::unique_ptr<char[]> memory;
+  bool isNew = true;
 };
 
-inline ucontext_t scheduler;
-inline std::vector<Fiber> fibers;
+// The threads of a warp by what they do; one bit a lane.
+struct Warp {
+  uint32_t fresh, ready, atWarp, atBlock, done;
+  // What lanes show each other, in turns: one is read while the next is written.
+  uint32_t shown[2][kWarp];
+  alignas(16) char shownWide[2][kWarp][48];
+};
+
+inline Stack home;
+inline std::vector<std::unique_ptr<Stack>> stacks;
+inline std::vector<Stack*> idle;
+inline Stack* running = nullptr;
+inline Stack* stackOf[kMostThreads];  // of a thread that has begun
+inline uint32_t exchanges[kMostThreads];
+inline Warp warps[kMostThreads / kWarp];
+inline unsigned threads, atBlock, ended;
 inline std::function<void()> body;
 inline std::vector<char> dynamicShared;
 
-inline Fiber& self() { return fibers[threadIdx.x]; }
+inline Warp& myWarp() { return warps[threadIdx.x / kWarp]; }
+inline uint32_t myBit() { return 1u << threadIdx.x % kWarp; }
 
-inline void yield() {
-  const unsigned me = threadIdx.x;
-  swapcontext(&fibers[me].context, &scheduler);
+// A thread of warp w that can run.
+inline unsigned runnableOf(unsigned w) {
+  const uint32_t mask = warps[w].fresh | warps[w].ready;
+  if (mask == 0) return kNone;
+  return w * kWarp + static_cast<unsigned>(order == Order::kForward ? __builtin_ctz(mask) : 31 - __builtin_clz(mask));
+}
+
+// Who runs next: a warp goes as far as it can before another has a turn, as far apart as warps can be.
+inline unsigned nextThread() {
+  unsigned next = runnableOf(threadIdx.x / kWarp);
+  const unsigned count = threads / kWarp;
+  for (unsigned i = 0; i < count && next == kNone; ++i) next = runnableOf(order == Order::kForward ? i : count - 1 - i);
+  return next;
+}
+
+void runThreads();
+
+__attribute__((noinline)) inline void enter(Stack* to) {
+  if (!to->isNew) __builtin_longjmp(to->at, 1);
+  to->isNew = false;
+  static ucontext_t begin;
+  getcontext(&begin);
+  begin.uc_stack = {to->memory.get(), 0, kStack};
+  begin.uc_link = nullptr;
+  makecontext(&begin, runThreads, 0);
+  setcontext(&begin);
+}
+
+// Back when another enters `from`. A stack's first entry aside, no system call takes part.
+__attribute__((noinline)) inline void change(Stack* from, Stack* to) {
+  if (__builtin_setjmp(from->at) == 0) enter(to);
+}
+
+// Takes a thread out of those that can run; gives the stack to enter.
+inline Stack* takeUp(unsigned thread) {
+  threadIdx.x = thread;
+  Warp& warp = myWarp();
+  if (warp.fresh & myBit()) {
+    warp.fresh &= ~myBit();
+    if (idle.empty()) {
+      stacks.push_back(std::make_unique<Stack>());
+      stacks.back()->memory.reset(new char[kStack]);
+      idle.push_back(stacks.back().get());
+    }
+    stackOf[thread] = idle.back();
+    idle.pop_back();
+  } else {
+    warp.ready &= ~myBit();
+  }
+  return running = stackOf[thread];
+}
+
+// Until another makes this thread ready.
+inline void wait() {
+  Stack* const mine = running;
+  const unsigned next = nextThread();
+  if (next == kNone) fail("threads wait for each other for ever");
+  change(mine, takeUp(next));
 }
 
 // Threads that have ended no longer count at a block's barrier, as on the device.
-inline void waitForBlock() {
-  const int64_t mine = ++self().passed;
-  const auto isHere = [&](const Fiber& f) { return f.done || f.passed >= mine; };
-  while (!std::all_of(fibers.begin(), fibers.end(), isHere)) yield();
+inline void openBlockBarrier() {
+  if (atBlock == 0 || atBlock + ended < threads) return;
+  for (unsigned w = 0; w < threads / kWarp; ++w) {
+    warps[w].ready |= warps[w].atBlock;
+    warps[w].atBlock = 0;
+  }
+  atBlock = 0;
 }
 
-// All 32 must come: the masks of these kernels name them all.
+inline void waitForBlock() {
+  myWarp().atBlock |= myBit();
+  ++atBlock;
+  openBlockBarrier();
+  if (atBlock == 0)
+    myWarp().ready &= ~myBit();
+  else
+    wait();
+}
+
+// All 32 must come: the masks of these kernels name them all. The last calls `together` for all.
+template <typename Together>
+void waitForWarp(const Together& together) {
+  Warp& warp = myWarp();
+  if (warp.done != 0) fail("a thread ended while its warp waits for it");
+  warp.atWarp |= myBit();
+  if (warp.atWarp != kAll) return wait();
+  together();
+  warp.ready |= warp.atWarp & ~myBit();
+  warp.atWarp = 0;
+}
 inline void waitForWarp() {
-  const int64_t mine = ++self().passedWarp;
-  const auto first = fibers.begin() + threadIdx.x / kWarp * kWarp;
-  for (;;) {
-    bool all = true;
-    for (auto f = first; f != first + kWarp; ++f) {
-      if (f->done && f->passedWarp < mine) fail("a thread ended while its warp waits for it");
-      all &= f->passedWarp >= mine;
-    }
-    if (all) return;
-    yield();
-  }
+  waitForWarp([] {});
 }
 
 // Shows x to the warp; the result reads what a lane shows.
 template <typename T>
 auto exchanged(unsigned mask, T x) {
   static_assert(sizeof(T) == sizeof(uint32_t));
-  if (mask != 0xffffffffu) fail("a mask of part of a warp");
-  const int64_t turn = self().exchanges++ % 2;
-  std::memcpy(&self().shown[turn], &x, sizeof(T));
+  if (mask != kAll) fail("a mask of part of a warp");
+  uint32_t* const shown = myWarp().shown[exchanges[threadIdx.x]++ % 2];
+  std::memcpy(shown + threadIdx.x % kWarp, &x, sizeof(T));
   waitForWarp();
-  return [first = threadIdx.x / kWarp * kWarp, turn](unsigned lane) {
+  return [shown](unsigned lane) {
     T other;
-    std::memcpy(&other, &fibers[first + lane].shown[turn], sizeof(T));
+    std::memcpy(&other, shown + lane, sizeof(T));
     return other;
   };
 }
 
-// Likewise for up to 32 bytes.
-template <typename T>
-auto exchangedWide(const T& x) {
-  static_assert(sizeof(T) <= sizeof(Fiber::shownWide[0]));
-  const int64_t turn = self().exchanges++ % 2;
-  std::memcpy(self().shownWide[turn], &x, sizeof(T));
-  waitForWarp();
-  return [first = threadIdx.x / kWarp * kWarp, turn](int lane) {
-    T other;
-    std::memcpy(&other, fibers[first + lane].shownWide[turn], sizeof(T));
-    return other;
-  };
+// Shows x, of up to 48 bytes; the last lane that comes calls together(the 32 of them), and each gets its own back.
+template <typename T, typename Together>
+T exchangedWide(const T& x, const Together& together) {
+  static_assert(sizeof(T) <= sizeof(Warp::shownWide[0][0]));
+  auto& shown = myWarp().shownWide[exchanges[threadIdx.x]++ % 2];
+  const unsigned lane = threadIdx.x % kWarp;
+  std::memcpy(shown[lane], &x, sizeof(T));
+  waitForWarp([&] {
+    T all[kWarp];
+    for (unsigned i = 0; i < kWarp; ++i) std::memcpy(&all[i], shown[i], sizeof(T));
+    together(all);
+    for (unsigned i = 0; i < kWarp; ++i) std::memcpy(shown[i], &all[i], sizeof(T));
+  });
+  T mine;
+  std::memcpy(&mine, shown[lane], sizeof(T));
+  return mine;
 }
 
-inline void runFiber() {
-  body();
-  self().done = true;
-}
-
-// A turn for each thread of a warp. Returns whether one came further.
-inline bool runWarp(unsigned w) {
-  const auto progress = [w] {
-    int64_t sum = 0;
-    for (unsigned t = w * kWarp; t < (w + 1) * kWarp; ++t) sum += fibers[t].passed + fibers[t].passedWarp + fibers[t].done;
-    return sum;
-  };
-  const int64_t before = progress();
-  for (unsigned i = 0; i < kWarp; ++i) {
-    const unsigned t = w * kWarp + (order == Order::kBackward ? kWarp - 1 - i : i);
-    if (fibers[t].done) continue;
-    threadIdx.x = t;
-    swapcontext(&scheduler, &fibers[t].context);
-  }
-  return progress() > before;
-}
-
-inline void runBlock(unsigned threads) {
-  if (threads % kWarp != 0) fail("a block of parts of warps");
-  fibers.resize(threads);
-  for (Fiber& fiber : fibers) {
-    fiber.done = false;
-    fiber.passed = fiber.passedWarp = fiber.exchanges = 0;
-    getcontext(&fiber.context);
-    fiber.context.uc_stack = {fiber.stack.get(), 0, kStack};
-    fiber.context.uc_link = &scheduler;
-    makecontext(&fiber.context, runFiber, 0);
-  }
-  std::vector<unsigned> warps(threads / kWarp);
-  std::iota(warps.begin(), warps.end(), 0u);
-  if (order == Order::kBackward) std::reverse(warps.begin(), warps.end());
-  while (std::any_of(fibers.begin(), fibers.end(), [](const Fiber& f) { return !f.done; })) {
-    bool moved = false;
-    // A warp goes as far as it can before the next has a turn: as far apart as warps can be.
-    for (const unsigned w : warps) {
-      while (runWarp(w)) moved = true;
+// Runs threads on a stack: the next on the same where it has not begun yet.
+inline void runThreads() {
+  for (;;) {
+    body();
+    Warp& warp = myWarp();
+    if (warp.atWarp != 0) fail("a thread ended while its warp waits for it");
+    warp.done |= myBit();
+    ++ended;
+    openBlockBarrier();
+    Stack* const mine = running;
+    idle.push_back(mine);
+    const unsigned next = nextThread();
+    if (next == kNone) {
+      if (ended < threads) fail("threads wait for each other for ever");
+      change(mine, &home);
+    } else if (Stack* const to = takeUp(next); to != mine) {
+      change(mine, to);
     }
-    if (!moved) fail("threads wait for each other for ever");
   }
+}
+
+inline void runBlock() {
+  atBlock = ended = 0;
+  for (unsigned w = 0; w < threads / kWarp; ++w) {
+    warps[w].fresh = kAll;
+    warps[w].ready = warps[w].atWarp = warps[w].atBlock = warps[w].done = 0;
+  }
+  std::fill_n(exchanges, threads, 0);
+  change(&home, takeUp(runnableOf(order == Order::kForward ? 0 : threads / kWarp - 1)));
 }
 
 }  // namespace emulated
@@ -184,13 +251,16 @@ template <typename... Parameters, typename... Arguments>
 cudaError_t cudaLaunchKernelEx(const cudaLaunchConfig_t* config, void (*kernel)(Parameters...), Arguments&&... arguments) {
   // What a device refuses.
   if (config->gridDim.x == 0 || config->blockDim.x > 1024 || config->dynamicSmemBytes > (48 << 10)) return cudaErrorInvalidValue;
+  if (config->blockDim.x % emulated::kWarp != 0) emulated::fail("a block of parts of warps");
   emulated::dynamicShared.assign(config->dynamicSmemBytes, '\x7f');
   gridDim = config->gridDim;
   blockDim = config->blockDim;
+  emulated::home.isNew = false;
+  emulated::threads = blockDim.x;
   emulated::body = [&] { kernel(arguments...); };
   for (unsigned b = 0; b < gridDim.x; ++b) {
     blockIdx.x = b;
-    emulated::runBlock(blockDim.x);
+    emulated::runBlock();
   }
   return cudaSuccess;
 }
