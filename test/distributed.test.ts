@@ -1,4 +1,6 @@
+import { once } from "node:events";
 import { existsSync, mkdtempSync, readdirSync, readFileSync, rmSync } from "node:fs";
+import { type AddressInfo, createServer } from "node:net";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { hasProcessGroups } from "@mswitch/tfjs-backend-torch/distributed";
@@ -109,15 +111,29 @@ describe.skipIf(!usable)("several processes train one run", { timeout: 240_000 }
     expect([odd.status, odd.stderr.includes("[world-not-fitting]")]).toEqual([2, true]);
     const lost = await start(["pretrain", file], { WORLD_SIZE: "2", RANK: "0" }).ended;
     expect([lost.status, lost.stderr.includes("[world-incomplete]")]).toEqual([2, true]);
-    const world = (rank: number) => ({
-      ...{ RANK: `${rank}`, WORLD_SIZE: "2", MASTER_ADDR: "127.0.0.1", MASTER_PORT: "29641" },
+    const world = (rank: number, port: number) => ({
+      ...{ RANK: `${rank}`, WORLD_SIZE: "2", MASTER_ADDR: "127.0.0.1", MASTER_PORT: `${port}` },
     });
-    const different = await Promise.all(
-      [0, 1].map((rank) => start(["pretrain", file, "--set", `seed=${rank}`], world(rank)).ended),
-    );
-    for (const { status, stderr } of different) {
-      expect(status).toBe(2);
-      expect(stderr).toContain("[world-mismatch]");
+    // Other configurations, other meshes.
+    for (const [i, sets] of [
+      ["seed=0", "seed=1"],
+      ["mesh.data=2", "mesh.model=2"],
+    ].entries()) {
+      const different = await Promise.all(
+        sets.map((set, rank) => start(["pretrain", file, "--set", set], world(rank, 29641 + i)).ended),
+      );
+      for (const { status, stderr } of different) {
+        expect(status).toBe(2);
+        expect(stderr).toContain("[world-mismatch]");
+      }
     }
+    // Rank 0 is to listen where somebody else does.
+    const taken = createServer().listen(0, "127.0.0.1");
+    await once(taken, "listening");
+    const { port } = taken.address() as AddressInfo;
+    const late = await start(["pretrain", file], world(0, port)).ended;
+    taken.close();
+    expect([late.status, late.stderr]).toEqual([1, expect.stringContaining("[world-lost]")]);
+    expect(late.stderr).toContain(`${port}`);
   });
 });

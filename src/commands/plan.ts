@@ -41,6 +41,11 @@ number of experts, and which number is best: by a scaling law (docs/studies.md):
       exclusive: ["nodes", "speed-up"],
       description: "take ranks of N processes through one step here, without peers: their memory, their collectives",
     }),
+    measure: Flags.boolean({
+      exclusive: ["simulate-world", "speed-up"],
+      description:
+        "time a rank's step here, without peers, and plan from it; links and memory are still the hardware's",
+    }),
     "speed-up": Flags.boolean({
       description: "what experts would gain at this size and number of steps",
       exclusive: ["mesh", "nodes"],
@@ -54,7 +59,6 @@ number of experts, and which number is best: by a scaling law (docs/studies.md):
     const { readHardware } = await import("../plan/cluster/hardware.js");
     const { bestMesh, planCluster } = await import("../plan/cluster/planCluster.js");
     const { fittingMeshes, meshFaults, meshSize, meshText, parseMesh } = await import("../distributed/mesh.js");
-    const { describeCluster } = await import("../plan/cluster/describeCluster.js");
     const hardware = readHardware(flags.hardware);
     const config = await readRunConfig(args.run, { sets: flags.set });
     const run = await clusterRun(config);
@@ -75,8 +79,7 @@ number of experts, and which number is best: by a scaling law (docs/studies.md):
           hint: "more --nodes, another --hardware, a smaller stream.batchSize",
         });
       }
-      this.log(describeCluster(plan).join("\n"));
-      return plan;
+      return await this.show(plan, run, config, flags.measure);
     }
     const mesh = parseMesh(flags.mesh);
     const faults = meshFaults(mesh, run.model, run.batchSize);
@@ -89,14 +92,28 @@ number of experts, and which number is best: by a scaling law (docs/studies.md):
         ...(fit.length > 0 ? { hint: `of so many ranks these fit: ${fit.join(" or ")}` } : {}),
       });
     }
-    const plan = planCluster(run, mesh, hardware);
-    this.log(describeCluster(plan).join("\n"));
+    const plan = await this.show(planCluster(run, mesh, hardware), run, config, flags.measure);
     if (!plan.fits) {
       const better = bestMesh(run, meshSize(mesh), hardware);
       const instead = better ? `${meshText(better.mesh)} would fit` : "no mesh of so many ranks would";
       process.stderr.write(`warning: a rank needs more memory than ${hardware.name} has; ${instead}\n`);
     }
     return plan;
+  }
+
+  /** The plan, from a rank's step that is timed here where that is asked for. */
+  private async show(plan: ClusterPlan, run: ClusterRun, config: RunConfig, measure: boolean): Promise<ClusterPlan> {
+    const { describeCluster } = await import("../plan/cluster/describeCluster.js");
+    let shown = plan;
+    if (measure) {
+      const { planCluster } = await import("../plan/cluster/planCluster.js");
+      const { timeRank } = await import("../train/probe/simulateWorld.js");
+      const { loadBackend } = await import("../backends/loadBackend.js");
+      await loadBackend(config.backend);
+      shown = planCluster(run, plan.mesh, plan.hardware, await timeRank(run, plan.mesh, config.optimizer));
+    }
+    this.log(describeCluster(shown).join("\n"));
+    return shown;
   }
 
   private async simulate(config: RunConfig, run: ClusterRun, size: number, given?: string): Promise<SimulatedWorld> {

@@ -1,7 +1,7 @@
 import * as tf from "@tensorflow/tfjs-core";
 import type { Part } from "../model/checkpoint/part.js";
 import type { ModelConfig } from "../model/config.js";
-import { initParameters, type Parameters, parameterShapes } from "../model/parameters.js";
+import { type DrawOptions, initParameters, type Parameters, parameterShapes } from "../model/parameters.js";
 import type { RankGroup } from "../ops/distributed/collectives.js";
 import { isWhole, partOn, placementOf } from "./placement.js";
 import type { World } from "./world.js";
@@ -11,13 +11,25 @@ export function partOfParameter(name: string, shape: readonly number[], { mesh, 
   return partOn(shape, placementOf(name), mesh, at);
 }
 
-/** A rank's parts of fresh parameters: the same numbers on any mesh. No more than one parameter is whole at a time. */
-export function initParts(config: ModelConfig, seed: number, world: World): Parameters {
-  if (isWhole(world.mesh)) return initParameters(config, seed);
+/**
+ * A rank's parts of fresh parameters: the same numbers on any mesh. No more than one parameter is whole at a time, and of the largest stacks of
+ * experts the rank's own alone.
+ */
+export function initParts(
+  config: ModelConfig,
+  seed: number,
+  world: World,
+  { largestStream }: Pick<DrawOptions, "largestStream"> = {},
+): Parameters {
+  if (isWhole(world.mesh)) return initParameters(config, seed, { largestStream });
   const parts = new Map<string, tf.Variable>();
-  for (const name of parameterShapes(config).keys()) {
-    const one = initParameters(config, seed, (other) => other === name);
-    parts.set(name, cutParameters(one, world).get(name)!);
+  for (const [name, whole] of parameterShapes(config)) {
+    const { begin, shape } = partOfParameter(name, whole, world);
+    const experts = { begin: begin[0], count: shape[0] };
+    const drawn = initParameters(config, seed, { wanted: (other) => other === name, experts, largestStream });
+    const variable = drawn.get(name)!;
+    const hasOwnAlone = variable.shape[0] < whole[0];
+    parts.set(name, cutVariable(variable, { begin: hasOwnAlone ? [0, ...begin.slice(1)] : begin, shape }));
   }
   return parts;
 }
@@ -26,14 +38,15 @@ export function initParts(config: ModelConfig, seed: number, world: World): Para
 export function cutParameters(whole: Parameters, world: World): Parameters {
   if (isWhole(world.mesh)) return whole;
   return new Map(
-    [...whole].map(([name, variable]) => {
-      const { begin, shape } = partOfParameter(name, variable.shape, world);
-      if (shape.join() === variable.shape.join()) return [name, variable];
-      const part = tf.tidy(() => tf.variable(tf.slice(variable, begin, shape)));
-      variable.dispose();
-      return [name, part];
-    }),
+    [...whole].map(([name, variable]) => [name, cutVariable(variable, partOfParameter(name, variable.shape, world))]),
   );
+}
+
+function cutVariable(variable: tf.Variable, { begin, shape }: Part): tf.Variable {
+  if (shape.join() === variable.shape.join()) return variable;
+  const part = tf.tidy(() => tf.variable(tf.slice(variable, begin, shape)));
+  variable.dispose();
+  return part;
 }
 
 /** Values of a tensor that is split along an axis over the ranks of a group: all of them call this, and all get the whole. */

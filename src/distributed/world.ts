@@ -87,7 +87,8 @@ export async function joinWorld(address: WorldAddress, mesh: Mesh): Promise<Worl
   const along = async (...axes: (keyof Mesh)[]): Promise<WorldGroup> => {
     let own = alone;
     for (const ranks of ranksAlong(mesh, axes)) {
-      if (ranks.length === group.size) return all;
+      // Experts have connections of their own: their tokens do not wait for the gradients that are on their way beside the backward pass.
+      if (ranks.length === group.size && axes.join() !== "expert") return all;
       if (ranks.length === 1) continue;
       const formed = await failing(address, group.subgroup(ranks));
       if (formed) own = worldGroup(address, formed);

@@ -39,6 +39,26 @@ describe.each(testBackends)("lossAndGradients on %s", (backend) => {
   const run = (config: ModelConfig, params: Parameters, step = 0): StepResult =>
     lossAndGradients(config, params, batch, { seed: 1, step });
 
+  it("tells of each gradient once in the backward pass, the output layer's first and the embedding's last", () => {
+    const params = fresh(sparse);
+    const told = new Map<string, tf.Tensor>();
+    const onGradient = (name: string, gradient: tf.Tensor): void => {
+      expect(told.has(name)).toBe(false);
+      told.set(name, tf.keep(gradient.clone()));
+    };
+    const result = lossAndGradients(sparse, params, batch, { seed: 1, step: 0, onGradient });
+    expect([...told.keys()].sort()).toEqual([...params.keys()].sort());
+    expect([...told.keys()][0]).toBe("lm_head.weight");
+    expect([...told.keys()].at(-1)).toBe("shared.weight");
+    const plain = run(sparse, params);
+    for (const [name, gradient] of plain.gradients) {
+      expect(told.get(name)!.dataSync()).toEqual(gradient.dataSync());
+      expect(result.gradients.get(name)!.dataSync()).toEqual(gradient.dataSync());
+    }
+    tf.dispose([...told.values()]);
+    for (const one of [plain, result]) disposeStep(one);
+  });
+
   it.each([
     ["dense", dense],
     ["Switch", sparse],

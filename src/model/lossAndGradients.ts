@@ -6,7 +6,7 @@ import type { ModelConfig } from "./config.js";
 import type { ModelGroups } from "./modelGroups.js";
 import type { Parameters } from "./parameters.js";
 import { disposeReports, type RouterReport } from "./routerReport.js";
-import { type ModelBatch, switchT5 } from "./switchT5.js";
+import { type ModelBatch, type OnGradient, switchT5 } from "./switchT5.js";
 import { type Teacher, teacherOutput } from "./teacher.js";
 
 export type { ModelBatch } from "./switchT5.js";
@@ -51,6 +51,8 @@ export interface LossOptions {
   teacher?: Teacher;
   /** Over whom the model is split; left out: over nobody. A vocabulary that is split has no teacher. */
   groups?: ModelGroups;
+  /** Told in the backward pass of each parameter's gradient as soon as it is whole. */
+  onGradient?: OnGradient;
 }
 
 /** One training step's loss and gradients. The caller disposes of the result (`disposeStep`). Noise is a function of seed and step. */
@@ -58,7 +60,7 @@ export function lossAndGradients(
   config: ModelConfig,
   params: Parameters,
   batch: ModelBatch,
-  { seed, step, share = { crossEntropy: 1, auxiliary: 1 }, globalLoads, teacher, groups }: LossOptions,
+  { seed, step, share = { crossEntropy: 1, auxiliary: 1 }, globalLoads, teacher, groups, onGradient }: LossOptions,
 ): StepResult {
   let parts: Omit<StepResult, "loss" | "gradients"> | undefined;
   // Outside of the gradient: nothing of the teacher's pass is kept for it.
@@ -70,6 +72,7 @@ export function lossAndGradients(
       step: typeof step === "number" ? tf.tensor1d([step], "int32") : step,
       globalLoads,
       groups,
+      onGradient,
     });
     const hidden_ND = tf.reshape(hidden_BTD, [-1, config.dModel]) as tf.Tensor2D;
     const target_N = tf.reshape(batch.targets, [-1]) as tf.Tensor1D;

@@ -44,23 +44,46 @@ export function parameterShapes(config: ModelConfig): Map<string, number[]> {
   return new Map([...parameterSpecs(config)].map(([name, { shape }]) => [name, shape]));
 }
 
-/**
- * Fresh parameters: a pure function of configuration and seed, on any backend.
- *
- * @param wanted takes a name; all parameters where left out. A parameter does not depend on which others are made
- */
-export function initParameters(config: ModelConfig, seed: number, wanted = (_: string) => true): Parameters {
+/** What of a model is drawn. */
+export interface DrawOptions {
+  /** Takes a name; all parameters where left out. A parameter does not depend on which others are made. */
+  wanted?(name: string): boolean;
+  /** Of stacks of experts that have a random stream for each of them these alone; all where left out. */
+  experts?: { begin: number; count: number };
+  /**
+   * Numbers of a stack of experts beyond which each expert has a random stream of its own, so that nobody draws others' experts to come to theirs.
+   * It is part of what the numbers are.
+   */
+  largestStream?: number;
+}
+
+/** Fresh parameters: a pure function of configuration and seed, on any backend. */
+export function initParameters(
+  config: ModelConfig,
+  seed: number,
+  { wanted = () => true, experts, largestStream = 2 ** 30 }: DrawOptions = {},
+): Parameters {
   const specs = [...parameterSpecs(config)].filter(([name]) => wanted(name));
+  const hasStreams = ({ shape }: ParameterSpec): boolean =>
+    shape.length === 3 && tf.util.sizeFromShape(shape) > largestStream;
   const variables = tf.tidy(() => {
     const drawn = drawNormals(
-      specs.flatMap(([name, { shape, draw, randomOf }]) => {
+      specs.flatMap(([name, spec]) => {
+        const { shape, draw, randomOf } = spec;
         if (draw === "ones" || "locality" in draw) return [];
         const [factor, truncated] = "truncated" in draw ? [draw.truncated, true] : [draw.normal, false];
-        return [{ key: [seed, "init", randomOf ?? name], shape, factor, truncated }];
+        const key = [seed, "init", randomOf ?? name];
+        if (!hasStreams(spec)) return [{ key, shape, factor, truncated }];
+        const { begin, count } = experts ?? { begin: 0, count: shape[0] };
+        return Array.from({ length: count }, (_, i) => {
+          return { key: [...key, begin + i], shape: shape.slice(1), factor, truncated };
+        });
       }),
     );
-    return specs.map(([, { shape, draw }]) => {
+    return specs.map(([, spec]) => {
+      const { shape, draw } = spec;
       if (draw === "ones") return tf.variable(tf.ones(shape));
+      if (hasStreams(spec)) return tf.variable(tf.stack(drawn.splice(0, experts?.count ?? shape[0])));
       return tf.variable("locality" in draw ? localBias(shape, draw) : drawn.shift()!);
     });
   });

@@ -39,7 +39,7 @@ export function parametersFrom(
     if (!found) {
       if (!isSparsePart(name)) throw mismatch(name, "the source has none of this name");
       fresh.push(name);
-      params.set(name, initParameters(config, seed, (one) => one === name).get(name)!);
+      params.set(name, initParameters(config, seed, { wanted: (one) => one === name }).get(name)!);
       continue;
     }
     const isTable = rows !== undefined && shape.length === 2 && shape[0] === config.vocabSize && isVocabulary(name);
@@ -98,7 +98,7 @@ function withRows(table: tf.Tensor, rows: Int32Array, config: ModelConfig, seed:
     ),
   );
   if (!rows.includes(-1)) return known;
-  const drawn = initParameters(config, seed, (one) => one === name).get(name)!;
+  const drawn = initParameters(config, seed, { wanted: (one) => one === name }).get(name)!;
   const isNew = tf.expandDims(
     tf.tensor1d(
       Array.from(rows, (row) => row < 0),

@@ -8,6 +8,7 @@ import { type Dropout, dropout, type NoiseKey } from "../ops/random/noise.js";
 import { relativePositionBias } from "../ops/relativePositionBias.js";
 import { residual } from "../ops/residual.js";
 import { rmsNorm, rmsNormOfStream } from "../ops/rmsNorm.js";
+import { watchGradient } from "../ops/watchGradient.js";
 import { isSparse, type ModelConfig } from "./config.js";
 import type { ModelGroups } from "./modelGroups.js";
 import { feedForwardName, type Parameters, positionTable, type Stack } from "./parameters.js";
@@ -25,12 +26,22 @@ export interface ModelBatch {
   endId?: number;
 }
 
+/** @param gradient freed after the call, unless the caller keeps it */
+export type OnGradient = (name: string, gradient: tf.Tensor) => void;
+
 /**
  * In training there is noise (jitter, dropout), a function of seed and step (int32 [1]), and the training capacity. `groups`: over whom the
  * model is split; `params` are then this rank's parts (`placement.ts`).
  */
 export type Mode = { groups?: ModelGroups } & (
-  | { training: true; seed: number; step: tf.Tensor1D; globalLoads?: ReadonlyMap<string, tf.Tensor1D> }
+  | {
+      training: true;
+      seed: number;
+      step: tf.Tensor1D;
+      globalLoads?: ReadonlyMap<string, tf.Tensor1D>;
+      /** Told in the backward pass of each parameter's gradient, by its name, as soon as that is whole. */
+      onGradient?: OnGradient;
+    }
   | { training: false }
 );
 
@@ -53,7 +64,17 @@ export function layersOf(config: ModelConfig, params: Parameters, mode: Mode) {
   const routed: SwitchOutput[] = [];
   const { expert = soloGroup, model = soloGroup } = mode.groups ?? {};
   const heads = config.heads / model.size;
-  const weight = (name: string): tf.Variable => params.get(`${name}.weight`)!;
+  const { onGradient } = mode.training ? mode : {};
+  const watched = new Map<string, tf.Tensor>();
+  const weight = (layer: string): tf.Tensor => {
+    const name = `${layer}.weight`;
+    const variable = params.get(name)!;
+    if (!onGradient) return variable;
+    // The gradient of all uses together: made at the first use, it is the last of them to come back.
+    const one = watched.get(name) ?? watchGradient(variable, (gradient) => onGradient(name, gradient));
+    watched.set(name, one);
+    return one;
+  };
   const noiseKey = (kind: string, place: string): NoiseKey | null =>
     mode.training ? { seed: mode.seed, place: `${kind} ${place}`, step: mode.step } : null;
   // What each rank has a part of has noise of its own on each of them.
@@ -72,11 +93,11 @@ export function layersOf(config: ModelConfig, params: Parameters, mode: Mode) {
   const finalNorm = (x: tf.Tensor3D, stack: Stack): tf.Tensor3D =>
     drop(rmsNorm(x, weight(`${stack}.final_layer_norm`), config.layerNormEpsilon, dtype), `${stack}.final`, dtype);
   const embed = (table: string, ids: tf.Tensor2D): tf.Tensor3D =>
-    embeddingPart(weight(table) as tf.Tensor as tf.Tensor2D, ids, model) as tf.Tensor3D;
+    embeddingPart(weight(table) as tf.Tensor2D, ids, model) as tf.Tensor3D;
   /** Of self-attention in a block, [2 · length − 1, H] by distance. Blocks that share a table share its bias. */
   const positionBias = (stack: Stack, length: number): ((block: number) => tf.Tensor2D) => {
     const of = (table: string): tf.Tensor2D =>
-      relativePositionBias(weight(table) as tf.Tensor as tf.Tensor2D, length, length, {
+      relativePositionBias(weight(table) as tf.Tensor2D, length, length, {
         ...{ bidirectional: stack === "encoder", buckets: config.relativeBuckets },
         maxDistance: config.relativeMaxDistance,
       });
@@ -200,7 +221,7 @@ export function outputLayer(
   y_BTD: tf.Tensor3D,
 ): Pick<Decoded, "hidden_BTD" | "head_VD"> {
   const decoded_BTD = finalNorm(y_BTD, "decoder");
-  const head_VD = weight(config.tieEmbeddings ? "shared" : "lm_head") as tf.Tensor as tf.Tensor2D;
+  const head_VD = weight(config.tieEmbeddings ? "shared" : "lm_head") as tf.Tensor2D;
   const hidden_BTD = config.tieEmbeddings ? tf.mul(decoded_BTD, config.dModel ** -0.5) : decoded_BTD;
   return { hidden_BTD: hidden_BTD as tf.Tensor3D, head_VD };
 }

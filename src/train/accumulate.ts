@@ -5,8 +5,9 @@ import { disposeStep, lossAndGradients, type ModelBatch, type StepResult } from 
 import type { ModelGroups } from "../model/modelGroups.js";
 import type { Parameters } from "../model/parameters.js";
 import { disposeReports, type RouterReport } from "../model/routerReport.js";
-import { switchT5 } from "../model/switchT5.js";
+import { type OnGradient, switchT5 } from "../model/switchT5.js";
 import type { Teacher } from "../model/teacher.js";
+import type { RankGroup } from "../ops/distributed/collectives.js";
 import type { Batch } from "../stream/batch.js";
 import { partOf } from "./dataParallel.js";
 
@@ -19,6 +20,8 @@ export interface AccumulatedStep {
   seed: number;
   step: number;
   teacher?: Teacher;
+  /** Told of each gradient as soon as it is whole: with several micro-batches after the last of them. */
+  onGradient?: OnGradient;
 }
 
 /**
@@ -29,20 +32,20 @@ export interface AccumulatedStep {
  *   `balance` is "batch": places are counted in groups;
  * - there is no noise: each micro-batch draws its own.
  *
- * With `balance: "batch"` the loads of all micro-batches are counted first, in a forward pass of its own: a third more work.
+ * With `balance: "batch"` the loads of all micro-batches and ranks are counted first, in a forward pass of its own: a third more work.
  */
 export function accumulateGradients(
   batch: Batch,
   parts: number,
   world: Pick<World, "batch" | "expert" | "model">,
-  { model, params, seed, step, teacher }: AccumulatedStep,
+  { model, params, seed, step, teacher, onGradient }: AccumulatedStep,
 ): StepResult {
   const { rank, size } = world.batch;
   const groups: ModelGroups = world;
   const microBatches = Array.from({ length: parts }, (_, i) =>
     partOf(batch, { rank: rank * parts + i, size: size * parts }),
   );
-  const isGlobal = parts > 1 && model.switch?.balance === "batch" && model.switch.auxLossWeight > 0;
+  const isGlobal = parts * size > 1 && model.switch?.balance === "batch" && model.switch.auxLossWeight > 0;
   const seedOf = (i: number): number => seed + seedStride * i;
   const withTensors = <T>(of: Batch, body: (tensors: ModelBatch) => T): T => {
     const tensors = toTensors(of);
@@ -55,6 +58,7 @@ export function accumulateGradients(
         microBatches.map(({ batch: micro }, i) =>
           withTensors(micro, (tensors) => loadsOf(model, params, tensors, { seed: seedOf(i), step, groups })),
         ),
+        world.batch,
       )
     : undefined;
   let sum: StepResult | undefined;
@@ -63,12 +67,15 @@ export function accumulateGradients(
       lossAndGradients(model, params, tensors, {
         ...{ seed: seedOf(i), step, share, teacher, groups },
         globalLoads: loads?.[i],
+        onGradient: parts === 1 ? onGradient : undefined,
       }),
     );
     sum = sum ? added(sum, result) : result;
   }
   for (const ofPart of loads ?? []) for (const load of ofPart.values()) load.dispose();
-  return parts === 1 ? sum! : withMeanRouting(sum!, parts);
+  if (parts === 1) return sum!;
+  for (const [name, gradient] of sum!.gradients) onGradient?.(name, gradient);
+  return withMeanRouting(sum!, parts);
 }
 
 /** A batch's ids on the device. The caller disposes of them. */
@@ -100,22 +107,32 @@ function loadsOf(
 }
 
 /**
- * What each micro-batch's balance takes for f, by layer: the whole batch's loads, times what the micro-batch has of its choices in
- * parts of an equal share. It takes the mean of its own probabilities, and weighs 1 / parts.
+ * What each micro-batch's balance takes for f, by layer: the whole batch's loads, those of all ranks, times what the micro-batch has of its
+ * choices in parts of an equal share. It takes the mean of its own probabilities, and weighs 1 / parts.
  */
-function globalLoads(counts: readonly ReadonlyMap<string, tf.Tensor1D>[]): Map<string, tf.Tensor1D>[] {
+function globalLoads(
+  counts: readonly ReadonlyMap<string, tf.Tensor1D>[],
+  batch: RankGroup,
+): Map<string, tf.Tensor1D>[] {
+  const layers = [...counts[0].keys()];
+  const sums = tf.tidy(() => {
+    const ownSums = layers.map((layer) => counts.map((ofPart) => ofPart.get(layer)!).reduce((a, b) => tf.add(a, b)));
+    const own_LE = tf.stack(ownSums);
+    return tf.unstack(batch.size === 1 ? own_LE : batch.collective("sum", own_LE)) as tf.Tensor1D[];
+  });
+  const parts = counts.length * batch.size;
   const loads = counts.map((ofPart) => {
-    const scaled = [...ofPart].map(([layer, own_E]): [string, tf.Tensor1D] => [
+    const scaled = layers.map((layer, i): [string, tf.Tensor1D] => [
       layer,
       tf.tidy(() => {
-        const all_E = counts.map((other) => other.get(layer)!).reduce((sum, other) => tf.add(sum, other));
-        const total = tf.sum(all_E);
-        const share = tf.div(tf.mul(tf.sum(own_E), counts.length), total);
-        return tf.mul(tf.div(all_E, total), share);
+        const total = tf.sum(sums[i]);
+        const share = tf.div(tf.mul(tf.sum(ofPart.get(layer)!), parts), total);
+        return tf.mul(tf.div(sums[i], total), share);
       }),
     ]);
     return new Map(scaled);
   });
+  tf.dispose(sums);
   for (const ofPart of counts) for (const own_E of ofPart.values()) own_E.dispose();
   return loads;
 }

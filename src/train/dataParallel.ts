@@ -1,6 +1,6 @@
 import * as tf from "@tensorflow/tfjs-core";
 import { copiesOf, isWhole, placementOf } from "../distributed/placement.js";
-import type { World } from "../distributed/world.js";
+import type { World, WorldGroup } from "../distributed/world.js";
 import type { LossShare, StepResult } from "../model/lossAndGradients.js";
 import type { RankGroup } from "../ops/distributed/collectives.js";
 import type { Batch } from "../stream/batch.js";
@@ -42,25 +42,71 @@ function countReal(targets: Int32Array): number {
   return count;
 }
 
+/** Sums of gradients over the ranks that share a batch, bucket by bucket, each started when its gradients are there. */
+export interface GradientSums {
+  /** Takes a gradient into the bucket in hand. All ranks give the same ones in the same order. */
+  add(name: string, gradient: tf.Tensor): void;
+  /** Settles when all that were given are sums, in place. */
+  finish(): Promise<void>;
+}
+
+/** Values of a bucket: 32 MiB. Larger ones would start late, many small collectives wait for each other. */
+const bucketValues = 8 << 20;
+
+/** A rank of the expert axis has seen all of its group's tokens: its experts' gradients are whole but for the data axis. */
+export function gradientSums({ batch, data }: Pick<World, "batch" | "data">): GradientSums {
+  const running: Promise<void>[] = [];
+  const bucketsOf = (group: WorldGroup): { add(gradient: tf.Tensor): void; start(): void } => {
+    let bucket: tf.Tensor[] = [];
+    let values = 0;
+    const start = (): void => {
+      if (bucket.length === 0) return;
+      const work = group.sum(bucket);
+      // Whoever finishes hears of a failure; a backward pass that fails first does not.
+      work.catch(() => {});
+      running.push(work);
+      tf.dispose(bucket);
+      bucket = [];
+      values = 0;
+    };
+    return {
+      add(gradient) {
+        if (group.size === 1) return;
+        if (values + gradient.size > bucketValues) start();
+        bucket.push(tf.keep(gradient.clone()));
+        values += gradient.size;
+      },
+      start,
+    };
+  };
+  const [everywhere, experts] = [batch, data].map(bucketsOf);
+  return {
+    add: (name, gradient) => (placementOf(name).splitByExpert ? experts : everywhere).add(gradient),
+    async finish() {
+      for (const buckets of [everywhere, experts]) buckets.start();
+      await Promise.all(running);
+    },
+  };
+}
+
 /**
  * Makes every rank's losses and gradients the whole batch's, in place, and the routing figures their mean. All ranks call it.
  *
  * @param stop 1 where this rank was asked to stop, [1]; becomes the number of those that were
+ * @param sums has the gradients, where ranks share the batch
  * @returns the norm of all gradients together, of all ranks' parts
  */
-export async function reduceStep(world: World, result: StepResult, stop: tf.Tensor): Promise<tf.Scalar> {
+export async function reduceStep(
+  world: World,
+  result: StepResult,
+  stop: tf.Tensor,
+  sums?: GradientSums,
+): Promise<tf.Scalar> {
   const { loss, crossEntropy, distillation, auxLoss, zLoss, routing, gradients } = result;
   const losses = [loss, crossEntropy, ...(distillation ? [distillation] : []), auxLoss, zLoss];
   const whole = isWhole(world.mesh);
-  if (whole) {
-    await world.all.sum([...gradients.values(), ...losses, stop]);
-  } else {
-    // A rank of the expert axis has seen all of its group's tokens: its experts' gradients are whole but for the data axis.
-    const [everywhere, experts]: tf.Tensor[][] = [[], []];
-    for (const [name, gradient] of gradients) (placementOf(name).splitByExpert ? experts : everywhere).push(gradient);
-    await world.batch.sum([...everywhere, ...losses]);
-    if (experts.length > 0) await world.data.sum(experts);
-  }
+  await sums?.finish();
+  await world.batch.sum(whole ? [...losses, stop] : losses);
   const figures = routing.flatMap(({ load, fractionDropped, meanGateProbability }) => [
     load,
     fractionDropped,

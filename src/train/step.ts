@@ -8,7 +8,7 @@ import type { Parameters } from "../model/parameters.js";
 import type { Teacher } from "../model/teacher.js";
 import type { Batch } from "../stream/batch.js";
 import { accumulateGradients, toTensors } from "./accumulate.js";
-import { reduceStep } from "./dataParallel.js";
+import { gradientSums, reduceStep } from "./dataParallel.js";
 import { gradientNorm, type Optimizer } from "./optimizer.js";
 
 /** What one update is made of. */
@@ -101,9 +101,11 @@ function eagerStep({
   isStopping,
 }: StepParts): TrainStep {
   return async (batch, { step, learningRate }) => {
-    const result = accumulateGradients(batch, accumulate, world, { model, params, seed, step, teacher });
+    const sums = world.batch.size > 1 ? gradientSums(world) : undefined;
+    const parts = { model, params, seed, step, teacher, onGradient: sums?.add };
+    const result = accumulateGradients(batch, accumulate, world, parts);
     const stop = tf.tensor1d([isStopping?.() ? 1 : 0]);
-    const norm = world.size > 1 ? await reduceStep(world, result, stop) : gradientNorm(result.gradients);
+    const norm = world.size > 1 ? await reduceStep(world, result, stop, sums) : gradientNorm(result.gradients);
     const guard = guardOf(result, norm);
     const gradNorm = await requireFinite(guard, step, run);
     optimizer.update(result.gradients, { learningRate, step, gradNorm });

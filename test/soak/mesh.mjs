@@ -1,7 +1,9 @@
 // Holds runs of several processes to one process's over 50 steps, on every small mesh, and a run that is killed again and again, and goes on
 // with 4, 2, 1 and 3 processes in turn, to one that is not. A dense and a Switch model of some thousand parameters, in float32, without noise, at a
 // constant rate of 0.01: rounding grows with the rate, and at 0.07 two data-parallel processes are 5e-5 from one after 50 steps.
-//   npm run soak:mesh [-- --steps 50 --kills 20 --seed N --only kills|meshes]
+// Options that few runs have, precisions, optimizers, pairs and a start from another model are held to one process over four steps on a mesh of 2 × 2,
+// and the traffic of eight processes is held to what is planned.
+//   npm run soak:mesh [-- --steps 50 --kills 20 --seed N --only kills|meshes|options|eight --match pairs]
 import { spawn, spawnSync } from "node:child_process";
 import { createHash } from "node:crypto";
 import { existsSync, mkdtempSync, readdirSync, readFileSync, rmSync } from "node:fs";
@@ -17,6 +19,7 @@ const { values } = parseArgs({
     kills: { type: "string", default: "20" },
     seed: { type: "string", default: String(Date.now()) },
     only: { type: "string" },
+    match: { type: "string", default: "" },
   },
 });
 const root = fileURLToPath(new URL("../..", import.meta.url));
@@ -64,9 +67,36 @@ function pretrain(run, kind, mesh, processes, checkpoints = 1000) {
   return [bin, "pretrain", file, "--run", run, ...many, ...sets.flatMap((set) => ["--set", set])];
 }
 
+const adamw = "optimizer={algorithm: adamw, learningRate: {schedule: constant, base: 0.001}}";
+const sparse = (keys = "") => `model.switch={experts: 4, every: 1, group: sequence, jitter: 0${keys}}`;
+/** What is set, how far losses may be from one process's, and the meshes that it is tried on where not 2 × 2; noise is another on each mesh: null. */
+const options = {
+  selective: [["precision=selective"], 1e-2],
+  bfloat16: [["precision=bfloat16"], 2e-2],
+  "AdamW, selective": [["precision=selective", adamw], 1e-2],
+  "two experts a token": [[sparse(", topK: 2")], 1e-4],
+  "groups of 32 tokens": [[sparse().replace("sequence", "{tokens: 32}")], 1e-4],
+  "balance over the batch": [[sparse(", balance: batch")], 1e-4],
+  "z-loss, frozen router": [[sparse(", zLossWeight: 0.1, frozen: true")], 1e-4],
+  "tied embeddings, ReLU": [["model.tieEmbeddings=true", "model.feedForward=relu"], 1e-4],
+  "micro-batches": [["batch.accumulate=2"], 1e-4],
+  "micro-batches, balance over the batch": [["batch.accumulate=3", sparse(", balance: batch")], 1e-4],
+  "dropout and jitter": [
+    ["model.dropout=0.1", sparse(", expertDropout: 0.4").replace("jitter: 0", "jitter: 0.01")],
+    null,
+  ],
+  pairs: [["objective=pairs", "stream.targetLength=32", "stream.languages=[en, de]"], 1e-4],
+  "packed pairs": [
+    ["objective=pairs", "stream.targetLength=32", "stream.languages=[en, de]", "stream.packing=true"],
+    1e-4,
+  ],
+  "experts copied from a dense model": [["init.from=DENSE"], 1e-4],
+};
+
 function call(args) {
-  const { status, stderr } = spawnSync(process.execPath, args, { encoding: "utf8", env });
+  const { status, stdout, stderr } = spawnSync(process.execPath, args, { encoding: "utf8", env });
   if (status !== 0) throw new Error(`${args.slice(1).join(" ")} ended with ${status}:\n${stderr}`);
+  return stdout;
 }
 
 /** Losses of a run by step. */
@@ -106,6 +136,59 @@ async function compareMeshes() {
     return weights(run);
   });
   report("two runs of one mesh have the same bytes", first === again);
+}
+
+/** Runs of a few steps with options that the comparisons of meshes leave out. */
+function compareOptions() {
+  const pairs = join(folder, "pairs");
+  const tasks = ["--pairs", "--source", join(root, "data/tasks"), "--tasks", "numbers", "--languages", "en,de"];
+  call([bin, "preprocess", ...tasks, "--vocab", join(root, "vocab/sample.model"), "--out", pairs]);
+  const dense = join(folder, "start");
+  const start = (run, sets, mesh, processes) => {
+    const given = ["steps=4", ...sets.map((set) => set.replace("DENSE", dense))];
+    const all = sets.includes("objective=pairs") ? [...given, `dataset=${pairs}`] : given;
+    const args = pretrain(run, "Switch", mesh, processes);
+    if (sets.includes("objective=pairs")) args[1] = "finetune";
+    call([...args, ...all.flatMap((set) => ["--set", set])]);
+  };
+  start(dense, ["model.switch=null"], {}, 1);
+  for (const [i, [name, [sets, most]]] of Object.entries(options).entries()) {
+    if (!name.includes(values.match)) continue;
+    const [one, four] = ["one", "four"].map((side) => join(folder, `options-${i}-${side}`));
+    try {
+      start(one, sets, {}, 1);
+      start(four, sets, { expert: 2, model: 2 }, 4);
+      const off = furthest(one, four);
+      const rate = most ?? 0.5;
+      report(`${name}, expert 2 × model 2: losses differ by ${off.toExponential(1)}`, off < rate);
+    } catch (error) {
+      report(`${name}: ${error.message}`, false);
+    }
+  }
+}
+
+/** Eight processes give to collectives what is planned. */
+function countEight() {
+  const sets = ["--set", "steps=1", "--set", "stream.batchSize=16"];
+  for (const mesh of [{ expert: 4, model: 2 }, { expert: 2, model: 2 }, {}]) {
+    const run = join(folder, `eight-${Object.values(mesh).join("-")}`);
+    const args = pretrain(run, "Switch", mesh, 8);
+    const { traffic } = JSON.parse(call([...args, ...sets, "--json"]));
+    const text = Object.entries({ data: 8 / (mesh.expert ?? 1) / (mesh.model ?? 1), ...mesh }).map((one) =>
+      one.join("="),
+    );
+    const flags = args.slice(args.indexOf("--set"));
+    const plan = JSON.parse(call([bin, "plan", args[2], "--mesh", text.join(), ...flags, ...sets, "--json"]));
+    const sum = (list) => {
+      const sums = {};
+      for (const { kind, ranks, bytes } of list)
+        sums[`${kind} of ${ranks}`] = (sums[`${kind} of ${ranks}`] ?? 0) + bytes;
+      return JSON.stringify(Object.entries(sums).sort());
+    };
+    const planned = sum(plan.traffic.map((one) => ({ ...one, bytes: one.times * one.tensorBytes })));
+    report(`eight processes, ${text}: ${sum(traffic)}`, sum(traffic) === planned);
+    if (sum(traffic) !== planned) console.log(`     planned ${planned}`);
+  }
 }
 
 function weights(run) {
@@ -168,8 +251,8 @@ try {
   console.log(`seed ${values.seed}`);
   const sample = ["--source", join(root, "data/sample"), "--vocab", join(root, "vocab/sample.model"), "--out", dataset];
   call([bin, "preprocess", ...sample]);
-  if (values.only !== "kills") await compareMeshes();
-  if (values.only !== "meshes") await killAgainAndAgain();
+  const parts = { meshes: compareMeshes, options: compareOptions, eight: countEight, kills: killAgainAndAgain };
+  for (const [name, part] of Object.entries(parts)) if ((values.only ?? name) === name) await part();
 } finally {
   rmSync(folder, { recursive: true, force: true });
 }

@@ -29,8 +29,12 @@ export function describeCluster(plan: ClusterPlan): string[] {
     ),
     "",
     `time of a step: ${figures(1000 * seconds.step)} ms`,
-    row("products", `${figures(1000 * seconds.compute)} ms at ${percent(hardware.efficiency)} of the peak`),
-    row("optimizer", `${figures(1000 * seconds.update)} ms`),
+    ...(plan.measured
+      ? [row("a rank without its peers, timed here", `${figures(1000 * seconds.compute)} ms`)]
+      : [
+          row("products", `${figures(1000 * seconds.compute)} ms at ${percent(hardware.efficiency)} of the peak`),
+          row("optimizer", `${figures(1000 * seconds.update)} ms`),
+        ]),
     row(
       "collectives that nothing hides",
       `${figures(1000 * seconds.exposed)} ms (${figures(1000 * seconds.hidden)} ms hidden)`,

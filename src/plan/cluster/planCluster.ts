@@ -38,6 +38,8 @@ export interface ClusterPlan {
   memory: RankMemory;
   fits: boolean;
   traffic: (Collective & { seconds: number })[];
+  /** Whether `seconds.compute` is a rank's whole step as it was timed, the optimizer with it: then `update` is 0. */
+  measured: boolean;
   seconds: {
     /** Products by the device's rate, and passes over weights and moments by its memory's. */
     compute: number;
@@ -58,8 +60,12 @@ const logitsChunk = 2 ** 26;
 /** The backward pass is two of a step's three parts: what can run beside it. */
 const backwardShare = 2 / 3;
 
-/** Memory, traffic and time of a run on a mesh of described devices. */
-export function planCluster(run: ClusterRun, mesh: Mesh, hardware: Hardware): ClusterPlan {
+/**
+ * Memory, traffic and time of a run on a mesh of described devices.
+ *
+ * @param rankSeconds of a rank's step without its peers, where that was timed: it takes the place of what the device's rates say
+ */
+export function planCluster(run: ClusterRun, mesh: Mesh, hardware: Hardware, rankSeconds?: number): ClusterPlan {
   const { model, batchSize, lengths, steps, optimizer } = run;
   const rank = rankParameters(model, mesh, optimizer);
   const bfloat16Products = model.precision !== "float32";
@@ -71,10 +77,11 @@ export function planCluster(run: ClusterRun, mesh: Mesh, hardware: Hardware): Cl
     seconds: collectiveSeconds(one, hardware),
   }));
   const products = flopsPerStep + emptyPlaceFlops(run);
-  const compute = products / meshSize(mesh) / (hardware.teraflops * 1e12 * hardware.efficiency);
+  const compute = rankSeconds ?? products / meshSize(mesh) / (hardware.teraflops * 1e12 * hardware.efficiency);
   // Weights and gradients are read, weights written; moments are read and written.
   const held = rank.dense + rank.experts;
-  const update = (float32 * (3 * held + 2 * rank.optimizer)) / (hardware.memoryGBps * 1e9);
+  const passes = (float32 * (3 * held + 2 * rank.optimizer)) / (hardware.memoryGBps * 1e9);
+  const update = rankSeconds === undefined ? passes : 0;
   const sum = (overlaps: boolean): number =>
     traffic.filter((one) => one.overlaps === overlaps).reduce((all, { seconds }) => all + seconds, 0);
   const hidden = Math.min(sum(true), backwardShare * compute);
@@ -85,6 +92,7 @@ export function planCluster(run: ClusterRun, mesh: Mesh, hardware: Hardware): Cl
     ...{ mesh, hardware, nodes: nodesOf(mesh, hardware), flopsPerStep, tokensPerStep, memory, traffic },
     parameters: { total, activePerToken, rank },
     fits: memory.total <= hardware.memoryGiB * 2 ** 30,
+    measured: rankSeconds !== undefined,
     seconds: { compute, update, exposed, hidden, step },
     tokensPerSecond: tokensPerStep / step,
     days: (steps * step) / 86_400,

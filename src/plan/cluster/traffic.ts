@@ -53,6 +53,9 @@ export function stepTraffic(input: TrafficInput): Collective[] {
   };
   const batch = { ranks: mesh.data * mesh.expert, stride: mesh.model };
   const split = { kind: "all-reduce" as const, ranks: mesh.model, stride: 1, overlaps: false };
+  // Loads of the whole batch are counted in a forward pass of their own (`train/accumulate.ts`).
+  const { balance, auxLossWeight = 0, experts = 0 } = model.switch ?? {};
+  const forwards = balance === "batch" && auxLossWeight > 0 && batch.ranks > 1 ? 2 : 1;
   const gradients = { kind: "all-reduce" as const, times: 1, overlaps: true };
   add({ ...gradients, ...batch, what: "gradients of what all ranks hold", tensorBytes: parameters.dense * float32 });
   add({
@@ -66,7 +69,9 @@ export function stepTraffic(input: TrafficInput): Collective[] {
   const sparseLayers = [model.encoderLayers, model.decoderLayers].flatMap((layers) =>
     Array.from({ length: layers }, (_, layer) => layer).filter((layer) => isSparse(model, layer)),
   ).length;
-  const figures = sparseLayers * ((model.switch?.experts ?? 0) + 2);
+  const loads = { ...batch, what: "loads of the whole batch", kind: "all-reduce" as const, overlaps: false };
+  add({ ...loads, times: forwards - 1, tensorBytes: sparseLayers * experts * float32 });
+  const figures = sparseLayers * (experts + 2);
   add({
     ...batch,
     what: "losses and routing figures",
@@ -94,23 +99,28 @@ export function stepTraffic(input: TrafficInput): Collective[] {
         ...exchange,
         what: `tokens to experts and back, ${stack}`,
         // There and back, forward and backward.
-        times: 4 * sparse,
+        times: 2 * (forwards + 1) * sparse,
         tensorBytes: places * model.dModel * bytesPerValue,
       });
       const counts = model.switch.experts * groups * int32;
-      add({ ...exchange, what: `places in use, ${stack}`, times: sparse, tensorBytes: counts });
+      add({ ...exchange, what: `places in use, ${stack}`, times: forwards * sparse, tensorBytes: counts });
       const gates = tokens * (model.switch.topK ?? 1) * float32;
       add({ ...split, what: `gates of split experts, ${stack}`, times: sparse, tensorBytes: gates });
     }
     // One after each split sublayer, and one of its input's gradient (§5.2).
     const sublayers = layers * (stack === "encoder" ? 2 : 3);
     const bytes = tokens * model.dModel * bytesPerValue;
-    add({ ...split, what: `activations of split layers, ${stack}`, times: 2 * sublayers, tensorBytes: bytes });
+    add({
+      ...split,
+      what: `activations of split layers, ${stack}`,
+      times: (forwards + 1) * sublayers,
+      tensorBytes: bytes,
+    });
   }
   const memory = rows * lengths.inputs * model.dModel * bytesPerValue;
   add({ ...split, what: "gradient of what the decoder attends to", times: 1, tensorBytes: memory });
   const positions = rows * (lengths.inputs + lengths.targets);
-  add({ ...split, what: "embeddings", times: 1, tensorBytes: positions * model.dModel * float32 });
+  add({ ...split, what: "embeddings", times: forwards, tensorBytes: positions * model.dModel * float32 });
   const targets = rows * lengths.targets;
   const logits = "gradient and statistics of the output layer";
   add({ ...split, what: logits, times: 1, tensorBytes: targets * (model.dModel + 3) * float32 });

@@ -1,7 +1,7 @@
 import * as tf from "@tensorflow/tfjs-core";
 import { usageError } from "../../base/errors.js";
 import { type Mesh, meshSize } from "../../distributed/mesh.js";
-import { partOfParameter } from "../../distributed/modelParts.js";
+import { initParts, partOfParameter } from "../../distributed/modelParts.js";
 import { type CalledCollective, simulatedWorld } from "../../distributed/simulatedWorld.js";
 import { disposeParameters, parameterShapes } from "../../model/parameters.js";
 import type { ClusterRun } from "../../plan/cluster/planCluster.js";
@@ -41,7 +41,15 @@ export async function simulateWorld(
 ): Promise<SimulatedWorld> {
   const results: SimulatedRank[] = [];
   for (const rank of ranks) results.push(await simulateRank(run, mesh, rank, optimizer));
-  const [first, ...others] = results;
+  requireSameCollectives(results);
+  return { mesh, ranks: results, peakBytes: process.resourceUsage().maxRSS * 1024 };
+}
+
+/** @throws usageError where two ranks call others, or in another order: each would wait for the other */
+export function requireSameCollectives([first, ...others]: readonly Pick<
+  SimulatedRank,
+  "rank" | "collectives"
+>[]): void {
   for (const other of others) {
     const at = first.collectives.findIndex((one, i) => textOf(one) !== textOf(other.collectives[i]));
     if (at < 0 && first.collectives.length === other.collectives.length) continue;
@@ -51,7 +59,28 @@ export async function simulateWorld(
       why: `${textOf(first.collectives[at])} there, ${textOf(other.collectives[at])} here: a real run would wait for ever`,
     });
   }
-  return { mesh, ranks: results, peakBytes: process.resourceUsage().maxRSS * 1024 };
+}
+
+/**
+ * Seconds of a step of one rank of a mesh, on the active backend and without its peers: the median of three after two that are not timed, of the real
+ * program with fresh weights. What the collectives would take comes on top.
+ */
+export async function timeRank(run: ClusterRun, mesh: Mesh, options: OptimizerOptions): Promise<number> {
+  const world = simulatedWorld(mesh, 0, []);
+  const params = initParts(run.model, 0, world);
+  const optimizer = createOptimizer(params, optimizerOptions(options, run.model), world);
+  const trainStep = createTrainStep({ model: run.model, params, optimizer, world, seed: 0, run: "timed" });
+  const batch = madeUpBatch(run.batchSize, run.lengths, run.model.vocabSize);
+  const times: number[] = [];
+  for (let step = 0; step < 5; step++) {
+    const start = performance.now();
+    const { dispose } = await trainStep(batch, { step, learningRate: 0.001 });
+    dispose();
+    times.push((performance.now() - start) / 1000);
+  }
+  optimizer.dispose();
+  disposeParameters(params);
+  return times.slice(2).toSorted((a, b) => a - b)[1];
 }
 
 /** All ranks of a small world, the first and the last of a large one. */
