@@ -171,7 +171,7 @@ describe.skipIf(!usable)("a model split over processes", { timeout: 240_000 }, (
     expect([status, stderr]).toEqual([2, expect.stringContaining("[optimizer-not-split]")]);
     const from = join(folder, "gradients-model", "one");
     const taught = ["--set", "mesh.model=2", "--set", `teacher={from: ${from}, weight: 0.25}`];
-    const pupil = await runMswitch(["pretrain", file, "--processes", "2", ...taught]);
+    const pupil = await runMswitch(["distill", file, "--processes", "2", ...taught]);
     expect([pupil.status, pupil.stderr]).toEqual([2, expect.stringContaining("[mesh-teacher]")]);
   });
 });

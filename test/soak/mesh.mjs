@@ -69,13 +69,15 @@ function pretrain(run, kind, mesh, processes, checkpoints = 1000) {
 
 const adamw = "optimizer={algorithm: adamw, learningRate: {schedule: constant, base: 0.001}}";
 const sparse = (keys = "") => `model.switch={experts: 4, every: 1, group: sequence, jitter: 0${keys}}`;
+/** Fine-tuning has dropout where nothing is said. */
+const quiet = ["model.dropout=0", sparse(", expertDropout: 0")];
 /** What is set, how far losses may be from one process's, and the meshes that it is tried on where not 2 × 2; noise is another on each mesh: null. */
 const options = {
   selective: [["precision=selective"], 1e-2],
   bfloat16: [["precision=bfloat16"], 2e-2],
   "AdamW, selective": [["precision=selective", adamw], 1e-2],
   "two experts a token": [[sparse(", topK: 2")], 1e-4],
-  "groups of 32 tokens": [[sparse().replace("sequence", "{tokens: 32}")], 1e-4],
+  "groups of 16 tokens": [[sparse().replace("sequence", "{tokens: 16}")], 1e-4],
   "balance over the batch": [[sparse(", balance: batch")], 1e-4],
   "z-loss, frozen router": [[sparse(", zLossWeight: 0.1, frozen: true")], 1e-4],
   "tied embeddings, ReLU": [["model.tieEmbeddings=true", "model.feedForward=relu"], 1e-4],
@@ -85,9 +87,15 @@ const options = {
     ["model.dropout=0.1", sparse(", expertDropout: 0.4").replace("jitter: 0", "jitter: 0.01")],
     null,
   ],
-  pairs: [["objective=pairs", "stream.targetLength=32", "stream.languages=[en, de]"], 1e-4],
+  pairs: [["objective=pairs", ...quiet, "stream.targetLength=32", "stream.languages=[numbers.en, numbers.de]"], 1e-4],
   "packed pairs": [
-    ["objective=pairs", "stream.targetLength=32", "stream.languages=[en, de]", "stream.packing=true"],
+    [
+      "objective=pairs",
+      ...quiet,
+      "stream.targetLength=32",
+      "stream.languages=[numbers.en, numbers.de]",
+      "stream.packing=true",
+    ],
     1e-4,
   ],
   "experts copied from a dense model": [["init.from=DENSE"], 1e-4],

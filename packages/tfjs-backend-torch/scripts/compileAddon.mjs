@@ -64,6 +64,11 @@ function cxxFlags({ source, torch, cudaHome, defines, includes, flags }) {
     // Searched last: where Gloo's own headers are, they are taken.
     ...["-idirafter", join(source, "distributed", "gloo_stubs")],
     ...(cudaHome ? ["-DTFJS_TORCH_CUDA", "-isystem", join(cudaHome, "include")] : []),
+    // NCCL's header, in its own wheel beside torch's; what c10d's NCCL names of other CUDA libraries, where the toolkit has no headers of them.
+    ...(cudaHome
+      ? [join(torch.root, "..", "nvidia", "nccl", "include"), join(source, "distributed", "cuda_stubs")]
+      : []
+    ).flatMap((folder) => ["-idirafter", folder]),
     ...flags,
     ...extraFlags(),
   ];

@@ -1,4 +1,4 @@
-// Processes that train together: libtorch's c10d (Gloo) on TensorFlow.js tensors of the torch backend on the CPU.
+// Processes that train together: libtorch's c10d on TensorFlow.js tensors of the torch backend: Gloo on the CPU, NCCL on a GPU where the addon was built with it.
 import { engine, type Tensor, util } from "@tensorflow/tfjs-core";
 import { type CollectiveTraffic, nativeAddon } from "./native.js";
 import { TorchBackend } from "./torchBackend.js";

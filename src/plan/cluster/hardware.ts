@@ -17,6 +17,13 @@ export const hardwareSchema = z.strictObject({
   devicesPerNode: z.int().positive(),
   nodeGBps: positive.describe("To another device of the node."),
   networkGBps: positive.describe("To a device of another node."),
+  latencyMicroseconds: z.number().nonnegative().default(0).describe("Of a collective, before its first byte."),
+  overlap: z
+    .boolean()
+    .default(true)
+    .describe(
+      "Whether collectives run beside products; false where the same processor moves the bytes, as Gloo on CPUs.",
+    ),
   efficiency: positive.max(1).describe("Share of `teraflops` that a training step's products reach."),
 });
 export type Hardware = z.infer<typeof hardwareSchema>;

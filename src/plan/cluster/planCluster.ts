@@ -84,7 +84,7 @@ export function planCluster(run: ClusterRun, mesh: Mesh, hardware: Hardware, ran
   const update = rankSeconds === undefined ? passes : 0;
   const sum = (overlaps: boolean): number =>
     traffic.filter((one) => one.overlaps === overlaps).reduce((all, { seconds }) => all + seconds, 0);
-  const hidden = Math.min(sum(true), backwardShare * compute);
+  const hidden = hardware.overlap ? Math.min(sum(true), backwardShare * compute) : 0;
   const exposed = sum(false) + sum(true) - hidden;
   const step = compute + update + exposed;
   const { total, activePerToken } = countParameters(model);

@@ -132,10 +132,10 @@ export function stepTraffic(input: TrafficInput): Collective[] {
 /** Seconds of a collective, by the slowest link that it crosses; a link is the device's own, and shared with nobody. */
 export function collectiveSeconds(
   { ranks, stride, sentBytes, times }: Collective,
-  { devicesPerNode, nodeGBps, networkGBps }: Hardware,
+  { devicesPerNode, nodeGBps, networkGBps, latencyMicroseconds }: Hardware,
 ): number {
   const leavesNode = ranks * stride > devicesPerNode;
-  return (times * sentBytes) / ((leavesNode ? networkGBps : nodeGBps) * 1e9);
+  return times * (sentBytes / ((leavesNode ? networkGBps : nodeGBps) * 1e9) + latencyMicroseconds / 1e6);
 }
 
 /** Whether a mesh needs more than one node. */

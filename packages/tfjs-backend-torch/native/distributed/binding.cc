@@ -89,8 +89,13 @@ std::vector<Bucket> fillBuckets(const std::vector<at::Tensor>& tensors) {
   for (auto& bucket : buckets) {
     int64_t size = 0;
     for (const auto& tensor : bucket.tensors) size += tensor.numel();
+    const at::Tensor& first = bucket.tensors.front();
+    if (bucket.tensors.size() == 1 && first.scalar_type() == at::kFloat && first.is_contiguous()) {
+      bucket.flat = first.view(-1);  // a large tensor is summed where it lies
+      continue;
+    }
     // Sums are made in float32: bfloat16 would round at every rank.
-    bucket.flat = at::empty({size}, at::kFloat);
+    bucket.flat = at::empty({size}, first.options().dtype(at::kFloat));
     int64_t at = 0;
     for (const auto& tensor : bucket.tensors) {
       bucket.flat.narrow(0, at, tensor.numel()).copy_(tensor.reshape({-1}));
@@ -102,6 +107,7 @@ std::vector<Bucket> fillBuckets(const std::vector<at::Tensor>& tensors) {
 
 void emptyBucket(const Bucket& bucket, double factor) {
   if (factor != 1) bucket.flat.mul_(factor);
+  if (bucket.flat.is_alias_of(bucket.tensors.front())) return;
   int64_t at = 0;
   for (const auto& tensor : bucket.tensors) {
     tensor.copy_(bucket.flat.narrow(0, at, tensor.numel()).view(tensor.sizes()));
@@ -174,7 +180,6 @@ Napi::Value DistributedBinding::allReduce(const Napi::CallbackInfo& info) {
     std::vector<at::Tensor> tensors;
     for (const auto handle : numbers<int64_t>(info[1])) tensors.push_back(table_.get(handle));
     for (const auto& tensor : tensors) {
-      TORCH_CHECK(tensor.is_cpu(), "process groups talk on the CPU: the tensor is on ", tensor.device());
       TORCH_CHECK(tensor.is_floating_point(), "all-reduce takes float tensors, not ", tensor.scalar_type());
       // Whoever had the old values' squares at hand has them no more.
       setSquareSums(tensor, nullptr);
@@ -204,7 +209,7 @@ Napi::Value DistributedBinding::collective(const Napi::CallbackInfo& info) {
       running = groups_->barrier(group);
     } else {
       at::Tensor out = tensor(info[2]), x = tensor(info[3]);
-      TORCH_CHECK(out.is_cpu() && x.is_cpu(), kind, ": process groups talk on the CPU");
+      TORCH_CHECK(out.device() == x.device(), kind, ": from ", x.device(), " to ", out.device());
       TORCH_CHECK(out.is_contiguous() && x.is_contiguous(), kind, ": the tensors must be contiguous");
       TORCH_CHECK(out.scalar_type() == x.scalar_type(), kind, ": ", x.scalar_type(), " does not go into ", out.scalar_type());
       setSquareSums(out, nullptr);

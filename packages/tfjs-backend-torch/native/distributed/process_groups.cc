@@ -12,6 +12,12 @@
 #include <torch/csrc/distributed/c10d/PrefixStore.hpp>
 #include <torch/csrc/distributed/c10d/ProcessGroupGloo.hpp>
 #include <torch/csrc/distributed/c10d/TCPStore.hpp>
+// Tensors of a GPU talk by NCCL. nccl.h comes with the wheel nvidia-nccl beside a torch with CUDA.
+#if defined(TFJS_TORCH_CUDA) && __has_include(<nccl.h>)
+#define TFJS_TORCH_NCCL 1
+#define USE_C10D_NCCL
+#include <torch/csrc/distributed/c10d/ProcessGroupNCCL.hpp>
+#endif
 #endif
 
 namespace tfjs_torch {
@@ -25,9 +31,9 @@ const std::shared_ptr<ProcessGroups>& ProcessGroups::shared() {
 
 namespace {
 
-class GlooCollective final : public Collective {
+class StartedCollective final : public Collective {
  public:
-  GlooCollective(const char* name, c10::intrusive_ptr<c10d::Work> work, std::vector<at::Tensor> held)
+  StartedCollective(const char* name, c10::intrusive_ptr<c10d::Work> work, std::vector<at::Tensor> held)
       : name_(name), work_(std::move(work)), held_(std::move(held)) {}
 
   void wait() override {
@@ -51,29 +57,44 @@ class GlooCollective final : public Collective {
 struct ProcessGroups::State {
   GroupOptions options;
   c10::intrusive_ptr<c10d::Store> store;
-  std::vector<c10::intrusive_ptr<c10d::ProcessGroupGloo>> groups;
+  // The same ranks, for tensors of the CPU and of a GPU; the second only where this build has NCCL.
+  struct Group {
+    c10::intrusive_ptr<c10d::Backend> gloo, nccl;
+  };
+  std::vector<Group> groups;
   // Times and bytes by group and kind.
   std::map<std::pair<int32_t, std::string>, std::pair<int64_t, int64_t>> counted;
 
-  c10::intrusive_ptr<c10d::ProcessGroupGloo> connect(const std::string& prefix, int rank, int size) {
+  Group connect(const std::string& prefix, int rank, int size) {
+    Group group;
     auto gloo = c10d::ProcessGroupGloo::Options::create(options.timeout);
     // The address by which the store was reached is one that the others reach too; its host's own interface is looked up by name.
     gloo->devices.push_back(options.host == "127.0.0.1" || options.host == "localhost"
                                 ? c10d::ProcessGroupGloo::createDeviceForHostname("127.0.0.1")
                                 : c10d::ProcessGroupGloo::createDefaultDevice());
-    return c10::make_intrusive<c10d::ProcessGroupGloo>(c10::make_intrusive<c10d::PrefixStore>(prefix, store), rank, size, gloo);
+    group.gloo = c10::make_intrusive<c10d::ProcessGroupGloo>(c10::make_intrusive<c10d::PrefixStore>(prefix, store), rank, size, gloo);
+#ifdef TFJS_TORCH_NCCL
+    // Communicators are made at the first collective.
+    auto nccl = c10d::ProcessGroupNCCL::Options::create();
+    nccl->timeout = options.timeout;
+    group.nccl =
+        c10::make_intrusive<c10d::ProcessGroupNCCL>(c10::make_intrusive<c10d::PrefixStore>(prefix + "/nccl", store), rank, size, nccl);
+#endif
+    return group;
   }
 
-  c10d::ProcessGroupGloo& group(int32_t id) {
-    TORCH_CHECK(id >= 0 && id < static_cast<int32_t>(groups.size()) && groups[id], "this process is in no process group ", id);
-    return *groups[id];
+  const Group& group(int32_t id) {
+    TORCH_CHECK(id >= 0 && id < static_cast<int32_t>(groups.size()) && groups[id].gloo, "this process is in no process group ", id);
+    return groups[id];
   }
 
-  c10d::ProcessGroupGloo& counting(int32_t id, const char* kind, const at::Tensor& x) {
+  c10d::Backend& counting(int32_t id, const char* kind, const at::Tensor& x) {
+    const Group& of = group(id);
+    TORCH_CHECK(x.is_cpu() || (x.is_cuda() && of.nccl), kind, ": this build's process groups have no tensors of ", x.device());
     auto& [times, bytes] = counted[{id, kind}];
     ++times;
     bytes += static_cast<int64_t>(x.nbytes());
-    return group(id);
+    return x.is_cpu() ? *of.gloo : *of.nccl;
   }
 };
 
@@ -114,14 +135,14 @@ int32_t ProcessGroups::split(const std::vector<int>& ranks) {
 
 int64_t ProcessGroups::sizeOf(int32_t group) const {
   TORCH_CHECK(isOpen(), "this process is in no group");
-  return state_->group(group).getSize();
+  return state_->group(group).gloo->getSize();
 }
 
 std::vector<Traffic> ProcessGroups::traffic() const {
   std::vector<Traffic> all;
   if (!isOpen()) return all;
   for (const auto& [of, amount] : state_->counted) {
-    all.push_back({of.second, of.first, state_->group(of.first).getSize(), amount.first, amount.second});
+    all.push_back({of.second, of.first, state_->group(of.first).gloo->getSize(), amount.first, amount.second});
   }
   return all;
 }
@@ -131,17 +152,17 @@ std::unique_ptr<Collective> ProcessGroups::allReduce(int32_t group, at::Tensor& 
   c10d::AllreduceOptions options;
   options.reduceOp = largest ? c10d::ReduceOp::MAX : c10d::ReduceOp::SUM;
   auto work = state_->counting(group, "all-reduce", x).allreduce(tensors, options);
-  return std::make_unique<GlooCollective>("all-reduce", std::move(work), std::move(tensors));
+  return std::make_unique<StartedCollective>("all-reduce", std::move(work), std::move(tensors));
 }
 
 std::unique_ptr<Collective> ProcessGroups::reduceScatter(int32_t group, at::Tensor& out, at::Tensor& x) {
-  return std::make_unique<GlooCollective>("reduce-scatter", state_->counting(group, "reduce-scatter", x)._reduce_scatter_base(out, x),
-                                          std::vector<at::Tensor>{out, x});
+  return std::make_unique<StartedCollective>("reduce-scatter", state_->counting(group, "reduce-scatter", x)._reduce_scatter_base(out, x),
+                                             std::vector<at::Tensor>{out, x});
 }
 
 std::unique_ptr<Collective> ProcessGroups::allGather(int32_t group, at::Tensor& out, at::Tensor& x) {
-  return std::make_unique<GlooCollective>("all-gather", state_->counting(group, "all-gather", out)._allgather_base(out, x),
-                                          std::vector<at::Tensor>{out, x});
+  return std::make_unique<StartedCollective>("all-gather", state_->counting(group, "all-gather", out)._allgather_base(out, x),
+                                             std::vector<at::Tensor>{out, x});
 }
 
 std::unique_ptr<Collective> ProcessGroups::allToAll(int32_t group, at::Tensor& out, at::Tensor& x, std::vector<int64_t> receive,
@@ -150,7 +171,7 @@ std::unique_ptr<Collective> ProcessGroups::allToAll(int32_t group, at::Tensor& o
   at::Tensor to = out, from = x;
   if (x.scalar_type() == at::kBFloat16) to = out.view(at::kHalf), from = x.view(at::kHalf);
   auto work = state_->counting(group, "all-to-all", x).alltoall_base(to, from, receive, send);
-  return std::make_unique<GlooCollective>("all-to-all", std::move(work), std::vector<at::Tensor>{out, x, to, from});
+  return std::make_unique<StartedCollective>("all-to-all", std::move(work), std::vector<at::Tensor>{out, x, to, from});
 }
 
 std::unique_ptr<Collective> ProcessGroups::broadcast(int32_t group, at::Tensor& x, int root) {
@@ -158,11 +179,11 @@ std::unique_ptr<Collective> ProcessGroups::broadcast(int32_t group, at::Tensor& 
   c10d::BroadcastOptions options;
   options.rootRank = root;
   auto work = state_->counting(group, "broadcast", x).broadcast(tensors, options);
-  return std::make_unique<GlooCollective>("broadcast", std::move(work), std::move(tensors));
+  return std::make_unique<StartedCollective>("broadcast", std::move(work), std::move(tensors));
 }
 
 std::unique_ptr<Collective> ProcessGroups::barrier(int32_t group) {
-  return std::make_unique<GlooCollective>("barrier", state_->group(group).barrier(), std::vector<at::Tensor>{});
+  return std::make_unique<StartedCollective>("barrier", state_->group(group).gloo->barrier(), std::vector<at::Tensor>{});
 }
 
 void ProcessGroups::close() { state_.reset(); }

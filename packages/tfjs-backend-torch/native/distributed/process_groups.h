@@ -33,8 +33,8 @@ struct Traffic {
   int64_t size, times, bytes;
 };
 
-// Processes that talk by libtorch's c10d (Gloo on the CPU). Every rank must start the same collectives in the same order. Group 0 is all
-// processes; others are parts of it.
+// Processes that talk by libtorch's c10d: Gloo for tensors of the CPU, NCCL for those of a GPU in a build with CUDA that finds nccl.h.
+// Every rank must start the same collectives in the same order. Group 0 is all processes; others are parts of it.
 class ProcessGroups {
  public:
   ProcessGroups();

@@ -1,0 +1,5 @@
+#pragma once
+
+// What ATen's CUDA headers, which c10d's NCCL includes, name of this library; taken where the toolkit's own header is absent.
+using cublasHandle_t = struct cublasContext*;
+enum cublasStatus_t : int {};
