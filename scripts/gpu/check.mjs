@@ -1,7 +1,7 @@
 // Everything there is to check on a GPU, with node alone: builds the torch backend against a CUDA PyTorch, holds it to the CPU and to
 // Transformers on the device, and times training steps beside Transformers. A failure stops nothing but a build's. Ends with 1 where
 // something failed.
-//   npm run check:gpu, or node scripts/gpu/check.mjs [--backend torch:cuda:0] [--out DIR] [--no-timings] [--seconds 280]
+//   npm run check:gpu, or node scripts/gpu/check.mjs [--backend torch:cuda:0] [--out DIR] [--no-timings] [--seconds 280] [--limit 120]
 // Needs dist and its test modules: from `npm run build && node scripts/gpu/bundle.mjs`, or unpacked from pack.mjs's folder.
 import { spawnSync } from "node:child_process";
 import { existsSync, mkdirSync, readdirSync } from "node:fs";
@@ -19,6 +19,8 @@ const { values: flags } = parseFlags(import.meta.url, {
     "no-timings": { type: "boolean", default: false },
     // Timings begin only while this much has not passed.
     seconds: { type: "string", default: "280" },
+    // Of one check; more on a busy machine.
+    limit: { type: "string", default: "120" },
     // Sizes of the timings; small ones try the script itself on a CPU.
     batch: { type: "string", default: "64" },
     config: { type: "string", default: "dense,switch32" },
@@ -77,17 +79,18 @@ const device = {
   OMP_NUM_THREADS: String(Math.max(1, Math.floor(availableParallelism() / 4))),
 };
 const modules = readdirSync(tests).filter((name) => name.endsWith(".mjs"));
+const limit = Number(flags.limit);
 const conformance = { CONFORMANCE_BACKEND: backend };
 await Promise.all([
-  stage("golden", 90, [node, "dist/tools/goldenCli.js", "eval/golden", "--backend", backend], device),
+  stage("golden", limit, [node, "dist/tools/goldenCli.js", "eval/golden", "--backend", backend], device),
   // The same step without our kernels: where only the other fails, a kernel is wrong.
-  stage("test.deviceParity by ATen", 120, [node, join(tests, "test.deviceParity.mjs")], {
+  stage("test.deviceParity by ATen", limit, [node, join(tests, "test.deviceParity.mjs")], {
     ...device,
     TFJS_TORCH_KERNELS: "aten",
   }),
-  stage("conformance", 120, [node, `${torch}/dist/conformance.mjs`], { ...device, ...conformance }),
+  stage("conformance", limit, [node, `${torch}/dist/conformance.mjs`], { ...device, ...conformance }),
   sideBySide(
-    modules.map((name) => () => stage(name.replace(/\.mjs$/, ""), 120, [node, join(tests, name)], device)),
+    modules.map((name) => () => stage(name.replace(/\.mjs$/, ""), limit, [node, join(tests, name)], device)),
     Math.max(2, availableParallelism() >> 1),
   ),
 ]);
