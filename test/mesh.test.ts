@@ -138,22 +138,24 @@ describe.skipIf(!usable)("a model split over processes", { timeout: 240_000 }, (
     await expectSameRun(one, two);
   });
 
-  test.each<[string, Record<string, number>]>([
-    ["data", {}],
-    ["expert", { "mesh.expert": 2 }],
-    ["model", { "mesh.model": 2 }],
-  ])("gradients of one step over two %s ranks are those of one process within 1e-5", async (axis, mesh) => {
+  test.each<[string, Record<string, number>, object]>([
+    // The balance over a batch is that of all ranks' tokens.
+    ["data", {}, { balance: "batch" }],
+    ["expert", { "mesh.expert": 2 }, {}],
+    ["model", { "mesh.model": 2 }, {}],
+  ])("gradients of one step over two %s ranks are those of one process within 1e-5", async (axis, mesh, more) => {
     // After one step of AdamW its first moment is a tenth of the gradient.
     const file = await writeTinyPipeline(join(folder, `gradients-${axis}`), {
       ...keys,
       steps: 1,
-      model: { ...tiny, switch: { experts: 2, every: 1, group: "sequence", jitter: 0 } },
+      model: { ...tiny, switch: { experts: 2, every: 1, group: "sequence", jitter: 0, ...more } },
       optimizer: { algorithm: "adamw", learningRate: { schedule: "constant", base: 0.01 } },
     });
     const [one, two] = ["one", "two"].map((name) => join(folder, `gradients-${axis}`, name));
     await train(file, one, 1, {});
-    await train(file, two, 2, mesh);
+    const counted = await train(file, two, 2, mesh);
     await expectSameTensors(one, two, "optimizer", 1e-5);
+    if (axis === "data") expect(counted).toEqual(await planned(file, "data=2"));
   });
 
   test("what cannot be split is refused before any work", async () => {
