@@ -91,6 +91,9 @@ export function it(name, a, b) {
 }
 it.skip = (name, a, b) => current.items.push({ name, body: fn(a, b), skip: true });
 it.each = each(it);
+it.for = (rows) => (name, a, b) => {
+  for (const row of rows) it(title(name, row), (context) => fn(a, b)(row, context));
+};
 it.skipIf = (condition) => (condition ? it.skip : it);
 it.runIf = (condition) => (condition ? it : it.skip);
 export const test = it;
