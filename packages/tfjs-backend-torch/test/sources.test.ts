@@ -10,7 +10,7 @@ const sources = readdirSync(native, { recursive: true, encoding: "utf8" }).filte
 );
 
 /** What libtorch's headers ask for. */
-const ofLibtorch = ["USE_C10D_GLOO"];
+const ofLibtorch = ["USE_C10D_GLOO", "USE_C10D_NCCL"];
 
 test("macros have the prefix of the package", () => {
   for (const file of sources) {
