@@ -30,21 +30,22 @@ function runTests(root, args) {
     const result = JSON.parse(readFileSync(report, "utf8"));
     total.passed += result.numPassedTests;
     total.skipped += result.numPendingTests + result.numTodoTests;
-    // A file that could not be loaded counts as one failure: it has no tests of its own.
-    const broken = result.testResults.filter(
-      (file) => file.status === "failed" && file.assertionResults.length === 0,
-    ).length;
-    failed = Math.max(failed, result.numFailedTests + broken);
+    failed = Math.max(failed, result.numFailedTests + result.testResults.filter(isBroken).length);
     for (const file of result.testResults) failures.push(...failuresOf(file));
   }
   total.failed += failed;
   rmSync(folder, { recursive: true, force: true });
 }
 
+/** Whether a file failed without a failed test, as where it could not be loaded or what its tests need could not be made: that is one failure. */
+const isBroken = ({ status, assertionResults }) =>
+  status === "failed" && assertionResults.every((test) => test.status !== "failed");
+
 /** The failed tests of one file of a vitest report, each with the first lines of its error. */
 function failuresOf(file) {
   const where = relative(process.cwd(), file.name);
-  if (file.status === "failed" && file.assertionResults.length === 0) return [`${where}\n${file.message}`];
+  if (isBroken(file))
+    return [`${where}\n${firstLines(file.message) || "what its tests need could not be made: its error is above"}`];
   return file.assertionResults
     .filter((test) => test.status === "failed")
     .map((test) => `${where} > ${test.fullName}\n${firstLines(test.failureMessages.join("\n"))}`);

@@ -63,7 +63,7 @@ function cxxFlags({ source, torch, cudaHome, defines, includes, flags }) {
     ].flatMap((folder) => ["-isystem", folder]),
     // Searched last: where Gloo's own headers are, they are taken.
     ...["-idirafter", join(source, "distributed", "gloo_stubs")],
-    ...(cudaHome ? ["-DTFJS_TORCH_CUDA", "-isystem", join(cudaHome, "include")] : []),
+    ...(cudaHome ? ["-DTFJS_TORCH_CUDA", "-DTFJS_TORCH_SEEK_NCCL", "-isystem", join(cudaHome, "include")] : []),
     // NCCL's header, in its own wheel beside torch's; what c10d's NCCL names of other CUDA libraries, where the toolkit has no headers of them.
     ...(cudaHome
       ? [join(torch.root, "..", "nvidia", "nccl", "include"), join(source, "distributed", "cuda_stubs")]

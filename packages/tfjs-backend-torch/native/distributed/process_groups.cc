@@ -13,7 +13,7 @@
 #include <torch/csrc/distributed/c10d/ProcessGroupGloo.hpp>
 #include <torch/csrc/distributed/c10d/TCPStore.hpp>
 // Tensors of a GPU talk by NCCL. nccl.h comes with the wheel nvidia-nccl beside a torch with CUDA.
-#if defined(TFJS_TORCH_CUDA) && __has_include(<nccl.h>)
+#if defined(TFJS_TORCH_SEEK_NCCL) && __has_include(<nccl.h>)
 #define TFJS_TORCH_NCCL 1
 #define USE_C10D_NCCL
 #include <torch/csrc/distributed/c10d/ProcessGroupNCCL.hpp>
