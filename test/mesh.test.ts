@@ -89,7 +89,7 @@ async function expectSameTensors(run: string, other: string, files: string, tole
     const largest = values.reduce((most, value) => Math.max(most, Math.abs(value)), 0);
     const found = parts.get(name)!;
     const off = values.reduce((most, value, i) => Math.max(most, Math.abs(value - found[i])), 0);
-    expect(off / largest, name).toBeLessThan(tolerance);
+    expect(off / (largest || 1), name).toBeLessThanOrEqual(tolerance);
   }
 }
 
@@ -158,6 +158,43 @@ describe.skipIf(!usable)("a model split over processes", { timeout: 240_000 }, (
     if (axis === "data") expect(counted).toEqual(await planned(file, "data=2"));
   });
 
+  test.each<[string, object]>([
+    ["adafactor", {}],
+    ["adamw", { clipNorm: 0.5 }],
+    ["muon", {}],
+  ])(
+    "%s: two ranks that share its state train as two that do not, to the bit but for clipping",
+    async (algorithm, more) => {
+      const file = await writeTinyPipeline(join(folder, algorithm), {
+        ...keys,
+        steps: 3,
+        model: { ...tiny, switch: { experts: 3, every: 1, group: "sequence", jitter: 0 } },
+        optimizer: { algorithm, learningRate: { schedule: "constant", base: 0.01 }, ...more },
+      });
+      const [all, shared] = ["all", "shared"].map((name) => join(folder, algorithm, name));
+      await train(file, all, 2, {});
+      expect(await train(file, shared, 2, { "mesh.zero": 1 })).toEqual(await planned(file, "data=2,zero=1"));
+      await expectSameTensors(all, shared, "", "clipNorm" in more ? 1e-5 : 0);
+      const [own, rest] = await Promise.all([1, 2].map((rank) => tensorsOf(shared, `optimizer-0000${rank}`)));
+      const [mine, others] = [own, rest].map((some) => [...some.values()].reduce((sum, { length }) => sum + length, 0));
+      // A third of the model is one matrix.
+      expect(Math.max(mine, others) / (mine + others)).toBeLessThan(algorithm === "adamw" ? 0.52 : 0.75);
+    },
+  );
+
+  test("four ranks that share their optimizer's state, then three, then one that shares it with nobody: the run of one process", async () => {
+    const model = { ...tiny, switch: { experts: 4, every: 1, group: "sequence", jitter: 0 } };
+    const optimizer = { algorithm: "adamw", clipNorm: 0.5, learningRate: { schedule: "constant", base: 0.01 } };
+    const file = await writeTinyPipeline(join(folder, "zero"), { ...keys, model, optimizer });
+    const [one, many] = ["one", "many"].map((name) => join(folder, "zero", name));
+    await train(file, one, 1, {});
+    const counted = await train(file, many, 4, { steps: 3, "mesh.expert": 2, "mesh.zero": 1 });
+    expect(counted).toEqual(await planned(file, "data=2,expert=2,zero=1"));
+    await train(file, many, 3, { steps: 6, "mesh.zero": 1 });
+    await train(file, many, 1, {});
+    await expectSameRun(one, many);
+  });
+
   test("what cannot be split is refused before any work", async () => {
     const file = await writeTinyPipeline(join(folder, "wrong"), { ...keys, model: { ...tiny, switch: null } });
     for (const [set, code] of [
@@ -196,5 +233,42 @@ test("ranks of a world that is not there hold and call what is planned", async (
   for (const { collectives } of ranks) {
     const exchanged = collectives.filter(({ kind }) => kind === "exchange").reduce((sum, { bytes }) => sum + bytes, 0);
     expect(exchanged).toBe(plan["all-to-all of 8"]);
+  }
+});
+
+test("ranks that share their optimizer's state hold and call what is planned, each group the same", async () => {
+  const model = { ...tiny, switch: { experts: 8, every: 1, group: "sequence" } };
+  const file = await writeTinyPipeline(join(folder, "simulated-zero"), {
+    ...keys,
+    model,
+    stream: { ...keys.stream, batchSize: 8 },
+    optimizer: { minFactoredSize: 8 },
+  });
+  const simulated = async (size: number, mesh: string) => {
+    const { status, stdout, stderr } = await runMswitch([
+      ...["plan", file, "--simulate-world", String(size), "--mesh", mesh, "--json"],
+    ]);
+    expect(status, stderr).toBe(0);
+    return (
+      JSON.parse(stdout) as {
+        ranks: { rank: number; stateBytes: number; collectives: { kind: string; bytes: number }[] }[];
+      }
+    ).ranks;
+  };
+  const { stdout } = await runMswitch(["plan", file, "--mesh", "data=2,expert=2,zero=1", "--json"]);
+  const { memory } = JSON.parse(stdout) as { memory: { weights: number; optimizer: number } };
+  const ranks = await simulated(4, "data=2,expert=2,zero=1");
+  expect(Math.max(...ranks.map(({ stateBytes }) => stateBytes))).toBe(memory.weights + memory.optimizer);
+  // Adafactor's sums along `model` are of what a rank updates: other ones in other groups.
+  const eight = await simulated(8, "data=2,expert=2,model=2,zero=1");
+  expect(eight.map(({ rank }) => rank)).toEqual([0, 1, 2, 4, 7]);
+  const plan = await planned(file, "data=2,expert=2,model=2,zero=1");
+  for (const [kind, name] of [
+    ["sum to ", "reduce"],
+    ["broadcast from ", "broadcast"],
+  ]) {
+    const called = eight[0].collectives.filter((one) => one.kind.startsWith(kind));
+    const given = called.reduce((sum, { bytes }) => sum + bytes, 0);
+    expect(given).toBe(plan[`${name} of 2`] + plan[`${name} of 4`]);
   }
 });

@@ -33,7 +33,10 @@ number of experts, and which number is best: by a scaling law (docs/studies.md):
       description: "h100, h200, a100, tpu-v3, or a YAML file like those in data/hardware",
     }),
     nodes: Flags.integer({ default: 1, min: 1, max: 100_000, description: "nodes of that hardware" }),
-    mesh: Flags.string({ helpValue: "data=D,expert=E,model=M", description: "ranks on each axis" }),
+    mesh: Flags.string({
+      helpValue: "data=D,expert=E,model=M,zero=1",
+      description: "ranks on each axis, and whether they share the optimizer's state",
+    }),
     "simulate-world": Flags.integer({
       min: 1,
       max: 1_000_000,
@@ -68,7 +71,7 @@ number of experts, and which number is best: by a scaling law (docs/studies.md):
     }
     const devices = flags.nodes * hardware.devicesPerNode;
     if (flags.mesh === undefined) {
-      const plan = bestMesh(run, devices, hardware);
+      const plan = bestMesh(run, devices, hardware, config.mesh?.zero);
       if (!plan) {
         throw usageError(`the run does not fit on ${devices} × ${hardware.name}`, {
           code: "plan-does-not-fit",
@@ -84,7 +87,7 @@ number of experts, and which number is best: by a scaling law (docs/studies.md):
     const mesh = parseMesh(flags.mesh);
     const faults = meshFaults(mesh, run.model, run.batchSize);
     if (faults.length > 0) {
-      const fit = fittingMeshes(meshSize(mesh), run.model, run.batchSize).slice(0, 3).map(meshText);
+      const fit = fittingMeshes(meshSize(mesh), run.model, run.batchSize, mesh.zero).slice(0, 3).map(meshText);
       throw usageError("the mesh does not fit the run", {
         code: "mesh-not-fitting",
         where: `--mesh ${flags.mesh}`,
@@ -94,7 +97,7 @@ number of experts, and which number is best: by a scaling law (docs/studies.md):
     }
     const plan = await this.show(planCluster(run, mesh, hardware), run, config, flags.measure);
     if (!plan.fits) {
-      const better = bestMesh(run, meshSize(mesh), hardware);
+      const better = bestMesh(run, meshSize(mesh), hardware, mesh.zero);
       const instead = better ? `${meshText(better.mesh)} would fit` : "no mesh of so many ranks would";
       process.stderr.write(`warning: a rank needs more memory than ${hardware.name} has; ${instead}\n`);
     }
@@ -122,7 +125,12 @@ number of experts, and which number is best: by a scaling law (docs/studies.md):
     const { simulateWorld } = await import("../train/probe/simulateWorld.js");
     const { loadBackend } = await import("../backends/loadBackend.js");
     const { count, formatBytes, figures } = await import("../base/format.js");
-    const mesh = meshFor(given === undefined ? {} : parseMesh(given), size, run.model, run.batchSize);
+    const mesh = meshFor(
+      given === undefined ? { zero: config.mesh?.zero } : parseMesh(given),
+      size,
+      run.model,
+      run.batchSize,
+    );
     await loadBackend(config.backend);
     const simulated = await simulateWorld(run, mesh, config.optimizer);
     const planned = rankParameters(run.model, mesh, config.optimizer);

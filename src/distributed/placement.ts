@@ -58,9 +58,10 @@ export function momentPlacement({ modelAxis, splitByExpert }: Placement, slot: s
   return { modelAxis: modelAxis === kept ? rank - 2 : null, splitByExpert };
 }
 
-/** How many ranks of a mesh hold the same part of a parameter. */
+/** How many ranks of a mesh have the same part of a gradient when it is summed: all that hold its parameter or, with `zero`, one of them. */
 export function copiesOf({ modelAxis, splitByExpert }: Placement, mesh: Mesh): number {
-  return mesh.data * (splitByExpert ? 1 : mesh.expert) * (modelAxis === null ? mesh.model : 1);
+  const alongBatch = mesh.zero ? 1 : mesh.data * (splitByExpert ? 1 : mesh.expert);
+  return alongBatch * (modelAxis === null ? mesh.model : 1);
 }
 
 /** Whether every rank holds the whole model. */

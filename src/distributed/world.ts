@@ -1,8 +1,8 @@
-import type { ProcessGroup } from "@mswitch/tfjs-backend-torch/distributed";
+import type { ProcessGroup, TensorRows } from "@mswitch/tfjs-backend-torch/distributed";
 import * as tf from "@tensorflow/tfjs-core";
 import { MswitchError, messageOf, usageError } from "../base/errors.js";
 import { type RankGroup, soloGroup } from "../ops/distributed/collectives.js";
-import { type Mesh, type MeshPlace, meshText, placeOf, ranksAlong, soloMesh } from "./mesh.js";
+import { type Mesh, type MeshAxis, type MeshPlace, meshText, placeOf, ranksAlong, soloMesh } from "./mesh.js";
 import type { WorldAddress } from "./worldAddress.js";
 
 /** Some of the run's processes. */
@@ -11,6 +11,10 @@ export interface WorldGroup extends RankGroup {
   sum(tensors: readonly tf.Tensor[]): Promise<void>;
   /** The same with means. */
   mean(tensors: readonly tf.Tensor[]): Promise<void>;
+  /** Sums rows of tensors into those of one rank of the group. What the others' hold afterwards is of no use. */
+  sumTo(owner: number, rows: readonly TensorRows[]): Promise<void>;
+  /** Every rank's rows become one rank's; `from` is what that one sends, where it has that beside them. */
+  broadcast(owner: number, rows: readonly TensorRows[], from?: readonly (tf.Tensor | TensorRows)[]): Promise<void>;
 }
 
 /** Bytes of the tensors that a rank gave to one kind of collective in one group. */
@@ -44,7 +48,8 @@ export interface World {
   close(): void;
 }
 
-const alone: WorldGroup = { ...soloGroup, sum: async () => {}, mean: async () => {} };
+const nothing = async (): Promise<void> => {};
+const alone: WorldGroup = { ...soloGroup, sum: nothing, mean: nothing, sumTo: nothing, broadcast: nothing };
 
 export const soloWorld: World = {
   ...{ rank: 0, size: 1, mesh: soloMesh, at: { data: 0, expert: 0, model: 0 } },
@@ -54,15 +59,13 @@ export const soloWorld: World = {
   close: () => {},
 };
 
-/** Seconds that a rank waits for the others: an evaluation of rank 0 must fit. */
-const timeoutSeconds = 600;
-
 /**
  * Meets the other processes, on the torch backend.
  *
+ * @param timeoutSeconds that a rank waits for the others, here and in each collective
  * @throws usageError where this machine has no process groups; MswitchError where the others do not come
  */
-export async function joinWorld(address: WorldAddress, mesh: Mesh): Promise<World> {
+export async function joinWorld(address: WorldAddress, mesh: Mesh, timeoutSeconds: number): Promise<World> {
   const { hasProcessGroups, joinProcessGroup } = await import("@mswitch/tfjs-backend-torch/distributed");
   if (!tf.getBackend().startsWith("torch") || !hasProcessGroups()) {
     throw usageError("several processes cannot train together here", {
@@ -84,7 +87,7 @@ export async function joinWorld(address: WorldAddress, mesh: Mesh): Promise<Worl
     });
   }
   // Every rank forms every group, in one order.
-  const along = async (...axes: (keyof Mesh)[]): Promise<WorldGroup> => {
+  const along = async (...axes: MeshAxis[]): Promise<WorldGroup> => {
     let own = alone;
     for (const ranks of ranksAlong(mesh, axes)) {
       // Experts have connections of their own: their tokens do not wait for the gradients that are on their way beside the backward pass.
@@ -120,6 +123,8 @@ function worldGroup(address: WorldAddress, group: ProcessGroup): WorldGroup {
     },
     sum: (tensors) => failing(address, group.allReduce(tensors)),
     mean: (tensors) => failing(address, group.allReduce(tensors, { factor: 1 / group.size })),
+    sumTo: (owner, rows) => failing(address, group.reduce(rows, owner)),
+    broadcast: (owner, rows, from) => failing(address, group.broadcast(rows, owner, from)),
   };
 }
 

@@ -1,10 +1,13 @@
+import type { TensorRows } from "@mswitch/tfjs-backend-torch/distributed";
 import * as tf from "@tensorflow/tfjs-core";
+import { type OwnedRows, type Ownership, ownRows } from "../distributed/ownership.js";
 import { copiesOf, isWhole, placementOf } from "../distributed/placement.js";
 import type { World, WorldGroup } from "../distributed/world.js";
 import type { LossShare, StepResult } from "../model/lossAndGradients.js";
+import type { Parameters } from "../model/parameters.js";
 import type { RankGroup } from "../ops/distributed/collectives.js";
 import type { Batch } from "../stream/batch.js";
-import { gradientNorm } from "./optimizer.js";
+import { gradientNorm } from "./gradientNorm.js";
 
 /** A rank's part of a global batch: consecutive rows, and what they weigh in the loss. */
 export interface BatchPart {
@@ -53,40 +56,84 @@ export interface GradientSums {
 /** Values of a bucket: 32 MiB. Larger ones would start late, many small collectives wait for each other. */
 const bucketValues = 8 << 20;
 
-/** A rank of the expert axis has seen all of its group's tokens: its experts' gradients are whole but for the data axis. */
-export function gradientSums({ batch, data }: Pick<World, "batch" | "data">): GradientSums {
+/**
+ * A rank of the expert axis has seen all of its group's tokens: its experts' gradients are whole but for the data axis.
+ *
+ * @param owners who needs which sums; everyone needs all where left out
+ */
+export function gradientSums({ batch, data }: Pick<World, "batch" | "data">, owners?: Ownership): GradientSums {
   const running: Promise<void>[] = [];
-  const bucketsOf = (group: WorldGroup): { add(gradient: tf.Tensor): void; start(): void } => {
-    let bucket: tf.Tensor[] = [];
+  const buckets = new Map<string, ReturnType<typeof bucketOf>>();
+  const bucketOf = (group: WorldGroup, owner?: number) => {
+    let bucket: TensorRows[] = [];
     let values = 0;
     const start = (): void => {
       if (bucket.length === 0) return;
-      const work = group.sum(bucket);
+      const tensors = bucket.map(({ tensor }) => tensor);
+      const work = owner === undefined ? group.sum(tensors) : group.sumTo(owner, bucket);
       // Whoever finishes hears of a failure; a backward pass that fails first does not.
       work.catch(() => {});
       running.push(work);
-      tf.dispose(bucket);
+      tf.dispose(tensors);
       bucket = [];
       values = 0;
     };
-    return {
-      add(gradient) {
-        if (group.size === 1) return;
-        if (values + gradient.size > bucketValues) start();
-        bucket.push(tf.keep(gradient.clone()));
-        values += gradient.size;
-      },
-      start,
+    const add = (tensor: tf.Tensor, { begin, rows }: Pick<OwnedRows, "begin" | "rows">): void => {
+      const size = (tensor.size / tensor.shape[0]) * rows;
+      if (values + size > bucketValues) start();
+      bucket.push({ tensor: tf.keep(tensor.clone()), begin, rows });
+      values += size;
     };
+    return { add, start };
   };
-  const [everywhere, experts] = [batch, data].map(bucketsOf);
   return {
-    add: (name, gradient) => (placementOf(name).splitByExpert ? experts : everywhere).add(gradient),
+    add(name, gradient) {
+      const { splitByExpert } = placementOf(name);
+      const group = splitByExpert ? data : batch;
+      if (group.size === 1) return;
+      const runs = owners?.get(name) ?? [{ begin: 0, rows: gradient.shape[0], owner: undefined }];
+      for (const run of runs) {
+        const key = `${splitByExpert} ${run.owner}`;
+        const bucket = buckets.get(key) ?? bucketOf(group, run.owner);
+        buckets.set(key, bucket);
+        bucket.add(gradient, run);
+      }
+    },
     async finish() {
-      for (const buckets of [everywhere, experts]) buckets.start();
+      for (const bucket of buckets.values()) bucket.start();
       await Promise.all(running);
     },
   };
+}
+
+/** Some rows of a tensor, as one of its own. */
+export function rowsOf(x: tf.Tensor, { begin, rows }: Pick<OwnedRows, "begin" | "rows">): tf.Tensor {
+  const [all, ...rest] = x.shape;
+  return rows === all ? x.clone() : tf.slice(x, [begin, ...rest.map(() => 0)], [rows, ...rest]);
+}
+
+/**
+ * Brings the parameters that each rank has updated to all that hold the same.
+ *
+ * @param alone rows that this rank has updated beside their parameter, by its name
+ */
+export async function shareParameters(
+  { batch, data }: Pick<World, "batch" | "data">,
+  params: Parameters,
+  owners: Ownership,
+  alone: ReadonlyMap<string, tf.Tensor>,
+): Promise<void> {
+  for (const group of batch === data ? [batch] : [batch, data]) {
+    for (let owner = 0; owner < group.size && group.size > 1; owner++) {
+      const owned = [...owners].flatMap(([name, runs]) => {
+        const run = runs.find((one) => one.owner === owner);
+        return run && (placementOf(name).splitByExpert ? data : batch) === group ? [{ name, run }] : [];
+      });
+      const to = owned.map(({ name, run }) => ({ ...run, tensor: params.get(name)! }));
+      const from = to.map((rows, i) => alone.get(owned[i].name) ?? rows);
+      if (to.length > 0) await group.broadcast(owner, to, from);
+    }
+  }
 }
 
 /**
@@ -94,6 +141,7 @@ export function gradientSums({ batch, data }: Pick<World, "batch" | "data">): Gr
  *
  * @param stop 1 where this rank was asked to stop, [1]; becomes the number of those that were
  * @param sums has the gradients, where ranks share the batch
+ * @param owners who has which of their sums; everyone has all where left out
  * @returns the norm of all gradients together, of all ranks' parts
  */
 export async function reduceStep(
@@ -101,10 +149,11 @@ export async function reduceStep(
   result: StepResult,
   stop: tf.Tensor,
   sums?: GradientSums,
+  owners?: Ownership,
 ): Promise<tf.Scalar> {
   const { loss, crossEntropy, distillation, auxLoss, zLoss, routing, gradients } = result;
   const losses = [loss, crossEntropy, ...(distillation ? [distillation] : []), auxLoss, zLoss];
-  const whole = isWhole(world.mesh);
+  const whole = isWhole(world.mesh) && !owners;
   await sums?.finish();
   await world.batch.sum(whole ? [...losses, stop] : losses);
   const figures = routing.flatMap(({ load, fractionDropped, meanGateProbability }) => [
@@ -114,7 +163,7 @@ export async function reduceStep(
   ]);
   if (figures.length > 0) await world.batch.mean(figures);
   if (whole) return gradientNorm(gradients);
-  const squares = tf.tidy(() => squaresOfParts(world, gradients));
+  const squares = tf.tidy(() => squaresOfParts(world, gradients, owners));
   await world.all.sum([squares, stop]);
   const norm = tf.sqrt(squares);
   squares.dispose();
@@ -122,11 +171,19 @@ export async function reduceStep(
 }
 
 /** Squares of this rank's gradients, so weighted that the sum over all ranks counts each part once. */
-function squaresOfParts({ mesh }: World, gradients: ReadonlyMap<string, tf.Tensor>): tf.Scalar {
+function squaresOfParts(
+  { mesh, at }: World,
+  gradients: ReadonlyMap<string, tf.Tensor>,
+  owners: Ownership | undefined,
+): tf.Scalar {
   const byCopies = new Map<number, Map<string, tf.Tensor>>();
   for (const [name, gradient] of gradients) {
+    const own = owners && ownRows(owners, name, mesh, at);
+    if (owners && !own) continue;
     const copies = copiesOf(placementOf(name), mesh);
-    byCopies.set(copies, (byCopies.get(copies) ?? new Map<string, tf.Tensor>()).set(name, gradient));
+    const some = byCopies.get(copies) ?? new Map<string, tf.Tensor>();
+    byCopies.set(copies, some.set(name, own ? rowsOf(gradient, own) : gradient));
   }
-  return tf.addN([...byCopies].map(([copies, some]) => tf.div(tf.square(gradientNorm(some)), copies)));
+  const squares = [...byCopies].map(([copies, some]) => tf.div(tf.square(gradientNorm(some)), copies) as tf.Scalar);
+  return squares.length > 0 ? tf.addN(squares) : tf.scalar(0);
 }

@@ -7,7 +7,8 @@ import { describeTorch } from "../../test/helpers/fastPaths.js";
 import { expectClose, random } from "../../test/helpers/tensors.js";
 import { loadBackend } from "../backends/loadBackend.js";
 import { precision } from "../ops/precision.js";
-import { createOptimizer, gradientNorm, type OptimizerOptions } from "./optimizer.js";
+import { gradientNorm } from "./gradientNorm.js";
+import { createOptimizer, type OptimizerOptions } from "./optimizer.js";
 
 let folder: string;
 beforeAll(async () => {

@@ -1,13 +1,13 @@
 import * as tf from "@tensorflow/tfjs-core";
 import { usageError } from "../base/errors.js";
 import type { FileContent } from "../base/hash.js";
+import { type Ownership, ownership, ownRows } from "../distributed/ownership.js";
 import { momentPlacement, partOn, placementOf, wholeShape } from "../distributed/placement.js";
 import { soloWorld, type World } from "../distributed/world.js";
 import type { ModelConfig } from "../model/config.js";
 import { hasMuon, parameterKind } from "../model/parameterKind.js";
 import type { Parameters } from "../model/parameters.js";
 import type { RankGroup } from "../ops/distributed/collectives.js";
-import { fastKernel } from "../ops/fastPath.js";
 import { adafactor } from "../ops/optimizers/adafactor.js";
 import { adafactorOfParts } from "../ops/optimizers/adafactorOfParts.js";
 import { adamw } from "../ops/optimizers/adamw.js";
@@ -15,6 +15,7 @@ import type { Moments, OptimizedParameter, OptimizerAlgorithm } from "../ops/opt
 import { muon } from "../ops/optimizers/muon.js";
 import { type Moment, readMoments, writeMoments } from "./checkpoint/moments.js";
 import type { OptimizerConfig } from "./config/optimizerConfig.js";
+import { rowsOf, shareParameters } from "./dataParallel.js";
 
 /** What one update knows beside its gradients. */
 export interface UpdateOptions {
@@ -25,12 +26,16 @@ export interface UpdateOptions {
 
 /** An optimizer over all parameters of a model; its moments are variables beside the weights. */
 export interface Optimizer {
+  /** Where ranks share the optimizer's state: whose gradients each of them needs. */
+  readonly owners: Ownership | undefined;
   /**
-   * One update of every parameter. Leaves no tensor behind.
+   * One update of every parameter, or of those that this rank owns where ranks share the optimizer's state: then `share` follows. Leaves no tensor behind.
    *
    * @param gradNorm of all gradients together: what clipping goes by
    */
   update(gradients: ReadonlyMap<string, tf.Tensor>, options: UpdateOptions & { gradNorm: number }): void;
+  /** Gives the others what this rank has updated and takes what they have; nothing where each updates all. */
+  share(): Promise<void>;
   /** What changes from step to step, as `updateGuarded` reads it. */
   rates(options: UpdateOptions): Float32Array;
   /**
@@ -75,9 +80,13 @@ export function optimizerOptions(options: OptimizerOptions, { switch: sparse }: 
 export function createOptimizer(
   params: Parameters,
   options: OptimizerOptions,
-  world: Pick<World, "mesh" | "at" | "model"> = soloWorld,
+  world: Omit<World, "all" | "gather" | "traffic" | "close"> = soloWorld,
 ): Optimizer {
-  const groups = parameterGroups(params, options, world);
+  const { mesh, at } = world;
+  const shapes = new Map([...params].map(([name, { shape }]) => [name, shape]));
+  const owners = mesh.zero ? ownership(shapes, options, mesh) : undefined;
+  const isOwn = (name: string): boolean => owners === undefined || ownRows(owners, name, mesh, at) !== undefined;
+  const groups = parameterGroups(new Map([...params].filter(([name]) => isOwn(name))), options, world);
   const { clipNorm } = options;
   const states = new Map<string, Moments>();
   const moments: Moment[] = [];
@@ -86,9 +95,15 @@ export function createOptimizer(
       const placement = placementOf(name);
       const { shape } = params.get(name)!;
       const state = new Map<string, tf.Variable>();
-      for (const [slot, whole] of algorithm.stateShapes(wholeShape(shape, placement, world.mesh))) {
+      const own = owners && ownRows(owners, name, mesh, at);
+      for (const [slot, whole] of algorithm.stateShapes(wholeShape(shape, placement, mesh))) {
         const of = momentPlacement(placement, slot, shape.length);
-        const part = partOn(whole, of, world.mesh, world.at);
+        const part = partOn(whole, of, mesh, at);
+        // Rows are updated alone only where all moments have the same first axis.
+        if (own && own.rows < shape[0]) {
+          part.begin[0] += own.begin;
+          part.shape[0] = own.rows;
+        }
         const value = tf.tidy(() => tf.variable(tf.zeros(part.shape), false));
         state.set(slot, value);
         moments.push({ name: `${name}/${slot}`, value, whole, part, placement: of });
@@ -97,22 +112,36 @@ export function createOptimizer(
     }
   }
 
+  /** Rows that were updated beside their parameter and are not shared yet. */
+  const alone = new Map<string, tf.Variable>();
   const parametersOf = (names: readonly string[], gradients: ReadonlyMap<string, tf.Tensor>): OptimizedParameter[] =>
     names.map((name) => {
       const gradient = gradients.get(name);
       if (gradient === undefined) throw new Error(`internal: no gradient of ${name}`);
-      return { param: params.get(name)!, gradient, state: states.get(name)!, split: splitOf(name, params, world) };
+      const param = params.get(name)!;
+      const own = owners && ownRows(owners, name, mesh, at);
+      const parameter = { param, gradient, state: states.get(name)!, split: splitOf(name, params, world) };
+      if (!own || own.rows === param.shape[0]) return parameter;
+      const rows = tf.variable(rowsOf(param, own), false);
+      alone.set(name, rows);
+      return { ...parameter, param: rows, gradient: rowsOf(gradient, own) };
     });
   const ratesOf = ({ algorithm, learningRateFactor }: ParameterGroup, { learningRate, step }: UpdateOptions) =>
     algorithm.rates({ learningRate: learningRate * learningRateFactor, step });
 
   return {
+    owners,
     update(gradients, { learningRate, step, gradNorm }) {
       const gradientScale = clipNorm === undefined ? 1 : Math.min(1, clipNorm / (gradNorm + epsilonNorm));
       for (const { algorithm, learningRateFactor, names } of groups) {
         const place = { learningRate: learningRate * learningRateFactor, step, gradientScale };
-        algorithm.update(parametersOf(names, gradients), place);
+        tf.tidy(() => algorithm.update(parametersOf(names, gradients), place));
       }
+    },
+    async share() {
+      if (owners) await shareParameters(world, params, owners, alone);
+      for (const rows of alone.values()) rows.dispose();
+      alone.clear();
     },
     rates: (place) => Float32Array.from(groups.flatMap((group) => [...ratesOf(group, place)])),
     updateGuarded(gradients, rates, guard_2) {
@@ -191,16 +220,4 @@ function algorithmOf(rule: UpdateRule, options: OptimizerOptions, split: RankGro
   }
   if (rule === "muon" && options.algorithm === "muon") return muon(options);
   return adamw(rule === "adamw" ? options : { ...options, weightDecay: 0 });
-}
-
-/** √ of the sum of squares over all gradients, as a scalar of the backend. Not finite where any gradient is not. */
-export function gradientNorm(gradients: ReadonlyMap<string, tf.Tensor>): tf.Scalar {
-  const kernel = fastKernel("TorchSumOfSquares");
-  return tf.tidy(() => {
-    const all = [...gradients.values()];
-    const sum = kernel
-      ? kernel(Object.fromEntries(all.entries()))[0]
-      : tf.addN(all.map((gradient) => tf.sum(tf.square(gradient))));
-    return tf.sqrt(sum) as tf.Scalar;
-  });
 }

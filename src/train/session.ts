@@ -1,7 +1,7 @@
 import { findGraphCapture } from "../backends/graphCapture.js";
 import { loadBackend } from "../backends/loadBackend.js";
 import { usageError } from "../base/errors.js";
-import { formatBytes } from "../base/format.js";
+import { formatBytes, parseDuration } from "../base/format.js";
 import type { Log } from "../base/log.js";
 import type { Progress, ProgressOptions } from "../base/progress.js";
 import { meshFor } from "../distributed/mesh.js";
@@ -90,7 +90,9 @@ export async function openSession(run: PreparedRun, options: SessionOptions): Pr
     while (cleanUp.length > 0) await cleanUp.pop()!();
   };
   try {
-    const world = address ? await joinWorld(address, mesh) : soloWorld;
+    const world = address
+      ? await joinWorld(address, mesh, parseDuration(config.mesh?.timeout ?? defaultTimeout)!)
+      : soloWorld;
     cleanUp.push(() => world.close());
     const userLog = world.rank === 0 ? options.log : onlyWarnings(options.log, world.rank);
     const entered = await enterRun({ world, run, backend, log: userLog, cleanUp, source: options.source });
@@ -183,6 +185,9 @@ export async function openSession(run: PreparedRun, options: SessionOptions): Pr
     throw error;
   }
 }
+
+/** How long a rank waits for the others where the run's file does not say: an evaluation of rank 0 must fit. */
+const defaultTimeout = "10m";
 
 /** The weights of a checkpoint, which must be of the run's own shapes. */
 async function loadParameters({ directory }: Checkpoint, model: ModelConfig, world: World): Promise<Parameters> {

@@ -9,7 +9,8 @@ import type { Teacher } from "../model/teacher.js";
 import type { Batch } from "../stream/batch.js";
 import { accumulateGradients, toTensors } from "./accumulate.js";
 import { gradientSums, reduceStep } from "./dataParallel.js";
-import { gradientNorm, type Optimizer } from "./optimizer.js";
+import { gradientNorm } from "./gradientNorm.js";
+import type { Optimizer } from "./optimizer.js";
 
 /** What one update is made of. */
 export interface StepParts {
@@ -101,14 +102,16 @@ function eagerStep({
   isStopping,
 }: StepParts): TrainStep {
   return async (batch, { step, learningRate }) => {
-    const sums = world.batch.size > 1 ? gradientSums(world) : undefined;
+    const sums = world.batch.size > 1 ? gradientSums(world, optimizer.owners) : undefined;
     const parts = { model, params, seed, step, teacher, onGradient: sums?.add };
     const result = accumulateGradients(batch, accumulate, world, parts);
     const stop = tf.tensor1d([isStopping?.() ? 1 : 0]);
-    const norm = world.size > 1 ? await reduceStep(world, result, stop, sums) : gradientNorm(result.gradients);
+    const norm =
+      world.size > 1 ? await reduceStep(world, result, stop, sums, optimizer.owners) : gradientNorm(result.gradients);
     const guard = guardOf(result, norm);
     const gradNorm = await requireFinite(guard, step, run);
     optimizer.update(result.gradients, { learningRate, step, gradNorm });
+    await optimizer.share();
     const stopping = (await stop.data())[0] > 0;
     const dispose = (): void => {
       disposeStep(result);

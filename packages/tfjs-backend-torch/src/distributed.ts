@@ -25,6 +25,21 @@ function torchBackend(): TorchBackend {
   return backend;
 }
 
+/** Consecutive rows of a tensor along its first axis. */
+export interface TensorRows {
+  tensor: Tensor;
+  begin: number;
+  rows: number;
+}
+
+/** Handle, number of the first value and how many. */
+function valuesOf(x: Tensor | TensorRows): number[] {
+  if (!("tensor" in x)) return [torchBackend().handleOf(x), 0, x.size];
+  const { tensor, begin, rows } = x;
+  const size = tensor.size / tensor.shape[0];
+  return [torchBackend().handleOf(tensor), begin * size, rows * size];
+}
+
 /** Whether this build of the addon has process groups: on Linux, with a libtorch that has Gloo. */
 export function hasProcessGroups(): boolean {
   return nativeAddon().groupsAvailable;
@@ -93,6 +108,11 @@ export class ProcessGroup {
     await this.run("all-reduce", nativeAddon().groupAllReduce(this.id, handles, op === "max", factor));
   }
 
+  /** The same sums, of tensors or of rows of them, in those of `root` alone, a rank of this group. What the others hold afterwards is of no use. */
+  async reduce(tensors: readonly (Tensor | TensorRows)[], root: number): Promise<void> {
+    await this.run("reduce", nativeAddon().groupReduce(this.id, tensors.flatMap(valuesOf), root));
+  }
+
   /** `out` [n/size, …] becomes this process's part of the sum of `x` [n, …]. */
   async reduceScatter(out: Tensor, x: Tensor): Promise<void> {
     requireSizes("reduce-scatter", out.size * this.size, x.size);
@@ -129,9 +149,18 @@ export class ProcessGroup {
     await this.collective("all-to-all", out, x, counts?.receive ?? [], counts?.send ?? []);
   }
 
-  /** Every process's `x` becomes that of `root`, a rank of this group. */
-  async broadcast(x: Tensor, root = 0): Promise<void> {
-    await this.collective("broadcast", x, x, root);
+  /**
+   * Every process's tensors, or rows of them, become what those of `root`, a rank of this group, are. Of one dtype, in buckets of 32 MiB.
+   *
+   * @param from what root sends, where that is not what it has in `tensors`; of the same sizes
+   */
+  async broadcast(
+    tensors: readonly (Tensor | TensorRows)[],
+    root = 0,
+    from: readonly (Tensor | TensorRows)[] = tensors,
+  ): Promise<void> {
+    const sent = this.rank === root ? from.flatMap(valuesOf) : undefined;
+    await this.run("broadcast", nativeAddon().groupBroadcast(this.id, tensors.flatMap(valuesOf), root, sent));
   }
 
   /** Settles when all processes have called it. */

@@ -90,6 +90,8 @@ interface Addon {
   groupOpen(options: GroupAddress): Promise<number>;
   groupSplit(ranks: readonly number[]): Promise<number>;
   groupAllReduce(group: number, handles: readonly number[], largest: boolean, factor: number): Promise<number>;
+  groupReduce(group: number, rows: readonly number[], root: number): Promise<number>;
+  groupBroadcast(group: number, rows: readonly number[], root: number, from?: readonly number[]): Promise<number>;
   groupCollective(kind: string, group: number, ...rest: (number | readonly number[])[]): Promise<number>;
   groupTraffic(): CollectiveTraffic[];
   groupClose(): void;
@@ -97,7 +99,7 @@ interface Addon {
 
 /** How often a collective was called in a group since it was made, and the bytes of its tensors on this rank. */
 export interface CollectiveTraffic {
-  kind: "all-reduce" | "reduce-scatter" | "all-gather" | "all-to-all" | "broadcast";
+  kind: "all-reduce" | "reduce" | "reduce-scatter" | "all-gather" | "all-to-all" | "broadcast";
   group: number;
   /** Processes in the group. */
   ranks: number;

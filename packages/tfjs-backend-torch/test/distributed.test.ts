@@ -54,7 +54,16 @@ describe.skipIf(!hasProcessGroups())("process groups", { timeout: 120_000 }, () 
         part: [size * rank],
         equal: ranks.map((from) => 10 * from + rank),
         unequal: ranks.flatMap((from) => new Array(2 * (from + 1)).fill(from)),
-        told: [size - 1],
+        told: [[size - 1], [1, 2]],
+        reduced:
+          rank === 1
+            ? [
+                [2, 2, total + size, total + size, 2, 2],
+                [total, total, total],
+                [1, 4, 2, 5, 2 * size + total, 5 * size + total],
+              ]
+            : null,
+        parts: [7, 8, 9, 5, 6],
         within: [rank < 2 ? 3 : rank + 1],
         blocking: {
           sum: ranks.map((i) => 10 * total + size * i),

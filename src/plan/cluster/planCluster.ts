@@ -3,7 +3,7 @@ import type { ModelConfig } from "../../model/config.js";
 import { isSparse } from "../../model/config.js";
 import { countParameters, type SequenceLengths, stepFlops } from "../../model/count.js";
 import type { Hardware } from "./hardware.js";
-import { type RankParameters, rankParameters } from "./rankParameters.js";
+import { type PlannedOptimizer, type RankParameters, rankParameters } from "./rankParameters.js";
 import { type Collective, collectiveSeconds, nodesOf, stepTraffic } from "./traffic.js";
 
 export interface ClusterRun {
@@ -11,7 +11,7 @@ export interface ClusterRun {
   batchSize: number;
   lengths: SequenceLengths;
   steps: number;
-  optimizer: { algorithm: string; minFactoredSize?: number };
+  optimizer: PlannedOptimizer;
 }
 
 /** Bytes that one rank needs, by kind. */
@@ -79,8 +79,7 @@ export function planCluster(run: ClusterRun, mesh: Mesh, hardware: Hardware, ran
   const products = flopsPerStep + emptyPlaceFlops(run);
   const compute = rankSeconds ?? products / meshSize(mesh) / (hardware.teraflops * 1e12 * hardware.efficiency);
   // Weights and gradients are read, weights written; moments are read and written.
-  const held = rank.dense + rank.experts;
-  const passes = (float32 * (3 * held + 2 * rank.optimizer)) / (hardware.memoryGBps * 1e9);
+  const passes = (float32 * (3 * rank.updated + 2 * rank.optimizer)) / (hardware.memoryGBps * 1e9);
   const update = rankSeconds === undefined ? passes : 0;
   const sum = (overlaps: boolean): number =>
     traffic.filter((one) => one.overlaps === overlaps).reduce((all, { seconds }) => all + seconds, 0);
@@ -159,9 +158,18 @@ function exchangeBytes({ model, batchSize, lengths }: ClusterRun, mesh: Mesh, by
   return 2 * tokens * model.switch.capacity.train * model.dModel * bytesPerValue;
 }
 
-/** The mesh of so many devices that fits into their memory and takes the shortest step; undefined where none fits. */
-export function bestMesh(run: ClusterRun, devices: number, hardware: Hardware): ClusterPlan | undefined {
-  return fittingMeshes(devices, run.model, run.batchSize)
+/**
+ * The mesh of so many devices that fits into their memory and takes the shortest step; undefined where none fits.
+ *
+ * @param zero whether ranks share the optimizer's state on each of them
+ */
+export function bestMesh(
+  run: ClusterRun,
+  devices: number,
+  hardware: Hardware,
+  zero?: Mesh["zero"],
+): ClusterPlan | undefined {
+  return fittingMeshes(devices, run.model, run.batchSize, zero)
     .map((mesh) => planCluster(run, mesh, hardware))
     .filter(({ fits }) => fits)
     .sort((a, b) => a.seconds.step - b.seconds.step)[0];

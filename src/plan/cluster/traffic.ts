@@ -9,7 +9,7 @@ import type { RankParameters } from "./rankParameters.js";
 /** A collective of every training step. */
 export interface Collective {
   what: string;
-  kind: "all-reduce" | "all-to-all" | "all-gather";
+  kind: "all-reduce" | "reduce" | "broadcast" | "all-to-all";
   /** Processes that take part, and how many ranks apart neighbours are. */
   ranks: number;
   stride: number;
@@ -17,7 +17,7 @@ export interface Collective {
   times: number;
   /** Of the tensor, on one rank, each time. */
   tensorBytes: number;
-  /** That one rank sends, each time: 2(n − 1)/n of the tensor in a ring all-reduce, (n − 1)/n in an all-to-all. */
+  /** That one rank sends, each time: 2(n − 1)/n of the tensor in a ring all-reduce, (n − 1)/n in all others. */
   sentBytes: number;
   /** Whether it runs beside the backward pass. */
   overlaps: boolean;
@@ -56,16 +56,17 @@ export function stepTraffic(input: TrafficInput): Collective[] {
   // Loads of the whole batch are counted in a forward pass of their own (`train/accumulate.ts`).
   const { balance, auxLossWeight = 0, experts = 0 } = model.switch ?? {};
   const forwards = balance === "batch" && auxLossWeight > 0 && batch.ranks > 1 ? 2 : 1;
-  const gradients = { kind: "all-reduce" as const, times: 1, overlaps: true };
-  add({ ...gradients, ...batch, what: "gradients of what all ranks hold", tensorBytes: parameters.dense * float32 });
-  add({
-    ...gradients,
-    what: "gradients of experts",
-    ranks: mesh.data,
-    stride: mesh.model * mesh.expert,
-    tensorBytes: parameters.experts * float32,
-  });
-  const whole = mesh.expert === 1 && mesh.model === 1;
+  const data = { ranks: mesh.data, stride: mesh.model * mesh.expert };
+  for (const [what, group, values] of [
+    ["what all ranks hold", batch, parameters.dense],
+    ["experts", data, parameters.experts],
+  ] as const) {
+    const one = { ...group, times: 1, tensorBytes: values * float32 };
+    // Each rank has the sums of what it updates, and gives the others what came of it.
+    add({ ...one, what: `gradients of ${what}`, kind: mesh.zero ? "reduce" : "all-reduce", overlaps: true });
+    if (mesh.zero) add({ ...one, what: `updated weights of ${what}`, kind: "broadcast", overlaps: false });
+  }
+  const whole = mesh.expert === 1 && mesh.model === 1 && !mesh.zero;
   const sparseLayers = [model.encoderLayers, model.decoderLayers].flatMap((layers) =>
     Array.from({ length: layers }, (_, layer) => layer).filter((layer) => isSparse(model, layer)),
   ).length;

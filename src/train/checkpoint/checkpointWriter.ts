@@ -76,15 +76,14 @@ export function createCheckpointWriter(options: CheckpointWriterOptions): Checkp
     ...{ index: at.expert, writers: mesh.expert, writes: at.model === 0 },
     values: (name) => gatherValues(params.get(name)!, placementOf(name).modelAxis, world.model),
   };
-  /** What this rank holds of weights and moments; ranks of another place on the data axis hold the same. */
+  /** What this rank holds of weights and moments; ranks of another place on the data axis hold the same weights. */
   const writeParts = async (folder: string): Promise<Map<string, FileContent>> => {
-    if (at.data > 0) return new Map();
-    const weights = await saveModel(folder, model, params, { writer });
+    const weights = at.data > 0 ? [] : await saveModel(folder, model, params, { writer });
     return new Map([...weights, ...(await optimizer.save(folder))]);
   };
   /** The same on all ranks. @param folder of rank 0; the others take it from there */
   const writeTogether = async (folder?: string): Promise<Map<string, FileContent>> => {
-    if (isWhole(mesh)) return folder === undefined ? new Map() : writeParts(folder);
+    if (isWhole(mesh) && !mesh.zero) return folder === undefined ? new Map() : writeParts(folder);
     const [where] = await world.gather(folder ?? "");
     let report: PartsReport;
     try {

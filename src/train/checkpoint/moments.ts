@@ -4,6 +4,7 @@ import * as tf from "@tensorflow/tfjs-core";
 import { MswitchError } from "../../base/errors.js";
 import type { FileContent } from "../../base/hash.js";
 import { gatherValues } from "../../distributed/modelParts.js";
+import { ownerIndex } from "../../distributed/ownership.js";
 import type { Placement } from "../../distributed/placement.js";
 import type { World } from "../../distributed/world.js";
 import { type Part, valuesOfPart } from "../../model/checkpoint/part.js";
@@ -27,8 +28,8 @@ export interface Moment {
 
 /**
  * Writes moments to `optimizer.safetensors` in a directory. Where experts lie on several ranks each of them writes a file of its own,
- * `optimizer-00001-of-00004.safetensors`, with its experts' moments, and the first one all others too. Ranks with parts of the same matrices
- * call this together: the first of them writes.
+ * `optimizer-00001-of-00004.safetensors`, with its experts' moments, and the first one all others too. Where ranks share the moments each writes
+ * what it has. Ranks with parts of the same matrices call this together: the first of them writes.
  *
  * @returns what the files of this rank hold, by name
  */
@@ -37,18 +38,20 @@ export async function writeMoments(
   moments: readonly Moment[],
   { mesh, at, model }: Pick<World, "mesh" | "at" | "model">,
 ): Promise<Map<string, FileContent>> {
-  const own = moments.filter(({ placement }) => placement.splitByExpert || at.expert === 0);
-  const sources = own.map(({ name, value, whole, placement }): TensorSource => {
-    const shape = placement.splitByExpert ? [whole[0] / mesh.expert, ...whole.slice(1)] : whole;
-    return { name, shape, dtype: "F32", values: () => gatherValues(value, placement.modelAxis, model) };
+  if (!mesh.zero && at.data > 0) return new Map();
+  const own = moments.filter(({ placement }) => mesh.zero || placement.splitByExpert || at.expert === 0);
+  const sources = own.map(({ name, value, whole, part, placement: { modelAxis } }): TensorSource => {
+    const shape = part.shape.map((length, axis) => (mesh.model > 1 && axis === modelAxis ? whole[axis] : length));
+    return { name, shape, dtype: "F32", values: () => gatherValues(value, modelAxis, model) };
   });
   if (at.model > 0) {
     for (const { values } of sources) await values();
     return new Map();
   }
   const digits = (value: number): string => String(value).padStart(5, "0");
-  const many = `optimizer-${digits(at.expert + 1)}-of-${digits(mesh.expert)}.safetensors`;
-  const file = mesh.expert === 1 ? optimizerName : many;
+  const [index, writers] = mesh.zero ? [ownerIndex(mesh, at), mesh.data * mesh.expert] : [at.expert, mesh.expert];
+  const many = `optimizer-${digits(index + 1)}-of-${digits(writers)}.safetensors`;
+  const file = writers === 1 ? optimizerName : many;
   return new Map([[file, await writeSafetensors(join(directory, file), sources)]]);
 }
 

@@ -128,6 +128,13 @@ export const runConfigSchema = z
         data: size.optional().describe("Ranks that share each batch and hold the same; what the other axes leave."),
         expert: size.default(1).describe("Ranks that each hold some of every layer's experts, and share each batch."),
         model: size.default(1).describe("Ranks that each hold a part of dFf, heads and vocabulary."),
+        zero: z
+          .literal([0, 1])
+          .optional()
+          .describe("1: ranks that hold the same parameters share their optimizer's state (ZeRO stage 1). Absent: 0."),
+        timeout: duration
+          .optional()
+          .describe("How long a rank waits for the others before the run fails: 90s, 30m; 10m where left out."),
       })
       .optional()
       .describe(

@@ -1,6 +1,6 @@
 import * as tf from "@tensorflow/tfjs-core";
 import { usageError } from "../../base/errors.js";
-import { type Mesh, meshSize } from "../../distributed/mesh.js";
+import { type Mesh, type MeshAxis, meshSize, ranksAlong } from "../../distributed/mesh.js";
 import { initParts, partOfParameter } from "../../distributed/modelParts.js";
 import { type CalledCollective, simulatedWorld } from "../../distributed/simulatedWorld.js";
 import { disposeParameters, parameterShapes } from "../../model/parameters.js";
@@ -37,28 +37,42 @@ export async function simulateWorld(
   run: ClusterRun,
   mesh: Mesh,
   optimizer: OptimizerOptions,
-  ranks: readonly number[] = simulatedRanks(meshSize(mesh)),
+  ranks: readonly number[] = simulatedRanks(mesh),
 ): Promise<SimulatedWorld> {
   const results: SimulatedRank[] = [];
   for (const rank of ranks) results.push(await simulateRank(run, mesh, rank, optimizer));
-  requireSameCollectives(results);
+  requireSameCollectives(results, mesh.zero ? (rank, other, axis) => areTogether(mesh, rank, other, axis) : undefined);
   return { mesh, ranks: results, peakBytes: process.resourceUsage().maxRSS * 1024 };
 }
 
-/** @throws usageError where two ranks call others, or in another order: each would wait for the other */
-export function requireSameCollectives([first, ...others]: readonly Pick<
-  SimulatedRank,
-  "rank" | "collectives"
->[]): void {
-  for (const other of others) {
-    const at = first.collectives.findIndex((one, i) => textOf(one) !== textOf(other.collectives[i]));
-    if (at < 0 && first.collectives.length === other.collectives.length) continue;
-    throw usageError(`ranks ${first.rank} and ${other.rank} do not call the same collectives`, {
+/**
+ * @param areOneGroup whether collectives of two ranks along an axis must be the same: all where left out. Ranks that update other parameters may differ
+ * in what their optimizers sum, but not within a group
+ * @throws usageError where two ranks call others, or in another order: each would wait for the other
+ */
+export function requireSameCollectives(
+  [first, ...others]: readonly Pick<SimulatedRank, "rank" | "collectives">[],
+  areOneGroup: (rank: number, other: number, axis: CalledCollective["axis"]) => boolean = () => true,
+): void {
+  for (const { rank, collectives } of others) {
+    const [there, here] = [first.collectives, collectives].map((all) =>
+      all.filter(({ axis }) => areOneGroup(first.rank, rank, axis)),
+    );
+    const at = there.findIndex((one, i) => textOf(one) !== textOf(here[i]));
+    if (at < 0 && there.length === here.length) continue;
+    throw usageError(`ranks ${first.rank} and ${rank} do not call the same collectives`, {
       code: "collectives-differ",
-      where: `collective ${at < 0 ? first.collectives.length : at}`,
-      why: `${textOf(first.collectives[at])} there, ${textOf(other.collectives[at])} here: a real run would wait for ever`,
+      where: `collective ${at < 0 ? there.length : at}`,
+      why: `${textOf(there[at])} there, ${textOf(here[at])} here: a real run would wait for ever`,
     });
   }
+}
+
+/** Whether two ranks talk to each other along an axis. */
+function areTogether(mesh: Mesh, rank: number, other: number, axis: CalledCollective["axis"]): boolean {
+  const axes: MeshAxis[] =
+    axis === "all" ? ["data", "expert", "model"] : axis === "batch" ? ["data", "expert"] : [axis];
+  return ranksAlong(mesh, axes).some((group) => group.includes(rank) && group.includes(other));
 }
 
 /**
@@ -83,10 +97,12 @@ export async function timeRank(run: ClusterRun, mesh: Mesh, options: OptimizerOp
   return times.slice(1).toSorted((a, b) => a - b)[1];
 }
 
-/** All ranks of a small world, the first and the last of a large one. */
-function simulatedRanks(size: number): number[] {
+/** All ranks of a small world, the first and the last of a large one; with `zero` the first one's neighbours too, which share groups with it. */
+function simulatedRanks(mesh: Mesh): number[] {
+  const size = meshSize(mesh);
   if (size <= 4) return Array.from({ length: size }, (_, rank) => rank);
-  return [0, size - 1];
+  const neighbours = mesh.zero ? [1, mesh.model, mesh.model * mesh.expert] : [];
+  return [...new Set([0, ...neighbours.filter((rank) => rank < size), size - 1])];
 }
 
 async function simulateRank(

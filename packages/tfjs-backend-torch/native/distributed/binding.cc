@@ -67,7 +67,36 @@ std::vector<T> numbers(const Napi::Value& value) {
   return out;
 }
 
-// Parts of flat buffers that are reduced together: many small collectives would wait for each other.
+// A tensor whose values are about to be others: whoever had the old values' squares at hand has them no more.
+at::Tensor changed(const TensorTable& table, int64_t handle) {
+  at::Tensor tensor = table.get(handle);
+  setSquareSums(tensor, nullptr);
+  return tensor;
+}
+
+// Rows of tensors, as views: a handle, the number of the first value and how many, for each.
+std::vector<at::Tensor> changedRows(const TensorTable& table, const Napi::Value& list) {
+  std::vector<at::Tensor> rows;
+  const auto given = numbers<int64_t>(list);
+  for (size_t i = 0; i + 2 < given.size(); i += 3) {
+    const at::Tensor tensor = changed(table, given[i]);
+    const int64_t begin = given[i + 1], count = given[i + 2];
+    TORCH_CHECK(begin >= 0 && count >= 0 && begin + count <= tensor.numel(), "a tensor of ", tensor.numel(), " values has no ", count,
+                " from ", begin);
+    if (count == tensor.numel()) {
+      rows.push_back(tensor);
+    } else if (tensor.is_contiguous()) {
+      rows.push_back(tensor.view(-1).narrow(0, begin, count));
+    } else {
+      const int64_t row = tensor.numel() / tensor.size(0);
+      TORCH_CHECK(begin % row == 0 && count % row == 0, "parts of rows of a tensor that is not contiguous");
+      rows.push_back(tensor.narrow(0, begin / row, count / row));
+    }
+  }
+  return rows;
+}
+
+// Parts of flat buffers that are sent together: many small collectives would wait for each other.
 constexpr int64_t kBucketElements = 8 << 20;
 
 struct Bucket {
@@ -75,7 +104,8 @@ struct Bucket {
   std::vector<at::Tensor> tensors;
 };
 
-std::vector<Bucket> fillBuckets(const std::vector<at::Tensor>& tensors) {
+// Buckets of a dtype, filled with the tensors' values or, where those are about to be replaced, with nothing.
+std::vector<Bucket> makeBuckets(const std::vector<at::Tensor>& tensors, at::ScalarType dtype, bool fill = true) {
   std::vector<Bucket> buckets;
   int64_t filled = 0;
   for (const auto& tensor : tensors) {
@@ -90,12 +120,12 @@ std::vector<Bucket> fillBuckets(const std::vector<at::Tensor>& tensors) {
     int64_t size = 0;
     for (const auto& tensor : bucket.tensors) size += tensor.numel();
     const at::Tensor& first = bucket.tensors.front();
-    if (bucket.tensors.size() == 1 && first.scalar_type() == at::kFloat && first.is_contiguous()) {
-      bucket.flat = first.view(-1);  // a large tensor is summed where it lies
+    if (bucket.tensors.size() == 1 && first.scalar_type() == dtype && first.is_contiguous()) {
+      bucket.flat = first.view(-1);  // a large tensor is sent from where it lies
       continue;
     }
-    // Sums are made in float32: bfloat16 would round at every rank.
-    bucket.flat = at::empty({size}, first.options().dtype(at::kFloat));
+    bucket.flat = at::empty({size}, first.options().dtype(dtype));
+    if (!fill) continue;
     int64_t at = 0;
     for (const auto& tensor : bucket.tensors) {
       bucket.flat.narrow(0, at, tensor.numel()).copy_(tensor.reshape({-1}));
@@ -105,14 +135,32 @@ std::vector<Bucket> fillBuckets(const std::vector<at::Tensor>& tensors) {
   return buckets;
 }
 
-void emptyBucket(const Bucket& bucket, double factor) {
-  if (factor != 1) bucket.flat.mul_(factor);
-  if (bucket.flat.is_alias_of(bucket.tensors.front())) return;
+// The same for sums, which are made in float32: bfloat16 would round at every rank.
+std::vector<Bucket> makeSums(const std::vector<at::Tensor>& tensors, const char* what) {
+  for (const auto& tensor : tensors) TORCH_CHECK(tensor.is_floating_point(), what, " takes float tensors, not ", tensor.scalar_type());
+  return makeBuckets(tensors, at::kFloat);
+}
+
+void emptyBucket(const Bucket& bucket) {
+  if (bucket.flat.const_data_ptr() == bucket.tensors.front().const_data_ptr()) return;
   int64_t at = 0;
   for (const auto& tensor : bucket.tensors) {
     tensor.copy_(bucket.flat.narrow(0, at, tensor.numel()).view(tensor.sizes()));
     at += tensor.numel();
   }
+}
+
+// Waits for one collective after the other, and puts what each brought into the tensors of its bucket.
+Napi::Value emptyWhenDone(Napi::Env env, std::vector<Bucket> buckets, std::vector<std::unique_ptr<Collective>> running, double factor = 1) {
+  return Waiting::start(env, [buckets = std::make_shared<std::vector<Bucket>>(std::move(buckets)),
+                              running = std::make_shared<std::vector<std::unique_ptr<Collective>>>(std::move(running)), factor] {
+    for (size_t i = 0; i < buckets->size(); ++i) {
+      (*running)[i]->wait();
+      if (factor != 1) (*buckets)[i].flat.mul_(factor);
+      emptyBucket((*buckets)[i]);
+    }
+    return static_cast<double>(buckets->size());
+  });
 }
 
 }  // namespace
@@ -125,6 +173,8 @@ void DistributedBinding::define(Napi::Env env, Napi::Object exports) {
   method("groupOpen", &DistributedBinding::open);
   method("groupSplit", &DistributedBinding::split);
   method("groupAllReduce", &DistributedBinding::allReduce);
+  method("groupReduce", &DistributedBinding::reduce);
+  method("groupBroadcast", &DistributedBinding::broadcast);
   method("groupCollective", &DistributedBinding::collective);
   exports.Set("groupClose", Napi::Function::New(
                                 env, [this](const Napi::CallbackInfo&) { groups_->close(); }, "groupClose"));
@@ -178,28 +228,48 @@ Napi::Value DistributedBinding::allReduce(const Napi::CallbackInfo& info) {
   return guarded(info.Env(), [&]() -> Napi::Value {
     const int32_t group = info[0].ToNumber();
     std::vector<at::Tensor> tensors;
-    for (const auto handle : numbers<int64_t>(info[1])) tensors.push_back(table_.get(handle));
-    for (const auto& tensor : tensors) {
-      TORCH_CHECK(tensor.is_floating_point(), "all-reduce takes float tensors, not ", tensor.scalar_type());
-      // Whoever had the old values' squares at hand has them no more.
-      setSquareSums(tensor, nullptr);
-    }
+    for (const auto handle : numbers<int64_t>(info[1])) tensors.push_back(changed(table_, handle));
+    auto buckets = makeSums(tensors, "all-reduce");
     const bool largest = info[2].ToBoolean();
-    const double factor = info[3].ToNumber();
-    auto buckets = std::make_shared<std::vector<Bucket>>(fillBuckets(tensors));
-    auto running = std::make_shared<std::vector<std::unique_ptr<Collective>>>();
-    for (auto& bucket : *buckets) running->push_back(groups_->allReduce(group, bucket.flat, largest));
-    return Waiting::start(info.Env(), [buckets, running, factor] {
-      for (size_t i = 0; i < buckets->size(); ++i) {
-        (*running)[i]->wait();
-        emptyBucket((*buckets)[i], factor);
-      }
-      return static_cast<double>(buckets->size());
-    });
+    std::vector<std::unique_ptr<Collective>> running;
+    for (auto& bucket : buckets) running.push_back(groups_->allReduce(group, bucket.flat, largest));
+    return emptyWhenDone(info.Env(), std::move(buckets), std::move(running), info[3].ToNumber());
   });
 }
 
-// groupCollective(kind, group, out, x, …): reduce-scatter, all-gather, all-to-all (receive, send), broadcast (root), barrier.
+// groupReduce(group, rows, root): sums of all together, in those of `root`.
+Napi::Value DistributedBinding::reduce(const Napi::CallbackInfo& info) {
+  return guarded(info.Env(), [&]() -> Napi::Value {
+    const int32_t group = info[0].ToNumber(), root = info[2].ToNumber();
+    auto buckets = makeSums(changedRows(table_, info[1]), "reduce");
+    std::vector<std::unique_ptr<Collective>> running;
+    for (auto& bucket : buckets) running.push_back(groups_->reduce(group, bucket.flat, root));
+    return emptyWhenDone(info.Env(), std::move(buckets), std::move(running));
+  });
+}
+
+// groupBroadcast(group, rows, root, from): rows become what root has in `from`, which on root alone are rows too.
+Napi::Value DistributedBinding::broadcast(const Napi::CallbackInfo& info) {
+  return guarded(info.Env(), [&]() -> Napi::Value {
+    const int32_t group = info[0].ToNumber(), root = info[2].ToNumber();
+    const std::vector<at::Tensor> to = changedRows(table_, info[1]);
+    const bool sends = info[3].IsArray();
+    const std::vector<at::Tensor> from = sends ? changedRows(table_, info[3]) : to;
+    auto buckets = makeBuckets(from, to.empty() ? at::kFloat : to.front().scalar_type(), sends);
+    size_t at = 0;
+    for (auto& bucket : buckets)
+      for (auto& tensor : bucket.tensors) {
+        TORCH_CHECK(at < to.size() && tensor.numel() == to[at].numel(), "broadcast: what is sent has not the sizes of what it goes to");
+        tensor = to[at++];
+      }
+    TORCH_CHECK(at == to.size(), "broadcast: what is sent has not the sizes of what it goes to");
+    std::vector<std::unique_ptr<Collective>> running;
+    for (auto& bucket : buckets) running.push_back(groups_->broadcast(group, bucket.flat, root));
+    return emptyWhenDone(info.Env(), std::move(buckets), std::move(running));
+  });
+}
+
+// groupCollective(kind, group, out, x, …): reduce-scatter, all-gather, all-to-all (receive, send), barrier.
 Napi::Value DistributedBinding::collective(const Napi::CallbackInfo& info) {
   return guarded(info.Env(), [&]() -> Napi::Value {
     const std::string kind = info[0].ToString();
@@ -213,9 +283,7 @@ Napi::Value DistributedBinding::collective(const Napi::CallbackInfo& info) {
       TORCH_CHECK(out.is_contiguous() && x.is_contiguous(), kind, ": the tensors must be contiguous");
       TORCH_CHECK(out.scalar_type() == x.scalar_type(), kind, ": ", x.scalar_type(), " does not go into ", out.scalar_type());
       setSquareSums(out, nullptr);
-      if (kind == "broadcast")
-        running = groups_->broadcast(group, x, info[4].ToNumber());
-      else if (kind == "reduce-scatter")
+      if (kind == "reduce-scatter")
         running = groups_->reduceScatter(group, out, x);
       else if (kind == "all-gather")
         running = groups_->allGather(group, out, x);

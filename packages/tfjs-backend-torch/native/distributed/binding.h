@@ -20,6 +20,8 @@ class DistributedBinding {
   Napi::Value open(const Napi::CallbackInfo& info);
   Napi::Value split(const Napi::CallbackInfo& info);
   Napi::Value allReduce(const Napi::CallbackInfo& info);
+  Napi::Value reduce(const Napi::CallbackInfo& info);
+  Napi::Value broadcast(const Napi::CallbackInfo& info);
   Napi::Value collective(const Napi::CallbackInfo& info);
   at::Tensor tensor(const Napi::Value& handle);
 

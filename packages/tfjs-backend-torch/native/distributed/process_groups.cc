@@ -155,6 +155,14 @@ std::unique_ptr<Collective> ProcessGroups::allReduce(int32_t group, at::Tensor& 
   return std::make_unique<StartedCollective>("all-reduce", std::move(work), std::move(tensors));
 }
 
+std::unique_ptr<Collective> ProcessGroups::reduce(int32_t group, at::Tensor& x, int root) {
+  std::vector<at::Tensor> tensors{x};
+  c10d::ReduceOptions options;
+  options.rootRank = root;
+  auto work = state_->counting(group, "reduce", x).reduce(tensors, options);
+  return std::make_unique<StartedCollective>("reduce", std::move(work), std::move(tensors));
+}
+
 std::unique_ptr<Collective> ProcessGroups::reduceScatter(int32_t group, at::Tensor& out, at::Tensor& x) {
   return std::make_unique<StartedCollective>("reduce-scatter", state_->counting(group, "reduce-scatter", x)._reduce_scatter_base(out, x),
                                              std::vector<at::Tensor>{out, x});
@@ -205,6 +213,7 @@ int32_t ProcessGroups::split(const std::vector<int>&) { refuse(); }
 int64_t ProcessGroups::sizeOf(int32_t) const { refuse(); }
 std::vector<Traffic> ProcessGroups::traffic() const { return {}; }
 std::unique_ptr<Collective> ProcessGroups::allReduce(int32_t, at::Tensor&, bool) { refuse(); }
+std::unique_ptr<Collective> ProcessGroups::reduce(int32_t, at::Tensor&, int) { refuse(); }
 std::unique_ptr<Collective> ProcessGroups::reduceScatter(int32_t, at::Tensor&, at::Tensor&) { refuse(); }
 std::unique_ptr<Collective> ProcessGroups::allGather(int32_t, at::Tensor&, at::Tensor&) { refuse(); }
 std::unique_ptr<Collective> ProcessGroups::allToAll(int32_t, at::Tensor&, at::Tensor&, std::vector<int64_t>, std::vector<int64_t>) {

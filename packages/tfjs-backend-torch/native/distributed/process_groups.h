@@ -55,6 +55,8 @@ class ProcessGroups {
   std::vector<Traffic> traffic() const;
   // Sums or the largest, in place. float32, int32 or bfloat16; contiguous.
   std::unique_ptr<Collective> allReduce(int32_t group, at::Tensor& x, bool largest);
+  // The sum in `root`'s tensor; those of the others hold nothing of use afterwards. dtypes as above.
+  std::unique_ptr<Collective> reduce(int32_t group, at::Tensor& x, int root);
   // out [n/size, …] is this rank's part of the sum of x [n, …].
   std::unique_ptr<Collective> reduceScatter(int32_t group, at::Tensor& out, at::Tensor& x);
   // out [size·n, …] is all ranks' x [n, …] in order.

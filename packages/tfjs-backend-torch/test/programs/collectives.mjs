@@ -38,14 +38,27 @@ const tasks = {
     );
     results.equal = [...equal.dataSync()];
     // Rank r sends r + 1 rows to each rank.
-    const rows = size * (rank + 1);
+    const sentRows = size * (rank + 1);
     const receive = Array.from({ length: size }, (_, from) => from + 1);
     const unequal = tf.zeros([(size * (size + 1)) / 2, 2]);
-    await group.allToAll(unequal, tf.fill([rows, 2], rank), { receive, send: new Array(size).fill(rank + 1) });
+    await group.allToAll(unequal, tf.fill([sentRows, 2], rank), { receive, send: new Array(size).fill(rank + 1) });
     results.unequal = [...unequal.dataSync()];
     const told = tf.tensor1d([rank]);
-    await group.broadcast(told, size - 1);
-    results.told = [...told.dataSync()];
+    const toldToo = tf.tensor1d([rank, rank + 1], "int32");
+    await group.broadcast([told], size - 1);
+    await group.broadcast([toldToo], 1);
+    results.told = [told, toldToo].map((tensor) => [...tensor.dataSync()]);
+    const table = tf.fill([3, 2], rank + 1);
+    const whole = tf.fill([3], rank);
+    // Of a tensor that is not contiguous rows are elsewhere.
+    const turned = tf.transpose(tf.add(tf.reshape(tf.range(0, 6), [2, 3]), rank));
+    const rowOf = (tensor, begin) => ({ tensor, begin, rows: 1 });
+    await group.reduce([rowOf(table, 1), whole, rowOf(turned, 2)], 1);
+    // What the others have of it is of no use.
+    results.reduced = rank === 1 ? [table, whole, turned].map((tensor) => [...tensor.dataSync()]) : null;
+    const told3 = tf.fill([3], rank);
+    await group.broadcast([told3, rowOf(table, 2)], 1, [tf.tensor1d([7, 8, 9]), tf.tensor2d([[5, 6]])]);
+    results.parts = [...told3.dataSync(), ...tf.slice(table, [2, 0], [1, 2]).dataSync()];
     const low = await group.subgroup([0, 1]);
     const high = await group.subgroup([size - 1]);
     const within = tf.tensor1d([rank + 1]);
