@@ -105,6 +105,35 @@ describe.skipIf(!usable)("several processes train one run", { timeout: 240_000 }
     expect(more.stderr).toContain("going on from step");
   });
 
+  test("a peer that never comes, and one that stops, are one clear error after mesh.timeout", async () => {
+    const file = await writeTinyPipeline(join(folder, "late"), { ...keys, steps: 10_000, model: sparse(null) });
+    const args = (run: string, timeout: string) => [
+      ...["pretrain", file, "--run", join(folder, "late", run)],
+      ...["--set", `mesh.timeout=${timeout}`, "--set", "evaluation.every=20000"],
+    ];
+    const world = (rank: number, port: number) => ({
+      ...{ RANK: `${rank}`, WORLD_SIZE: "2", MASTER_ADDR: "127.0.0.1", MASTER_PORT: `${port}` },
+    });
+    // Rank 0 listens and waits; nobody listens for rank 1.
+    const alone = [0, 1].map((rank) => start(args(`alone-${rank}`, "2s"), world(rank, 29651 + rank)).ended);
+    const ranks = [0, 1].map((rank) => start(args("stopped", "10s"), world(rank, 29653)));
+    for (const [rank, ended] of alone.entries()) {
+      const { status, stderr } = await ended;
+      expect([status, stderr]).toEqual([1, expect.stringContaining("[world-lost]")]);
+      expect(stderr).toContain(`rank ${rank} of 2 did not meet the others at 127.0.0.1:${29651 + rank}`);
+    }
+    const run = join(folder, "late", "stopped");
+    while (!existsSync(join(run, "checkpoints", "step-00000004"))) {
+      await new Promise((resolve) => setTimeout(resolve, 50));
+    }
+    ranks[1].child.kill("SIGSTOP");
+    const { status, stderr } = await ranks[0].ended;
+    ranks[1].child.kill("SIGKILL");
+    await ranks[1].ended;
+    expect([status, stderr]).toEqual([1, expect.stringContaining("[world-lost]")]);
+    expect(stderr).toMatch(/(all-reduce|all-gather) of ranks 0, 1 failed in rank 0 after \d+\.\d s/);
+  });
+
   test("what does not fit together is one clear error each", async () => {
     const file = await writeTinyPipeline(join(folder, "wrong"), { ...keys, model: sparse(null) });
     const odd = await start(["pretrain", file, "--processes", "3"]).ended;

@@ -74,7 +74,15 @@ export async function joinWorld(address: WorldAddress, mesh: Mesh, timeoutSecond
       hint: "see mswitch doctor; or start one process",
     });
   }
-  const group = await failing(address, joinProcessGroup({ ...address, timeoutSeconds }));
+  const group = await joinProcessGroup({ ...address, timeoutSeconds }).catch((error: unknown) => {
+    throw new MswitchError("the processes of the run did not meet", {
+      code: "world-lost",
+      where: `rank ${address.rank} of ${address.worldSize}, by ${address.from}`,
+      why: messageOf(error),
+      hint: "start all ranks within mesh.timeout, with the address of rank 0 and a port that is free there",
+      cause: error,
+    });
+  });
   const all = worldGroup(address, group);
   const meshes = await failing(address, gatherText(group, meshText(mesh)));
   const others = meshes.flatMap((one, rank) => (one === meshes[0] ? [] : [rank]));

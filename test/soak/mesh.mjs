@@ -3,12 +3,14 @@
 // constant rate of 0.01: rounding grows with the rate, and at 0.07 two data-parallel processes are 5e-5 from one after 50 steps.
 // Options that few runs have, precisions, optimizers, pairs and a start from another model are held to one process over four steps on a mesh of 2 × 2,
 // and the traffic of eight processes is held to what is planned.
-//   npm run soak:mesh [-- --steps 50 --kills 20 --seed N --only kills|meshes|options|eight --match pairs]
+//   npm run soak:mesh [-- --steps 50 --kills 20 --seed N --only kills|meshes|options|eight --match pairs --zero]
+// --zero: ranks share their optimizer's state, which is AdamW's.
 import { spawn, spawnSync } from "node:child_process";
 import { createHash } from "node:crypto";
 import { existsSync, mkdtempSync, readdirSync, readFileSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
+import { createInterface } from "node:readline";
 import { setTimeout as sleep } from "node:timers/promises";
 import { fileURLToPath } from "node:url";
 import { parseArgs } from "node:util";
@@ -20,6 +22,7 @@ const { values } = parseArgs({
     seed: { type: "string", default: String(Date.now()) },
     only: { type: "string" },
     match: { type: "string", default: "" },
+    zero: { type: "boolean", default: false },
   },
 });
 const root = fileURLToPath(new URL("../..", import.meta.url));
@@ -56,11 +59,13 @@ function pretrain(run, kind, mesh, processes, checkpoints = 1000) {
     ...["evaluation.every=1000", "evaluation.examplesPerLanguage=1", `checkpoints.every=${checkpoints}`, "logEvery=1"],
     ...[
       "stream.languages=[en, de, hi]",
-      "optimizer.minFactoredSize=16",
-      "optimizer.learningRate={schedule: constant, base: 0.01}",
+      values.zero
+        ? adamw.replace("0.001", "0.01")
+        : "optimizer={minFactoredSize: 16, learningRate: {schedule: constant, base: 0.01}}",
       ...shape.map((key) => `model.${key}`),
     ],
     ...[...models[kind], ...Object.entries(mesh).map(([axis, size]) => `mesh.${axis}=${size}`)],
+    ...(values.zero && processes > 1 ? ["mesh.zero=1"] : []),
   ];
   const many = processes > 1 ? ["--processes", String(processes)] : [];
   const file = join(root, "pipelines/demo-switch.yaml");
@@ -182,9 +187,8 @@ function countEight() {
     const run = join(folder, `eight-${Object.values(mesh).join("-")}`);
     const args = pretrain(run, "Switch", mesh, 8);
     const { traffic } = JSON.parse(call([...args, ...sets, "--json"]));
-    const text = Object.entries({ data: 8 / (mesh.expert ?? 1) / (mesh.model ?? 1), ...mesh }).map((one) =>
-      one.join("="),
-    );
+    const all = { data: 8 / (mesh.expert ?? 1) / (mesh.model ?? 1), ...mesh, ...(values.zero ? { zero: 1 } : {}) };
+    const text = Object.entries(all).map((one) => one.join("="));
     const flags = args.slice(args.indexOf("--set"));
     const plan = JSON.parse(call([bin, "plan", args[2], "--mesh", text.join(), ...flags, ...sets, "--json"]));
     const sum = (list) => {
@@ -233,24 +237,47 @@ async function killAgainAndAgain() {
   ];
   const random = (i) => createHash("sha256").update(`${values.seed} ${i}`).digest().readUInt32LE() / 2 ** 32;
   let slowest = 0;
+  const moments = { starting: 0, training: 0, waiting: 0 };
   for (let i = 0; i < Number(values.kills); i++) {
     const [processes, mesh] = turns[i % turns.length];
-    const child = spawn(process.execPath, pretrain(run, "Switch", mesh, processes, 2), { env, stdio: "ignore" });
+    const child = spawn(process.execPath, pretrain(run, "Switch", mesh, processes, 2), {
+      env,
+      stdio: ["ignore", "ignore", "pipe"],
+    });
     const ended = new Promise((resolve) => child.once("close", resolve));
-    await Promise.race([ended, sleep(3000 + 9000 * random(2 * i))]);
-    if (child.exitCode !== null) continue;
-    const ranks = processes > 1 ? childrenOf(child.pid) : [];
-    const victim = ranks.length > 0 ? Number(ranks[Math.floor(random(2 * i + 1) * ranks.length)]) : child.pid;
+    // One of five at some moment of the start; else after one to three steps, and a part of the next.
+    const isEarly = i % 5 === 4;
+    let left = isEarly ? 0 : 1 + Math.floor(3 * random(3 * i));
+    const begun = new Promise((resolve) => {
+      createInterface({ input: child.stderr }).on("line", (line) => {
+        if (/^step \d+\//.test(line) && --left === 0) resolve();
+      });
+    });
+    await Promise.race([ended, isEarly ? sleep(4000 * random(3 * i + 1)) : begun]);
+    await Promise.race([ended, sleep(200 * random(3 * i + 1))]);
+    if (child.exitCode !== null) break;
+    const ranks = processes > 1 ? childrenOf(child.pid).map(Number) : [];
+    const at = Math.floor(random(3 * i + 2) * ranks.length);
+    const victim = ranks[at] ?? child.pid;
+    // Every other time a rank stops first, so that the others wait for it in a collective when one of them is killed.
+    const stopped = i % 2 === 0 && !isEarly ? ranks[(at + 1) % ranks.length] : undefined;
+    if (stopped !== undefined) {
+      process.kill(stopped, "SIGSTOP");
+      await sleep(1000);
+    }
     process.kill(victim, "SIGKILL");
-    const at = Date.now();
+    const killedAt = Date.now();
+    if (stopped !== undefined) process.kill(stopped, "SIGCONT");
     await ended;
-    slowest = Math.max(slowest, (Date.now() - at) / 1000);
+    moments[isEarly ? "starting" : stopped === undefined ? "training" : "waiting"]++;
+    slowest = Math.max(slowest, (Date.now() - killedAt) / 1000);
   }
+  const { starting, training, waiting } = moments;
   call(pretrain(run, "Switch", {}, 1, 2));
   const off = furthest(whole, run);
   report(
-    `${values.kills} kills, 4, 2, 1 and 3 processes in turn: losses differ by ${off.toExponential(1)}`,
-    off < tolerance,
+    `${starting} kills at the start, ${training} while it trained and ${waiting} inside a collective, 4, 2, 1 and 3 processes in turn: losses differ by ${off.toExponential(1)}`,
+    off < tolerance && starting + training + waiting === Number(values.kills),
   );
   report(`the others had ended ${slowest.toFixed(1)} s after a kill at the latest`, slowest < bound);
 }

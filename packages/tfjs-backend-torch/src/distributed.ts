@@ -1,4 +1,6 @@
 // Processes that train together: libtorch's c10d on TensorFlow.js tensors of the torch backend: Gloo on the CPU, NCCL on a GPU where the addon was built with it.
+import { connect } from "node:net";
+import { setTimeout } from "node:timers/promises";
 import { engine, type Tensor, util } from "@tensorflow/tfjs-core";
 import { type CollectiveTraffic, nativeAddon } from "./native.js";
 import { TorchBackend } from "./torchBackend.js";
@@ -52,19 +54,44 @@ export function hasProcessGroups(): boolean {
  */
 export async function joinProcessGroup(options: ProcessGroupOptions): Promise<ProcessGroup> {
   const { rank, worldSize: size, host, port, listens = rank === 0, attempt = "0", timeoutSeconds = 300 } = options;
-  await nativeAddon()
-    .groupOpen({ host, port, listens, rank, size, prefix: `tfjs-torch/${attempt}`, timeoutMs: 1000 * timeoutSeconds })
-    .catch((error: Error) => {
-      throw new Error(`rank ${rank} of ${size} did not meet the others at ${host}:${port}: ${error.message}`, {
-        cause: error,
-      });
-    });
+  const deadline = util.now() + 1000 * timeoutSeconds;
+  try {
+    if (!listens) await reach(host, port, deadline);
+    const timeoutMs = 1000 * timeoutSeconds;
+    await nativeAddon().groupOpen({ host, port, listens, rank, size, prefix: `tfjs-torch/${attempt}`, timeoutMs });
+  } catch (error) {
+    const why = error instanceof Error ? error.message : String(error);
+    throw new Error(`rank ${rank} of ${size} did not meet the others at ${host}:${port}: ${why}`, { cause: error });
+  }
   return new ProcessGroup(
     0,
     Array.from({ length: size }, (_, i) => i),
     rank,
   );
 }
+
+/** Settles when somebody listens at an address: c10d's own client waits twice as long as it is told, and prints its stack. */
+async function reach(host: string, port: number, deadline: number): Promise<void> {
+  const start = util.now();
+  for (;;) {
+    const socket = connect({ host, port, timeout: Math.max(1, deadline - util.now()) });
+    const failure = await new Promise<Error | undefined>((resolve) => {
+      socket.once("connect", () => resolve(undefined));
+      socket.once("timeout", () => resolve(new Error("no answer")));
+      socket.once("error", resolve);
+    });
+    socket.destroy();
+    if (failure === undefined) return;
+    if (util.now() + pauseMs > deadline) {
+      const seconds = ((util.now() - start) / 1000).toFixed(1);
+      throw new Error(`nobody listens there after ${seconds} s (${failure.message})`, { cause: failure });
+    }
+    await setTimeout(pauseMs);
+  }
+}
+
+/** Between two attempts to reach whoever listens. */
+const pauseMs = 100;
 
 /**
  * Some processes that call the same collectives in the same order. Each method starts its collective at once and settles when it is done; a
