@@ -59,9 +59,7 @@ function pretrain(run, kind, mesh, processes, checkpoints = 1000) {
     ...["evaluation.every=1000", "evaluation.examplesPerLanguage=1", `checkpoints.every=${checkpoints}`, "logEvery=1"],
     ...[
       "stream.languages=[en, de, hi]",
-      values.zero
-        ? adamw.replace("0.001", "0.01")
-        : "optimizer={minFactoredSize: 16, learningRate: {schedule: constant, base: 0.01}}",
+      values.zero ? adamw : "optimizer={minFactoredSize: 16, learningRate: {schedule: constant, base: 0.01}}",
       ...shape.map((key) => `model.${key}`),
     ],
     ...[...models[kind], ...Object.entries(mesh).map(([axis, size]) => `mesh.${axis}=${size}`)],

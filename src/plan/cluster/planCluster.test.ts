@@ -1,5 +1,5 @@
 import { describe, expect, test } from "vitest";
-import { fittingMeshes, type Mesh, meshFaults, meshSize, parseMesh } from "../../distributed/mesh.js";
+import { fittingMeshes, type Mesh, meshFaults, meshSize, meshText, parseMesh } from "../../distributed/mesh.js";
 import { countParameters, stepFlops } from "../../model/count.js";
 import { preset } from "../../model/presets.js";
 import { hardwareNames, readHardware } from "./hardware.js";
@@ -37,6 +37,22 @@ describe("what a rank holds", () => {
       algorithm: "adamw",
     });
     expect(optimizer).toBe(2 * dense);
+  });
+
+  test("ranks that share the optimizer's state have an equal part of it, and send their new weights", () => {
+    const adamw = { ...run("switch-base"), optimizer: { algorithm: "adamw" } };
+    const [all, shared] = ["data=2,expert=4", "data=2,expert=4,zero=1"].map((text) =>
+      planCluster(adamw, parseMesh(text), h100),
+    );
+    const { dense, experts } = all.parameters.rank;
+    // Experts are shared by two, all else by eight.
+    expect(shared.memory.optimizer / (4 * 2 * (dense / 8 + experts / 2))).toBeCloseTo(1, 2);
+    expect(shared.memory.weights).toBe(all.memory.weights);
+    const bytes = ({ traffic }: typeof all, kind: string): number =>
+      traffic.filter((one) => one.kind === kind).reduce((sum, { sentBytes }) => sum + sentBytes, 0);
+    const figures = bytes(shared, "all-reduce");
+    expect(bytes(shared, "reduce")).toBe(bytes(shared, "broadcast"));
+    expect((figures + 2 * bytes(shared, "reduce")) / bytes(all, "all-reduce")).toBeCloseTo(1, 6);
   });
 });
 
@@ -98,6 +114,8 @@ describe("meshes", () => {
       expect(meshFaults(mesh, model, 1024)).toEqual([]);
     }
     expect(fittingMeshes(64, model, 1024).length).toBeGreaterThan(5);
+    expect(meshText(parseMesh("data=2,zero=1"))).toBe("data=2,expert=1,model=1,zero=1");
+    expect(fittingMeshes(8, model, 1024, 1).every(({ zero }) => zero === 1)).toBe(true);
     expect(() => parseMesh("rows=2")).toThrow(expect.objectContaining({ code: "mesh-not-valid" }));
   });
 

@@ -1,5 +1,5 @@
 import { type Mesh, placeOf } from "../../distributed/mesh.js";
-import { ownership, ownRows, type RowWise } from "../../distributed/ownership.js";
+import { ownership, type RowWise } from "../../distributed/ownership.js";
 import { partOn, placementOf } from "../../distributed/placement.js";
 import type { ModelConfig } from "../../model/config.js";
 import { hasMuon } from "../../model/parameterKind.js";
@@ -29,55 +29,38 @@ export interface PlannedOptimizer extends RowWise {
  */
 export function rankParameters(model: ModelConfig, mesh: Mesh, optimizer: PlannedOptimizer): RankParameters {
   const shapes = parameterShapes(model);
-  const held = { dense: 0, experts: 0 };
-  for (const [name, shape] of shapes) {
-    const { splitByExpert } = placementOf(name);
-    held[splitByExpert ? "experts" : "dense"] += sizeOf(shape) / partsOf(name, mesh);
-  }
-  if (!mesh.zero) return { ...held, updated: held.dense + held.experts, ...stateOf(shapes, mesh, optimizer, () => 1) };
   const at = placeOf(mesh, 0);
   const parts = new Map([...shapes].map(([name, shape]) => [name, partOn(shape, placementOf(name), mesh, at).shape]));
-  const owners = ownership(parts, optimizer, mesh);
-  const states = [];
-  for (let data = 0; data < mesh.data; data++) {
-    for (let expert = 0; expert < mesh.expert; expert++) {
-      const share = (name: string): number =>
-        (ownRows(owners, name, mesh, { data, expert, model: 0 })?.rows ?? 0) / parts.get(name)![0];
-      const updated = [...parts].reduce((sum, [name, shape]) => sum + sizeOf(shape) * share(name), 0);
-      states.push({ updated, ...stateOf(shapes, mesh, optimizer, share) });
-    }
-  }
-  return {
-    ...held,
-    updated: Math.max(...states.map(({ updated }) => updated)),
-    optimizer: Math.max(...states.map(({ optimizer: moments }) => moments)),
-    optimizerSums: states[0].optimizerSums,
-  };
-}
-
-/** @param share of a rank's part of a parameter that it updates */
-function stateOf(
-  shapes: ReadonlyMap<string, readonly number[]>,
-  mesh: Mesh,
-  optimizer: PlannedOptimizer,
-  share: (name: string) => number,
-): Pick<RankParameters, "optimizer" | "optimizerSums"> {
-  const state = { optimizer: 0, optimizerSums: 0 };
+  const owners = mesh.zero ? ownership(parts, optimizer, mesh) : undefined;
+  const [data, expert] = mesh.zero ? [mesh.data, mesh.expert] : [1, 1];
+  const none = () => ({ updated: 0, optimizer: 0, optimizerSums: 0 });
+  const ofDense = Array.from({ length: data * expert }, none);
+  const ofExperts = Array.from({ length: data }, none);
+  const held = { dense: 0, experts: 0 };
   for (const [name, shape] of shapes) {
     const { modelAxis, splitByExpert } = placementOf(name);
-    state.optimizer += (share(name) * momentsOf(name, shape, optimizer)) / partsOf(name, mesh);
-    if (mesh.model > 1 && modelAxis !== null && optimizer.algorithm === "adafactor") {
-      const sums = sumsOf(shape, modelAxis, splitByExpert ? mesh.expert : 1, optimizer.minFactoredSize);
-      state.optimizerSums += share(name) * sums;
+    const part = parts.get(name)!;
+    const size = sizeOf(part);
+    held[splitByExpert ? "experts" : "dense"] += size;
+    const moments = (momentsOf(name, shape, optimizer) * size) / sizeOf(shape);
+    const hasSums = mesh.model > 1 && modelAxis !== null && optimizer.algorithm === "adafactor";
+    const sums = hasSums ? sumsOf(shape, modelAxis, splitByExpert ? mesh.expert : 1, optimizer.minFactoredSize) : 0;
+    for (const { owner, rows } of owners?.get(name) ?? [{ owner: 0, rows: part[0] }]) {
+      const state = (splitByExpert ? ofExperts : ofDense)[owner];
+      const share = rows / part[0];
+      state.updated += share * size;
+      state.optimizer += share * moments;
+      state.optimizerSums += share * sums;
     }
   }
-  return state;
-}
-
-/** In how many parts a parameter lies on a mesh. */
-function partsOf(name: string, mesh: Mesh): number {
-  const { modelAxis, splitByExpert } = placementOf(name);
-  return (modelAxis === null ? 1 : mesh.model) * (splitByExpert ? mesh.expert : 1);
+  const most = (key: "updated" | "optimizer"): number =>
+    Math.max(...ofDense.map((dense, i) => dense[key] + ofExperts[Math.floor(i / expert)][key]));
+  return {
+    ...held,
+    updated: most("updated"),
+    optimizer: most("optimizer"),
+    optimizerSums: ofDense[0].optimizerSums + ofExperts[0].optimizerSums,
+  };
 }
 
 function sizeOf(shape: readonly number[]): number {
