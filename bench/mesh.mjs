@@ -18,10 +18,14 @@ const mt5Small = {
   logEvery: 1,
   sets: ["model.vocabSize=32128"],
 };
+const adamw = "optimizer={algorithm: adamw, learningRate: {schedule: constant, base: 0.001}}";
 const small = { preset: "tiny", rows: 64, length: 64, experts: 0, steps: 40, logEvery: 10, sets: [] };
 const variants = {
   "mt5-small-data": { ...mt5Small, mesh: "data=2" },
   "mt5-small-expert": { ...mt5Small, experts: 8, mesh: "expert=2" },
+  "mt5-small-adamw": { ...mt5Small, mesh: "data=2", sets: [...mt5Small.sets, adamw] },
+  // The same with the optimizer's state shared.
+  "mt5-small-zero": { ...mt5Small, mesh: "data=2", sets: [...mt5Small.sets, adamw, "mesh.zero=1"] },
   "mt5-small-short": { ...mt5Small, length: 128, mesh: "data=2" },
   "small-data": { ...small, mesh: "data=2" },
   "small-expert": { ...small, experts: 8, mesh: "expert=2" },
@@ -61,14 +65,19 @@ function mswitch(args, threads) {
   return stdout;
 }
 
+/** Most memory that rank 0 had of its last run, bytes. */
+let memory = 0;
+
 /** Tokens a second between lines of the log. The first step takes memory and chooses kernels; the first lines are left out. */
 function rates(variant, processes) {
   const run = join(folder, "run");
   rmSync(run, { recursive: true, force: true });
   const shared = processes > 1 ? ["--processes", "2", "--set", `mesh.${variant.mesh}`] : [];
   mswitch(["pretrain", file, "--run", run, ...shared, ...setsOf(variant)], 2 / processes);
-  const lines = readFileSync(join(run, "metrics.jsonl"), "utf8").trim().split("\n");
-  return lines.slice(variant.logEvery > 1 ? 2 : 1).map((line) => JSON.parse(line).tokensPerSecond);
+  const text = readFileSync(join(run, "metrics.jsonl"), "utf8").trim();
+  const lines = text.split("\n").map((line) => JSON.parse(line));
+  memory = Math.max(...lines.map(({ memoryBytes }) => memoryBytes));
+  return lines.slice(variant.logEvery > 1 ? 2 : 1).map(({ tokensPerSecond }) => tokensPerSecond);
 }
 
 /** A hardware file of one core of this machine, with the rate of an all-reduce of 64 MiB between two processes. */
@@ -155,7 +164,7 @@ try {
     }
     const [one, two] = [median(other), median(shared)];
     console.log(
-      `${name} (${variants[name].mesh}): ${two.toFixed(0)} tokens/s (${range(shared)}), ` +
+      `${name} (${variants[name].mesh}): ${two.toFixed(0)} tokens/s (${range(shared)}), rank 0 had ${(memory / 1e9).toFixed(2)} GB, ` +
         (seconds
           ? `planned ${one.toFixed(0)}: a rank ${seconds.compute.toFixed(2)} s, collectives ${seconds.exposed.toFixed(2)} s beside ${seconds.hidden.toFixed(2)} s hidden: ${(100 * (one / two - 1)).toFixed(0)} % off`
           : `one process of two threads ${one.toFixed(0)} (${range(other)}): ${((100 * two) / one).toFixed(0)} %`),

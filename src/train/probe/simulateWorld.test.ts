@@ -13,4 +13,8 @@ test("ranks that would wait for each other are told apart", () => {
   expect(() => requireSameCollectives(ranks([one, other], [other, one]))).toThrow(refused);
   expect(() => requireSameCollectives(ranks([one], [one, other]))).toThrow(refused);
   expect(() => requireSameCollectives(ranks([one], [one], [{ ...one, shapes: [[8, 4]] }]))).toThrow(refused);
+  // Of groups that two ranks do not share each may sum what it owns.
+  const areOneGroup = (_: number, __: number, axis: string) => axis !== "expert";
+  expect(() => requireSameCollectives(ranks([one, other], [other]), areOneGroup)).not.toThrow();
+  expect(() => requireSameCollectives(ranks([one, other], [one]), areOneGroup)).toThrow(refused);
 });
