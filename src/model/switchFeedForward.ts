@@ -72,9 +72,11 @@ export function switchFeedForward(
   const x_ND = tf.reshape(x_BTD, [-1, width]) as tf.Tensor2D;
   const real_N = tf.reshape(real_BT, [-1]) as tf.Tensor1D;
   const { inputDropout: drop, groups: { expert, model } = { expert: soloGroup, model: soloGroup } } = options;
-  const jittered_ND = options.jitter ? jitter(x_ND, config.jitter, options.jitter) : x_ND;
-  const routed_ND = drop ? dropout(jittered_ND, drop.rate, drop.key) : jittered_ND;
+  const noise = options.jitter ? { amount: config.jitter, key: options.jitter } : undefined;
+  // Dropout comes after jitter, which is then not the router's.
+  const routed_ND = drop ? dropout(noise ? jitter(x_ND, noise.amount, noise.key) : x_ND, drop.rate, drop.key) : x_ND;
   const routing = router(routed_ND, layer.router, real_N, {
+    jitter: drop ? undefined : noise,
     groups,
     capacity: places,
     ignorePadding: config.ignorePadding,

@@ -68,6 +68,8 @@ const SHAPES = [
   [700, 1, 40],
   [25, 130, 2500], // terms in parts
   [600, 40, 33], // the first operand is the larger one
+  [75, 40, 64], // its rows are read where they lie, the last few copied
+  [3 * 32 + 1, 20, 96],
   [640, 40, 64], // rows that are read where they lie
   [72, 33, 96],
   [5, 900, 96],

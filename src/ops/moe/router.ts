@@ -4,6 +4,7 @@ import { linear } from "../linear.js";
 import { type Dtype, precision } from "../precision.js";
 import { gumbel, type NoiseKey } from "../random/noise.js";
 import { mulConstant } from "../rows.js";
+import { type Jitter, jitteredLinear } from "./jitteredLinear.js";
 
 // N tokens of the batch = G groups × S tokens of a group, k choices of a token, E experts, C capacity, D dModel
 
@@ -32,6 +33,8 @@ export interface RouterOptions {
   renormalize?: boolean;
   /** Draws experts from the softmax instead of taking the best ones: Gumbel noise on the logits for the choice alone. */
   sample?: NoiseKey;
+  /** Noise that the router's input is multiplied by; left out: none. */
+  jitter?: Jitter;
   /** The router's weights get no gradient. */
   frozen?: boolean;
   /** Over what f and P of the balance are taken: each group, or all tokens; groups where left out. */
@@ -77,14 +80,16 @@ export interface Routing {
  * experts for each token, places in an expert first come first served in token order, all first choices before all second ones (T5X),
  * what is beyond an expert's capacity left out.
  *
- * @param x_ND [N, D], times jitter in training
+ * @param x_ND [N, D]
  * @param weight_ED [E, D]
  * @param real_N 1 where a token is real, 0 where padding, [N]
  */
 export function router(x_ND: tf.Tensor2D, weight_ED: tf.Tensor, real_N: tf.Tensor1D, options: RouterOptions): Routing {
   const { dtype = "float32", topK = 1, frozen = false } = options;
   const weight = frozen ? detached(weight_ED) : weight_ED;
-  const logits_NE = linear(precision(x_ND, dtype), precision(weight, dtype));
+  const logits_NE = options.jitter
+    ? jitteredLinear(x_ND, weight, options.jitter, dtype)
+    : linear(precision(x_ND, dtype), precision(weight, dtype));
   const kernel = fastKernel("TorchRouter");
   const gradient = fastKernel("TorchRouterGrad");
   // The kernels know one expert a token, the best one.

@@ -23,6 +23,12 @@ export function jitter<T extends tf.Tensor>(x: T, amount: number, key: NoiseKey)
   return timesNoise(x, { kind: "jitter", amount }, key);
 }
 
+/** Attributes of fused kernels that multiply what they take by jitter; they have an input `step`. */
+export function jitterAttributes(amount: number, key: NoiseKey): { a: number; b: number; key: number[] } {
+  const { a, b } = attributesOf({ kind: "jitter", amount });
+  return { a, b, key: [...philoxKey(key)] };
+}
+
 /** Which entries of a tensor are dropped: each with probability `rate`; the rest are scaled by 1/(1 − rate). */
 export interface Dropout {
   rate: number;

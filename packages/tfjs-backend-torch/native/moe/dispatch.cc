@@ -15,6 +15,62 @@ namespace {
 
 constexpr int64_t kRowsOfATask = 64;
 
+#ifdef TFJS_TORCH_BF16_VECTORS
+TFJS_TORCH_INTRINSICS_BEGIN
+TFJS_TORCH_TARGET_BF16 void scaleRowByVectors(const c10::BFloat16* x, float factor, c10::BFloat16* to, int64_t n) {
+  const __m512 times = _mm512_set1_ps(factor);
+  for (int64_t i = 0; i < n; i += 32) {
+    const __mmask32 which = vectors::firstOf32(n - i);
+    const vectors::Floats32 value = vectors::load(x + i, which);
+    vectors::store(to + i, which, {_mm512_mul_ps(value.low, times), _mm512_mul_ps(value.high, times)});
+  }
+}
+TFJS_TORCH_TARGET_BF16 float scaleRowAlongByVectors(const c10::BFloat16* x, const c10::BFloat16* y, float factor, c10::BFloat16* to,
+                                                    int64_t n) {
+  const __m512 times = _mm512_set1_ps(factor);
+  __m512 along[2] = {_mm512_setzero_ps(), _mm512_setzero_ps()};
+  for (int64_t i = 0; i < n; i += 32) {
+    const __mmask32 which = vectors::firstOf32(n - i);
+    const vectors::Floats32 value = vectors::load(x + i, which), other = vectors::load(y + i, which);
+    along[0] = _mm512_fmadd_ps(value.low, other.low, along[0]);
+    along[1] = _mm512_fmadd_ps(value.high, other.high, along[1]);
+    vectors::store(to + i, which, {_mm512_mul_ps(value.low, times), _mm512_mul_ps(value.high, times)});
+  }
+  return _mm512_reduce_add_ps(_mm512_add_ps(along[0], along[1]));
+}
+TFJS_TORCH_INTRINSICS_END
+#endif
+
+// to ← factor·x
+template <typename T>
+[[gnu::always_inline]] inline void scaleRow(const T* x, float factor, T* to, int64_t n) {
+#ifdef TFJS_TORCH_BF16_VECTORS
+  if constexpr (std::is_same_v<T, c10::BFloat16>) {
+    if (vectors::available()) return scaleRowByVectors(x, factor, to, n);
+  }
+#endif
+#pragma omp simd
+  for (int64_t i = 0; i < n; ++i) fromFloat(factor * toFloat(x[i]), to[i]);
+}
+
+// The same; returns Σ x·y.
+template <typename T>
+[[gnu::always_inline]] inline float scaleRowAlong(const T* x, const T* y, float factor, T* to, int64_t n) {
+#ifdef TFJS_TORCH_BF16_VECTORS
+  if constexpr (std::is_same_v<T, c10::BFloat16>) {
+    if (vectors::available()) return scaleRowAlongByVectors(x, y, factor, to, n);
+  }
+#endif
+  float along = 0;
+#pragma omp simd reduction(+ : along)
+  for (int64_t i = 0; i < n; ++i) {
+    const float value = toFloat(x[i]);
+    along += value * toFloat(y[i]);
+    fromFloat(factor * value, to[i]);
+  }
+  return along;
+}
+
 // Token of each slot, -1 where there is none.
 std::vector<int32_t> tokensOfSlots(const at::Tensor& slot, int64_t slots) {
   std::vector<int32_t> token(slots, -1);
@@ -132,9 +188,10 @@ at::Tensor combine(const at::Tensor& y, const at::Tensor& slot, const at::Tensor
           continue;
         }
         const T* const in = source + at[n] * width;
-        const float f = factors ? factors[n] : 1.0f;
-#pragma omp simd
-        for (int64_t d = 0; d < width; ++d) fromFloat(f * toFloat(in[d]), out[d]);
+        if (factors == nullptr)
+          std::memcpy(static_cast<void*>(out), in, width * sizeof(T));
+        else
+          scaleRow(in, factors[n], out, width);
       }
     });
   });
@@ -170,17 +227,7 @@ std::pair<at::Tensor, at::Tensor> combineGradient(const at::Tensor& d, const at:
           std::memset(static_cast<void*>(out), 0, width * sizeof(T));
           continue;
         }
-        const T* const row = rows + s * width;
-        const T* const in = dOut + n * width;
-        const float f = factors[n];
-        float along = 0;
-#pragma omp simd reduction(+ : along)
-        for (int64_t i = 0; i < width; ++i) {
-          const float value = toFloat(in[i]);
-          along += value * toFloat(row[i]);
-          fromFloat(f * value, out[i]);
-        }
-        dFactors[n] = along;
+        dFactors[n] = scaleRowAlong(dOut + n * width, rows + s * width, factors[n], out, width);
       }
     });
   });

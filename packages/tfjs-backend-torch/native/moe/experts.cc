@@ -40,6 +40,29 @@ std::vector<std::vector<int64_t>> slotsInUse(const at::Tensor& occupied, int64_t
   return rows;
 }
 
+// Whether these are an expert's first slots, as they are with one group: then nothing is copied.
+bool areFirst(const std::vector<int64_t>& rows) { return rows.empty() || rows.back() + 1 == static_cast<int64_t>(rows.size()); }
+
+// Rows of x in the products' width: themselves, or copied to `room`.
+at::Tensor rowsOf(const at::Tensor& x, const std::vector<int64_t>& rows, const at::Tensor& room) {
+  const auto count = static_cast<int64_t>(rows.size());
+  if (areFirst(rows) && x.scalar_type() == room.scalar_type()) return x.narrow(0, 0, count);
+  const at::Tensor copied = room.narrow(0, 0, count);
+  gatherRows(x, rows, copied);
+  return copied;
+}
+
+// Where those rows of a result are computed, and what brings them there and makes all others 0.
+at::Tensor roomOfRows(const at::Tensor& result, const std::vector<int64_t>& rows, const at::Tensor& room) {
+  const auto count = static_cast<int64_t>(rows.size());
+  return areFirst(rows) && result.scalar_type() == room.scalar_type() ? result.narrow(0, 0, count) : room.narrow(0, 0, count);
+}
+void finishRows(const at::Tensor& computed, const std::vector<int64_t>& rows, const at::Tensor& result) {
+  if (computed.const_data_ptr() != result.const_data_ptr()) return scatterRows(computed, rows, result);
+  const int64_t count = computed.size(0);
+  result.narrow(0, count, result.size(0) - count).zero_();
+}
+
 // Runs body(expert, scratch) for every expert: side by side, fullest first, where there are enough of them to keep every
 // thread busy; else one after the other, each with all threads.
 struct Scratch {
@@ -147,9 +170,8 @@ std::vector<at::Tensor> expertFeedForward(const at::Tensor& slots, const at::Ten
       result[0][e].zero_();
       return;
     }
-    at::Tensor in = s.a.narrow(0, 0, n), hidden = s.b.narrow(0, 0, n);
+    const at::Tensor in = rowsOf(x[e], rows[e], s.a), hidden = s.b.narrow(0, 0, n), y = result[0][e];
     std::vector<at::Tensor> pre;
-    gatherRows(x[e], rows[e], in);
     for (size_t i = 0; i < weights.in.size(); ++i) {
       const at::Tensor kept = result[i + 1][e].narrow(0, 0, n);
       const bool same = kept.scalar_type() == size.type;
@@ -174,8 +196,9 @@ std::vector<at::Tensor> expertFeedForward(const at::Tensor& slots, const at::Ten
         }
       });
     });
-    timesTransposed(in, hidden, weights.out[e], s.weights);
-    scatterRows(in, rows[e], result[0][e]);
+    const at::Tensor out = roomOfRows(y, rows[e], s.a);
+    timesTransposed(out, hidden, weights.out[e], s.weights);
+    finishRows(out, rows[e], y);
   });
   return result;
 }
@@ -194,10 +217,9 @@ std::vector<at::Tensor> expertFeedForwardGradient(const at::Tensor& d, const at:
   std::vector<Scratch> scratch = size.scratch(true);
   forEachExpert(rows, scratch, [&](int64_t e, Scratch& s) {
     const auto n = static_cast<int64_t>(rows[e].size());
-    at::Tensor in = s.a.narrow(0, 0, n), dOut = s.b.narrow(0, 0, n), dHidden = s.c.narrow(0, 0, n);
-    const at::Tensor hidden = s.d.narrow(0, 0, n), dValue = s.e.narrow(0, 0, n);
-    gatherRows(dy[e], rows[e], dOut);
-    gatherRows(x[e], rows[e], in);
+    const at::Tensor in = rowsOf(x[e], rows[e], s.a);
+    const at::Tensor dOut = rowsOf(dy[e], rows[e], s.b);
+    const at::Tensor hidden = s.d.narrow(0, 0, n), dHidden = s.c.narrow(0, 0, n), dValue = s.e.narrow(0, 0, n), dx = result[0][e];
     times(dHidden, dOut, weights.out[e], false, s.weights);
     withType(hidden, [&](auto* type) {
       using T = std::remove_pointer_t<decltype(type)>;
@@ -228,9 +250,10 @@ std::vector<at::Tensor> expertFeedForwardGradient(const at::Tensor& d, const at:
     weightGradient(result.back(), e, dOut, hidden, s.more);
     weightGradient(result[1], e, dHidden, in, s.more);
     if (gated) weightGradient(result[2], e, dValue, in, s.more);
-    times(dOut, dHidden, weights.in[0][e], false, s.weights);
-    if (gated) times(dOut, dValue, weights.in[1][e], true, s.weights);
-    scatterRows(dOut, rows[e], result[0][e]);
+    const at::Tensor dIn = roomOfRows(dx, rows[e], s.b);
+    times(dIn, dHidden, weights.in[0][e], false, s.weights);
+    if (gated) times(dIn, dValue, weights.in[1][e], true, s.weights);
+    finishRows(dIn, rows[e], dx);
   });
   return result;
 }

@@ -38,6 +38,17 @@ constexpr int64_t kTokensOfATask = 64;
   return top + std::log(sum);
 }
 
+// Index of the greatest, the first of several; 0 where one is not a number.
+[[gnu::always_inline]] inline int64_t firstGreatest(const float* p, int64_t n) {
+  float most = p[0];
+#pragma omp simd reduction(max : most)
+  for (int64_t e = 0; e < n; ++e) most = std::max(most, p[e]);
+  auto first = static_cast<int32_t>(n);
+#pragma omp simd reduction(min : first)
+  for (int64_t e = 0; e < n; ++e) first = std::min(first, p[e] == most ? static_cast<int32_t>(e) : static_cast<int32_t>(n));
+  return first < n ? first : 0;
+}
+
 Routing routeOnCpu(const at::Tensor& logits, const at::Tensor& real, const RouterOptions& o) {
   const int64_t tokens = logits.size(0), experts = logits.size(1);
   const int64_t ofGroup = tokens / o.groups, ofRow = tokens / o.rows, slots = experts * o.groups * o.capacity;
@@ -74,7 +85,7 @@ Routing routeOnCpu(const at::Tensor& logits, const at::Tensor& real, const Route
       float* const p = probs + n * experts;
       logZ[n] = softmaxRow(in + n * experts, p, experts, isBfloat16);
       const bool routed = !ignorePadding || isReal[n] != 0;
-      const int64_t best = std::max_element(p, p + experts) - p;
+      const int64_t best = firstGreatest(p, experts);
       expert[n] = routed ? static_cast<int32_t>(best) : -1;
       gate[n] = routed ? p[best] : 0.0f;
     }

@@ -6,6 +6,7 @@
 #include "runtime/philox.h"
 #include "runtime/registry.h"
 #include "t5/dropout.h"
+#include "t5/jitter.h"
 #ifdef TFJS_TORCH_CUDA
 #include "cuda/kernels.h"
 #endif
@@ -13,23 +14,19 @@
 namespace tfjs_torch {
 namespace {
 
-constexpr int64_t kGroupsAtOnce = 16, kBlocksAtOnce = kGroupsAtOnce * kPhiloxBlocks;
+constexpr int64_t kEntriesAtOnce = 1024;
 
-// Entries times the factors of their words. Two roundings for each factor, as in JavaScript, where a CPU could do with one.
+// Entries begin to end − 1 of x times jitter.
 template <typename T>
-__attribute__((noinline, optimize("fp-contract=off"))) void timesFactors(const T* x, const uint32_t* words, float* to, int64_t count,
-                                                                         NoiseFactors factors) {
-  for (int64_t i = 0; i < count; ++i) to[i] = toFloat(x[i]) * factors(words[i]);
-}
-
-// Blocks begin to end − 1.
-template <typename T>
-void timesBlocks(const T* x, float* to, int64_t begin, int64_t end, int64_t size, const PhiloxDraws& draws, NoiseFactors factors) {
-  uint32_t words[kBlocksAtOnce * 4];
-  for (int64_t block = begin; block < end; block += kBlocksAtOnce) {
-    const int64_t blocks = std::min(kBlocksAtOnce, end - block), first = block * 4;
-    philoxWords(draws, static_cast<uint64_t>(block), (blocks + kPhiloxBlocks - 1) / kPhiloxBlocks, words);
-    timesFactors(x + first, words, to + first, std::min(blocks * 4, size - first), factors);
+void timesJitter(const T* x, float* to, int64_t begin, int64_t end, const PhiloxDraws& draws, const NoiseFactors& jitter) {
+  float factors[kEntriesAtOnce];
+  for (int64_t at = begin; at < end; at += kEntriesAtOnce) {
+    const int64_t count = std::min(kEntriesAtOnce, end - at);
+    jitterFactors(draws, jitter, at, count, factors);
+    simd([&]() TFJS_TORCH_INLINE_LAMBDA {
+#pragma omp simd
+      for (int64_t i = 0; i < count; ++i) to[at + i] = toFloat(x[at + i]) * factors[i];
+    });
   }
 }
 
@@ -100,7 +97,8 @@ at::Tensor timesNoise(const at::Tensor& of, const at::Tensor& step, uint32_t key
     using T = std::remove_pointer_t<decltype(element)>;
     const T* const from = x.const_data_ptr<T>();
     float* const to = out.mutable_data_ptr<float>();
-    at::parallel_for(0, (size + 3) / 4, 1024, [&](int64_t begin, int64_t end) { timesBlocks(from, to, begin, end, size, draws, factors); });
+    at::parallel_for(0, (size + 3) / 4, kEntriesAtOnce,
+                     [&](int64_t begin, int64_t end) { timesJitter(from, to, 4 * begin, std::min(4 * end, size), draws, factors); });
   });
   return out.to(type);
 }

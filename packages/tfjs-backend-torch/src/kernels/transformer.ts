@@ -18,6 +18,7 @@ const fusedKernelNames = [
     "TorchAttentionGrad",
   ],
   ...["TorchRouter", "TorchRouterGrad", "TorchDispatch", "TorchCombine", "TorchCombineGrad", "TorchExpertFeedForward"],
+  ...["TorchJitteredLinear", "TorchJitteredLinearGrad"],
   ...["TorchExpertFeedForwardGrad", "TorchNoise", "TorchLinearCrossEntropy", "TorchLinearLogProbs", "TorchScale"],
   ...["TorchAttendBefore", "TorchAttendMemory", "TorchDecodeFeedForward", "TorchPackHead", "TorchLikeliestToken"],
   "TorchCollective",

@@ -51,13 +51,15 @@ TFJS_TORCH_TARGET_PACKED inline void multiplyPanel(const LeftOperand<typename U:
   others.some(kLines);
 }
 
-// Panels of one operand: which, and where those of the terms at hand lie, so far apart.
+// Panels of one operand: which, and where those of the terms at hand lie, so far apart; the last one of all may lie elsewhere.
 template <typename E>
 struct PanelRange {
   const E* data;
   int64_t begin, end, distance;
+  const E* lastOfAll = nullptr;
+  int64_t last = -1;
   int64_t size() const { return end - begin; }
-  const E* at(int64_t i) const { return data + (i - begin) * distance; }
+  const E* at(int64_t i) const { return i == last ? lastOfAll : data + (i - begin) * distance; }
 };
 
 // So many terms of all: at the last ones the result is written, until then the sums wait.
@@ -103,15 +105,23 @@ TFJS_TORCH_TARGET_PACKED void multiplyRanges(const PanelRange<typename U::Elemen
   if (target.streams) _mm_sfence();
 }
 
-// Whether rows of the left operand are read where they lie: whole blocks of terms of whole groups of 8 rows, for few columns. Rows a
-// multiple of a page apart would meet in the same lines of the cache.
+// Whether rows of the left operand are read where they lie: whole blocks of terms, for few columns. Rows a multiple of a page apart would
+// meet in the same lines of the cache. Of rows that are no whole groups of 8 the last panel's are copied, as far apart, for all 8 are read.
+inline constexpr int64_t kRowsRead = 8;
 template <typename U>
 bool readsRows(const Operand& a, int64_t columns) {
   using E = typename U::Element;
-  constexpr int64_t kRows = 8, kMostPanels = 16, kPage = 4096;
-  return U::kTakesAnyLeft && a.byRow && a.isFloat == std::is_same_v<E, float> && a.rows % kRows == 0 &&
-         a.columns % Layout<E>::kTerms == 0 && a.columns <= kMostAtOnce && a.distance * static_cast<int64_t>(sizeof(E)) % kPage != 0 &&
-         columns <= kMostPanels * kLines;
+  constexpr int64_t kMostPanels = 16, kPage = 4096;
+  return U::kTakesAnyLeft && a.byRow && a.isFloat == std::is_same_v<E, float> && a.columns % Layout<E>::kTerms == 0 &&
+         a.columns <= kMostAtOnce && a.distance * static_cast<int64_t>(sizeof(E)) % kPage != 0 && columns <= kMostPanels * kLines &&
+         (a.rows % kRowsRead == 0 || a.distance <= 2 * kMostAtOnce);
+}
+template <typename E>
+void copyLastPanel(const Operand& a, E* to) {
+  const int64_t first = (a.rows - 1) / kLines * kLines;
+  const E* const rows = static_cast<const E*>(a.data);
+  for (int64_t r = first; r < a.rows; ++r) std::copy_n(rows + r * a.distance, a.columns, to + (r - first) * a.distance);
+  for (int64_t r = a.rows; r % kRowsRead != 0; ++r) std::fill_n(to + (r - first) * a.distance, a.columns, E(0));
 }
 
 // What a thread keeps from task to task.
@@ -148,6 +158,9 @@ void multiply(const Operand& a, const Operand& b, const Bfloat16Result& out, con
   });
   const bool isRead = !shareLeft && readsRows<U>(a, b.columns);
   const E* const rows = static_cast<const E*>(a.data);
+  at::Tensor lastBuffer;
+  E* lastRows = nullptr;
+  if (isRead && a.rows % kRowsRead != 0) copyLastPanel(a, lastRows = roomFor<E>(lastBuffer, kLines * a.distance));
   const LeftOperand<E> layout = isRead                         ? LeftOperand<E>::rows(rows, a.distance)
                                 : U::kTakesAnyLeft && !a.byRow ? LeftOperand<E>::columns(nullptr)
                                                                : LeftOperand<E>::panel(nullptr);
@@ -179,7 +192,8 @@ void multiply(const Operand& a, const Operand& b, const Bfloat16Result& out, con
         }
         const int64_t panel = kLines * a.distance;
         const PanelRange<E> mine =
-            isRead ? PanelRange<E>{rows + first * panel, first, end, panel} : PanelRange<E>{own, first, end, ownSize};
+            isRead ? PanelRange<E>{rows + first * panel, first, end, panel, lastRows, lastRows == nullptr ? -1 : ownedPanels - 1}
+                   : PanelRange<E>{own, first, end, ownSize};
         const PanelRange<E> theirs{packed + other * size + k * kLines, other, std::min(other + kSharedPanels, sharedPanels), size};
         multiplyRanges<U>(shareLeft ? theirs : mine, layout, shareLeft ? mine : theirs, {until - k, k == 0, until == terms}, sums, target);
       }
