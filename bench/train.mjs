@@ -5,6 +5,7 @@
 //   npm run bench:train -- --shape small --threads 1                preset tiny, 128 sequences of 64 and 17 tokens
 //   npm run bench:train -- --config dense,switch8,switch32,switch128 --precision bf16,float32 --vocab 32128,250112
 //   npm run bench:train -- --config dense --peer tfjs              a wasm step takes minutes: fewer sequences, fewer steps
+//   --shape small --config dense,switch16 --in-turn --steps 25      steps of all configurations in turn, and their ratios alone
 //   --beside 2                                                      the same steps beside two busy loops, and how many times as long
 //   --threads N (both sides)  --batch N  --vocab N  --backend torch:cuda:0 (both sides)  --peak-tflops 989  --eager  --variants float32,bfloat16,compile (of Transformers)  --json
 // Python with Transformers: MSWITCH_PYTHON, or what scripts/setup-python made.
@@ -32,6 +33,7 @@ const { values: flags } = parseFlags(import.meta.url, {
     "peak-tflops": { type: "string" },
     eager: { type: "boolean", default: false },
     beside: { type: "string", default: "0" },
+    "in-turn": { type: "boolean", default: false },
     json: { type: "boolean", default: false },
   },
 });
@@ -140,6 +142,25 @@ async function measure(config, vocab, precision) {
   };
 }
 
+/** Steps of several configurations in turn, against the first one's. @returns a line for each of the others */
+async function compareInTurn(configs, vocab, precision) {
+  const start = (config) =>
+    startOurs({
+      ...{ shape: shapeName, config, vocab, precision: precisions[precision], threads, eager: flags.eager },
+      ...{ backend: flags.backend, batch: batchSize },
+    });
+  const children = [];
+  for (const config of configs) children.push(await start(config));
+  for (const child of children) await warmUp(child, 2);
+  const [first, ...others] = await stepsInTurn(children, steps);
+  for (const child of children) await child.end();
+  return others.map((own, i) => {
+    const [wall, cpu] = ["seconds", "cpuSeconds"].map((field) => ratioOf(own, first, field).toFixed(3));
+    const perSecond = Math.round(tokensPerStep(shape, batchSize) / median(own.map((step) => step.seconds)));
+    return `${configs[i + 1]}, ${vocab}, ${precision}: ${perSecond} tokens/s, ${wall}x ${configs[0]}'s step, in turn (${cpu}x a CPU second)`;
+  });
+}
+
 const results = [];
 const print = (text) => (flags.json ? console.error(text) : console.log(text));
 print(
@@ -147,7 +168,12 @@ print(
 );
 for (const vocab of vocabularies) {
   for (const precision of list(flags.precision, Object.keys(precisions))) {
-    for (const config of list(flags.config, configNames)) {
+    const configs = list(flags.config, configNames);
+    if (flags["in-turn"]) {
+      for (const line of await compareInTurn(configs, vocab, precision)) print(line);
+      continue;
+    }
+    for (const config of configs) {
       results.push(await measure(config, vocab, precision));
       print(describe(results.at(-1)).join("\n"));
     }

@@ -21,32 +21,63 @@ constexpr int64_t kTokensOfATask = 64;
   return toFloat(rounded);
 }
 
-// Softmax of one row into p; returns ln Z.
-[[gnu::always_inline]] inline float softmaxRow(const float* logits, float* p, int64_t n, bool isBfloat16) {
-  float top = logits[0];
-#pragma omp simd reduction(max : top)
-  for (int64_t e = 0; e < n; ++e) top = std::max(top, logits[e]);
-  float sum = 0;
-#pragma omp simd reduction(+ : sum)
-  for (int64_t e = 0; e < n; ++e) {
-    p[e] = fastExp(logits[e] - top);
-    sum += p[e];
-  }
-  const float inverse = 1.0f / sum;
-#pragma omp simd
-  for (int64_t e = 0; e < n; ++e) p[e] = isBfloat16 ? rounded(p[e] * inverse) : p[e] * inverse;
-  return top + std::log(sum);
-}
+// Tokens whose softmax is computed together, one a lane: no sum goes across a vector.
+constexpr int64_t kLanes = 16;
 
-// Index of the greatest, the first of several; 0 where one is not a number.
-[[gnu::always_inline]] inline int64_t firstGreatest(const float* p, int64_t n) {
-  float most = p[0];
-#pragma omp simd reduction(max : most)
-  for (int64_t e = 0; e < n; ++e) most = std::max(most, p[e]);
-  auto first = static_cast<int32_t>(n);
-#pragma omp simd reduction(min : first)
-  for (int64_t e = 0; e < n; ++e) first = std::min(first, p[e] == most ? static_cast<int32_t>(e) : static_cast<int32_t>(n));
-  return first < n ? first : 0;
+// Softmax, the first greatest probability and ln Z of up to 16 tokens. `room`: 16 values an expert.
+[[gnu::always_inline]] inline void softmaxRows(const float* logits, float* probs, int64_t tokens, int64_t experts, bool isBfloat16,
+                                               float* room, float* logZ, float* most, int32_t* best) {
+  for (int64_t i = 0; i < kLanes; ++i) {
+    const float* const row = logits + std::min(i, tokens - 1) * experts;
+    for (int64_t e = 0; e < experts; ++e) room[e * kLanes + i] = row[e];
+  }
+  float top[kLanes], sum[kLanes], inverse[kLanes];
+#pragma omp simd
+  for (int64_t i = 0; i < kLanes; ++i) {
+    top[i] = room[i];
+    sum[i] = 0;
+  }
+  for (int64_t e = 1; e < experts; ++e) {
+#pragma omp simd
+    for (int64_t i = 0; i < kLanes; ++i) top[i] = room[e * kLanes + i] > top[i] ? room[e * kLanes + i] : top[i];
+  }
+  for (int64_t e = 0; e < experts; ++e) {
+#pragma omp simd
+    for (int64_t i = 0; i < kLanes; ++i) room[e * kLanes + i] = fastExp(room[e * kLanes + i] - top[i]);
+  }
+  // Sums of every 16th expert, one after the other.
+  for (int64_t first = 0; first < std::min(experts, kLanes); ++first) {
+    float part[kLanes] = {};
+    for (int64_t e = first; e < experts; e += kLanes) {
+#pragma omp simd
+      for (int64_t i = 0; i < kLanes; ++i) part[i] += room[e * kLanes + i];
+    }
+#pragma omp simd
+    for (int64_t i = 0; i < kLanes; ++i) sum[i] += part[i];
+  }
+#pragma omp simd
+  for (int64_t i = 0; i < kLanes; ++i) {
+    inverse[i] = 1.0f / sum[i];
+    most[i] = -1;
+    best[i] = 0;
+  }
+  for (int64_t e = 0; e < experts; ++e) {
+    float* const p = room + e * kLanes;
+#pragma omp simd
+    for (int64_t i = 0; i < kLanes; ++i) p[i] *= inverse[i];
+    if (isBfloat16) {
+      for (int64_t i = 0; i < kLanes; ++i) p[i] = rounded(p[i]);
+    }
+#pragma omp simd
+    for (int64_t i = 0; i < kLanes; ++i) {
+      best[i] = p[i] > most[i] ? static_cast<int32_t>(e) : best[i];
+      most[i] = p[i] > most[i] ? p[i] : most[i];
+    }
+  }
+  for (int64_t i = 0; i < tokens; ++i) {
+    for (int64_t e = 0; e < experts; ++e) probs[i * experts + e] = room[e * kLanes + i];
+    logZ[i] = top[i] + std::log(sum[i]);
+  }
 }
 
 Routing routeOnCpu(const at::Tensor& logits, const at::Tensor& real, const RouterOptions& o) {
@@ -81,13 +112,17 @@ Routing routeOnCpu(const at::Tensor& logits, const at::Tensor& real, const Route
   const bool ignorePadding = o.ignorePadding;
 
   parallelSimd(tokens, kTokensOfATask, [=](int64_t begin, int64_t end) TFJS_TORCH_INLINE_LAMBDA {
-    for (int64_t n = begin; n < end; ++n) {
-      float* const p = probs + n * experts;
-      logZ[n] = softmaxRow(in + n * experts, p, experts, isBfloat16);
-      const bool routed = !ignorePadding || isReal[n] != 0;
-      const int64_t best = firstGreatest(p, experts);
-      expert[n] = routed ? static_cast<int32_t>(best) : -1;
-      gate[n] = routed ? p[best] : 0.0f;
+    std::vector<float> room(experts * kLanes);
+    float most[kLanes];
+    int32_t best[kLanes];
+    for (int64_t first = begin; first < end; first += kLanes) {
+      const int64_t count = std::min(kLanes, end - first), at = first * experts;
+      softmaxRows(in + at, probs + at, count, experts, isBfloat16, room.data(), logZ + first, most, best);
+      for (int64_t i = 0; i < count; ++i) {
+        const bool routed = !ignorePadding || isReal[first + i] != 0;
+        expert[first + i] = routed ? best[i] : -1;
+        gate[first + i] = routed ? probs[at + i * experts + best[i]] : 0.0f;
+      }
     }
   });
 
