@@ -1,5 +1,5 @@
 // Fits the scaling law of `mswitch plan --speed-up` to the results of studies, and writes data/scaling-law.json.
-// usage: node scripts/scalingLaw.mjs [--studies ladder] [--unseen gain,flagship] [--resamples 100]   (names in eval/results; after npm run build)
+// usage: node scripts/scalingLaw.mjs [--studies ladder,flagship] [--unseen ladder-unseen] [--resamples 100]   (names in eval/results; after npm run build)
 import { readFileSync, writeFileSync } from "node:fs";
 import { fitScalingLaw, lawError, publishedLaw, resampleLaws } from "../dist/analysis/scalingLaw.js";
 import { fittedLawFile, fittedLawSchema } from "../dist/plan/sparsity/fittedLaw.js";
@@ -8,8 +8,8 @@ import { parseFlags } from "./parseFlags.mjs";
 
 const { values: flags } = parseFlags(import.meta.url, {
   options: {
-    studies: { type: "string", default: "ladder" },
-    unseen: { type: "string", default: "" },
+    studies: { type: "string", default: "ladder,flagship" },
+    unseen: { type: "string", default: "ladder-unseen" },
     resamples: { type: "string", default: "100" },
   },
 });

@@ -19,7 +19,9 @@ export function speedupRows({ experts }: SpeedupPlan): string[][] {
 export function describeLaw(fitted: FittedLaw | undefined): string {
   if (!fitted) return "published constants alone; none is fitted to this program's own runs yet";
   const { runs, error, unseen } = fitted;
-  const others = unseen ? `, ${figures(unseen.error)} on ${unseen.runs} runs that were not fitted` : "";
+  const others = unseen
+    ? `, ${figures(unseen.error)} on ${unseen.runs === 1 ? "a run that was" : `${unseen.runs} runs that were`} not fitted`
+    : "";
   return `fitted to ${runs} runs of this program (error ${figures(error)} nats${others})`;
 }
 
@@ -42,7 +44,7 @@ export function speedupNotes(
       : "at this size and budget no number of experts is ahead of the dense model",
     ...(budget
       ? [
-          `${times(budget.speedup)} is reached by ${budget.experts} experts from ${count(budget.positions)} positions on: ${Math.ceil(budget.positions / tokensPerStep).toLocaleString("en-US")} steps, ${formatDuration((budget.positions / tokensPerStep) * stepSeconds)} on one ${hardware}`,
+          `${times(budget.speedup)} is reached by ${budget.experts} experts from ${count(budget.positions)} positions on: ${Math.ceil(budget.positions / tokensPerStep).toLocaleString("en-US")} steps, ${roofTime((budget.positions / tokensPerStep) * stepSeconds)} on one ${hardware}`,
         ]
       : ["1.3× is reached at no budget"]),
     ...(plan.beyond.length > 0
@@ -51,4 +53,9 @@ export function speedupNotes(
         ]
       : []),
   ];
+}
+
+/** So small a model is bound by the launches of its kernels, which a roofline does not have. */
+function roofTime(seconds: number): string {
+  return seconds < 60 ? "under a minute of arithmetic" : formatDuration(seconds);
 }
