@@ -116,14 +116,19 @@ describe.skipIf(!usable)("several processes train one run", { timeout: 240_000 }
     });
     // Rank 0 listens and waits; nobody listens for rank 1.
     const alone = [0, 1].map((rank) => start(args(`alone-${rank}`, "2s"), world(rank, 29651 + rank)).ended);
-    const ranks = [0, 1].map((rank) => start(args("stopped", "10s"), world(rank, 29653)));
     for (const [rank, ended] of alone.entries()) {
       const { status, stderr } = await ended;
       expect([status, stderr]).toEqual([1, expect.stringContaining("[world-lost]")]);
       expect(stderr).toContain(`rank ${rank} of 2 did not meet the others at 127.0.0.1:${29651 + rank}`);
     }
-    const run = join(folder, "late", "stopped");
-    while (!existsSync(join(run, "checkpoints", "step-00000004"))) {
+    // Long enough for both to start on a busy machine.
+    const ranks = [0, 1].map((rank) => start(args("stopped", "20s"), world(rank, 29653)));
+    let early: string | undefined;
+    for (const { ended } of ranks) void ended.then(({ stderr }) => (early ??= stderr));
+    const checkpoints = join(folder, "late", "stopped", "checkpoints");
+    // Any of them: old ones are removed.
+    while (!existsSync(checkpoints) || readdirSync(checkpoints).length === 0) {
+      expect(early, "a rank ended before it was stopped").toBeUndefined();
       await new Promise((resolve) => setTimeout(resolve, 50));
     }
     ranks[1].child.kill("SIGSTOP");
