@@ -215,13 +215,17 @@ describe.skipIf(!usable)("a model split over processes", { timeout: 240_000 }, (
   });
 });
 
-test("ranks of a world that is not there hold and call what is planned", async () => {
-  const model = { ...tiny, switch: { experts: 8, every: 1, group: "sequence" } };
-  const file = await writeTinyPipeline(join(folder, "simulated"), {
+/** A pipeline of eight experts and eight sequences a batch. */
+const eightExperts = (name: string, more: object = {}): Promise<string> =>
+  writeTinyPipeline(join(folder, name), {
     ...keys,
-    model,
+    model: { ...tiny, switch: { experts: 8, every: 1, group: "sequence" } },
     stream: { ...keys.stream, batchSize: 8 },
+    ...more,
   });
+
+test("ranks of a world that is not there hold and call what is planned", async () => {
+  const file = await eightExperts("simulated");
   const world = ["--simulate-world", "16", "--mesh", "expert=8,model=2"];
   const { status, stdout, stderr } = await runMswitch(["plan", file, ...world, "--json"]);
   expect(status, stderr).toBe(0);
@@ -237,13 +241,7 @@ test("ranks of a world that is not there hold and call what is planned", async (
 });
 
 test("ranks that share their optimizer's state hold and call what is planned, each group the same", async () => {
-  const model = { ...tiny, switch: { experts: 8, every: 1, group: "sequence" } };
-  const file = await writeTinyPipeline(join(folder, "simulated-zero"), {
-    ...keys,
-    model,
-    stream: { ...keys.stream, batchSize: 8 },
-    optimizer: { minFactoredSize: 8 },
-  });
+  const file = await eightExperts("simulated-zero", { optimizer: { minFactoredSize: 8 } });
   const simulated = async (size: number, mesh: string) => {
     const { status, stdout, stderr } = await runMswitch([
       ...["plan", file, "--simulate-world", String(size), "--mesh", mesh, "--json"],
