@@ -35,7 +35,7 @@ export interface RouterOptions {
   sample?: NoiseKey;
   /** Noise that the router's input is multiplied by; left out: none. */
   jitter?: Jitter;
-  /** The router's weights get no gradient. */
+  /** The router's weights get no gradient. With one expert they never do. */
   frozen?: boolean;
   /** Over what f and P of the balance are taken: each group, or all tokens; groups where left out. */
   balance?: "group" | "batch";
@@ -86,7 +86,8 @@ export interface Routing {
  */
 export function router(x_ND: tf.Tensor2D, weight_ED: tf.Tensor, real_N: tf.Tensor1D, options: RouterOptions): Routing {
   const { dtype = "float32", topK = 1, frozen = false } = options;
-  const weight = frozen ? detached(weight_ED) : weight_ED;
+  // The probability of a single expert is 1: what its weights would get is rounding, which an optimizer scales up to whole steps.
+  const weight = frozen || weight_ED.shape[0] === 1 ? detached(weight_ED) : weight_ED;
   const logits_NE = options.jitter
     ? jitteredLinear(x_ND, weight, options.jitter, dtype)
     : linear(precision(x_ND, dtype), precision(weight, dtype));
