@@ -1,14 +1,14 @@
 import * as tf from "@tensorflow/tfjs-core";
 
-/** Work that was recorded on the device and runs again as a whole, on the tensors it was recorded with. */
+/** Work that was recorded and runs again as a whole, on the tensors it was recorded with. */
 export interface CapturedGraph {
   replay(): void;
   dispose(): void;
 }
 
-/** What a backend offers that can record a training step: torch on CUDA, as a CUDA graph. */
+/** What a backend offers that can record a training step: torch, on CUDA as a CUDA graph, on the CPU as a list of calls. */
 export interface GraphCapture {
-  /** Records what `work` does without running it. Throws where something in it cannot be recorded. */
+  /** Runs `work` and records what it does. Throws where something in it cannot be recorded. */
   record(work: () => void): CapturedGraph;
   /** New values where the old ones lie: how recorded work is given its inputs. */
   overwrite(x: tf.Tensor, values: Float32Array | Int32Array): void;

@@ -85,6 +85,12 @@ const initShared = {
     .describe(
       "The encoder's position bias starts at −slope · distance, up to distance 12, with slopes from 1/heads of this to all of it: what stands beside a token is in its encoding from the start. Absent: drawn, as in T5.",
     ),
+  orthogonalAttention: z
+    .boolean()
+    .optional()
+    .describe(
+      "Attention's matrices q, k, v and o start orthogonal (Saxe et al. 2014, arXiv 1312.6120), as large in the mean as they would be drawn: attention then passes on all that it reads, whatever the seed. Absent or false: drawn, as in T5.",
+    ),
 };
 
 /** Architecture of an mT5 or of its Switch twin: every key known, every number in its range. Derived shapes are not stored. */

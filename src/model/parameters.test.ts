@@ -1,5 +1,6 @@
+import * as tf from "@tensorflow/tfjs-core";
 import { beforeAll, describe, expect, it } from "vitest";
-import { testBackends } from "../../test/helpers/tensors.js";
+import { expectClose, testBackends } from "../../test/helpers/tensors.js";
 import { loadBackend } from "../backends/loadBackend.js";
 import type { ModelConfig } from "./config.js";
 import { disposeParameters, initParameters, parameterShapes } from "./parameters.js";
@@ -70,6 +71,28 @@ describe.each(testBackends)("initParameters on %s", (backend) => {
     expect(Array.from(values.subarray(12, 16))).toEqual([-0.375, -0.75, -1.125, -1.5]);
     expect(Array.from(values.subarray(12 + 64, 16 + 64))).toEqual([-0.375, -0.75, -1.125, -1.5]);
     expect([values[12 * 4 + 3], values[15 * 4 + 3]]).toEqual([-6, -6]);
+    for (const each of [plain, params]) disposeParameters(each);
+  });
+
+  it.each([
+    ["square", { ...dense, heads: 1, dKv: 64 }],
+    ["tall and flat", { ...dense, heads: 1, dKv: 96 }],
+  ])("starts attention orthogonal, as large as it would be drawn, where the configuration says so: %s", (_, config) => {
+    const plain = initParameters(config, 1);
+    const init = { scheme: "t5", orthogonalAttention: true } as const;
+    const params = initParameters({ ...config, init }, 1);
+    const changed = [...params].filter(([name, x]) => x.dataSync().join() !== plain.get(name)!.dataSync().join());
+    const attention = [...params.keys()].filter((name) => /Attention\.[qkvo]\.weight$/.test(name));
+    expect(changed.map(([name]) => name).sort()).toEqual(attention.sort());
+    for (const name of attention) {
+      const x = params.get(name)! as tf.Variable<tf.Rank.R2>;
+      const [rows, columns] = x.shape;
+      expect(deviation(x.dataSync()) / deviation(plain.get(name)!.dataSync())).toBeCloseTo(1, 5);
+      const products = tf.matMul(x, x, rows > columns, rows <= columns);
+      const size = Math.min(rows, columns);
+      const scale = (deviation(x.dataSync()) ** 2 * rows * columns) / size;
+      expectClose(tf.div(products, scale).dataSync(), tf.eye(size).dataSync(), 1e-5);
+    }
     for (const each of [plain, params]) disposeParameters(each);
   });
 

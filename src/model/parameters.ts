@@ -37,6 +37,8 @@ interface ParameterSpec {
   draw: "ones" | { normal: number } | { truncated: number } | { locality: number; heads: number };
   /** The parameter whose random numbers it takes, where not its own. */
   randomOf?: string;
+  /** Its rows, or its columns where they are fewer, are made orthogonal. */
+  orthogonal?: boolean;
 }
 
 /** Name and shape of every parameter of a configuration, in a fixed order. */
@@ -81,10 +83,12 @@ export function initParameters(
       }),
     );
     return specs.map(([, spec]) => {
-      const { shape, draw } = spec;
+      const { shape, draw, orthogonal } = spec;
       if (draw === "ones") return tf.variable(tf.ones(shape));
       if (hasStreams(spec)) return tf.variable(tf.stack(drawn.splice(0, experts?.count ?? shape[0])));
-      return tf.variable("locality" in draw ? localBias(shape, draw) : drawn.shift()!);
+      if ("locality" in draw) return tf.variable(localBias(shape, draw));
+      const values = drawn.shift()!;
+      return tf.variable(orthogonal ? orthogonalized(values as tf.Tensor2D) : values);
     });
   });
   return new Map(specs.map(([name], i) => [name, variables[i]]));
@@ -98,24 +102,29 @@ export function disposeParameters(params: Parameters): void {
 /**
  * Initialization. "truncated-normal" (Switch paper §2.4): σ = sqrt(scale / fan_in), nothing beyond 2σ. "t5": plain normals with
  * σ = fan_in^−½. In both, q takes a further dKv^−½, since T5 does not scale its scores; the embedding has σ 1 and the router 0.02
- * (T5X); `matchedCrossAttention` and `encoderLocality` give small models a start for reading their source (docs/model.md). An untied output layer has σ = dModel^−½, not the 1 of Transformers, with which a fresh model's loss is about 100.
+ * (T5X); `matchedCrossAttention`, `encoderLocality` and `orthogonalAttention` give small models a start for reading their source (docs/model.md). An untied output layer has σ = dModel^−½, not the 1 of Transformers, with which a fresh model's loss is about 100.
  */
 function parameterSpecs(config: ModelConfig): Map<string, ParameterSpec> {
   const { vocabSize, dModel, dKv, dFf, heads, init } = config;
   const inner = heads * dKv;
   const specs = new Map<string, ParameterSpec>();
-  const add = (name: string, shape: number[], draw: ParameterSpec["draw"], randomOf?: string): void => {
-    specs.set(`${name}.weight`, { shape, draw, ...(randomOf ? { randomOf: `${randomOf}.weight` } : {}) });
+  const add = (name: string, shape: number[], draw: ParameterSpec["draw"], rest: Partial<ParameterSpec> = {}): void => {
+    specs.set(`${name}.weight`, { shape, draw, ...rest });
   };
   const fanIn = (size: number): ParameterSpec["draw"] =>
     init.scheme === "t5" ? { normal: size ** -0.5 } : { truncated: Math.sqrt(init.scale / size) };
 
   const attention = (name: string, matched?: number): void => {
-    if (matched === undefined) add(`${name}.q`, [inner, dModel], fanIn(dModel * dKv));
-    else add(`${name}.q`, [inner, dModel], scaled(fanIn(dModel), matched * dKv ** -0.5), `${name}.k`);
-    add(`${name}.k`, [inner, dModel], fanIn(dModel));
-    add(`${name}.v`, [inner, dModel], fanIn(dModel));
-    add(`${name}.o`, [dModel, inner], fanIn(inner));
+    const orthogonal = init.orthogonalAttention;
+    if (matched === undefined) {
+      add(`${name}.q`, [inner, dModel], fanIn(dModel * dKv), { orthogonal });
+    } else {
+      const draw = scaled(fanIn(dModel), matched * dKv ** -0.5);
+      add(`${name}.q`, [inner, dModel], draw, { orthogonal, randomOf: `${name}.k.weight` });
+    }
+    add(`${name}.k`, [inner, dModel], fanIn(dModel), { orthogonal });
+    add(`${name}.v`, [inner, dModel], fanIn(dModel), { orthogonal });
+    add(`${name}.o`, [dModel, inner], fanIn(inner), { orthogonal });
   };
   const feedForward = (name: string, stack: number[]): void => {
     for (const wi of inputMatrices(config)) add(`${name}.${wi}`, [...stack, dFf, dModel], fanIn(dModel));
@@ -173,4 +182,31 @@ function localBias(shape: number[], { locality, heads }: { locality: number; hea
     return (-locality * Math.min(bucket % (shape[0] / 2), localReach) * (head + 1)) / heads;
   });
   return tf.tensor(entries, shape);
+}
+
+/**
+ * A matrix whose rows, or columns where they are fewer, are orthogonal and equally long, with the sum of squares of the one given: Gram and Schmidt's
+ * method in double precision, so that every backend has the same bits.
+ */
+function orthogonalized(matrix: tf.Tensor2D): tf.Tensor2D {
+  const [rows, columns] = matrix.shape;
+  const values = Float64Array.from(matrix.dataSync());
+  const byRow = rows <= columns;
+  const [count, length] = byRow ? [rows, columns] : [columns, rows];
+  const at = (vector: number, i: number): number => (byRow ? vector * columns + i : i * columns + vector);
+  const product = (a: number, b: number): number => {
+    let sum = 0;
+    for (let i = 0; i < length; i++) sum += values[at(a, i)] * values[at(b, i)];
+    return sum;
+  };
+  const wanted = Math.sqrt(values.reduce((sum, x) => sum + x * x, 0) / count);
+  for (let vector = 0; vector < count; vector++) {
+    for (let other = 0; other < vector; other++) {
+      const share = product(vector, other) / wanted ** 2;
+      for (let i = 0; i < length; i++) values[at(vector, i)] -= share * values[at(other, i)];
+    }
+    const factor = wanted / Math.sqrt(product(vector, vector));
+    for (let i = 0; i < length; i++) values[at(vector, i)] *= factor;
+  }
+  return tf.tensor2d(Float32Array.from(values), [rows, columns]);
 }

@@ -63,7 +63,7 @@ function english(dModel: number, dFf: number, heads: number, layers: number): Mo
 const tiny: ModelConfig = {
   ...mT5(64, 128, 1, 2),
   vocabSize: 8192,
-  init: { scheme: "t5", matchedCrossAttention: 1, encoderLocality: 0.5 },
+  init: { scheme: "t5", matchedCrossAttention: 1, encoderLocality: 0.5, orthogonalAttention: true },
 };
 
 const presets = {

@@ -79,14 +79,14 @@ export function createTrainStep(parts: StepParts): TrainStep {
   let done = 0;
   let step = eager;
   return async (batch, place) => {
-    if (done++ === warmUpSteps) {
-      try {
-        step = capturedStep(parts, capture, batch);
-      } catch (error) {
-        onEager?.(messageOf(error));
-      }
+    if (done++ !== warmUpSteps) return step(batch, place);
+    const captured = captureStep(parts, capture, batch, place);
+    if (captured instanceof Error) {
+      onEager?.(captured.message);
+      return eager(batch, place);
     }
-    return step(batch, place);
+    step = captured.step;
+    return captured.first();
   };
 }
 
@@ -121,38 +121,54 @@ function eagerStep({
   };
 }
 
-/** The whole step as recorded work: batch, step number, and learning rate and the like, are written where it reads them; the guard keeps the weights. */
-function capturedStep(
+/**
+ * Records the whole step while it does it: batch, step number, and learning rate and the like, are written where it reads them; the guard
+ * keeps the weights.
+ *
+ * @returns the outcome of this step and how the next ones are done; or why it cannot be recorded, with nothing changed
+ */
+function captureStep(
   { model, params, optimizer, seed, run, isStopping }: StepParts,
   capture: GraphCapture,
   first: Batch,
-): TrainStep {
+  firstPlace: StepPlace,
+): { first(): Promise<StepOutcome>; step: TrainStep } | Error {
   const tensors = toTensors(first);
-  const rates = tf.tensor1d(optimizer.rates({ learningRate: 0, step: 0 }));
-  const step_1 = tf.tensor1d([0], "int32");
+  const rates = tf.tensor1d(optimizer.rates(firstPlace));
+  const step_1 = tf.tensor1d([firstPlace.step], "int32");
   let recorded: { result: StepResult; guard: tf.Tensor1D } | undefined;
+  let isUpdating = false;
   let work: CapturedGraph;
   try {
     work = capture.record(() => {
       const result = lossAndGradients(model, params, tensors, { seed, step: step_1 });
       const guard = guardOf(result, gradientNorm(result.gradients));
+      isUpdating = true;
       optimizer.updateGuarded(result.gradients, rates, guard);
       tf.dispose([...result.gradients.values()]);
       recorded = { result: { ...result, gradients: new Map() }, guard };
     });
   } catch (error) {
+    // Weights may be changed in part: the step cannot be done again.
+    if (isUpdating) throw error;
     tf.dispose([tensors.inputs, tensors.targets, rates, step_1]);
-    throw error;
+    return new Error(messageOf(error));
   }
-  return async ({ inputs, targets }, place) => {
-    capture.overwrite(tensors.inputs, inputs);
-    capture.overwrite(tensors.targets, targets);
-    capture.overwrite(rates, optimizer.rates(place));
-    capture.overwrite(step_1, Int32Array.of(place.step));
-    work.replay();
+  const outcome = async (place: StepPlace): Promise<StepOutcome> => {
     const { result, guard } = recorded!;
     const gradNorm = await requireFinite(guard, place.step, run);
     return { result, gradNorm, stop: isStopping?.() ?? false, dispose: () => {} };
+  };
+  return {
+    first: () => outcome(firstPlace),
+    step: ({ inputs, targets }, place) => {
+      capture.overwrite(tensors.inputs, inputs);
+      capture.overwrite(tensors.targets, targets);
+      capture.overwrite(rates, optimizer.rates(place));
+      capture.overwrite(step_1, Int32Array.of(place.step));
+      work.replay();
+      return outcome(place);
+    },
   };
 }
 

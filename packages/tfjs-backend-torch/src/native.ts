@@ -86,6 +86,11 @@ interface Addon {
   graphAbort(): void;
   graphReplay(graph: number): void;
   graphRelease(graph: number): void;
+  programBegin(): void;
+  programEnd(): number;
+  programAbort(): void;
+  programRun(program: number): void;
+  programRelease(program: number): void;
   groupsAvailable: boolean;
   groupOpen(options: GroupAddress): Promise<number>;
   groupSplit(ranks: readonly number[]): Promise<number>;

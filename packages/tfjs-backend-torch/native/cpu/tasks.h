@@ -5,6 +5,7 @@
 #include <algorithm>
 #include <atomic>
 #include <cstdint>
+#include <memory>
 
 namespace tfjs_torch {
 
@@ -23,14 +24,27 @@ inline int64_t grainFor(int64_t values) {
   return std::max<int64_t>(kValues / std::max<int64_t>(values, 1), 1);
 }
 
-// body(worker, task) for each task, which goes to the worker, one of so many, that is free: cores that share their units with others are
-// not equally fast from one millisecond to the next.
+// body(worker, task) for each task. A worker begins with its own range, the same one wherever there are so many tasks, whose rows the
+// operation before has left in its cache; then it takes what others have left, since cores that share their units with others are not equally
+// fast from one millisecond to the next.
 template <typename F>
 void forTasks(int64_t tasks, int64_t workers, const F& body) {
-  std::atomic<int64_t> next{0};
-  at::parallel_for(0, std::min(workers, tasks), 1, [&](int64_t begin, int64_t end) {
+  struct alignas(64) Range {
+    std::atomic<int64_t> next;
+    int64_t end;
+  };
+  const int64_t count = std::min(workers, tasks);
+  const std::unique_ptr<Range[]> ranges(new Range[std::max<int64_t>(count, 1)]);
+  for (int64_t i = 0; i < count; ++i) {
+    ranges[i].next = tasks * i / count;
+    ranges[i].end = tasks * (i + 1) / count;
+  }
+  at::parallel_for(0, count, 1, [&](int64_t begin, int64_t end) {
     for (int64_t worker = begin; worker < end; ++worker) {
-      for (int64_t task = next++; task < tasks; task = next++) body(worker, task);
+      for (int64_t i = 0; i < count; ++i) {
+        Range& range = ranges[(worker + i) % count];
+        for (int64_t task = range.next++; task < range.end; task = range.next++) body(worker, task);
+      }
     }
   });
 }

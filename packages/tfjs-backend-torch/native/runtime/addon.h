@@ -3,12 +3,14 @@
 #include <c10/core/InferenceMode.h>
 #include <napi.h>
 
+#include <memory>
 #include <string>
 #include <vector>
 
 #include "distributed/binding.h"
 #include "runtime/call.h"
 #include "runtime/graph.h"
+#include "runtime/program.h"
 #include "runtime/signature.h"
 #include "runtime/tensor_table.h"
 
@@ -30,6 +32,7 @@ class TorchAddon : public Napi::Addon<TorchAddon> {
   static std::string described(const Signature& signature, const Call& call);
   void checkHandles(const Signature& signature) const;
   size_t flush();
+  void releaseHandle(int32_t handle);
   void setBuffers(const Napi::CallbackInfo& info);
   void writeResults(const Napi::CallbackInfo& info);
 
@@ -55,6 +58,12 @@ class TorchAddon : public Napi::Addon<TorchAddon> {
   void graphAbort(const Napi::CallbackInfo& info);
   void graphReplay(const Napi::CallbackInfo& info);
   void graphRelease(const Napi::CallbackInfo& info);
+  void programBegin(const Napi::CallbackInfo& info);
+  Napi::Value programEnd(const Napi::CallbackInfo& info);
+  void programAbort(const Napi::CallbackInfo& info);
+  void programRun(const Napi::CallbackInfo& info);
+  void programRelease(const Napi::CallbackInfo& info);
+  std::unique_ptr<Program>& programAt(int32_t id);
 
   static at::Device cuda(int index) { return at::Device(at::kCUDA, static_cast<c10::DeviceIndex>(index)); }
   napi_value function(napi_env env, const char* name, napi_callback callback);
@@ -77,6 +86,8 @@ class TorchAddon : public Napi::Addon<TorchAddon> {
   TensorTable table_;
   DistributedBinding distributed_{table_};
   Graphs graphs_;
+  std::vector<std::unique_ptr<Program>> programs_;
+  std::unique_ptr<Program> recorded_;
   std::vector<at::Tensor> pending_;
   Napi::ObjectReference argsHold_, resultsHold_;
   double* args_ = nullptr;

@@ -52,6 +52,7 @@ napi_value TorchAddon::run(napi_env env, napi_callback_info info) {
       inputs = described(signature, call);
       throw;
     }
+    if (self->recorded_) self->recorded_->addCall(operation, self->args_);
     self->pending_ = call.results();
   } catch (const c10::Error& error) {
     return fail(env, signature.name, inputs, error.what_without_backtrace());
@@ -111,11 +112,19 @@ napi_value TorchAddon::release(napi_env env, napi_callback_info info) {
   TorchAddon* const self = decode(env, info, &handle);
   if (self == nullptr) return nullptr;
   try {
-    self->table_.release(handle);
+    self->releaseHandle(handle);
   } catch (const c10::Error& error) {
     napi_throw_error(env, "ERR_TORCH", error.what_without_backtrace());
   }
   return nullptr;
+}
+
+void TorchAddon::releaseHandle(int32_t handle) {
+  table_.release(handle);
+  if (recorded_) recorded_->addRelease(handle);
+  for (const auto& program : programs_) {
+    if (program) program->forget(handle);
+  }
 }
 
 // Puts pending results into the table and their description into the buffer; returns the length that would be needed.
@@ -125,18 +134,21 @@ size_t TorchAddon::flush() {
   if (length > resultsLength_) return length;
   double* out = results_;
   *out++ = static_cast<double>(pending_.size());
+  std::vector<int32_t> handles;
   for (auto& tensor : pending_) {
     const bool isBfloat16 = tensor.scalar_type() == at::kBFloat16;
     const double flags = (tensor.is_contiguous() ? 1 : 0) + (isBfloat16 ? 2 : 0);
     const double type = dtypeCode(tensor.scalar_type());
     const Dims shape(tensor.sizes().begin(), tensor.sizes().end());
-    *out++ = table_.put(std::move(tensor));
+    handles.push_back(table_.put(std::move(tensor)));
+    *out++ = handles.back();
     *out++ = type;
     *out++ = flags;
     *out++ = static_cast<double>(shape.size());
     for (const int64_t size : shape) *out++ = static_cast<double>(size);
   }
   pending_.clear();
+  if (recorded_) recorded_->addResults(handles);
   return 0;
 }
 

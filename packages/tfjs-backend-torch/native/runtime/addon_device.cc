@@ -134,4 +134,31 @@ void TorchAddon::graphRelease(const Napi::CallbackInfo& info) {
   guarded(info.Env(), "graphRelease", [&] { return graphs_.release(info[0].As<Napi::Number>().Int32Value()), 0; });
 }
 
+void TorchAddon::programBegin(const Napi::CallbackInfo& info) {
+  guarded(info.Env(), "programBegin", [&] {
+    TORCH_CHECK(!recorded_, "work is being recorded already");
+    recorded_ = std::make_unique<Program>(table_);
+    return 0;
+  });
+}
+Napi::Value TorchAddon::programEnd(const Napi::CallbackInfo& info) {
+  return Napi::Number::New(info.Env(), guarded(info.Env(), "programEnd", [&] {
+                             TORCH_CHECK(recorded_, "no work is being recorded");
+                             recorded_->finish();
+                             programs_.push_back(std::move(recorded_));
+                             return static_cast<double>(programs_.size() - 1);
+                           }));
+}
+void TorchAddon::programAbort(const Napi::CallbackInfo&) { recorded_.reset(); }
+void TorchAddon::programRun(const Napi::CallbackInfo& info) {
+  guarded(info.Env(), "programRun", [&] { return programAt(info[0].As<Napi::Number>().Int32Value())->run(), 0; });
+}
+void TorchAddon::programRelease(const Napi::CallbackInfo& info) {
+  guarded(info.Env(), "programRelease", [&] { return programAt(info[0].As<Napi::Number>().Int32Value()).reset(), 0; });
+}
+std::unique_ptr<Program>& TorchAddon::programAt(int32_t id) {
+  TORCH_CHECK(id >= 0 && id < static_cast<int64_t>(programs_.size()) && programs_[id], "program ", id, " has been released, or never was");
+  return programs_[id];
+}
+
 }  // namespace tfjs_torch

@@ -36,7 +36,7 @@ Napi::Value TorchAddon::write(const Napi::CallbackInfo& info) {
 Napi::Value TorchAddon::read(const Napi::CallbackInfo& info) {
   const Napi::Env env = info.Env();
   return guarded(env, "read", [&]() -> Napi::Value {
-    TORCH_CHECK(!graphs_.recording(), "a value cannot be read while a graph is recorded");
+    TORCH_CHECK(!graphs_.recording() && !recorded_, "a value cannot be read while work is recorded");
     at::Tensor tensor = table_.get(info[0].As<Napi::Number>().Int64Value());
     const DeviceScope scope(tensor.device());
     if (tensor.scalar_type() == at::kBFloat16) tensor = tensor.to(at::kFloat);
@@ -55,6 +55,7 @@ Napi::Value TorchAddon::read(const Napi::CallbackInfo& info) {
 // overwrite(handle, values: typed array of the tensor's dtype): new values where the old ones lie, for whoever shares them.
 void TorchAddon::overwrite(const Napi::CallbackInfo& info) {
   guarded(info.Env(), "overwrite", [&] {
+    TORCH_CHECK(!recorded_, "a value cannot be overwritten while work is recorded");
     const at::Tensor& tensor = table_.get(info[0].As<Napi::Number>().Int64Value());
     const auto values = info[1].As<Napi::TypedArray>();
     TORCH_CHECK(tensor.scalar_type() == at::kFloat || tensor.scalar_type() == at::kInt, "float32 or int32 expected");

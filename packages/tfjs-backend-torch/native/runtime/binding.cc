@@ -28,6 +28,11 @@ TorchAddon::TorchAddon(Napi::Env env, Napi::Object exports) {
                            InstanceMethod("graphAbort", &TorchAddon::graphAbort),
                            InstanceMethod("graphReplay", &TorchAddon::graphReplay),
                            InstanceMethod("graphRelease", &TorchAddon::graphRelease),
+                           InstanceMethod("programBegin", &TorchAddon::programBegin),
+                           InstanceMethod("programEnd", &TorchAddon::programEnd),
+                           InstanceMethod("programAbort", &TorchAddon::programAbort),
+                           InstanceMethod("programRun", &TorchAddon::programRun),
+                           InstanceMethod("programRelease", &TorchAddon::programRelease),
                        });
   distributed_.define(env, exports);
   // The two hot calls go past node-addon-api's wrappers.

@@ -30,6 +30,9 @@ class TensorTable {
     return slots_[handle];
   }
 
+  // Another tensor under a handle that is in use; an undefined one keeps its place.
+  void set(int32_t handle, at::Tensor tensor) { slots_.at(handle) = std::move(tensor); }
+
   void release(int32_t handle) {
     get(handle);
     slots_[handle].reset();
