@@ -135,7 +135,7 @@ export async function openSession(run: PreparedRun, options: SessionOptions): Pr
       seed: world.batch.size > 1 ? config.seed + 1_000_003 * (world.batch.rank + 1) : config.seed,
       isStopping: () => options.signal.aborted,
       capture: config.recordSteps ? await findGraphCapture() : undefined,
-      onEager: (why) => stepLog.info(`steps are not recorded as a graph: ${why}`),
+      onEager: (why) => stepLog.info(`steps run kernel by kernel: ${why}`),
     });
     const trainStep = countingTraffic(step, world, (given) => {
       traffic.push(...given);

@@ -9,7 +9,7 @@ import type { ModelConfig } from "../model/config.js";
 import { disposeParameters, initParameters, type Parameters } from "../model/parameters.js";
 import { preset, switchTwin } from "../model/presets.js";
 import { createExampleStream } from "../stream/createExampleStream.js";
-import { createOptimizer, type Optimizer } from "./optimizer.js";
+import { createOptimizer, type Optimizer, type OptimizerOptions } from "./optimizer.js";
 import { createTrainStep, type TrainStep } from "./step.js";
 
 const dataset = memoryDataset({ aa: { train: 5000 } });
@@ -44,9 +44,13 @@ interface Run {
   step: TrainStep;
 }
 
-function start(config: ModelConfig, rest: { capture?: GraphCapture; onEager?: (why: string) => void } = {}): Run {
+function start(
+  config: ModelConfig,
+  rest: { capture?: GraphCapture; onEager?: (why: string) => void } = {},
+  options: OptimizerOptions = { algorithm: "adafactor", minFactoredSize: 4 },
+): Run {
   const params = initParameters(config, 0);
-  const optimizer = createOptimizer(params, { algorithm: "adafactor", minFactoredSize: 4 });
+  const optimizer = createOptimizer(params, options);
   return { params, optimizer, step: createTrainStep({ model: config, params, optimizer, seed: 0, run: "r", ...rest }) };
 }
 
@@ -78,15 +82,43 @@ describeTorch("a recorded training step", () => {
     expect(recorded).not.toEqual(await runSteps(start(model), 6));
   });
 
-  it("is recorded by a device that can, and gives what kernel by kernel gives", async ({ skip }) => {
-    const recorder = await findGraphCapture();
-    if (!recorder) return skip("this backend cannot record: it takes CUDA, and an addon built with nvcc");
-    const whys: string[] = [];
-    const [norms] = await runSteps(start(model, { capture: recorder, onEager: (why) => void whys.push(why) }), 8);
-    // A step that could not be recorded runs all the same, so that the norms alone would not tell.
-    expect(whys).toEqual([]);
-    const [expected] = await runSteps(start(model), 8);
-    expectClose(norms, expected, 1e-3);
+  const adamw = { beta1: 0.9, beta2: 0.99, epsilon: 1e-8, weightDecay: 0.01, scaleByParameterRms: false };
+  const optimizers: Record<string, OptimizerOptions> = {
+    adafactor: { algorithm: "adafactor", minFactoredSize: 4 },
+    adamw: { algorithm: "adamw", ...adamw },
+    muon: { algorithm: "muon", momentum: 0.95, nesterov: true, ...adamw },
+  };
+  it.each(Object.keys(optimizers))(
+    "is recorded by a backend that can, and gives what kernel by kernel gives: %s",
+    async (algorithm) => {
+      const recorder = await findGraphCapture();
+      // An addon for CUDA that was not built by its compiler cannot.
+      if (!recorder) return expect(tf.getBackend()).toMatch(/cuda/);
+      const noisy = { ...model, dropout: 0.1, switch: { ...model.switch!, jitter: 0.1, expertDropout: 0.4 } };
+      const whys: string[] = [];
+      const rest = { capture: recorder, onEager: (why: string) => void whys.push(why) };
+      const recorded = await runSteps(start(noisy, rest, optimizers[algorithm]), 8);
+      // A step that could not be recorded runs all the same, so that the values alone would not tell.
+      expect(whys).toEqual([]);
+      const eager = await runSteps(start(noisy, {}, optimizers[algorithm]), 8);
+      if (tf.getBackend() === "torch:cuda") expectClose(recorded[0], eager[0], 1e-3);
+      else expect(recorded).toEqual(eager);
+    },
+  );
+
+  it("is not done again where recording fails once the weights are being changed", async () => {
+    const failing: GraphCapture = {
+      overwrite,
+      record(work) {
+        work();
+        throw new Error("too late");
+      },
+    };
+    const { params, optimizer, step } = start(model, { capture: failing });
+    for (let i = 0; i < 2; i++) (await step(stream.batch(i), { step: i, learningRate: 0.01 })).dispose();
+    await expect(step(stream.batch(2), { step: 2, learningRate: 0.01 })).rejects.toThrow("too late");
+    optimizer.dispose();
+    disposeParameters(params);
   });
 
   it("leaves weights and moments alone where a gradient is not finite", async () => {

@@ -1,7 +1,7 @@
 // Calls that are not what an operation declares end in an error that names operation and argument, before a kernel sees them.
 import * as tf from "@tensorflow/tfjs-core";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
-import { record } from "../src/graph.js";
+import { overwrite, record } from "../src/graph.js";
 import { allKernels } from "../src/kernels/all.js";
 import { nativeAddon, nativeSignatures } from "../src/native.js";
 import { setTorchThreads, torchStatus } from "../src/register.js";
@@ -147,6 +147,68 @@ describe("graphs", () => {
     expect(() => recorded.replay()).toThrow(/has been released/);
     expect(() => recorded.dispose()).toThrow(/has been released/);
     await tf.setBackend("torch:cpu");
+  });
+});
+
+describe("work recorded on the CPU", () => {
+  const values = (x: tf.Tensor) => Array.from(x.dataSync());
+
+  test("runs once while it is recorded, then anew on new values, constants and views included", () => {
+    const x = tf.tensor1d([1, 2, 3, 4]);
+    let y: tf.Tensor | undefined;
+    const work = record(() => {
+      // A constant, a view, a tensor that is freed on the way and its handle taken again.
+      y = tf.tidy(() =>
+        tf.add(tf.transpose(tf.reshape(tf.mul(x, tf.scalar(2)), [2, 2])), tf.square(tf.tensor1d([1, 0]))),
+      );
+    });
+    expect(values(y!)).toEqual([3, 6, 5, 8]);
+    const { torchTensors, torchBytes } = tf.memory() as unknown as { torchTensors: number; torchBytes: number };
+    overwrite(x, Float32Array.of(5, 6, 7, 8));
+    work.replay();
+    expect(values(y!)).toEqual([11, 14, 13, 16]);
+    work.replay();
+    expect(values(y!)).toEqual([11, 14, 13, 16]);
+    // Nothing of a run stays behind.
+    expect(tf.memory()).toMatchObject({ torchTensors, torchBytes });
+    work.dispose();
+    expect(() => work.replay()).toThrow(/has been released, or never was/);
+    expect(values(y!)).toEqual([11, 14, 13, 16]);
+    tf.dispose([x, y!]);
+  });
+
+  test("leaves a tensor alone that took the handle of one that was let go", () => {
+    const x = tf.tensor1d([1]);
+    const made: tf.Tensor[] = [];
+    const work = record(() => void made.push(tf.add(x, x), tf.mul(x, x)));
+    made[0]!.dispose();
+    const other = tf.tensor1d([7]);
+    overwrite(x, Float32Array.of(3));
+    work.replay();
+    expect([...values(other), ...values(made[1]!)]).toEqual([7, 9]);
+    work.dispose();
+    tf.dispose([x, other, made[1]!]);
+  });
+
+  test("must read and overwrite nothing; after that another recording can begin", () => {
+    const x = tf.tensor1d([1]);
+    expect(() => record(() => void x.dataSync())).toThrow(/cannot be read while work is recorded/);
+    expect(() => record(() => overwrite(x, Float32Array.of(2)))).toThrow(
+      /cannot be overwritten while work is recorded/,
+    );
+    expect(() => record(() => void record(() => undefined))).toThrow(/work is being recorded already/);
+    record(() => tf.add(x, x).dispose()).dispose();
+    expect(values(x)).toEqual([1]);
+    x.dispose();
+  });
+
+  test("says which operation of it failed", () => {
+    const [x, table] = [tf.tensor1d([0], "int32"), tf.ones([2, 2])];
+    const work = record(() => tf.gather(table, x).dispose());
+    overwrite(x, Int32Array.of(9));
+    expect(() => work.replay()).toThrow(/GatherV2/);
+    work.dispose();
+    tf.dispose([x, table]);
   });
 });
 

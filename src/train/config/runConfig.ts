@@ -202,7 +202,9 @@ export const runConfigSchema = z
     recordSteps: z
       .boolean()
       .default(true)
-      .describe("On a backend that can: record the training step once and replay it, as a CUDA graph."),
+      .describe(
+        "On the torch backend: record the training step once and replay it, on CUDA as a graph, on the CPU as a list of calls.",
+      ),
     branch: z
       .strictObject({ step: size, configuration: z.string() })
       .optional()
