@@ -86,7 +86,7 @@ describeTorch("a recorded training step", () => {
   const optimizers: Record<string, OptimizerOptions> = {
     adafactor: { algorithm: "adafactor", minFactoredSize: 4 },
     adamw: { algorithm: "adamw", ...adamw },
-    muon: { algorithm: "muon", momentum: 0.95, nesterov: true, ...adamw },
+    muon: { algorithm: "muon", momentum: 0.95, nesterov: true, scale: "original", ...adamw },
   };
   it.each(Object.keys(optimizers))(
     "is recorded by a backend that can, and gives what kernel by kernel gives: %s",
