@@ -89,14 +89,14 @@ export async function withAtomicFile(path: string, write: (file: FileHandle) => 
   await putInPlace(temporary, path);
 }
 
-/** Bytes that are written and hashed side by side: few enough to stay in a cache between the two. */
-const pieceBytes = 2 ** 20;
+/** Bytes that are written and hashed at a time: with fewer, the two wait for each other too often. */
+const pieceBytes = 2 ** 24;
 /** Bytes after which the disk is asked to begin with them: it works while more are made. */
 const syncBytes = 2 ** 27;
 
 /**
- * Lets `write` fill a file that takes `path`'s place when it is whole and durable (`withAtomicFile`). The bytes are hashed while the
- * system takes them, and go to the disk while more come: nothing is read again.
+ * Lets `fill` make a file that takes `path`'s place when it is whole and durable (`withAtomicFile`). A piece is hashed, and the next one put together,
+ * while the system takes it, and pieces go to the disk while more come: nothing is read again.
  *
  * @param fill is given a function that adds bytes to the file; they may be changed when its promise is fulfilled
  */
@@ -107,23 +107,39 @@ export async function withHashedFile(
   const hash = createHash("sha256");
   let size = 0;
   await withAtomicFile(path, async (file) => {
+    let [piece, free] = [new Uint8Array(pieceBytes), new Uint8Array(pieceBytes)];
+    let used = 0;
     let syncedAt = 0;
-    let syncing = Promise.resolve();
+    let writing: Promise<void> | undefined;
+    let syncing: Promise<void> | undefined;
+    /** Begins with something in the background; its failure is met with where it is waited for. */
+    const begin = (work: Promise<void>): Promise<void> => {
+      work.catch(() => undefined);
+      return work;
+    };
+    const send = async (): Promise<void> => {
+      await writing;
+      const bytes = piece.subarray(0, used);
+      writing = begin(writeAll(file, bytes));
+      hash.update(bytes);
+      size += used;
+      [piece, free, used] = [free, piece, 0];
+      if (size - syncedAt < syncBytes) return;
+      await syncing;
+      syncedAt = size;
+      syncing = begin(writing.then(() => file.datasync()));
+    };
     await fill(async (bytes) => {
-      for (let begin = 0; begin < bytes.length; begin += pieceBytes) {
-        const piece = bytes.subarray(begin, begin + pieceBytes);
-        const written = writeAll(file, piece);
-        hash.update(piece);
-        await written;
-        size += piece.length;
-        if (size - syncedAt < syncBytes) continue;
-        await syncing;
-        syncedAt = size;
-        syncing = file.datasync();
-        // Its failure is met with where it is waited for.
-        syncing.catch(() => undefined);
+      for (let at = 0; at < bytes.length; ) {
+        const part = bytes.subarray(at, at + pieceBytes - used);
+        piece.set(part, used);
+        used += part.length;
+        at += part.length;
+        if (used === pieceBytes) await send();
       }
     });
+    await send();
+    await writing;
     await syncing;
   });
   return { bytes: size, sha256: hash.digest("hex") };

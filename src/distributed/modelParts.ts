@@ -1,4 +1,5 @@
 import * as tf from "@tensorflow/tfjs-core";
+import { storedValues } from "../backends/storedValues.js";
 import type { Part } from "../model/checkpoint/part.js";
 import type { ModelConfig } from "../model/config.js";
 import { type DrawOptions, initParameters, type Parameters, parameterShapes } from "../model/parameters.js";
@@ -49,9 +50,12 @@ function cutVariable(variable: tf.Variable, { begin, shape }: Part): tf.Variable
   return part;
 }
 
-/** Values of a tensor that is split along an axis over the ranks of a group: all of them call this, and all get the whole. */
+/**
+ * Values of a tensor that is split along an axis over the ranks of a group: all of them call this, and all get the whole. They may be the tensor's own
+ * (`storedValues`).
+ */
 export async function gatherValues(part: tf.Tensor, axis: number | null, group: RankGroup): Promise<Float32Array> {
-  if (axis === null || group.size === 1) return part.data<"float32">();
+  if (axis === null || group.size === 1) return storedValues(part);
   const whole = tf.tidy(() => tf.concat(tf.unstack(group.collective("gather", part)), axis));
   const values = await whole.data<"float32">();
   whole.dispose();

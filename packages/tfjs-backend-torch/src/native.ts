@@ -64,6 +64,7 @@ interface Addon {
   setBuffers(args: Float64Array, results: Float64Array): void;
   write(values: ArrayBufferView, dtype: number, shape: readonly number[], device: number): number;
   read(handle: number): Float32Array | Int32Array | Uint8Array;
+  view(handle: number): Float32Array | Int32Array | undefined;
   release(handle: number): void;
   stats(): { tensors: number; bytes: number };
   /** The signatures of all operations, as JSON. */

@@ -138,6 +138,12 @@ export class TorchBackend extends KernelBackend {
     return strings ?? nativeAddon().read(handle);
   }
 
+  /** The values where they lie, if they lie in memory as JavaScript has them: to be read before they change, and not to be written. */
+  view(dataId: DataId): Float32Array | Int32Array | undefined {
+    const { handle } = this.storage.get(dataId);
+    return handle < 0 ? undefined : nativeAddon().view(handle);
+  }
+
   override async read(dataId: DataId): Promise<BackendValues> {
     return this.readSync(dataId);
   }

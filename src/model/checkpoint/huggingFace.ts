@@ -2,6 +2,7 @@ import { open, readFile, stat } from "node:fs/promises";
 import { join } from "node:path";
 import * as tf from "@tensorflow/tfjs-core";
 import * as z from "zod";
+import { storedValues } from "../../backends/storedValues.js";
 import { writeFileAtomic } from "../../base/atomicFile.js";
 import { packageRoot } from "../../base/builtCode.js";
 import { MswitchError, messageOf } from "../../base/errors.js";
@@ -63,7 +64,7 @@ export async function saveModel(
   let last: { name: string; values: Promise<Float32Array> } | undefined;
   const valuesOf = (name: string): Promise<Float32Array> => {
     // The experts of a stacked parameter follow each other: read it once.
-    if (last?.name !== name) last = { name, values: writer?.values(name) ?? params.get(name)!.data<"float32">() };
+    if (last?.name !== name) last = { name, values: writer?.values(name) ?? storedValues(params.get(name)!) };
     return last.values;
   };
   const sources = [...checkpointTensors(config)].map(([name, { parameter, expert, shape }]) => {

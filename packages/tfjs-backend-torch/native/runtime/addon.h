@@ -39,6 +39,7 @@ class TorchAddon : public Napi::Addon<TorchAddon> {
   // addon_values.cc
   Napi::Value write(const Napi::CallbackInfo& info);
   Napi::Value read(const Napi::CallbackInfo& info);
+  Napi::Value view(const Napi::CallbackInfo& info);
   void overwrite(const Napi::CallbackInfo& info);
   Napi::Value normals(const Napi::CallbackInfo& info);
 

@@ -52,6 +52,25 @@ Napi::Value TorchAddon::read(const Napi::CallbackInfo& info) {
   });
 }
 
+// view(handle): the values of a contiguous float32 or int32 tensor of the CPU where they lie, undefined of any other. They stay while JavaScript has
+// the array.
+Napi::Value TorchAddon::view(const Napi::CallbackInfo& info) {
+  const Napi::Env env = info.Env();
+  return guarded(env, "view", [&]() -> Napi::Value {
+    const at::Tensor& tensor = table_.get(info[0].As<Napi::Number>().Int64Value());
+    const bool isFloat = tensor.scalar_type() == at::kFloat;
+    if (!tensor.is_cpu() || !tensor.is_contiguous() || tensor.numel() == 0 || !(isFloat || tensor.scalar_type() == at::kInt)) {
+      return env.Undefined();
+    }
+    auto* const kept = new at::Tensor(tensor);
+    const auto free = [](Napi::Env, void*, at::Tensor* x) { delete x; };
+    const auto buffer = Napi::ArrayBuffer::New(env, kept->data_ptr(), kept->nbytes(), free, kept);
+    const auto count = static_cast<size_t>(kept->numel());
+    if (isFloat) return Napi::Float32Array::New(env, count, buffer, 0);
+    return Napi::Int32Array::New(env, count, buffer, 0);
+  });
+}
+
 // overwrite(handle, values: typed array of the tensor's dtype): new values where the old ones lie, for whoever shares them.
 void TorchAddon::overwrite(const Napi::CallbackInfo& info) {
   guarded(info.Env(), "overwrite", [&] {

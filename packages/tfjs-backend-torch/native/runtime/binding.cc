@@ -11,6 +11,7 @@ TorchAddon::TorchAddon(Napi::Env env, Napi::Object exports) {
                            InstanceMethod("results", &TorchAddon::writeResults),
                            InstanceMethod("write", &TorchAddon::write),
                            InstanceMethod("read", &TorchAddon::read),
+                           InstanceMethod("view", &TorchAddon::view),
                            InstanceMethod("overwrite", &TorchAddon::overwrite),
                            InstanceMethod("normals", &TorchAddon::normals),
                            InstanceMethod("stats", &TorchAddon::stats),
