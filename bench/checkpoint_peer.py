@@ -28,7 +28,6 @@ def save():
     with open(path, "rb") as file:
         os.fsync(file.fileno())
         hashlib.file_digest(file, "sha256").hexdigest()
-    os.remove(path)
 
 
 for line in sys.stdin:
