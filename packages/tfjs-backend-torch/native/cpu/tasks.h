@@ -1,6 +1,7 @@
 #pragma once
 
 #include <ATen/Parallel.h>
+#include <c10/util/ParallelGuard.h>
 
 #include <algorithm>
 #include <atomic>
@@ -34,7 +35,12 @@ void forTasks(int64_t tasks, int64_t workers, const F& body) {
     int64_t end;
   };
   const int64_t count = std::min(workers, tasks);
-  const std::unique_ptr<Range[]> ranges(new Range[std::max<int64_t>(count, 1)]);
+  if (count <= 1) {
+    const c10::ParallelGuard inside(true);
+    for (int64_t task = 0; task < tasks; ++task) body(0, task);
+    return;
+  }
+  const std::unique_ptr<Range[]> ranges(new Range[count]);
   for (int64_t i = 0; i < count; ++i) {
     ranges[i].next = tasks * i / count;
     ranges[i].end = tasks * (i + 1) / count;

@@ -7,6 +7,7 @@
 
 #include "cpu/gemm/matmul.h"
 #include "cpu/gemm/skinny/skinny_gemm.h"
+#include "cpu/tasks.h"
 #include "moe/expert_rows.h"
 #include "optim/square_sums.h"
 
@@ -84,7 +85,7 @@ inline void weightGradient(const at::Tensor& gradient, int64_t e, const at::Tens
   const int64_t terms = a.size(0), rows = out.size(0), columns = out.size(1);
   SquareSums& sums = *squareSums(gradient);
   float *const byRow = sums.rows.data() + e * rows, *const byColumn = sums.columns.data() + e * columns;
-  if (isPackedGemm(a, a.size(0)) && at::in_parallel_region()) {
+  if (isPackedGemm(a, a.size(0)) && workersHere() == 1) {
     const ResultSquares squares{byRow, byColumn};
     ownGemm(out, a.t(), b, false, &squares);
     sums.total[e] = std::accumulate(byRow, byRow + rows, 0.0);
