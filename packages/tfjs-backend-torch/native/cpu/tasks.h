@@ -26,8 +26,8 @@ inline int64_t grainFor(int64_t values) {
 }
 
 // body(worker, task) for each task. A worker begins with its own range, the same one wherever there are so many tasks, whose rows the
-// operation before has left in its cache; then it takes what others have left, since cores that share their units with others are not equally
-// fast from one millisecond to the next.
+// operation before has left in its cache; then it takes what others have left, since cores that share their units with others are not
+// equally fast from one millisecond to the next.
 template <typename F>
 void forTasks(int64_t tasks, int64_t workers, const F& body) {
   struct alignas(64) Range {

@@ -52,8 +52,8 @@ Napi::Value TorchAddon::read(const Napi::CallbackInfo& info) {
   });
 }
 
-// view(handle): the values of a contiguous float32 or int32 tensor of the CPU where they lie, undefined of any other. They stay while JavaScript has
-// the array.
+// view(handle): the values of a contiguous float32 or int32 tensor of the CPU where they lie, undefined of any other. They stay while
+// JavaScript has the array.
 Napi::Value TorchAddon::view(const Napi::CallbackInfo& info) {
   const Napi::Env env = info.Env();
   return guarded(env, "view", [&]() -> Napi::Value {
