@@ -24,7 +24,7 @@ export interface DemoReport {
 /**
  * The whole job on the shipped sample, as the commands a user would type: preprocess, the dense baseline and its Switch twin
  * trained at the same time (half the cores each; one after the other on a single core), and the report. The torch backend affords
- * wider models and more steps in the same minutes, in run directories of their own.
+ * more text in the same minutes, in run directories of their own.
  */
 export async function runDemo({ out, backend, log, signal }: DemoOptions): Promise<DemoReport> {
   const folder = resolve(out);
