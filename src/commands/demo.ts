@@ -10,8 +10,8 @@ export default class Demo extends MswitchCommand {
 
   static override description =
     `Preprocesses the Universal Declaration of Human Rights in the languages of mC4 that have it, trains a small
-dense mT5 and its Switch twin with 8 experts at the same time, evaluates both in every language and writes the report. Takes two or three
-minutes on two cores where the torch backend is found, 5 to 10 elsewhere, with less text. Text and models are tiny: what
+dense mT5 and its Switch twin with 8 experts at the same time, evaluates both in every language and writes the report. Takes three to eight
+minutes on two cores where the torch backend is found, with three seeds a side; 5 to 10 elsewhere, with one and less text. Text and models are tiny: what
 you see is how the parts work together, not what Switch gains. Stopped or killed, the same command goes on from where it was.`;
 
   static override examples = [

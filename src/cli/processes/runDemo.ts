@@ -21,27 +21,34 @@ export interface DemoReport {
   candidates: { name: string; headline: string }[];
 }
 
+/** With each of them a baseline and a candidate are trained, so that the headline's interval has the spread of seeds in it. */
+const seedsOnTorch = [1, 2, 3];
+
 /**
  * The whole job on the shipped sample, as the commands a user would type: preprocess, the dense baseline and its Switch twin
  * trained at the same time (half the cores each; one after the other on a single core), and the report. The torch backend affords
- * more text in the same minutes, in run directories of their own.
+ * more text and three seeds a side in the same minutes, in run directories of their own.
  */
 export async function runDemo({ out, backend, log, signal }: DemoOptions): Promise<DemoReport> {
   const folder = resolve(out);
   const dataset = join(folder, "dataset");
   const { name: chosen } = await loadBackend(backend);
-  const size = chosen.startsWith("torch") ? "-large" : "";
-  const runs = { dense: join(folder, `dense${size}`), switch: join(folder, `switch${size}`) };
+  const onTorch = chosen.startsWith("torch");
+  const size = onTorch ? "-large" : "";
+  const seeds = onTorch ? seedsOnTorch : [1];
+  const runOf = (name: "dense" | "switch", seed: number): string =>
+    join(folder, `${name}${size}${seeds.length > 1 ? `-seed${seed}` : ""}`);
   const cores = Number(process.env.OMP_NUM_THREADS) || availableParallelism();
   const threads = Math.max(1, Math.floor(cores / 2));
   // The commands inherit it.
   process.env.OMP_NUM_THREADS = String(threads);
 
   const mswitch = (name: string, args: string[]): Promise<string> => finished(name, args, threads, log, signal);
-  const pretrain = (name: "dense" | "switch"): Promise<string> => {
+  const pretrain = (name: "dense" | "switch", seed: number): Promise<string> => {
     const pipeline = shipped("pipelines", `demo-${name}${size}.yaml`);
-    const options = ["--run", runs[name], "--set", `dataset=${dataset}`, "--backend", chosen];
-    return mswitch(name, ["pretrain", pipeline, ...options]);
+    const sets = ["--set", `dataset=${dataset}`, "--set", `seed=${seed}`];
+    const label = seeds.length > 1 ? `${name}, seed ${seed}` : name;
+    return mswitch(label, ["pretrain", pipeline, "--run", runOf(name, seed), ...sets, "--backend", chosen]);
   };
 
   await mswitch("preprocess", [
@@ -50,14 +57,17 @@ export async function runDemo({ out, backend, log, signal }: DemoOptions): Promi
     ...["--vocab", shipped("vocab", "sample.model")],
     ...["--out", dataset],
   ]);
-  if (cores > 1) {
-    await allOrAbort([pretrain("dense"), pretrain("switch")]);
-  } else {
-    await pretrain("dense");
-    await pretrain("switch");
+  for (const seed of seeds) {
+    if (cores > 1) {
+      await allOrAbort([pretrain("dense", seed), pretrain("switch", seed)]);
+    } else {
+      await pretrain("dense", seed);
+      await pretrain("switch", seed);
+    }
   }
   const to = ["--dataset", dataset, "--out", join(folder, "report")];
-  const report = await mswitch("report", ["report", runs.dense, runs.switch, ...to]);
+  const runs = (["dense", "switch"] as const).flatMap((name) => seeds.map((seed) => runOf(name, seed)));
+  const report = await mswitch("report", ["report", ...runs, ...to]);
   return JSON.parse(report) as DemoReport;
 }
 
