@@ -8,6 +8,8 @@ export interface CapturedGraph {
 
 /** What a backend offers that can record a training step: torch, on CUDA as a CUDA graph, on the CPU as a list of calls. */
 export interface GraphCapture {
+  /** Whether `record` runs the work while it records it: then what fails late has been done in part. */
+  runsWhileRecording: boolean;
   /** Runs `work` and records what it does. Throws where something in it cannot be recorded. */
   record(work: () => void): CapturedGraph;
   /** New values where the old ones lie: how recorded work is given its inputs. */
@@ -17,6 +19,6 @@ export interface GraphCapture {
 /** The active backend's recorder; undefined where it has none. */
 export async function findGraphCapture(): Promise<GraphCapture | undefined> {
   if (!tf.getBackend().startsWith("torch")) return undefined;
-  const { canRecord, record, overwrite } = await import("@mswitch/tfjs-backend-torch/graph");
-  return canRecord() ? { record, overwrite } : undefined;
+  const { canRecord, record, overwrite, runsWhileRecording } = await import("@mswitch/tfjs-backend-torch/graph");
+  return canRecord() ? { record, overwrite, runsWhileRecording: runsWhileRecording() } : undefined;
 }

@@ -23,6 +23,7 @@ const model = switchTwin(dense, { experts: 2, jitter: 0 });
 function standIn(): GraphCapture & { replays: number } {
   const recorder = {
     replays: 0,
+    runsWhileRecording: true,
     overwrite,
     record(work: () => void) {
       work();
@@ -106,19 +107,35 @@ describeTorch("a recorded training step", () => {
     },
   );
 
-  it("is not done again where recording fails once the weights are being changed", async () => {
-    const failing: GraphCapture = {
+  /** Fails when the weights are being changed. @param runs as the CPU does while it records; a CUDA device does not */
+  function failingLate(runs: boolean, whys: string[] = []): Run {
+    const capture: GraphCapture = {
+      runsWhileRecording: runs,
       overwrite,
       record(work) {
         work();
-        throw new Error("too late");
+        throw new Error("not reached");
       },
     };
-    const { params, optimizer, step } = start(model, { capture: failing });
+    const run = start(model, { capture, onEager: (why) => void whys.push(why) });
+    run.optimizer.updateGuarded = () => {
+      throw new Error("too late");
+    };
+    return run;
+  }
+
+  it("is not done again where recording fails once the weights are being changed", async () => {
+    const { params, optimizer, step } = failingLate(true);
     for (let i = 0; i < 2; i++) (await step(stream.batch(i), { step: i, learningRate: 0.01 })).dispose();
     await expect(step(stream.batch(2), { step: 2, learningRate: 0.01 })).rejects.toThrow("too late");
     optimizer.dispose();
     disposeParameters(params);
+  });
+
+  it("is done kernel by kernel where that fails on a device that has run nothing", async () => {
+    const whys: string[] = [];
+    expect(await runSteps(failingLate(false, whys), 4)).toEqual(await runSteps(start(model), 4));
+    expect(whys).toEqual(["too late"]);
   });
 
   it("leaves weights and moments alone where a gradient is not finite", async () => {
@@ -135,6 +152,7 @@ describeTorch("a recorded training step", () => {
   it("goes on kernel by kernel, and says why, where recording fails", async () => {
     const whys: string[] = [];
     const failing: GraphCapture = {
+      runsWhileRecording: true,
       overwrite,
       record() {
         throw new Error("not here");

@@ -150,7 +150,7 @@ function captureStep(
     });
   } catch (error) {
     // Weights may be changed in part: the step cannot be done again.
-    if (isUpdating) throw error;
+    if (isUpdating && capture.runsWhileRecording) throw error;
     tf.dispose([tensors.inputs, tensors.targets, rates, step_1]);
     return new Error(messageOf(error));
   }

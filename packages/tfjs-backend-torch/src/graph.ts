@@ -22,6 +22,11 @@ export function canRecord(): boolean {
   return backend instanceof TorchBackend && (backend.device < 0 || nativeAddon().info().graphs);
 }
 
+/** Whether `record` runs the work while it records it, as on the CPU, and not when all is recorded, as on CUDA. */
+export function runsWhileRecording(): boolean {
+  return activeTorch().device < 0;
+}
+
 /**
  * Runs `work` and records what it does: on CUDA as a graph, on the CPU as a list of calls, which run again without JavaScript between them.
  * Kernels must have run before with these shapes. What `work` uploads becomes a constant; it must read nothing back, and what it makes must
@@ -30,25 +35,35 @@ export function canRecord(): boolean {
  * @throws Error where something in it cannot be recorded; on CUDA nothing has been computed then
  */
 export function record(work: () => void): RecordedWork {
-  const { device } = activeTorch();
+  return runsWhileRecording() ? recordCalls(work) : recordGraph(work);
+}
+
+function recordCalls(work: () => void): RecordedWork {
   const addon = nativeAddon();
-  const onCuda = device >= 0;
-  if (onCuda) addon.graphBegin(device);
-  else addon.programBegin();
+  addon.programBegin();
   try {
     work();
   } catch (error) {
-    if (onCuda) addon.graphAbort();
-    else addon.programAbort();
+    addon.programAbort();
     throw error;
   }
-  if (!onCuda) {
-    const program = addon.programEnd();
-    return { replay: () => addon.programRun(program), dispose: () => addon.programRelease(program) };
+  const program = addon.programEnd();
+  return { replay: () => addon.programRun(program), dispose: () => addon.programRelease(program) };
+}
+
+function recordGraph(work: () => void): RecordedWork {
+  const addon = nativeAddon();
+  addon.graphBegin(activeTorch().device);
+  try {
+    work();
+  } catch (error) {
+    addon.graphAbort();
+    throw error;
   }
   const graph = addon.graphEnd();
-  addon.graphReplay(graph);
-  return { replay: () => addon.graphReplay(graph), dispose: () => addon.graphRelease(graph) };
+  const replay = (): void => addon.graphReplay(graph);
+  replay();
+  return { replay, dispose: () => addon.graphRelease(graph) };
 }
 
 /** Gives a tensor new values where the old ones lie, so that recorded work reads them. Of the tensor's dtype and size. */

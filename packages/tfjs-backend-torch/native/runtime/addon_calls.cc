@@ -140,8 +140,9 @@ size_t TorchAddon::flush() {
     const double flags = (tensor.is_contiguous() ? 1 : 0) + (isBfloat16 ? 2 : 0);
     const double type = dtypeCode(tensor.scalar_type());
     const Dims shape(tensor.sizes().begin(), tensor.sizes().end());
-    handles.push_back(table_.put(std::move(tensor)));
-    *out++ = handles.back();
+    const int32_t handle = table_.put(std::move(tensor));
+    if (recorded_) handles.push_back(handle);
+    *out++ = handle;
     *out++ = type;
     *out++ = flags;
     *out++ = static_cast<double>(shape.size());
