@@ -1,6 +1,7 @@
 import { expect, test } from "vitest";
 import { randomStream } from "../base/random.js";
 import { drawRuns, interval95, quantile, resampleCurves } from "./bootstrap.js";
+import { seedMean } from "./seeds.js";
 
 const scores = (steps: number[], logProbs: number[]) => [{ steps, logProbs: Float64Array.from(logProbs) }];
 
@@ -67,9 +68,39 @@ test("a side of several runs has their mean, and its spread enters the draws", (
   const options = { resamples: 400, seed: 0, key: "af" };
   const still = resampleCurves(runs, runs, tokens, options);
   expect(new Set(still.baseline)).toEqual(new Set([-2]));
-  const draws = drawRuns(2, 400, 0, "baseline");
-  const drawn = resampleCurves(runs, runs, tokens, { ...options, draws: { baseline: draws, candidate: draws } });
-  expect(new Set(drawn.baseline)).toEqual(new Set([-1, -2, -3]));
+  const shares = drawRuns(2, 400, 0, "baseline");
+  const drawn = resampleCurves(runs, runs, tokens, { ...options, shares: { baseline: shares, candidate: shares } });
+  expect(new Set(drawn.baseline).size).toBeGreaterThan(300);
   expect(drawn.candidate).toEqual(drawn.baseline);
-  expect(drawRuns(1, 3, 0, "x")).toEqual([1, 1, 1].map((once) => Int32Array.of(once)));
+  expect(drawRuns(1, 3, 0, "x")).toEqual([1, 1, 1].map((whole) => Float64Array.of(whole)));
+});
+
+test.each([2, 3, 5, 10])("the interval over %i runs is Student's t of their values", (n) => {
+  const random = randomStream(3, n);
+  const values = Array.from({ length: n }, () => random.normal());
+  const { mean, interval } = seedMean(values)!;
+  const means = drawRuns(n, 20000, 0, "x").map((shares) =>
+    shares.reduce((sum, share, i) => sum + share * values[i], 0),
+  );
+  const drawn = interval95(Float64Array.from(means))!;
+  for (const [i, end] of interval!.entries()) expect((drawn[i] - mean) / (end - mean)).toBeCloseTo(1, n === 2 ? 0 : 1);
+});
+
+test("the interval over three seeds holds the true mean in about 95 of 100 experiments", () => {
+  const experiments = 400;
+  let held = 0;
+  for (let k = 0; k < experiments; k++) {
+    const random = randomStream(11, k);
+    const side = Array.from({ length: 3 }, () => scores([1], [random.normal()])[0]);
+    const options = { resamples: 300, seed: k, key: "x" };
+    const shares = drawRuns(3, 300, k, "x");
+    const drawn = resampleCurves(side, side, Float64Array.of(1), {
+      ...options,
+      shares: { baseline: shares, candidate: shares },
+    });
+    const [low, high] = interval95(drawn.baseline)!;
+    if (low <= 0 && 0 <= high) held++;
+  }
+  expect(held / experiments).toBeGreaterThan(0.91);
+  expect(held / experiments).toBeLessThan(0.985);
 });

@@ -13,8 +13,8 @@ export interface ExampleScores {
   logProbs: Float64Array;
 }
 
-/** How often each run of a side is drawn in each resample, [resamples][runs]; every run once where left out. */
-export type RunDraws = readonly Int32Array[];
+/** The share that each run of a side has in each resample, [resamples][runs]; equal shares where left out. Shares add up to 1. */
+export type RunShares = readonly Float64Array[];
 
 /** Quality at each evaluation, [resamples, evaluations] row-major. */
 export interface ResampledCurves {
@@ -23,17 +23,23 @@ export interface ResampledCurves {
 }
 
 /**
- * Draws of a side's runs with replacement, one for each resample: the same ones in every language, since a run is lucky or not in all of
- * them together. A single run is always drawn.
+ * Shares of a side's runs, one set for each resample: the same ones in every language, since a run is lucky or not in all of them together. A mean
+ * over runs with these shares has Student's t distribution about the plain mean, n − 1 degrees of freedom, so that its percentiles are the
+ * interval that a t test would give ([decision 52](docs/decisions/0052-seeds-by-students-t.md)): drawing two or three runs with replacement never
+ * leaves what they span, and holds the truth in 50 and 75 of 100 cases. Shares may be below 0 and above 1. A single run always has 1.
  *
  * @param key distinguishes sides that are drawn independently
  */
-export function drawRuns(runs: number, resamples: number, seed: number, key: string): RunDraws {
+export function drawRuns(runs: number, resamples: number, seed: number, key: string): RunShares {
   const random = randomStream(seed, "bootstrap-runs", key);
+  const freedom = runs - 1;
   return Array.from({ length: resamples }, () => {
-    const draw = new Int32Array(runs);
-    for (let i = 0; i < runs; i++) draw[runs > 1 ? random.integer(runs) : 0]++;
-    return draw;
+    const z = Float64Array.from({ length: runs }, () => random.normal());
+    const mean = z.reduce((sum, x) => sum + x, 0) / runs;
+    let chiSquare = 0;
+    for (let i = 0; i < freedom; i++) chiSquare += random.normal() ** 2;
+    const scale = freedom > 0 ? Math.sqrt(freedom / chiSquare / (runs * freedom)) : 0;
+    return z.map((x) => 1 / runs + scale * (x - mean));
   });
 }
 
@@ -42,7 +48,7 @@ export interface ResampleOptions {
   seed: number;
   /** Of the language. */
   key: string;
-  draws?: { baseline: RunDraws; candidate: RunDraws };
+  shares?: { baseline: RunShares; candidate: RunShares };
 }
 
 /**
@@ -57,7 +63,7 @@ export function resampleCurves(
   baseline: readonly ExampleScores[],
   candidate: readonly ExampleScores[],
   tokens: Float64Array,
-  { resamples, seed, key, draws }: ResampleOptions,
+  { resamples, seed, key, shares }: ResampleOptions,
 ): ResampledCurves {
   const random = randomStream(seed, "bootstrap", key);
   const examples = tokens.length;
@@ -74,15 +80,15 @@ export function resampleCurves(
       weights[example]++;
       drawn += tokens[example];
     }
-    weightedQuality(baseline, draws?.baseline[r], weights, drawn, curves.baseline, r);
-    weightedQuality(candidate, draws?.candidate[r], weights, drawn, curves.candidate, r);
+    weightedQuality(baseline, shares?.baseline[r], weights, drawn, curves.baseline, r);
+    weightedQuality(candidate, shares?.candidate[r], weights, drawn, curves.candidate, r);
   }
   return curves;
 }
 
 function weightedQuality(
   runs: readonly ExampleScores[],
-  draw: Int32Array | undefined,
+  shares: Float64Array | undefined,
   weights: Float64Array,
   drawn: number,
   out: Float64Array,
@@ -91,12 +97,11 @@ function weightedQuality(
   const examples = weights.length;
   const evaluations = runs[0].steps.length;
   for (const [run, { logProbs }] of runs.entries()) {
-    const times = draw ? draw[run] : 1;
-    if (times === 0) continue;
+    const share = shares ? shares[run] : 1 / runs.length;
     for (let p = 0; p < evaluations; p++) {
       let sum = 0;
       for (let i = 0, at = p * examples; i < examples; i++, at++) sum += weights[i] * logProbs[at];
-      out[row * evaluations + p] += (times * sum) / (drawn * runs.length);
+      out[row * evaluations + p] += (share * sum) / drawn;
     }
   }
 }

@@ -58,7 +58,7 @@ export interface SpeedupOptions {
 /**
  * Step, time and FLOP speed-up of a candidate over a baseline, language by language: the baseline's step over the first
  * candidate step at which the candidate is as good as the finished baseline (Switch Transformers, footnote 9 and Figure 8; see
- * `matchQuality`), with 95 % intervals over validation examples and, where a side has several runs, over these. Final quality is that
+ * `matchQuality`), with 95 % intervals over validation examples and, where a side has several runs, over seeds by Student's t. Final quality is that
  * of the curve that was made to rise. Sides are compared as they are: `cutToCommonEnd` before.
  */
 export function speedupTable(
@@ -69,7 +69,7 @@ export function speedupTable(
   const cost = costs(baseline, candidate);
   const means = { baseline: meanPoints(baseline), candidate: meanPoints(candidate) };
   const codes = commonLanguages(means.baseline, means.candidate);
-  const draws = {
+  const shares = {
     baseline: drawRuns(baseline.length, resamples, seed, "baseline"),
     candidate: drawRuns(candidate.length, resamples, seed, arePaired(baseline, candidate) ? "baseline" : "candidate"),
   };
@@ -81,7 +81,7 @@ export function speedupTable(
       resamples: tokens.length > 1 ? resamples : 0,
       seed,
       key: code,
-      draws,
+      shares,
     });
     const drawnValues = resampleSpeedups(drawn, curves.baseline.steps, curves.candidate.steps, cost);
     const match = matchQuality(curves.baseline, curves.candidate);

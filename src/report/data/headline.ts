@@ -210,6 +210,9 @@ function fairnessCaveats({ baseline }: ReportData, candidate: CandidateFacts): s
       ? [`A step of the candidate costs ${times(flops)} the FLOPs of the baseline's: look at the speed-up in FLOPs.`]
       : []),
     ...(seeds[0] !== seeds[1] ? [`The sides have different seeds (${seeds.join("; ")}).`] : []),
+    ...([baseline, candidate].some((side) => side.seeds.length === 2)
+      ? ["Two seeds leave one degree of freedom, and the interval is wide: a third would narrow it to about a third."]
+      : []),
     ...(single ? ["There is one seed a side: another seed may move the result beyond its interval."] : []),
     ...(baseline.backend !== candidate.backend
       ? [`The runs used different backends (${baseline.backend}, ${candidate.backend}): their times do not compare.`]
