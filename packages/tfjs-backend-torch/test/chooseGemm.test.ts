@@ -19,9 +19,9 @@ afterEach(() => {
   rmSync(cache, { recursive: true });
 });
 
-/** An addon whose bfloat16 kernels have these rates; `library` is what its CPU's features suggest. */
-function addonOf(bfloat16: Record<string, number>) {
-  const gemm: GemmChoice = { bfloat16: "library", float32: "library" };
+/** An addon whose bfloat16 kernels have these rates, and what its CPU's features suggest. */
+function addonOf(bfloat16: Record<string, number>, suggested = "library") {
+  const gemm: GemmChoice = { bfloat16: suggested, float32: "library" };
   const addon = {
     measurements: 0,
     gemm,
@@ -54,6 +54,18 @@ test("a small difference does not change what the CPU's features suggest", () =>
   const addon = addonOf({ library: 100, avx512: 110 });
   chooseGemm(addon, addonPath);
   expect(addon.gemm.bfloat16).toBe("library");
+});
+
+test("kernels that whole layers are made of give way to much faster ones only", () => {
+  for (const [library, taken] of [
+    [140, "avx512"],
+    [180, "library"],
+  ] as const) {
+    const addon = addonOf({ library, avx512: 100 }, "avx512");
+    vi.stubEnv("XDG_CACHE_HOME", join(cache, String(library)));
+    chooseGemm(addon, addonPath);
+    expect(addon.gemm.bfloat16).toBe(taken);
+  }
 });
 
 test("a damaged file is measured anew, and one of unknown kernels leaves the suggestion", () => {

@@ -79,8 +79,10 @@ struct AdafactorStep {
 
   // Where not factored: moments of rows [begin, end). Returns Σ update².
   [[gnu::always_inline]] inline double moments(int64_t begin, int64_t end) const {
-    const float beta = rates.beta, rest = 1 - beta;
+    // The compiler makes vectors of the loop where it reads nothing that v might overlap.
+    const float beta = rates.beta, rest = 1 - beta, scale = rates.scale;
     const int64_t last = end * m.columns;
+    const G* const gradient = g;
     float* const v = m.first;
     double sum = 0;
     for (int64_t from = begin * m.columns; from < last; from += kFewColumns) {
@@ -88,9 +90,9 @@ struct AdafactorStep {
       float square = 0;
 #pragma omp simd reduction(+ : square)
       for (int64_t c = from; c < to; ++c) {
-        const float x = toFloat(g[c]) * rates.scale;
-        v[c] = v[c] * beta + (x * x + kEpsilonGradient) * rest;
-        square += x * x / v[c];
+        const float x = toFloat(gradient[c]) * scale, moment = v[c] * beta + (x * x + kEpsilonGradient) * rest;
+        v[c] = moment;
+        square += x * x / moment;
       }
       sum += square;
     }
@@ -148,6 +150,7 @@ struct AdafactorStep {
   [[gnu::always_inline]] inline double apply(int64_t begin, int64_t end, const float* rowFactor, const float* columnFactor,
                                              float rate) const {
     const int64_t n = m.columns;
+    const float scale = rates.scale;
     double sum = 0;
     for (int64_t r = begin; r < end; ++r) {
       const G* const gr = g + r * n;
@@ -159,7 +162,7 @@ struct AdafactorStep {
       if (m.second == nullptr) {
         const float* const v = m.first + r * n;
 #pragma omp simd
-        for (int64_t c = 0; c < n; ++c) pr[c] -= rate * (toFloat(gr[c]) * rates.scale) / std::sqrt(v[c]);
+        for (int64_t c = 0; c < n; ++c) pr[c] -= rate * (toFloat(gr[c]) * scale) / std::sqrt(v[c]);
       } else {
         const float factor = rate * rowFactor[r];
 #pragma omp simd

@@ -85,44 +85,56 @@ double processorSeconds() {
 #endif
 }
 
-double gflops(at::ScalarType type) {
-  // [m, k] by [k, n] as y = x·Wᵀ, dx = dy·W and dW = dyᵀ·x have them, of a layer of mT5-Small's and of a small model's.
-  constexpr int64_t shapes[][3] = {{1024, 512, 1024}, {2048, 64, 128}};
-  double rates = 0;
-  for (const auto& [m, k, n] : shapes) {
-    const auto options = at::TensorOptions().dtype(type);
-    const at::Tensor x = at::full({m, k}, 0.01, options), w = at::full({n, k}, 0.01, options), dy = at::full({m, n}, 0.01, options);
-    const auto once = [&] {
-      product(x, w.t());
-      product(dy, w);
-      product(dy.t(), x);
-    };
-    once();
-    double best = 1e9;
-    for (int i = 0; i < 5; ++i) {
-      const double started = processorSeconds();
-      once();
-      best = std::min(best, processorSeconds() - started);
-    }
-    rates += 6.0 * static_cast<double>(m * k * n) / best / 1e9 / std::size(shapes);
-  }
-  return rates;
-}
+// [m, k] by [k, n] as y = x·Wᵀ, dx = dy·W and dW = dyᵀ·x have them.
+struct MeasuredProducts {
+  at::Tensor x, w, dy;
+  double operations;
 
+  MeasuredProducts(int64_t m, int64_t k, int64_t n, const at::TensorOptions& options)
+      : x(at::full({m, k}, 0.01, options)),
+        w(at::full({n, k}, 0.01, options)),
+        dy(at::full({m, n}, 0.01, options)),
+        operations(6.0 * static_cast<double>(m * k * n)) {}
+
+  double seconds() const {
+    const double started = processorSeconds();
+    product(x, w.t());
+    product(dy, w);
+    product(dy.t(), x);
+    return processorSeconds() - started;
+  }
+};
+
+// Each way's best of some rounds, in which all have their turn: a host is busier at one moment than at the next.
 template <typename Which, size_t count>
 std::vector<std::pair<std::string, double>> measure(const char* const (&names)[count], std::atomic<Which>& chosen, at::ScalarType type) {
+  constexpr int kRounds = 6;
+  const auto options = at::TensorOptions().dtype(type);
+  // Of a layer of mT5-Small's and of a small model's.
+  const MeasuredProducts shapes[] = {{1024, 512, 1024, options}, {2048, 64, 128, options}};
   const Which before = chosen;
   const int threads = at::get_num_threads();
   at::set_num_threads(1);
-  std::vector<std::pair<std::string, double>> rates;
-  for (size_t i = 0; i < count; ++i) {
-    const auto which = static_cast<Which>(i);
-    if (!isAvailable(which)) continue;
-    chosen = which;
-    rates.emplace_back(names[i], gflops(type));
+  double best[count][std::size(shapes)];
+  for (auto& of : best) std::fill(std::begin(of), std::end(of), 1e9);
+  for (int round = 0; round < kRounds; ++round) {
+    for (size_t s = 0; s < std::size(shapes); ++s) {
+      for (size_t i = 0; i < count; ++i) {
+        if (!isAvailable(static_cast<Which>(i))) continue;
+        chosen = static_cast<Which>(i);
+        best[i][s] = std::min(best[i][s], shapes[s].seconds());
+      }
+    }
   }
   chosen = before;
   at::set_num_threads(threads);
+  std::vector<std::pair<std::string, double>> rates;
+  for (size_t i = 0; i < count; ++i) {
+    if (!isAvailable(static_cast<Which>(i))) continue;
+    double rate = 0;
+    for (size_t s = 0; s < std::size(shapes); ++s) rate += shapes[s].operations / best[i][s] / 1e9 / std::size(shapes);
+    rates.emplace_back(names[i], rate);
+  }
   return rates;
 }
 

@@ -22,6 +22,8 @@ inline constexpr int64_t kOwnBytes = 1 << 19, kSharedPanels = 16;
 inline constexpr int64_t kSharedBytes = 1 << 20;
 // Panels that are packed together.
 inline constexpr int64_t kPackedPanels = 4;
+// Pieces a thread of their terms, where they are fewer than threads.
+inline constexpr int64_t kPieces = 4;
 // At least so many tasks a thread, where there are enough panels, and where each of them reads the other operand anew.
 inline constexpr int64_t kTasks = 8, kReadingTasks = 2;
 inline constexpr int64_t kSums = kLines * kLines;
@@ -149,12 +151,18 @@ void multiply(const Operand& a, const Operand& b, const Bfloat16Result& out, con
   const int64_t size = panelSize<E>(terms), ownSize = panelSize<E>(depth);
   at::Tensor sharedBuffer;
   E* const packed = roomFor<E>(sharedBuffer, sharedPanels * size);
-  forTasks(ceilDivide(sharedPanels, kPackedPanels), workers, [&](int64_t, int64_t task) {
-    const int64_t first = task * kPackedPanels, end = std::min(first + kPackedPanels, sharedPanels);
+  // Of few panels each thread packs some of the terms: a weight's gradient has as many of these as there are tokens.
+  const int64_t groups = ceilDivide(sharedPanels, kPackedPanels);
+  const int64_t piece = groups >= workers ? terms : ceilDivide(ceilDivide(terms, kPieces * workers), kDepth) * kDepth;
+  const int64_t pieces = std::max<int64_t>(ceilDivide(terms, std::max<int64_t>(piece, 1)), 1);
+  forTasks(groups * pieces, workers, [&](int64_t, int64_t task) {
+    const int64_t first = task / pieces * kPackedPanels, from = task % pieces * piece;
+    const Section which{first, std::min(first + kPackedPanels, sharedPanels), from, std::min(from + piece, terms)};
+    E* const to = packed + first * size + from * kLines;
     if (shareLeft)
-      packLeft<U>(shared, {first, end, 0, terms}, packed + first * size, size);
+      packLeft<U>(shared, which, to, size);
     else
-      pack(shared, false, {first, end, 0, terms}, packed + first * size, size);
+      pack(shared, false, which, to, size);
   });
   const bool isRead = !shareLeft && readsRows<U>(a, b.columns);
   const E* const rows = static_cast<const E*>(a.data);
