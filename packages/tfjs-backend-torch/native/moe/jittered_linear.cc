@@ -20,7 +20,7 @@ using Vector = float __attribute__((vector_size(64), aligned(4), may_alias));
 [[gnu::always_inline]] inline const Vector& vectorAt(const float* x) { return *reinterpret_cast<const Vector*>(x); }
 int64_t wholeVectors(int64_t n) { return (n + kVector - 1) / kVector * kVector; }
 
-// Rows that are worked on together, so that sums need not wait for one another; and rows that stay in the first cache.
+// Rows that are worked on together, so that sums need not wait for one another; rows that stay in the first cache; and those of a task.
 constexpr int64_t kTogether = 6, kFewRows = 16 * kTogether, kTaskRows = 6 * kFewRows;
 
 int64_t tasksOf(int64_t rows) { return (rows + kTaskRows - 1) / kTaskRows; }
@@ -34,7 +34,7 @@ void forRows(int64_t rows, const F& body) {
   });
 }
 
-// Rows of `width` values at least, as many as whole vectors take, the rest 0.
+// x's rows, each filled with 0 to whole vectors.
 std::vector<float> paddedRows(const at::Tensor& x) {
   const int64_t rows = x.size(0), width = x.size(1), whole = wholeVectors(width);
   std::vector<float> padded(rows * whole, 0.0f);
