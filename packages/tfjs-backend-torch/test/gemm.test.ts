@@ -66,7 +66,9 @@ const SHAPES = [
   [13, 70, 45], // no side is a multiple of anything
   [1, 300, 64],
   [700, 1, 40],
-  [25, 130, 2500], // terms in parts
+  [25, 130, 1500], // terms in parts
+  [25, 130, 2500], // terms in pieces, each with sums of its own
+  [64, 96, 4128],
   [600, 40, 33], // the first operand is the larger one
   [75, 40, 64], // its rows are read where they lie, the last few copied
   [3 * 32 + 1, 20, 96],
@@ -183,12 +185,15 @@ test("zeros give zeros, and what is not finite stays in its row and column", () 
 });
 
 // The library's products may add up in another order with another number of threads.
-test("the number of threads changes no bit of our own products", () => {
+test.each([
+  [300, 400, 1500],
+  [64, 96, 4128], // in pieces
+])("the number of threads changes no bit of our own products of %i by %i of %i terms", (m, n, k) => {
   const status = torchStatus();
   if (!status.available) throw new Error(status.reason);
   const { bfloat16, float32 } = status.info.gemm;
-  const a = normal(300, 1500, 10);
-  const b = normal(1500, 400, 11);
+  const a = normal(m, k, 10);
+  const b = normal(k, n, 11);
   const results = [1, 2].map((threads) => {
     setTorchThreads(threads);
     return { bfloat16: bfloat16Product(a, b).dataSync(), float32: tf.matMul(a, b).dataSync() };

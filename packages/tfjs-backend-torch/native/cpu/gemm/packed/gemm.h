@@ -22,8 +22,8 @@ inline constexpr int64_t kOwnBytes = 1 << 19, kSharedPanels = 16;
 inline constexpr int64_t kSharedBytes = 1 << 20;
 // Panels that are packed together.
 inline constexpr int64_t kPackedPanels = 4;
-// Pieces a thread of their terms, where they are fewer than threads.
-inline constexpr int64_t kPieces = 4;
+// A product of so many terms and of so few tiles is added up piece by piece of its terms.
+inline constexpr int64_t kManyTerms = 2048, kFewTiles = 32, kPiece = 1024;
 // At least so many tasks a thread, where there are enough panels, and where each of them reads the other operand anew.
 inline constexpr int64_t kTasks = 8, kReadingTasks = 2;
 inline constexpr int64_t kSums = kLines * kLines;
@@ -64,6 +64,15 @@ struct PanelRange {
   const E* at(int64_t i) const { return i == last ? lastOfAll : data + (i - begin) * distance; }
 };
 
+// The order in which panels meet: the shorter range's stay in the second cache while the longer one is gone through once.
+struct Turns {
+  bool rowsOften;
+  int64_t often, all;
+  Turns(int64_t rows, int64_t columns) : rowsOften(rows <= columns), often(std::min(rows, columns)), all(rows * columns) {}
+  int64_t row(int64_t turn) const { return rowsOften ? turn % often : turn / often; }
+  int64_t column(int64_t turn) const { return rowsOften ? turn / often : turn % often; }
+};
+
 // So many terms of all: at the last ones the result is written, until then the sums wait.
 struct Part {
   int64_t terms;
@@ -79,9 +88,8 @@ TFJS_TORCH_TARGET_PACKED void multiplyRanges(const PanelRange<typename U::Elemen
   const int64_t blocks = ceilDivide(part.terms, L::kTerms);
   alignas(64) float turns[2][kSums];
   Writing writing(target);
-  // The shorter range's panels stay in the second cache while the longer one is gone through once.
-  const bool rowsOften = left.size() <= right.size();
-  const int64_t often = rowsOften ? left.size() : right.size(), all = left.size() * right.size();
+  const Turns order(left.size(), right.size());
+  const auto [rowsOften, often, all] = order;
   Ahead<typename U::Element> ahead{nullptr, ceilDivide(L::kBlock / L::kTerms, often)};
   // Of the longer range the panel at hand stays in the first cache, if it fits; a few short ones all do.
   const bool allFit = (often + 1) * blocks <= kFirstCacheBlocks, oneFits = blocks <= kFirstCacheBlocks;
@@ -90,8 +98,7 @@ TFJS_TORCH_TARGET_PACKED void multiplyRanges(const PanelRange<typename U::Elemen
                            : rowsOften ? multiplyPanel<U, Loads::kPast, Loads::kKept>
                                        : multiplyPanel<U, Loads::kKept, Loads::kPast>;
   for (int64_t turn = 0; turn < all; ++turn) {
-    const int64_t row = rowsOften ? turn % often : turn / often, column = rowsOften ? turn / often : turn % often;
-    const int64_t i = left.begin + row, j = right.begin + column;
+    const int64_t i = left.begin + order.row(turn), j = right.begin + order.column(turn);
     if (turn % often == 0) ahead.at = rowsOften ? right.at(j + 1) : left.at(i + 1);
     if (target.takes(i, j)) {
       const Sums sums{static_cast<float*>(target.out.data) + i * kLines * target.out.distance + j * kLines, target.out.distance * 4};
@@ -133,16 +140,9 @@ struct Scratch {
 
 // The smaller operand is packed once for all threads, the larger one by the thread that multiplies with it, while it is in its cache.
 template <typename U>
-void multiply(const Operand& a, const Operand& b, const Bfloat16Result& out, const ResultSquares* squares) {
+void multiplyPanels(const Operand& a, const Operand& b, const Target& target, int64_t workers) {
   using E = typename U::Element;
-  const int64_t terms = a.columns, workers = workersFor(a.rows * a.columns * b.columns);
-  if (a.rows == 0 || b.columns == 0) {
-    if (squares != nullptr) {
-      std::fill_n(squares->rows, a.rows, 0.0f);
-      std::fill_n(squares->columns, b.columns, 0.0f);
-    }
-    return;
-  }
+  const int64_t terms = a.columns;
   const int64_t depth = terms <= kMostAtOnce ? std::max<int64_t>(terms, 1) : kDepth;
   const bool shareLeft = a.rows <= b.columns;
   const Operand &shared = shareLeft ? a : b, &owned = shareLeft ? b : a;
@@ -151,18 +151,12 @@ void multiply(const Operand& a, const Operand& b, const Bfloat16Result& out, con
   const int64_t size = panelSize<E>(terms), ownSize = panelSize<E>(depth);
   at::Tensor sharedBuffer;
   E* const packed = roomFor<E>(sharedBuffer, sharedPanels * size);
-  // Of few panels each thread packs some of the terms: a weight's gradient has as many of these as there are tokens.
-  const int64_t groups = ceilDivide(sharedPanels, kPackedPanels);
-  const int64_t piece = groups >= workers ? terms : ceilDivide(ceilDivide(terms, kPieces * workers), kDepth) * kDepth;
-  const int64_t pieces = std::max<int64_t>(ceilDivide(terms, std::max<int64_t>(piece, 1)), 1);
-  forTasks(groups * pieces, workers, [&](int64_t, int64_t task) {
-    const int64_t first = task / pieces * kPackedPanels, from = task % pieces * piece;
-    const Section which{first, std::min(first + kPackedPanels, sharedPanels), from, std::min(from + piece, terms)};
-    E* const to = packed + first * size + from * kLines;
+  forTasks(ceilDivide(sharedPanels, kPackedPanels), workers, [&](int64_t, int64_t task) {
+    const int64_t first = task * kPackedPanels, end = std::min(first + kPackedPanels, sharedPanels);
     if (shareLeft)
-      packLeft<U>(shared, which, to, size);
+      packLeft<U>(shared, {first, end, 0, terms}, packed + first * size, size);
     else
-      pack(shared, false, which, to, size);
+      pack(shared, false, {first, end, 0, terms}, packed + first * size, size);
   });
   const bool isRead = !shareLeft && readsRows<U>(a, b.columns);
   const E* const rows = static_cast<const E*>(a.data);
@@ -172,14 +166,6 @@ void multiply(const Operand& a, const Operand& b, const Bfloat16Result& out, con
   const LeftOperand<E> layout = isRead                         ? LeftOperand<E>::rows(rows, a.distance)
                                 : U::kTakesAnyLeft && !a.byRow ? LeftOperand<E>::columns(nullptr)
                                                                : LeftOperand<E>::panel(nullptr);
-  Target target(out, a.rows, b.columns);
-  std::vector<float> along, down;
-  if (squares != nullptr) {
-    along.resize(ceilDivide(a.rows, kLines) * kLines * kTile);
-    down.resize(ceilDivide(b.columns, kLines) * kLines);
-    target.along = along.data();
-    target.down = down.data();
-  }
   const int64_t tasks = (sharedPanels * size * static_cast<int64_t>(sizeof(E)) <= kSharedBytes ? kTasks : kReadingTasks) * workers;
   const int64_t block =
       std::clamp<int64_t>(ceilDivide(ownedPanels, tasks), 1, std::max<int64_t>(kOwnBytes / static_cast<int64_t>(sizeof(E)) / ownSize, 1));
@@ -207,6 +193,76 @@ void multiply(const Operand& a, const Operand& b, const Bfloat16Result& out, con
       }
     }
   });
+}
+
+TFJS_TORCH_INTRINSICS_BEGIN
+// Sums of `pieces`, tile by tile, to where they go.
+TFJS_TORCH_TARGET_PACKED inline void writePieces(float* sums, int64_t pieces, const Turns& turns, const Target& target) {
+  Writing writing(target);
+  for (int64_t turn = 0; turn < turns.all; ++turn) {
+    float* const tile = sums + turn * kSums;
+    for (int64_t piece = 1; piece < pieces; ++piece) {
+      const float* const other = tile + piece * turns.all * kSums;
+      for (int64_t i = 0; i < kSums; i += kTile)
+        _mm512_store_ps(tile + i, _mm512_add_ps(_mm512_load_ps(tile + i), _mm512_load_ps(other + i)));
+    }
+    writing.begin(tile, turns.row(turn) * kLines, turns.column(turn) * kLines);
+    writing.some(kLines);
+  }
+  if (target.streams) _mm_sfence();
+}
+TFJS_TORCH_INTRINSICS_END
+
+// A small model's weight gradient, of as many terms as there are tokens: each task takes a piece of the terms, whose panels of both
+// operands and whose sums stay in the second cache. Pieces do not depend on the number of threads, and so do no bits.
+template <typename U>
+void multiplyByPieces(const Operand& a, const Operand& b, const Target& target, int64_t workers) {
+  using E = typename U::Element;
+  const int64_t terms = a.columns, left = ceilDivide(a.rows, kLines), right = ceilDivide(b.columns, kLines);
+  const int64_t each = ceilDivide(ceilDivide(terms, ceilDivide(terms, kPiece)), Layout<E>::kTerms) * Layout<E>::kTerms;
+  const int64_t pieces = ceilDivide(terms, each), size = panelSize<E>(each);
+  const Turns turns(left, right);
+  at::Tensor sumsBuffer;
+  float* const sums = roomFor<float>(sumsBuffer, pieces * turns.all * kSums);
+  Bfloat16Result elsewhere = target.out;
+  elsewhere.isFloat = false;  // no sums go there by themselves
+  const Target none(elsewhere, a.rows, b.columns);
+  std::vector<Scratch> scratch(workers);
+  forTasks(pieces, workers, [&](int64_t worker, int64_t task) {
+    const int64_t from = task * each, until = std::min(from + each, terms);
+    E* const own = roomFor<E>(scratch[worker].own, (left + right) * size);
+    E* const other = own + left * size;
+    [[maybe_unused]] const typename U::Scope scope;
+    const LeftOperand<E> layout = packLeft<U>(a, {0, left, from, until}, own, size);
+    pack(b, false, {0, right, from, until}, other, size);
+    multiplyRanges<U>(PanelRange<E>{own, 0, left, size}, layout, PanelRange<E>{other, 0, right, size}, {until - from, true, false},
+                      sums + task * turns.all * kSums, none);
+  });
+  writePieces(sums, pieces, turns, target);
+}
+
+template <typename U>
+void multiply(const Operand& a, const Operand& b, const Bfloat16Result& out, const ResultSquares* squares) {
+  if (a.rows == 0 || b.columns == 0) {
+    if (squares != nullptr) {
+      std::fill_n(squares->rows, a.rows, 0.0f);
+      std::fill_n(squares->columns, b.columns, 0.0f);
+    }
+    return;
+  }
+  Target target(out, a.rows, b.columns);
+  std::vector<float> along, down;
+  if (squares != nullptr) {
+    along.resize(ceilDivide(a.rows, kLines) * kLines * kTile);
+    down.resize(ceilDivide(b.columns, kLines) * kLines);
+    target.along = along.data();
+    target.down = down.data();
+  }
+  const int64_t workers = workersFor(a.rows * a.columns * b.columns);
+  if (a.columns >= kManyTerms && ceilDivide(a.rows, kLines) * ceilDivide(b.columns, kLines) <= kFewTiles)
+    multiplyByPieces<U>(a, b, target, workers);
+  else
+    multiplyPanels<U>(a, b, target, workers);
   if (squares == nullptr) return;
   for (int64_t r = 0; r < a.rows; ++r) squares->rows[r] = std::accumulate(along.data() + r * kTile, along.data() + (r + 1) * kTile, 0.0f);
   std::copy_n(down.data(), b.columns, squares->columns);
