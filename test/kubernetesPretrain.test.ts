@@ -104,7 +104,7 @@ test("pretrain.yaml: every rank finds rank 0 by the service, and the numbers of 
   for (const { onExitCodes } of rules) expect(onExitCodes!.containerName).toBe(container.name);
 });
 
-test.skipIf(!usable)("its command, with an index for each rank, trains a run", { timeout: 120_000 }, async () => {
+test.skipIf(!usable)("its command, with an index for each rank, trains a run", async () => {
   const file = await writeTinyPipeline(folder, { backend: "torch", steps: 2 });
   const server = createServer().listen(0, "127.0.0.1");
   await once(server, "listening");

@@ -30,7 +30,7 @@ test.each([
   ["report a b --out OUT", /^output-unusable$/],
   ["study PIPELINES/studies/plateau.yaml --set dataset=dataset --out OUT", /^output-unusable$/],
   ["demo --out OUT --backend wasm", /^demo-step-failed$/],
-] as const)("%s: a place that cannot be written is an error of a line", { timeout: 120_000 }, async (line, code) => {
+] as const)("%s: a place that cannot be written is an error of a line", async (line, code) => {
   for (const place of places) {
     const words = line
       .replace("SAMPLE", join(packageRoot, "data", "sample"))

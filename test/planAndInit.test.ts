@@ -65,7 +65,7 @@ describe("pretrain --plan", () => {
 });
 
 describe("init", () => {
-  test("writes a run file that is planned and trained as it stands", { timeout: 120_000 }, async () => {
+  test("writes a run file that is planned and trained as it stands", async () => {
     const init = ["init", "--dataset", "dataset", "--time", "60s", "--backend", "wasm"];
     const { code, stdout, stderr } = await mswitch(...init, "--json");
     expect(code, stderr).toBe(0);
@@ -107,7 +107,7 @@ describe("init", () => {
   });
 });
 
-test("stopAfter ends a process with a checkpoint, and the same command goes on", { timeout: 60_000 }, async () => {
+test("stopAfter ends a process with a checkpoint, and the same command goes on", async () => {
   const sets = ["steps=100000", "checkpoints.every=100000", "logEvery=1000", "stopAfter=1.5s"];
   const args = ["pretrain", pipeline, "--run", "stopped", ...sets.flatMap((set) => ["--set", set]), "--json"];
   const first = await mswitch(...args);

@@ -130,7 +130,7 @@ test("a run directory is no place for the report", () => {
   expect(stderr).toContain("run directory");
 });
 
-test("--watch serves the page on loopback and follows the runs", { timeout: 60_000 }, async () => {
+test("--watch serves the page on loopback and follows the runs", async () => {
   const live = join(dir, "live");
   await writeRun(syntheticRun({ name: "live", languages, steps: [0], speed: () => 2, totalSteps: 400 }), live);
   const child = spawn(process.execPath, [bin, "report", "dense", "live", "--out", "watched", "--watch"], { cwd: dir });

@@ -39,7 +39,7 @@ async function runRanks(size: number, task: string, started = size): Promise<End
   );
 }
 
-describe.skipIf(!hasProcessGroups())("process groups", { timeout: 120_000 }, () => {
+describe.skipIf(!hasProcessGroups())("process groups", () => {
   test.each([2, 3])("%d ranks: every collective gives what its definition says", async (size) => {
     const ended = await runRanks(size, "all");
     const ranks = Array.from({ length: size }, (_, i) => i);

@@ -112,22 +112,16 @@ function furthest(actual: number[][], expected: number[][]): number {
 }
 
 function againstPyTorch(): void {
-  it("AdamW is PyTorch's within 1e-6 over 50 steps", { timeout: 60_000 }, async (ctx) => {
+  it("AdamW is PyTorch's within 1e-6 over 50 steps", async (ctx) => {
     const expected = await byPyTorch(ctx, "adamw", plain);
     expect(furthest(matricesOf(run(adamw(plain))), expected)).toBeLessThan(1e-6);
   });
 
-  it.for(["original", "match-rms"] as const)(
-    "Muon is PyTorch's within 1e-6 over 50 steps, %s",
-    {
-      timeout: 60_000,
-    },
-    async (scale, ctx) => {
-      const options = { momentum: 0.95, nesterov: true, weightDecay: 0.1, scale };
-      const expected = await byPyTorch(ctx, "muon", options);
-      expect(furthest(matricesOf(run(muon(options))), expected)).toBeLessThan(1e-6);
-    },
-  );
+  it.for(["original", "match-rms"] as const)("Muon is PyTorch's within 1e-6 over 50 steps, %s", async (scale, ctx) => {
+    const options = { momentum: 0.95, nesterov: true, weightDecay: 0.1, scale };
+    const expected = await byPyTorch(ctx, "muon", options);
+    expect(furthest(matricesOf(run(muon(options))), expected)).toBeLessThan(1e-6);
+  });
 }
 
 describe.each(testBackends)("optimizers on %s", (backend) => {

@@ -122,7 +122,7 @@ test.each(trackersTried)(
   },
 );
 
-test.runIf(has("wandb"))("W&B keeps an offline run, and goes on with it", { timeout: 120_000 }, async () => {
+test.runIf(has("wandb"))("W&B keeps an offline run, and goes on with it", async () => {
   const wandb = { project: "p", mode: "offline" as const };
   for (const step of [1, 2]) {
     const [tracker] = await startPythonTrackers({ wandb }, options("dense"));

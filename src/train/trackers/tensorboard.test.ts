@@ -82,7 +82,7 @@ print(json.dumps([[event.step, event.value] for event in events.Scalars("loss")]
   ]);
 });
 
-test.runIf(python)("TensorBoard shows runs by name, with their hyperparameters", { timeout: 60_000 }, async () => {
+test.runIf(python)("TensorBoard shows runs by name, with their hyperparameters", async () => {
   for (const [name, experts] of [
     ["dense", 0],
     ["8 experts", 8],
