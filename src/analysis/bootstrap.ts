@@ -113,6 +113,17 @@ export function interval95(values: Float64Array): [number, number] | null {
   return [quantile(sorted, 0.025), quantile(sorted, 0.975)];
 }
 
+/**
+ * The same, moved so that the resamples' median lies at the value. For averages over languages of what is no linear function of quality: a resample has
+ * the noise of the examples and seeds twice, which moves a median of ratios to one side, in all resamples alike.
+ */
+export function centred95(values: Float64Array, value: number): [number, number] | null {
+  const ends = interval95(values);
+  if (!ends) return null;
+  const shift = value - quantile(values.slice().sort(), 0.5);
+  return [ends[0] + shift, ends[1] + shift];
+}
+
 /** Quantile of ascending values, linear between order statistics. */
 export function quantile(sorted: ArrayLike<number>, share: number): number {
   const position = share * (sorted.length - 1);

@@ -35,9 +35,17 @@ describe("summarize", () => {
     expect(high - low).toBeLessThan(widest);
   });
 
+  test("a median holds its value where every resample's lies to one side of it", () => {
+    const row = { ...table.rows[0], step: { value: 2, interval: null } };
+    const resamples = { ...table.resamples[0], step: table.resamples[0].step.map((_, r) => 1 + (r % 10) / 20) };
+    const { median } = summarize({ rows: [row], resamples: [resamples], leftOut: [] }, () => true).measures.step!;
+    expect(median.interval![0]).toBeCloseTo(1.775, 6);
+    expect(median.interval![1]).toBeCloseTo(2.225, 6);
+  });
+
   test("over some rows only", () => {
-    expect(summarize(table, (code) => code === "am").measures.step!.mean).toEqual(
-      table.rows.find((row) => row.code === "am")!.step,
+    expect(summarize(table, (code) => code === "am").measures.step!.mean.value).toBe(
+      table.rows.find((row) => row.code === "am")!.step.value,
     );
   });
 });

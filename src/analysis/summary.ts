@@ -1,4 +1,4 @@
-import { type Estimate, interval95, quantile } from "./bootstrap.js";
+import { centred95, type Estimate, interval95, quantile } from "./bootstrap.js";
 import { type Measure, measures, type SpeedupTable } from "./speedup.js";
 
 /** A measure over many languages. */
@@ -35,7 +35,8 @@ export interface Summary {
 }
 
 /**
- * Averages over some of a table's rows. Intervals resample the validation examples of every language independently; the
+ * Averages over some of a table's rows. Intervals of means and medians are centred on their values, those of shares are percentiles of the resamples, in
+ * which the validation examples of every language are drawn independently; the
  * languages themselves are all there are and are not resampled.
  *
  * @param include which rows, by code; at least one
@@ -49,13 +50,13 @@ export function summarize({ rows, resamples }: SpeedupTable, include: (code: str
     Array.from({ length: count }, (_, r) =>
       Float64Array.from(chosen, (i, at) => (resamples[i].gain.length > 0 ? resamples[i][key][r] : values[at])),
     );
-  const estimate = (
-    values: number[],
-    drawn: Float64Array[],
-    statistic: (v: ArrayLike<number>) => number,
-  ): Estimate => ({
-    value: statistic(values),
-    interval: interval95(Float64Array.from(drawn, statistic)),
+  const estimate = (values: number[], drawn: Float64Array[], statistic: (v: ArrayLike<number>) => number): Estimate => {
+    const value = statistic(values);
+    return { value, interval: centred95(Float64Array.from(drawn, statistic), value) };
+  };
+  const estimateShare = (values: number[], drawn: Float64Array[], test: (value: number) => boolean): Estimate => ({
+    value: share(values, test),
+    interval: interval95(Float64Array.from(drawn, (v) => share(v, test))),
   });
   const summaryOf = (measure: Measure): MeasureSummary | null => {
     const values = mine.map((row) => row[measure]?.value ?? Number.NaN);
@@ -64,7 +65,7 @@ export function summarize({ rows, resamples }: SpeedupTable, include: (code: str
     return {
       mean: estimate(values, drawn, mean),
       median: estimate(values, drawn, median),
-      big: estimate(values, drawn, (v) => share(v, (x) => x >= bigSpeedup)),
+      big: estimateShare(values, drawn, (x) => x >= bigSpeedup),
     };
   };
   const gains = mine.map((row) => row.gain.value);
@@ -74,7 +75,7 @@ export function summarize({ rows, resamples }: SpeedupTable, include: (code: str
     count: mine.length,
     measures: Object.fromEntries(measures.map((m) => [m, summaryOf(m)])) as Summary["measures"],
     faster: countWhere(({ step }) => step.value > 1),
-    improved: estimate(gains, drawnGains, (v) => share(v, (x) => x > 0)),
+    improved: estimateShare(gains, drawnGains, (x) => x > 0),
     clearlyBetter: countWhere(({ gain }) => gain.interval !== null && gain.interval[0] > 0),
     clearlyWorse: countWhere(({ gain }) => gain.interval !== null && gain.interval[1] < 0),
     baselineFinal: mean(mine.map((row) => row.baselineFinal)),
