@@ -1,4 +1,4 @@
-import { centred95, type Estimate, interval95, quantile } from "./bootstrap.js";
+import { centred95, type Estimate, quantile } from "./bootstrap.js";
 import { type Measure, measures, type SpeedupTable } from "./speedup.js";
 
 /** A measure over many languages. */
@@ -35,8 +35,7 @@ export interface Summary {
 }
 
 /**
- * Averages over some of a table's rows. Intervals of means and medians are centred on their values, those of shares are percentiles of the resamples, in
- * which the validation examples of every language are drawn independently; the
+ * Averages over some of a table's rows. Intervals are centred on their values. They resample the validation examples of every language independently; the
  * languages themselves are all there are and are not resampled.
  *
  * @param include which rows, by code; at least one
@@ -54,10 +53,10 @@ export function summarize({ rows, resamples }: SpeedupTable, include: (code: str
     const value = statistic(values);
     return { value, interval: centred95(Float64Array.from(drawn, statistic), value) };
   };
-  const estimateShare = (values: number[], drawn: Float64Array[], test: (value: number) => boolean): Estimate => ({
-    value: share(values, test),
-    interval: interval95(Float64Array.from(drawn, (v) => share(v, test))),
-  });
+  const estimateShare = (values: number[], drawn: Float64Array[], test: (value: number) => boolean): Estimate => {
+    const { value, interval } = estimate(values, drawn, (v) => share(v, test));
+    return { value, interval: interval && [Math.max(interval[0], 0), Math.min(interval[1], 1)] };
+  };
   const summaryOf = (measure: Measure): MeasureSummary | null => {
     const values = mine.map((row) => row[measure]?.value ?? Number.NaN);
     if (values.some(Number.isNaN)) return null;

@@ -20,7 +20,7 @@ export const method: [title: string, text: string][] = [
   ],
   [
     "Intervals",
-    "95 % percentile intervals from bootstrap resamples (1,000 unless asked otherwise) of each language's validation examples, the same draw for both sides and all evaluations. Where a side has several seeds, each resample also moves its mean curve as Student's t of the seeds has it, the same for both sides where they have the same seeds. Those of means and medians over languages are centred on their values. With one seed a side they say how much the choice of validation examples matters, not how much another training seed would.",
+    "95 % percentile intervals from bootstrap resamples (1,000 unless asked otherwise) of each language's validation examples, the same draw for both sides and all evaluations. Where a side has several seeds, each resample also moves its mean curve as Student's t of the seeds has it, the same for both sides where they have the same seeds. Those of means, medians and shares over languages are centred on their values. With one seed a side they say how much the choice of validation examples matters, not how much another training seed would.",
   ],
   [
     "Averages",
