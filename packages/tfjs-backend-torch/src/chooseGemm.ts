@@ -24,8 +24,8 @@ export interface GemmMeasurement {
 const clearlyFaster = 1.15;
 
 /**
- * Ways that whole layers are made of (attention, feed-forward, the output layer with its loss), and how much faster one that is none must be:
- * with it a step of preset tiny took 1.45 times as long at equal rates of the products alone.
+ * Ways that whole layers are made of (attention, feed-forward, the output layer with its loss), and how much faster one that is none must be: a step of
+ * preset tiny took 1.45 times as long with the library's products, which alone have 0.87 of avx512's rate (AMD Zen 5).
  */
 const ofLayers = ["amx", "avx512"];
 const fasterThanLayers = 1.6;
