@@ -170,11 +170,11 @@ function signaturesOf(addon: Addon, path: string): NativeSignature[] {
 
 /**
  * OpenMP's threads wait for each other in a loop for some milliseconds, in which nothing else has their cores: beside one busy process
- * a step took 30 times as long. A loop of some 0.1 ms, then sleep: waking a thread takes a virtual machine as long as a small operation. libgomp
+ * a step took 30 times as long. A loop of some 0.25 ms, then sleep: waking a thread takes a virtual machine as long as a small operation. libgomp
  * reads this when it is loaded; what a user has set stands.
  */
 function sleepWhileWaiting(): void {
-  if (process.env.OMP_WAIT_POLICY === undefined) process.env.GOMP_SPINCOUNT ??= "8000";
+  if (process.env.OMP_WAIT_POLICY === undefined) process.env.GOMP_SPINCOUNT ??= "20000";
 }
 
 function resize(native: Loaded, argsLength: number, resultsLength: number): void {

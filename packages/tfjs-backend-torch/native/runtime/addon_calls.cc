@@ -1,6 +1,7 @@
 // Calls of operations: run() and release(), which go past node-addon-api's wrappers, and the buffers that they read and write.
 #include <c10/core/InferenceMode.h>
 
+#include "cpu/scheduling.h"
 #include "runtime/addon.h"
 #include "runtime/call.h"
 #include "runtime/check.h"
@@ -40,6 +41,7 @@ napi_value TorchAddon::run(napi_env env, napi_callback_info info) {
     try {
       const DeviceScope scope(call.device());
       checkCall(signature, call);
+      if (call.device().is_cpu()) spreadThreads();
       if (self->checksResults_) {
         Call again = call;
         operation.run(call);

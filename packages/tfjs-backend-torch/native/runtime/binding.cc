@@ -1,4 +1,5 @@
 // The functions that JavaScript sees.
+#include "cpu/scheduling.h"
 #include "runtime/addon.h"
 #include "runtime/allocator.h"
 
@@ -6,6 +7,7 @@ namespace tfjs_torch {
 
 TorchAddon::TorchAddon(Napi::Env env, Napi::Object exports) {
   keepFreedMemory();
+  requestShortSlices();
   DefineAddon(exports, {
                            InstanceMethod("setBuffers", &TorchAddon::setBuffers),
                            InstanceMethod("results", &TorchAddon::writeResults),

@@ -1,5 +1,6 @@
 #include "runtime/program.h"
 
+#include "cpu/scheduling.h"
 #include "runtime/call.h"
 
 namespace tfjs_torch {
@@ -44,6 +45,7 @@ void Program::run() {
   for (const Step& step : steps_) {
     Call call(tensors_, step.args.data(), step.args.size());
     try {
+      spreadThreads();
       step.operation->run(call);
     } catch (const c10::Error& error) {
       TORCH_CHECK(false, step.operation->signature.name, ": ", error.what_without_backtrace());
