@@ -21,8 +21,8 @@ export default defineConfig({
         ],
       },
     ],
-    // Two cores: more workers only make the crash tests' timing noisier.
-    maxWorkers: 2,
+    // One more than two cores: the tests of whole commands wait for processes a third of their time.
+    maxWorkers: 3,
     testTimeout: 180_000,
     hookTimeout: 120_000,
   },

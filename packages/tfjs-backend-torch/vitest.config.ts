@@ -15,7 +15,7 @@ export default defineConfig({
   test: {
     globalSetup: "../../test/globalSetup.ts",
     setupFiles: "../../test/fixedSeeds.ts",
-    maxWorkers: 1,
+    maxWorkers: 2,
     testTimeout: 180_000,
     projects: [{ extends: true, test: { name: "torch", include: ["test/**/*.test.ts"], exclude: gemm } }, ...ways],
   },

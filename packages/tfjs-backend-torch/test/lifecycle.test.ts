@@ -50,6 +50,14 @@ test("SIGINT ends the process by that signal", async () => {
   expect({ status, signal }).toEqual({ status: null, signal: "SIGINT" });
 });
 
+test.runIf(process.platform === "linux")("threads beside busy programs may use the same cores afterwards", () => {
+  const { status, stdout, stderr } = spawnSync(process.execPath, [program("besideLoops")], { encoding: "utf8" });
+  expect(stderr).toBe("");
+  expect(status).toBe(0);
+  const { before, after } = JSON.parse(stdout);
+  expect(after).toEqual(before);
+});
+
 test("worker threads have backends of their own and may end at any time", () => {
   const { status, stdout, stderr } = spawnSync(process.execPath, [program("workers")], { encoding: "utf8" });
   expect(stderr).toBe("");

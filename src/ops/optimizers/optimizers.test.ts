@@ -84,14 +84,24 @@ for step in case["gradients"]:
 print(json.dumps([p.detach().double().flatten().tolist() for p in parts]))
 `;
 
-async function byPyTorch(ctx: TestContext, kind: string, options: object): Promise<number[][]> {
-  const python = process.env.MSWITCH_PYTHON;
-  if (!python) return ctx.skip("MSWITCH_PYTHON names no Python with torch");
+async function pyTorchs(python: string, kind: string, options: object): Promise<number[][]> {
   const child = promisify(execFile)(python, ["-c", oracle], { maxBuffer: 1 << 28 });
   const gradients = Array.from({ length: steps }, (_, step) => gradientsAt(step).map((g) => g.arraySync()));
   const params = shapes.map((shape, i) => random(shape, i).arraySync());
   child.child.stdin?.end(JSON.stringify({ kind, options, params, gradients, lr: learningRate }));
   return JSON.parse((await child).stdout);
+}
+
+/** One Python for each optimizer, whatever backends are held to it. */
+const known = new Map<string, Promise<number[][]>>();
+
+function byPyTorch(ctx: TestContext, kind: string, options: object): Promise<number[][]> {
+  const python = process.env.MSWITCH_PYTHON;
+  if (!python) return ctx.skip("MSWITCH_PYTHON names no Python with torch");
+  const key = JSON.stringify({ kind, options });
+  const result = known.get(key) ?? pyTorchs(python, kind, options);
+  known.set(key, result);
+  return result;
 }
 
 /** By matrix, each expert one. */

@@ -53,7 +53,7 @@ void requestShortSlices() {
 
 void spreadThreads() {
   using Clock = std::chrono::steady_clock;
-  static Clock::time_point next;
+  thread_local Clock::time_point next;
   const Clock::time_point now = Clock::now();
   if (now < next || at::in_parallel_region()) return;
   next = now + std::chrono::milliseconds(5);
