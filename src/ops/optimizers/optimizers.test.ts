@@ -84,7 +84,7 @@ for step in case["gradients"]:
 print(json.dumps([p.detach().double().flatten().tolist() for p in parts]))
 `;
 
-async function pyTorchs(python: string, kind: string, options: object): Promise<number[][]> {
+async function runPyTorch(python: string, kind: string, options: object): Promise<number[][]> {
   const child = promisify(execFile)(python, ["-c", oracle], { maxBuffer: 1 << 28 });
   const gradients = Array.from({ length: steps }, (_, step) => gradientsAt(step).map((g) => g.arraySync()));
   const params = shapes.map((shape, i) => random(shape, i).arraySync());
@@ -99,7 +99,7 @@ function byPyTorch(ctx: TestContext, kind: string, options: object): Promise<num
   const python = process.env.MSWITCH_PYTHON;
   if (!python) return ctx.skip("MSWITCH_PYTHON names no Python with torch");
   const key = JSON.stringify({ kind, options });
-  const result = known.get(key) ?? pyTorchs(python, kind, options);
+  const result = known.get(key) ?? runPyTorch(python, kind, options);
   known.set(key, result);
   return result;
 }
