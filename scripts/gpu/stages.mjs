@@ -39,9 +39,8 @@ export function stageRunner(folder) {
         log.end();
         const result = { name, status: ended ? 124 : status, output };
         results.push(result);
-        console.log(
-          `== ${name}: ${result.status === 0 ? "passed" : `FAILED (${result.status})`}, ${seconds(began)} s (at ${elapsed()} s)`,
-        );
+        const how = { 0: "passed", 124: "stopped at its limit" }[result.status] ?? `FAILED (${result.status})`;
+        console.log(`== ${name}: ${how}, ${seconds(began)} s (at ${elapsed()} s)`);
         done(result);
       };
       child.on("error", (error) => {
