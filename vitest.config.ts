@@ -5,7 +5,15 @@ export default defineConfig({
     projects: [
       // In one process after another file: TensorFlow.js, the backends and what files share are loaded once, which halves their time.
       { extends: true, test: { name: "units", include: ["{src,data}/**/*.test.ts"], isolate: false } },
-      { extends: true, test: { name: "commands", include: ["test/**/*.test.ts"] } },
+      // Two workers keep two cores busy: a command's second thread would only wait. The units above hold kernels to their references on all.
+      {
+        extends: true,
+        test: {
+          name: "commands",
+          include: ["test/**/*.test.ts"],
+          env: { OMP_NUM_THREADS: process.env.OMP_NUM_THREADS ?? "1" },
+        },
+      },
     ],
     globalSetup: "test/globalSetup.ts",
     setupFiles: "test/fixedSeeds.ts",
@@ -27,8 +35,6 @@ export default defineConfig({
     ],
     // Two cores: more workers only make the crash tests' timing noisier (three take as long as two).
     maxWorkers: 2,
-    // Two workers keep two cores busy: a second thread of libtorch's would only wait.
-    env: { OMP_NUM_THREADS: process.env.OMP_NUM_THREADS ?? "1" },
     testTimeout: 180_000,
     hookTimeout: 120_000,
   },

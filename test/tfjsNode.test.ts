@@ -134,7 +134,7 @@ describe.skipIf(!tensorFlow?.usable)("tfjs-node", () => {
     const entry = createRequire(import.meta.url).resolve("@tensorflow/tfjs-node", { paths: places });
     const env = { ...process.env, CONFORMANCE_BACKEND: "tensorflow", CONFORMANCE_PACKAGE: entry };
     const conformance = join(packageRoot, "packages", "tfjs-backend-torch", "conformance", "run.mjs");
-    // With a failed one its status is 1; which, stdout says.
+    // It ends with status 1 where a spec fails, and stdout names that spec.
     const { stdout } = await run(process.execPath, [conformance], { env, maxBuffer: 2 ** 26 }).catch((error) => error);
     const [, passed, failed] = /(\d+) passed, (\d+) failed, \d+ skipped\n$/.exec(stdout) ?? [];
     expect(Number(failed), stdout.slice(-4000)).toBe(0);

@@ -16,7 +16,6 @@ export default defineConfig({
     globalSetup: "../../test/globalSetup.ts",
     setupFiles: "../../test/fixedSeeds.ts",
     maxWorkers: 2,
-    env: { OMP_NUM_THREADS: process.env.OMP_NUM_THREADS ?? "1" },
     testTimeout: 180_000,
     projects: [{ extends: true, test: { name: "torch", include: ["test/**/*.test.ts"], exclude: gemm } }, ...ways],
   },
