@@ -31,14 +31,19 @@ export function coverage({ baseline }: ReportData, candidate: CandidateFacts): s
  */
 const readsFrom = 0.1;
 
-/** Whether a side reads its sources; null where no evaluation says so. */
-function readsSource({ meanSourceUse }: RunFacts): boolean | null {
-  return meanSourceUse === null ? null : meanSourceUse >= readsFrom;
+/** How many of a side's runs read their source; null where not every run's evaluation says so. */
+function readers({ seedSourceUses }: RunFacts): number | null {
+  return seedSourceUses && seedSourceUses.filter((use) => use >= readsFrom).length;
+}
+
+/** Whether it is known that no run of either side reads its source. */
+function nobodyReads(...sides: RunFacts[]): boolean {
+  return sides.every((side) => readers(side) === 0);
 }
 
 /** The finding in two or three words, for a table: `faster`, `slower`, `no difference shown`, `no interval`, `no comparison yet`. */
 export function shortFinding({ baseline }: ReportData, candidate: CandidateFacts, level: Level): string {
-  if (readsSource(baseline) === false && readsSource(candidate) === false) return "no comparison yet";
+  if (nobodyReads(baseline, candidate)) return "no comparison yet";
   const summary = candidate.summaries[level];
   const ends = summary.measures.step!.mean.interval;
   if (!ends) return "no interval";
@@ -58,7 +63,7 @@ function isSlower({ measures, atMost, gain }: Summary): boolean {
 
 /** The result in words, before any number: faster, slower, not to be told from 1×, or no comparison of what the model is for. */
 export function finding({ baseline }: ReportData, candidate: CandidateFacts, level: Level): string {
-  if (readsSource(baseline) === false && readsSource(candidate) === false) {
+  if (nobodyReads(baseline, candidate)) {
     return `No comparison yet: neither ${candidate.name} nor ${baseline.name} has learned to read its source`;
   }
   const summary = candidate.summaries[level];
@@ -177,18 +182,27 @@ function timeCaveats({ baseline }: ReportData, candidate: CandidateFacts): strin
 
 /** A model that does not read its source yet is a language model of its targets: a speed-up then says when each began to read. */
 function sourceCaveats({ baseline }: ReportData, candidate: CandidateFacts): string[] {
-  const [mine, theirs] = [readsSource(baseline), readsSource(candidate)];
-  if (mine === null || theirs === null || (mine && theirs)) return [];
-  const use = ({ name, meanSourceUse }: RunFacts): string => `${name} ${hundredths(meanSourceUse)} nats a token`;
-  const uses = `what the right source is worth: ${use(baseline)}, ${use(candidate)}`;
-  if (mine !== theirs) {
-    const [reader, other] = mine ? [baseline, candidate] : [candidate, baseline];
+  const sides = [baseline, candidate];
+  const counts = sides.map(readers);
+  if (counts.includes(null) || sides.every(({ seeds }, i) => counts[i] === seeds.length)) return [];
+  const use = ({ name, seedSourceUses }: RunFacts): string =>
+    `${name} ${seedSourceUses!.map(hundredths).join(", ")} nats a token`;
+  const uses = `what the right source is worth: ${sides.map(use).join("; ")}`;
+  if (nobodyReads(...sides)) {
+    return [
+      `Neither side reads its source (${uses}): both predict the targets from the language and the words before, and the speed-up compares only that. Train on.`,
+    ];
+  }
+  const reader = sides.find(({ seeds }, i) => counts[i] === seeds.length && counts[1 - i] === 0);
+  if (reader) {
+    const other = reader === baseline ? candidate : baseline;
     return [
       `Only ${reader.name} reads its source (${uses}): the figures say when each side learned to, and little else. Train on until ${other.name} does too.`,
     ];
   }
+  const total = sides.reduce((sum, { seeds }) => sum + seeds.length, 0);
   return [
-    `Neither side reads its source (${uses}): both predict the targets from the language and the words before, and the speed-up compares only that. Train on.`,
+    `Only ${counts[0]! + counts[1]!} of ${total} runs read their source (${uses}): the figures say above all which seeds learned to. Train on until all do.`,
   ];
 }
 

@@ -61,9 +61,11 @@ export interface RunFacts {
   tokensPerSecond: number | null;
   trainSeconds: number | null;
   epochs: Record<string, number>;
-  /** What its sources are worth to it at `lastStep` by language code, nats a token, and the mean over main tasks; null: unknown. */
+  /** What its sources are worth to it at `lastStep` by language code, nats a token. */
   sourceUse: Record<string, number>;
+  /** The mean over main tasks, over all runs and of each; null: not every run says it. */
   meanSourceUse: number | null;
+  seedSourceUses: number[] | null;
   steps: number[];
   /** Quality at `steps` by language code, made to rise: what speed-ups are read off. */
   curves: Record<string, number[]>;
@@ -183,8 +185,10 @@ function speedupsBySeed(baseline: Side, candidate: Side, main: ReadonlySet<strin
 
 function runFacts(side: Side, name: string, codes: string[], mainCodes: string[]): RunFacts {
   const { description } = side[0];
-  const points = meanPoints(cutToSharedSteps(side));
+  const shared = cutToSharedSteps(side);
+  const points = meanPoints(shared);
   const end = points[points.length - 1];
+  const sourceUses = shared.flatMap((run) => meanSourceUse(run.points[points.length - 1].languages, mainCodes) ?? []);
   const macro = macroCurve(points, mainCodes);
   const measured = codes.map((code) => [code, curveOf(points, code)] as const);
   const lastLines = side.flatMap(({ metrics }) => metrics.flatMap(timedLine).slice(-1));
@@ -206,6 +210,7 @@ function runFacts(side: Side, name: string, codes: string[], mainCodes: string[]
       }),
     ),
     meanSourceUse: meanSourceUse(end.languages, mainCodes),
+    seedSourceUses: sourceUses.length < side.length ? null : sourceUses,
     backend: description.backend,
     epochs: description.epochs,
     seeds: side.map((run) => run.description.seed),

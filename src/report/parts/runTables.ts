@@ -28,8 +28,10 @@ export const costRows: Row[] = [
   ["Compute", "FLOPs a step times steps", (run) => formatFlops(run.flopsPerStep * run.lastStep)],
   [
     "Source use",
-    "Nats a token lost with another text as the source; about 0: it does not read it",
-    ({ meanSourceUse }) => hundredths(meanSourceUse),
+    "Nats a token lost with another text as the source; about 0: it does not read it. In brackets by seed",
+    ({ meanSourceUse, seedSourceUses }) =>
+      hundredths(meanSourceUse) +
+      (seedSourceUses && seedSourceUses.length > 1 ? ` (${seedSourceUses.map(hundredths).join(", ")})` : ""),
   ],
   ["Backend", "", ({ backend }) => backend],
   ["Seeds", "", ({ seeds }) => seeds.join(", ")],

@@ -207,6 +207,26 @@ describe("what the sides' sources are worth to them", () => {
     }
   });
 
+  test("where only some seeds read theirs, each is named, whatever the mean", () => {
+    const seeded = (name: string, uses: number[], speed: number) =>
+      uses.map((use, i) => {
+        const run = make(name, use, speed);
+        return { ...run, description: { ...run.description, seed: i + 1 } };
+      });
+    const notes = (mine: number[], theirs: number[]): string => {
+      const runs = [...seeded("dense", mine, 1), ...seeded("switch", theirs, 3)];
+      const compared = reportData(runs, { resamples: 20 });
+      return caveats(compared, compared.candidates[0], "languages").join(" ");
+    };
+    expect(notes([0.02, 0.37], [0.4, 0.5])).toContain(
+      "Only 3 of 4 runs read their source (what the right source is worth: dense (2 seeds) 0.02, 0.37 nats a token; switch (2 seeds) 0.40, 0.50 nats a token)",
+    );
+    expect(notes([0.02, 0.03], [0.4, 0.02])).toContain("Only 1 of 4 runs read their source");
+    expect(notes([0.02, 0.03], [0.4, 0.5])).toContain("Only switch (2 seeds) reads its source");
+    expect(notes([0.02, 0.03], [0.02, 0.05])).toContain("Neither side reads its source");
+    expect(notes([0.2, 0.3], [0.4, 0.5])).not.toContain("source");
+  });
+
   test("the CSV has them by language, and nothing where they are unknown", () => {
     const lines = reportCsv(reportData([make("dense", 0.5), make("switch", undefined, 3)], { resamples: 2 })).split(
       "\r\n",
