@@ -176,17 +176,17 @@ async function clusterRun(config: RunConfig): Promise<ClusterRun> {
   const { loadVocabulary } = await import("../vocab/loadVocabulary.js");
   const { modelDirectory } = await import("../train/setup/findStart.js");
   const { readModelConfig } = await import("../model/checkpoint/huggingFace.js");
-  const { init } = config;
+  const { init, stream } = config;
   const start = init && (await readModelConfig(await modelDirectory(init.from))).config;
   const vocabulary = existsSync(join(config.dataset, "dataset.json"))
     ? await loadVocabulary(join(config.dataset, (await readManifest(config.dataset)).vocabulary.file))
     : { embeddingRows: start?.vocabSize ?? preset(config.model.preset ?? "").vocabSize, path: config.dataset };
-  const { batchSize, inputLength, targetLength = inputLength } = config.stream;
+  const { batchSize, inputLength, targetLength = inputLength } = stream;
   const isPairs = config.objective === "pairs";
   return {
     model: resolveModel(config, vocabulary, start),
     batchSize,
-    lengths: isPairs ? { inputs: inputLength, tokens: 0, targets: targetLength } : exampleLengths(inputLength),
+    lengths: isPairs ? { inputs: inputLength, tokens: 0, targets: targetLength } : exampleLengths(inputLength, stream),
     steps: config.steps,
     optimizer: config.optimizer,
   };

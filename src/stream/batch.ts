@@ -43,8 +43,16 @@ export type Mixing =
   | { strategy: "uniform" }
   | { strategy: "unimax"; maxEpochs?: number; budgetTokens: number };
 
+/** How much of a text is masked. */
+export interface Corruption {
+  /** Share of the tokens that are masked, above 0 and at most 0.9; 0.15 where left out. */
+  noiseDensity?: number;
+  /** Tokens of a masked span in the mean, at least 1; 3 where left out. */
+  meanNoiseSpanLength?: number;
+}
+
 /** What examples are made of a dataset, and how long they are. */
-export interface ExampleShape {
+export interface ExampleShape extends Corruption {
   /** `span-corruption` (default) of a dataset of text, or the pairs of a dataset of pairs. */
   objective?: "span-corruption" | "pairs";
   /** Encoder positions; of span corruption the other lengths follow from it. */

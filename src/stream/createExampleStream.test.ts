@@ -47,6 +47,18 @@ describe("createExampleStream", () => {
     expect([batch.inputs.length, batch.targets.length, batch.languages.length]).toEqual([24 * 64, 24 * 14, 24]);
   });
 
+  test("the density of noise and the length of its spans decide the shapes and what is masked", () => {
+    const stream = createExampleStream(dataset, { ...config, noiseDensity: 0.5, meanNoiseSpanLength: 2 });
+    expect(stream.lengths).toEqual({ inputs: 64, tokens: 84, targets: 64 });
+    for (const { language, tokens } of rows(3, stream)) {
+      const at = (start: number) => memoryToken(language, "train", start);
+      const first = Array.from({ length: dataset.run(language, "train").tokens }, (_, i) => i).find(
+        (start) => start % 84 === 0 && at(start) === tokens[0],
+      );
+      expect(tokens).toEqual(tokens.map((_, i) => at(first! + i)));
+    }
+  });
+
   test("each epoch reads every segment of a language once, in another order, the short last one included", () => {
     const stream = createExampleStream(dataset, config);
     const seen = new Map<string, number[]>(stream.languages.map((language) => [language, []]));

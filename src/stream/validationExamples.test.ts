@@ -36,6 +36,12 @@ describe("validationExamples", () => {
     );
   });
 
+  test("are masked as the run is", () => {
+    const { lengths, targets } = validationExamples(dataset, "af", { ...options, noiseDensity: 0.5 });
+    expect(lengths).toEqual({ inputs: 64, tokens: 95, targets: 65 });
+    expect(targets.every((id) => id !== 0)).toBe(true);
+  });
+
   test("are all of a small language's, the short last one included", () => {
     expect(originals("am").map((tokens) => tokens.length)).toEqual([70, 70, 30]);
   });

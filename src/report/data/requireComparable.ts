@@ -21,7 +21,7 @@ export function requireComparable(baseline: Run, candidates: readonly Run[]): vo
         code: "runs-not-comparable",
         where: candidate.dir,
         why,
-        hint: "train both on one dataset with the same evaluation settings (stream.inputLength, evaluation.examplesPerLanguage)",
+        hint: "train both on one dataset with the same evaluation settings (stream.inputLength and noiseDensity, evaluation.examplesPerLanguage)",
       });
     }
     const code = languageWithOtherExamples(baseline, candidate);

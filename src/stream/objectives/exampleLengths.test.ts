@@ -27,6 +27,42 @@ describe("exampleLengths", () => {
     );
   });
 
+  // As NumPy counts in float32.
+  test.each([
+    [512, 0.5, 3, 767, 513],
+    [512, 0.5, 32, 991, 513],
+    [512, 0.15, 8, 588, 100],
+    [512, 0.25, 1.5, 558, 234],
+    [512, 0.15, 1, 511, 155],
+    [32, 0.15, 2, 34, 8],
+  ])(
+    "%i inputs, noise %d, spans of %d: %i tokens, %i targets",
+    (inputs, noiseDensity, meanNoiseSpanLength, tokens, targets) => {
+      expect(exampleLengths(inputs, { noiseDensity, meanNoiseSpanLength })).toEqual({ inputs, tokens, targets });
+    },
+  );
+
+  test("with any corruption no example is too long, and each span has kept tokens before it", () => {
+    const corruption = fc.record({
+      noiseDensity: fc.double({ min: 0.001, max: 0.9, noNaN: true }),
+      meanNoiseSpanLength: fc.double({ min: 1, max: 40, noNaN: true }),
+    });
+    fc.assert(
+      fc.property(fc.integer({ min: 3, max: 300 }), corruption, (inputLength, chosen) => {
+        const { inputs, tokens, targets } = exampleLengths(inputLength, chosen);
+        expect(inputLength - inputs).toBeOneOf([0, 1]);
+        const more = noiseCounts(tokens + 1, chosen);
+        expect(tokens + 1 - more.noise + more.spans + 1).toBeGreaterThan(inputLength);
+        for (let length = 2; length <= tokens; length++) {
+          const { noise, spans } = noiseCounts(length, chosen);
+          expect(spans).toBeLessThanOrEqual(Math.min(noise, length - noise));
+          expect(length - noise + spans + 1).toBeLessThanOrEqual(inputs);
+          expect(noise + spans + 1).toBeLessThanOrEqual(targets);
+        }
+      }),
+    );
+  });
+
   test.each([2, 0, -5, 12.5, Number.NaN])("refuses %d", (inputLength) => {
     expect(() => exampleLengths(inputLength)).toThrow(expect.objectContaining({ code: "input-length-invalid" }));
   });
@@ -49,6 +85,19 @@ describe("noiseCounts", () => {
   ])("%i tokens: %i masked in %i spans", (tokens, noise, spans) => {
     expect(noiseCounts(tokens)).toEqual({ noise, spans });
   });
+
+  test.each([
+    [7, 0.3, 1.3, 2, 2],
+    [21, 0.45, 2.5, 9, 4],
+    [35, 0.3, 1.3, 10, 8],
+    [333, 0.3, 1.3, 100, 77],
+    [333, 0.45, 2.5, 150, 60],
+  ])(
+    "%i tokens, noise %d, spans of %d: %i masked in %i spans",
+    (tokens, noiseDensity, meanNoiseSpanLength, noise, spans) => {
+      expect(noiseCounts(tokens, { noiseDensity, meanNoiseSpanLength })).toEqual({ noise, spans });
+    },
+  );
 });
 
 test("a vocabulary whose padding is not 0 is refused by name", () => {

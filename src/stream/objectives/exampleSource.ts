@@ -46,16 +46,16 @@ export function exampleSource(dataset: TokenDataset, split: Split, shape: Exampl
   return objective === "pairs" ? pairSource(dataset, split, shape) : spanSource(dataset, split, shape);
 }
 
-function spanSource(dataset: TokenDataset, split: Split, { inputLength }: ExampleShape): ExampleSource {
-  const lengths = exampleLengths(inputLength);
-  requireSentinels(lengths, dataset.vocabulary);
+function spanSource(dataset: TokenDataset, split: Split, { inputLength, ...corruption }: ExampleShape): ExampleSource {
+  const lengths = exampleLengths(inputLength, corruption);
+  requireSentinels(lengths, dataset.vocabulary, corruption);
   const buffer = new Int32Array(lengths.tokens);
   return {
     lengths,
     count: (language) => segmentCount(dataset.run(language, split).tokens, lengths),
     write(language, segment, random, inputs, targets) {
       const tokens = readSegment(dataset.run(language, split), segment, lengths, buffer);
-      corruptSpans(tokens, dataset.vocabulary, random, inputs, targets);
+      corruptSpans(tokens, dataset.vocabulary, random, inputs, targets, corruption);
     },
     truncated: () => ({ examples: 0, inputs: 0, targets: 0 }),
   };

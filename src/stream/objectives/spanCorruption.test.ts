@@ -2,17 +2,23 @@ import fc from "fast-check";
 import { describe, expect, test } from "vitest";
 import { memoryVocabulary } from "../../../test/memoryDataset.js";
 import { randomStream } from "../../base/random.js";
+import type { Corruption } from "../batch.js";
 import { exampleLengths, noiseCounts } from "./exampleLengths.js";
 import { corruptSpans, randomComposition, uncorrupt } from "./spanCorruption.js";
 
 const vocabulary = memoryVocabulary(1000, 100);
 const isSentinel = (id: number): boolean => vocabulary.sentinelIds.includes(id);
 
-function corrupt(tokens: number[], inputLength: number, seed: number): { inputs: Int32Array; targets: Int32Array } {
-  const lengths = exampleLengths(inputLength);
+function corrupt(
+  tokens: number[],
+  inputLength: number,
+  seed: number,
+  corruption: Corruption = {},
+): { inputs: Int32Array; targets: Int32Array } {
+  const lengths = exampleLengths(inputLength, corruption);
   const inputs = new Int32Array(lengths.inputs);
   const targets = new Int32Array(lengths.targets);
-  corruptSpans(Int32Array.from(tokens), vocabulary, randomStream(seed), inputs, targets);
+  corruptSpans(Int32Array.from(tokens), vocabulary, randomStream(seed), inputs, targets, corruption);
   return { inputs, targets };
 }
 
@@ -58,6 +64,20 @@ describe("corruptSpans", () => {
         expect(targets.subarray(targetEnd + 1).every((id) => id === 0)).toBe(true);
       }),
     );
+  });
+
+  test("of other densities and spans the tokens come back too, as many masked as was asked for", () => {
+    const tokens = Array.from({ length: 60 }, (_, i) => 2 + i);
+    for (const noiseDensity of [0.05, 0.3, 0.5, 0.9]) {
+      for (const meanNoiseSpanLength of [1, 2, 10]) {
+        const corruption = { noiseDensity, meanNoiseSpanLength };
+        const { noise, spans } = noiseCounts(tokens.length, corruption);
+        expect(noise).toBe(60 * noiseDensity);
+        const { inputs, targets } = corrupt(tokens, 64, 3, corruption);
+        expect(uncorrupt(inputs, targets, vocabulary)).toEqual(tokens);
+        expect([...targets].filter(isSentinel)).toEqual(vocabulary.sentinelIds.slice(0, spans));
+      }
+    }
   });
 
   test("a full segment fills both rows", () => {

@@ -1,6 +1,7 @@
 import { MswitchError } from "../../base/errors.js";
 import type { RandomStream } from "../../base/random.js";
 import type { Vocabulary } from "../../vocab/vocabulary.js";
+import type { Corruption } from "../batch.js";
 import { noiseCounts } from "./exampleLengths.js";
 
 type SpecialIds = Pick<Vocabulary, "eosId" | "sentinelIds">;
@@ -28,8 +29,8 @@ export function randomComposition(items: number, parts: number, random: RandomSt
 }
 
 /**
- * T5's span corruption (`span_corruption` with its defaults: 15 % noise, mean span 3; Raffel et al. 2020, §3.1.4). About 15 %
- * of the tokens are masked in spans; the text starts clean and ends masked. Inputs: the clean tokens, the k-th masked span
+ * T5's span corruption (`span_corruption`, by default 15 % noise, mean span 3; Raffel et al. 2020, §3.1.4). That share
+ * of the tokens is masked in spans; the text starts clean and ends masked. Inputs: the clean tokens, the k-th masked span
  * replaced by sentinel k, end-of-sequence. Targets: sentinel k and the tokens of span k for each k, end-of-sequence, with no
  * closing sentinel.
  *
@@ -46,8 +47,9 @@ export function corruptSpans(
   random: RandomStream,
   inputs: Int32Array,
   targets: Int32Array,
+  corruption?: Corruption,
 ): void {
-  const { noise, spans } = noiseCounts(tokens.length);
+  const { noise, spans } = noiseCounts(tokens.length, corruption);
   const noiseLengths = randomComposition(noise, spans, random);
   const cleanLengths = randomComposition(tokens.length - noise, spans, random);
   let read = 0;

@@ -68,6 +68,24 @@ test("defaults are the papers'", () => {
   expect(precision).toBe("float32");
 });
 
+test("noise is a share and spans have a token, and pairs have neither", () => {
+  const stream = { batchSize: 1, inputLength: 8, targetLength: 8 };
+  const accepts = (keys: Record<string, unknown>, objective?: string): boolean =>
+    runConfigSchema.safeParse({ ...minimal, objective, stream: { ...stream, ...keys } }).success;
+  expect(accepts({ noiseDensity: 0.5, meanNoiseSpanLength: 1 })).toBe(true);
+  for (const wrong of [
+    { noiseDensity: 0 },
+    { noiseDensity: 0.95 },
+    { noiseDensity: 15 },
+    { meanNoiseSpanLength: 0.5 },
+  ]) {
+    expect(accepts(wrong), JSON.stringify(wrong)).toBe(false);
+  }
+  expect(accepts({}, "pairs")).toBe(true);
+  expect(accepts({ noiseDensity: 0.15 }, "pairs")).toBe(false);
+  expect(accepts({ meanNoiseSpanLength: 3 }, "pairs")).toBe(false);
+});
+
 test("a run's identity leaves out what does not change its result, and nothing else", () => {
   const content = { dataset: "a", vocabulary: "b" };
   const hash = (keys: Record<string, unknown> = {}): string => identityHash(parsed(keys), content);
@@ -86,6 +104,8 @@ test("a run's identity leaves out what does not change its result, and nothing e
     { seed: 1 },
     { stream: { batchSize: 2, inputLength: 8 } },
     { stream: { batchSize: 1, inputLength: 8, languages: ["af"] } },
+    { stream: { batchSize: 1, inputLength: 8, noiseDensity: 0.3 } },
+    { stream: { batchSize: 1, inputLength: 8, meanNoiseSpanLength: 2 } },
     { model: { preset: "tiny", dFf: 7 } },
     { optimizer: { learningRate: { schedule: "constant", base: 1 } } },
     { evaluation: { examplesPerLanguage: 3 } },

@@ -109,6 +109,17 @@ export const runConfigSchema = z
         .min(2)
         .optional()
         .describe("Decoder positions of text-to-text pairs; of span corruption they follow from inputLength."),
+      noiseDensity: z
+        .number()
+        .gt(0)
+        .max(0.9)
+        .optional()
+        .describe("Share of the tokens that span corruption masks. Absent: 0.15, as T5."),
+      meanNoiseSpanLength: z
+        .number()
+        .min(1)
+        .optional()
+        .describe("Mean number of tokens of a masked span. Absent: 3, as T5."),
       packing: z
         .boolean()
         .optional()
@@ -221,6 +232,11 @@ export const runConfigSchema = z
     if (objective !== "pairs" && stream.packing) {
       const message = "Invalid input: span corruption fills its rows; packing is for objective: pairs";
       context.addIssue({ code: "custom", path: ["stream", "packing"], message });
+    }
+    for (const key of ["noiseDensity", "meanNoiseSpanLength"] as const) {
+      if (objective !== "pairs" || stream[key] === undefined) continue;
+      const message = "Invalid input: text-to-text pairs are not masked; it is for span corruption";
+      context.addIssue({ code: "custom", path: ["stream", key], message });
     }
   });
 

@@ -85,8 +85,9 @@ export function evaluatedLanguages({ evaluation, stream }: RunConfig): string[] 
 }
 
 /** What examples a run makes of its dataset, one a row. */
-export function shapeOf({ objective, stream: { inputLength, targetLength } }: RunConfig): ExampleShape {
-  return { objective, inputLength, targetLength };
+export function shapeOf({ objective, stream }: RunConfig): ExampleShape {
+  const { inputLength, targetLength, noiseDensity, meanNoiseSpanLength } = stream;
+  return { objective, inputLength, targetLength, noiseDensity, meanNoiseSpanLength };
 }
 
 /** How many training pairs there are, and are cut. */
