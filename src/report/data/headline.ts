@@ -33,7 +33,7 @@ const readsFrom = 0.1;
 
 /** How many of a side's runs read their source; null where not every run's evaluation says so. */
 function readers({ seedSourceUses }: RunFacts): number | null {
-  return seedSourceUses && seedSourceUses.filter((use) => use >= readsFrom).length;
+  return seedSourceUses?.filter((use) => use >= readsFrom).length ?? null;
 }
 
 /** Whether it is known that no run of either side reads its source. */
