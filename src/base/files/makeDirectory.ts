@@ -11,13 +11,23 @@ import { messageOf, usageError } from "../errors.js";
  */
 export function makeDirectory(path: string): string[] {
   try {
+    return makeOne(path);
+  } catch (error) {
+    if ((error as NodeJS.ErrnoException).code !== "ENOENT") throw error;
+    const parent = dirname(path);
+    const above = existsSync(parent) ? [] : makeDirectory(parent);
+    // Tried again also where the folder above is there: another process may just have made it.
+    return [...above, ...makeOne(path)];
+  }
+}
+
+function makeOne(path: string): string[] {
+  try {
     mkdirSync(path);
     return [path];
   } catch (error) {
     if (existsSync(path) && statSync(path).isDirectory()) return [];
-    const parent = dirname(path);
-    if ((error as NodeJS.ErrnoException).code !== "ENOENT" || existsSync(parent)) throw error;
-    return [...makeDirectory(parent), ...makeDirectory(path)];
+    throw error;
   }
 }
 
