@@ -92,6 +92,19 @@ describe("a corpus of one's own", () => {
     const { shards } = JSON.parse(readFileSync(join(root, "out", "dataset.json"), "utf8"));
     expect(shards).toHaveLength(2);
   });
+
+  it("says that another file takes a finished one's place", async () => {
+    write("a.txt", documents(3));
+    write("b.txt", documents(4));
+    const of = (name: string) => ({ sources: [join(root, "corpus", name)], validationEvery: 0 });
+    await run(of("a.txt"));
+    await run(of("a.txt"));
+    expect(said.join("\n")).not.toMatch(/made anew/);
+    expect(await run(of("b.txt"))).toMatchObject({ tokenized: 1, total: { documents: 4 } });
+    expect(said.join("\n")).toMatch(
+      /1 finished shard made anew of other files: hr\/train-00000-of-00001.arrow was \S+a.txt and becomes \S+b.txt/,
+    );
+  });
 });
 
 it("more than 100 GB is not downloaded without a yes, and nothing is written", async () => {

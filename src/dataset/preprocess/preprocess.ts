@@ -4,6 +4,7 @@ import { workerUrl } from "../../base/builtCode.js";
 import { exitCode, MswitchError } from "../../base/errors.js";
 import { datasetWriteError } from "../../base/files/fileSystemError.js";
 import { forEachConcurrently } from "../../base/forEachConcurrently.js";
+import { plural } from "../../base/format.js";
 import { type Log, silentLog } from "../../base/log.js";
 import type { Progress } from "../../base/progress.js";
 import { defaultMaxLineBytes } from "../../corpus/read/readDocuments.js";
@@ -114,6 +115,7 @@ export async function preprocess(options: PreprocessOptions): Promise<Preprocess
     const todo = await addDone(totals, out, mine, records, wanted, signal);
     const skipped = totals.total.shards;
     if (skipped > 0) log.info(`${skipped} of ${mine.length} shards are done already`);
+    warnOfReplaced(todo, records, log);
 
     if (!options.yes) refuseLargeDownload(todo);
     await prepareOutput(out, vocabulary);
@@ -175,6 +177,19 @@ function warnOfRemoved(listed: Shard[], records: RecordIndex, log: Log): void {
   const some = `${removed.slice(0, 3).join(", ")}${removed.length > 3 ? ", …" : ""}`;
   log.warn(
     `${removed.length} finished shards are not in the source any more and stay part of the dataset: ${some}; to take one out, delete it and ${recordFile(removed[0])}`,
+  );
+}
+
+/** Names finished shards that are to be made of a file of another name: what they hold now leaves the dataset. */
+function warnOfReplaced(todo: Shard[], records: RecordIndex, log: Log): void {
+  const replaced = todo.flatMap((shard) => {
+    const former = records.get(shard)?.source;
+    return former && former.name !== shard.name ? [{ shard, former }] : [];
+  });
+  if (replaced.length === 0) return;
+  const [{ shard, former }] = replaced;
+  log.warn(
+    `${plural(replaced.length, "finished shard")} made anew of other files: ${tokenFileName(shard)} was ${former.path} and becomes ${shard.path}; to have both, name all sources in one run into a new folder`,
   );
 }
 
