@@ -41,7 +41,7 @@ export function splitTaskLanguage(name: string): { task: string | undefined; lan
 /**
  * Finds the files of text-to-text pairs below folders of the layout `TASK/LANGUAGE/{train,validation,test}.jsonl`, sorted by task,
  * language, split and number. A split may be in several files (`train-00000-of-00002.jsonl`). What is named otherwise is passed over and
- * told to `log`.
+ * told to `log`, and so are tasks and languages asked for of which there is nothing.
  *
  * @throws usageError for a source that is absent or holds no pairs, for a task or a language that is badly named, for a split that is
  *   there twice, and where the selection takes nothing
@@ -101,13 +101,20 @@ export async function discoverPairs(sources: readonly string[], options: Discove
       (tasks?.includes(task ?? "") ?? true) && (languages?.includes(language) ?? true) && wantedSplits.includes(split)
     );
   };
+  const there = [...found.values()].map(({ language }) => splitTaskLanguage(language));
+  for (const task of tasks ?? []) {
+    if (!there.some((one) => one.task === task)) log.warn(`there is no task ${task}`);
+  }
+  for (const language of languages ?? []) {
+    if (!there.some((one) => one.language === language)) log.warn(`there are no pairs of ${language}`);
+  }
   const wanted = [...found.values()].filter(isWanted).sort(byName);
   if (wanted.length > 0) return wanted;
-  const there = [...new Set([...found.values()].map(({ language, split }) => `${language} ${split}`))];
+  const held = [...new Set([...found.values()].map(({ language, split }) => `${language} ${split}`))];
   throw usageError("no pairs are left of the tasks, languages and splits asked for", {
     code: "no-matching-shards",
     where: sources.join(", "),
-    why: `there are ${there.slice(0, 8).join(", ")}${there.length > 8 ? `, … (${there.length} in all)` : ""}`,
+    why: `there are ${held.slice(0, 8).join(", ")}${held.length > 8 ? `, … (${held.length} in all)` : ""}`,
     hint: "choose others, or leave the choice out",
   });
 }
