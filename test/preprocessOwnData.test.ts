@@ -93,6 +93,21 @@ describe("a corpus of one's own", () => {
     expect(shards).toHaveLength(2);
   });
 
+  it("names shards of other languages that are lost with their records", async () => {
+    for (const code of ["hr", "br"]) {
+      write("a.txt", documents(3));
+      await run({ language: code, validationEvery: 0 });
+    }
+    const record = join(root, "out", ".records/br/train-00000-of-00001.json");
+    writeFileSync(record, "{");
+    said.splice(0);
+    expect(await run({ validationEvery: 0 })).toMatchObject({ tokenized: 0 });
+    expect(said.join("\n")).toMatch(/1 record cannot be read.*br\/train-00000-of-00001\.json/);
+    said.splice(0);
+    expect(await run({ language: "br", validationEvery: 0 })).toMatchObject({ tokenized: 1 });
+    expect(said.join("\n")).not.toMatch(/cannot be read/);
+  });
+
   it("says that another file takes a finished one's place", async () => {
     write("a.txt", documents(3));
     write("b.txt", documents(4));

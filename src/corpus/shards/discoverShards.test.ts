@@ -225,9 +225,7 @@ describe("discoverShards with a language", () => {
     await fill("a.txt", "spark.json/part-00000.json");
     spawnSync("mkfifo", [join(root, "pipe.txt")]);
     expect(await own()).toEqual([["a.txt", "train", 0, 1]]);
-    expect(await told([root], { language: "hr" })).toMatch(
-      /passed over.*: spark.json, pipe.txt/,
-    );
+    expect(await told([root], { language: "hr" })).toMatch(/passed over.*: spark.json, pipe.txt/);
     expect(await failure([join(root, "pipe.txt")], { language: "hr" })).toMatchObject({ code: "source-empty" });
   });
 

@@ -73,6 +73,11 @@ export class RecordIndex {
     for (const [path, record] of order) yield [path, record];
   }
 
+  /** Paths of records that cannot be read: their shards are not done, whatever lies in their places. */
+  unreadable(): string[] {
+    return [...this.entries].flatMap(([path, { record }]) => (record ? [] : [path])).sort();
+  }
+
   private async readIfChanged(path: string, before: Entry | undefined): Promise<Entry | undefined> {
     const file = await stat(path).catch(() => undefined);
     if (!file) return undefined;

@@ -157,6 +157,7 @@ export async function preprocess(options: PreprocessOptions): Promise<Preprocess
     if (task) await records.refresh();
     const written = listed.every((shard) => records.get(shard)) || !task;
     if (written) await writeManifest(out, vocabulary, records);
+    warnOfUnreadable(records, log);
     const quarantine = written ? join(out, quarantineFile) : null;
     if (totals.total.shards > 0 && totals.total.documents === 0) log.warn(`${out}: no document came out of the source`);
     return summarize(totals, { out, skipped, ...result, quarantine, complete: written });
@@ -177,6 +178,16 @@ function warnOfRemoved(listed: Shard[], records: RecordIndex, log: Log): void {
   const some = `${removed.slice(0, 3).join(", ")}${removed.length > 3 ? ", …" : ""}`;
   log.warn(
     `${removed.length} finished shards are not in the source any more and stay part of the dataset: ${some}; to take one out, delete it and ${recordFile(removed[0])}`,
+  );
+}
+
+/** Names shards outside of this run that are not in `dataset.json` because their records are damaged. */
+function warnOfUnreadable(records: RecordIndex, log: Log): void {
+  const paths = records.unreadable();
+  if (paths.length === 0) return;
+  const some = `${paths.slice(0, 3).join(", ")}${paths.length > 3 ? ", …" : ""}`;
+  log.warn(
+    `${plural(paths.length, "record")} cannot be read, and so as many shards are not in the dataset until a run on their sources redoes them: ${some}`,
   );
 }
 
