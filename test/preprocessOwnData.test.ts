@@ -93,6 +93,21 @@ describe("a corpus of one's own", () => {
     expect(shards).toHaveLength(2);
   });
 
+  it("refuses to leave a validation split beside a training split that has its documents too", async () => {
+    write("a.txt", documents(40));
+    await run();
+    const before = readFileSync(join(root, "out", "dataset.json"), "utf8");
+    for (const options of [{ validationEvery: 0 }, { validationEvery: 15, splits: ["train"] }]) {
+      await expect(run(options)).rejects.toMatchObject({ code: "validation-split-differs", exitCode: 2 });
+    }
+    expect(readFileSync(join(root, "out", "dataset.json"), "utf8")).toBe(before);
+    expect(await run({ splits: ["train"] })).toMatchObject({ tokenized: 0 });
+    expect(await run({ validationEvery: 15 })).toMatchObject({ tokenized: 2, total: { documents: 40 } });
+    // With a file for it the split is made of that.
+    write("dev.txt", documents(2));
+    expect(await run()).toMatchObject({ tokenized: 2, total: { documents: 42 } });
+  });
+
   it("names shards of other languages that are lost with their records", async () => {
     for (const code of ["hr", "br"]) {
       write("a.txt", documents(3));
