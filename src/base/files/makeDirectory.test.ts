@@ -2,7 +2,7 @@ import { existsSync, mkdtempSync, rmSync, statSync, writeFileSync } from "node:f
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterAll, beforeAll, expect, test } from "vitest";
-import { makeDirectory, requireWritableFolder } from "./makeDirectory.js";
+import { makeDirectory, requireWritableFile, requireWritableFolder } from "./makeDirectory.js";
 
 let folder: string;
 beforeAll(() => {
@@ -59,6 +59,12 @@ test("asking whether a folder can be written leaves nothing behind", () => {
   makeDirectory(deep);
   requireWritableFolder(deep, "the report");
   expect(statSync(deep).isDirectory()).toBe(true);
+});
+
+test("a file without a name is refused as the folder it would lie in", () => {
+  expect(() => requireWritableFile("", "the vocabulary", "a.model")).toThrow(
+    expect.objectContaining({ code: "output-unusable", hint: "--out a.model" }),
+  );
 });
 
 test("a file of that name, or on the way, is the system's error", () => {

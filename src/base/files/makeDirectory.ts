@@ -55,7 +55,8 @@ export function requireWritableFolder(folder: string, what: string): void {
 
 /** The same of a file; `name` is what the file could be called where `path` is a folder. */
 export function requireWritableFile(path: string, what: string, name: string): void {
-  if (existsSync(path) && statSync(path).isDirectory()) {
+  const place = resolve(path);
+  if (existsSync(place) && statSync(place).isDirectory()) {
     throw usageError(`${what} cannot be written`, {
       code: "output-unusable",
       where: path,
@@ -63,5 +64,5 @@ export function requireWritableFile(path: string, what: string, name: string): v
       hint: `--out ${join(path, name)}`,
     });
   }
-  requireWritableFolder(dirname(resolve(path)), what);
+  requireWritableFolder(dirname(place), what);
 }

@@ -23,7 +23,8 @@ export async function checkOutput(
   records: RecordIndex,
 ): Promise<void> {
   const names: string[] = await readdir(out).catch((error: NodeJS.ErrnoException) => {
-    if (error.code === "ENOENT") return [];
+    // No name, as of a variable that is not set, would be the working directory further on.
+    if (error.code === "ENOENT" && out !== "") return [];
     throw usageError("the output folder cannot be used", {
       code: "output-unusable",
       where: out,
