@@ -1,4 +1,4 @@
-import { mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
+import { mkdirSync, mkdtempSync, readFileSync, rmSync, symlinkSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
@@ -95,6 +95,11 @@ describe("preprocess --pairs", () => {
     });
     await tokenize(options(root, "r5"));
     write(dir, "own/a.txt", "a text\n");
+    const two = { ...options(root, "r6"), sources: [root, join(dir, "own")] };
+    await expect(tokenize(two)).rejects.toMatchObject({ code: "source-empty", where: join(dir, "own") });
+    await expect(tokenize({ ...two, sources: [root, root] })).resolves.toMatchObject({ tokenized: 1, failed: 0 });
+    symlinkSync("nowhere", join(root, "spell/af/test.jsonl"));
+    expect(await tokenize(options(root, "r7"))).toMatchObject({ tokenized: 1, failed: 1 });
     const { pairs: _, ...asText } = options(join(dir, "own"), "r5");
     await expect(tokenize({ ...asText, language: "af" })).rejects.toMatchObject({ code: "dataset-content-mismatch" });
   });
