@@ -1,3 +1,4 @@
+import { fork } from "node:child_process";
 import { existsSync, mkdtempSync, rmSync, statSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
@@ -18,39 +19,42 @@ test("makes a folder and those above it, and leaves one that is there", () => {
   expect(() => makeDirectory(tmpdir())).not.toThrow();
 });
 
-test("two processes make the same folders at the same moment", async () => {
-  const { fork } = await import("node:child_process");
-  const program = join(folder, "make.mjs");
-  writeFileSync(
-    program,
-    `import { makeDirectory } from ${JSON.stringify(new URL("../../../dist/base/files/makeDirectory.js", import.meta.url).href)};
+test.each(["makeDirectory", "requireWritableFolder"])(
+  "%s: two processes may call it for the same folders at the same moment",
+  async (name) => {
+    const program = join(folder, "make.mjs");
+    const module = new URL("../../../dist/base/files/makeDirectory.js", import.meta.url).href;
+    writeFileSync(
+      program,
+      `import { ${name} } from ${JSON.stringify(module)};
 process.on("message", ({ at, paths }) => {
   try {
     for (const [i, path] of paths.entries()) {
       while (Date.now() < at + 2 * i);
-      makeDirectory(path);
+      ${name}(path, "a page");
     }
     process.send("");
   } catch (error) {
     process.send(error.message);
   }
 });`,
-  );
-  const makers = [0, 1].map(() => fork(program));
-  try {
-    const paths = Array.from({ length: 500 }, (_, i) => join(folder, `together-${i}`, "a/b/c/d/e/f/g/h"));
-    const at = Date.now() + 500;
-    const said = makers.map((maker) => {
-      return new Promise((resolve) => {
-        maker.once("message", resolve);
-        maker.send({ at, paths });
+    );
+    const makers = [0, 1].map(() => fork(program));
+    try {
+      const paths = Array.from({ length: 500 }, (_, i) => join(folder, `${name}-${i}`, "a/b/c/d/e/f/g/h"));
+      const at = Date.now() + 500;
+      const said = makers.map((maker) => {
+        return new Promise((resolve) => {
+          maker.once("message", resolve);
+          maker.send({ at, paths });
+        });
       });
-    });
-    expect(await Promise.all(said)).toEqual(["", ""]);
-  } finally {
-    for (const maker of makers) maker.kill();
-  }
-});
+      expect(await Promise.all(said)).toEqual(["", ""]);
+    } finally {
+      for (const maker of makers) maker.kill();
+    }
+  },
+);
 
 test("asking whether a folder can be written leaves nothing behind", () => {
   const deep = join(folder, "asked", "b");
