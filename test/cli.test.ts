@@ -1,5 +1,5 @@
-import { execFile, execFileSync } from "node:child_process";
-import { readFileSync } from "node:fs";
+import { execFile, execFileSync, spawnSync } from "node:child_process";
+import { existsSync, readFileSync } from "node:fs";
 import { fileURLToPath } from "node:url";
 import { describe, expect, test } from "vitest";
 
@@ -162,6 +162,17 @@ test("the root help is there without loading oclif", async () => {
   expect(Math.max(...stdout.split("\n").map((line) => line.length))).toBeLessThanOrEqual(80);
   // It was printed at the build: nothing of that machine.
   for (const word of [process.version, `${process.platform}-${process.arch}`, root]) expect(stdout).not.toContain(word);
+});
+
+test.skipIf(!existsSync("/dev/full"))("a result that cannot be written is an error of a line", () => {
+  for (const more of ["", " --json"]) {
+    const command = `'${process.execPath}' bin/run.js vocab inspect vocab/sample.model${more} > /dev/full`;
+    const { status, stderr } = spawnSync("sh", ["-c", command], { cwd: root, encoding: "utf8" });
+    expect(status).toBe(1);
+    expect(stderr).toMatch(
+      /^error: stdout: the result cannot be written: the disk is full \[disk-full\]\n {2}try: .*\n$/,
+    );
+  }
 });
 
 test("doctor --json is one document", async () => {

@@ -182,6 +182,16 @@ test("the command prints a table and documents, writes the page, and one documen
   expect((JSON.parse(json.stdout) as InspectReport).total.documents).toBe(44);
 });
 
+test("a dataset without a document has no lengths", async () => {
+  const [corpus, out] = [join(folder, "nothing"), join(folder, "nothing-tokens")];
+  await writeShard(corpus, ["zu", "train", 0, 1], ["{"]);
+  await preprocess(["--source", corpus, "--vocab", model, "--out", out]);
+  const { code, stdout } = await mswitch(["dataset", "inspect", out]);
+  expect(code).toBe(0);
+  expect(stdout).toMatch(/^zu +1 +0 /m);
+  expect(stdout).not.toMatch(/lengths: documents/);
+});
+
 test("the page escapes texts and reaches for nothing outside of itself", async () => {
   const page = datasetHtml(await inspectDataset(dataset, { documents: 9 }));
   expect(page).toContain("&lt;script&gt;alert(1)");

@@ -320,6 +320,7 @@ describe("bad input", () => {
     ],
     ["an unknown split", () => ["--split", "tset"], /--split: .*\[flag-invalid\]/],
     ["a task that is none", () => ["--task", "3/3"], /--task: .*\[flag-invalid\]/],
+    ["an output folder without a name", () => ["--out", ""], /\[output-unusable\]/],
     ["an output folder that is a file", () => ["--out", model], /sample\.model: .*\[output-unusable\]/],
     ["an output folder that holds something else", () => ["--out", corpus], /corpus: .*\[output-in-use\]/],
   ])("refuses %s before any work, by name, with exit code 2", async (_, makeArgs, message) => {

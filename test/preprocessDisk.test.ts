@@ -1,10 +1,20 @@
 import { spawnSync } from "node:child_process";
-import { mkdirSync, readFileSync, statSync } from "node:fs";
+import { mkdirSync, readFileSync, statSync, writeFileSync } from "node:fs";
 import { mkdtemp, rm } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterAll, afterEach, beforeAll, expect, it } from "vitest";
-import { filesBelow, line, model, preprocess, snapshot, text, writeCorpus, writeShard } from "./preprocessRuns.js";
+import {
+  filesBelow,
+  line,
+  model,
+  mswitch,
+  preprocess,
+  snapshot,
+  text,
+  writeCorpus,
+  writeShard,
+} from "./preprocessRuns.js";
 
 let dir: string;
 let corpus: string;
@@ -88,3 +98,22 @@ it.for([0.02, 0.5, 0.97])(
     expect(snapshot(out)).toEqual(undisturbed);
   },
 );
+
+it("vocab train ends with one error on a full disk, and leaves nothing there", async (ctx) => {
+  const place = join(dir, "disk-vocabulary");
+  const refused = mountSmall(place, 8);
+  if (refused !== undefined) return ctx.skip(refused);
+  const bin = join(dir, "bin");
+  mkdirSync(bin);
+  writeFileSync(join(bin, "spm_train"), "#!/bin/sh\necho sentencepiece 9.9.9\n", { mode: 0o755 });
+  const out = join(place, "my.model");
+  const { code, stdout } = await mswitch(
+    ["vocab", "train", "--source", corpus, "--size", "300", "--out", out, "--json"],
+    {
+      shell: `unset MSWITCH_PYTHON; PATH="${bin}:$PATH"`,
+    },
+  );
+  expect(code).toBe(1);
+  expect(JSON.parse(stdout).error).toMatchObject({ code: "disk-full", where: place });
+  expect(filesBelow(place)).toEqual([]);
+});

@@ -92,6 +92,49 @@ describe("a corpus of one's own", () => {
     const { shards } = JSON.parse(readFileSync(join(root, "out", "dataset.json"), "utf8"));
     expect(shards).toHaveLength(2);
   });
+
+  it("refuses to leave a validation split beside a training split that has its documents too", async () => {
+    write("a.txt", documents(40));
+    await run();
+    const before = readFileSync(join(root, "out", "dataset.json"), "utf8");
+    for (const options of [{ validationEvery: 0 }, { validationEvery: 15, splits: ["train"] }]) {
+      await expect(run(options)).rejects.toMatchObject({ code: "validation-split-differs", exitCode: 2 });
+    }
+    expect(readFileSync(join(root, "out", "dataset.json"), "utf8")).toBe(before);
+    expect(await run({ splits: ["train"] })).toMatchObject({ tokenized: 0 });
+    expect(await run({ validationEvery: 15 })).toMatchObject({ tokenized: 2, total: { documents: 40 } });
+    // With a file for it the split is made of that.
+    write("dev.txt", documents(2));
+    expect(await run()).toMatchObject({ tokenized: 2, total: { documents: 42 } });
+  });
+
+  it("names shards of other languages that are lost with their records", async () => {
+    for (const code of ["hr", "br"]) {
+      write("a.txt", documents(3));
+      await run({ language: code, validationEvery: 0 });
+    }
+    const record = join(root, "out", ".records/br/train-00000-of-00001.json");
+    writeFileSync(record, "{");
+    said.splice(0);
+    expect(await run({ validationEvery: 0 })).toMatchObject({ tokenized: 0 });
+    expect(said.join("\n")).toMatch(/1 record cannot be read.*br\/train-00000-of-00001\.json/);
+    said.splice(0);
+    expect(await run({ language: "br", validationEvery: 0 })).toMatchObject({ tokenized: 1 });
+    expect(said.join("\n")).not.toMatch(/cannot be read/);
+  });
+
+  it("says that another file takes a finished one's place", async () => {
+    write("a.txt", documents(3));
+    write("b.txt", documents(4));
+    const of = (name: string) => ({ sources: [join(root, "corpus", name)], validationEvery: 0 });
+    await run(of("a.txt"));
+    await run(of("a.txt"));
+    expect(said.join("\n")).not.toMatch(/made anew/);
+    expect(await run(of("b.txt"))).toMatchObject({ tokenized: 1, total: { documents: 4 } });
+    expect(said.join("\n")).toMatch(
+      /1 finished shard made anew of other files: hr\/train-00000-of-00001.arrow was \S+a.txt and becomes \S+b.txt/,
+    );
+  });
 });
 
 it("more than 100 GB is not downloaded without a yes, and nothing is written", async () => {

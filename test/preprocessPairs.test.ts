@@ -1,4 +1,4 @@
-import { mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
+import { mkdirSync, mkdtempSync, readFileSync, rmSync, symlinkSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
@@ -12,7 +12,7 @@ import { validationExamples } from "../src/stream/validationExamples.js";
 import { createDecoder } from "../src/vocab/encode/createDecoder.js";
 import { finishedFiles } from "./finishedFiles.js";
 import { rawFrame } from "./fixtures/zstdFixture.js";
-import { filesBelow, model, preprocess, snapshot, text } from "./preprocessRuns.js";
+import { filesBelow, model, mswitch, preprocess, snapshot, text } from "./preprocessRuns.js";
 
 let dir: string;
 let source: string;
@@ -95,8 +95,30 @@ describe("preprocess --pairs", () => {
     });
     await tokenize(options(root, "r5"));
     write(dir, "own/a.txt", "a text\n");
+    const two = { ...options(root, "r6"), sources: [root, join(dir, "own")] };
+    await expect(tokenize(two)).rejects.toMatchObject({ code: "source-empty", where: join(dir, "own") });
+    await expect(tokenize({ ...two, sources: [root, root] })).resolves.toMatchObject({ tokenized: 1, failed: 0 });
+    symlinkSync("nowhere", join(root, "spell/af/test.jsonl"));
+    expect(await tokenize(options(root, "r7"))).toMatchObject({ tokenized: 1, failed: 1 });
     const { pairs: _, ...asText } = options(join(dir, "own"), "r5");
     await expect(tokenize({ ...asText, language: "af" })).rejects.toMatchObject({ code: "dataset-content-mismatch" });
+  });
+
+  it("takes the tasks and languages that are named, and says of which there is nothing", async () => {
+    const root = join(dir, "named");
+    for (const language of ["af", "sw", "am"]) {
+      write(root, `spell/${language}/train.jsonl`, lines(2).join("\n"));
+      write(root, `topic/${language}/train.jsonl`, lines(2).join("\n"));
+    }
+    const named = ["--tasks", "spell, other", "--languages", "af, sw, xh"];
+    const args = ["--pairs", "--source", root, "--vocab", model, "--out", join(dir, "named-out"), ...named, "--json"];
+    const { code, stdout, stderr } = await preprocess(args);
+    expect(code, stderr).toBe(0);
+    expect(Object.keys(JSON.parse(stdout).languages)).toEqual(["spell.af", "spell.sw"]);
+    expect(stderr).toContain("there is no task other");
+    expect(stderr).toContain("there are no pairs of xh");
+    const shown = await mswitch(["dataset", "inspect", join(dir, "named-out"), "--language", "spell.sw", "--json"]);
+    expect(JSON.parse(shown.stdout).documents).toHaveLength(2);
   });
 
   it("killed at random moments and started again, ends with the same bytes and does nothing twice", async () => {

@@ -1,6 +1,13 @@
 import { usageError } from "../base/errors.js";
 import { type Split, splits } from "../corpus/shards/shard.js";
 
+/** Names separated by commas, with or without spaces: `numbers, emoji`. */
+export function parseNames(list: string, where: string): string[] {
+  const names = list.split(",").flatMap((name) => name.trim() || []);
+  if (names.length > 0) return names;
+  throw usageError("no name is given", { code: "flag-invalid", where, hint: "give names separated by commas" });
+}
+
 /** `train,validation`. */
 export function parseSplits(list: string): Split[] {
   return list.split(",").map((name) => {

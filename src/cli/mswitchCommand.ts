@@ -1,6 +1,6 @@
 import { Command, Errors, Flags } from "@oclif/core";
 import { exitCode, MswitchError, messageOf } from "../base/errors.js";
-import { isDiskFull, isFileSystemError } from "../base/files/fileSystemError.js";
+import { isDiskFull, isFileSystemError, writeError } from "../base/files/fileSystemError.js";
 import { fitToTerminal } from "../base/format.js";
 import { nearest, nearestPath } from "../base/nearest.js";
 
@@ -56,6 +56,15 @@ export abstract class MswitchCommand extends Command {
     return wrongUse(what, word ? `${command ? `${this.config.bin} help ` : ""}${word}, or ${help}` : help);
   }
 }
+
+// Results may go to a file on a full disk. oclif's own listener, which comes later, throws what is not a reader that has gone.
+process.stdout.prependListener("error", (error) => {
+  if (!isFileSystemError(error) || error.code === "EPIPE") return;
+  const hint = (full: boolean): string => `${full ? "make room" : "mend that"} and run the same command again`;
+  const told = writeError(error, { what: "the result cannot be written", where: "stdout", hint });
+  process.stderr.write(errorLines(told as MswitchError));
+  process.exit(exitCode.failed);
+});
 
 /** Errors of a path that is the user's and may be mistyped. */
 const pathCodes: ReadonlySet<string> = new Set([

@@ -1,5 +1,6 @@
 import { Args, Flags } from "@oclif/core";
 import { stderrLog } from "../base/log.js";
+import { parseNames } from "../cli/flagValues.js";
 import { MswitchCommand, threadsFlag, useThreads } from "../cli/mswitchCommand.js";
 import { type EvalPoint, meanMetrics, meanSourceUse } from "../run/runFiles.js";
 
@@ -77,11 +78,9 @@ export default class Evaluate extends MswitchCommand {
   async run(): Promise<EvaluateResult> {
     const { args, flags } = await this.parse(Evaluate);
     useThreads(flags.threads);
-    const { findLanguage, requireLanguages } = await import("../corpus/shards/languages.js");
+    const { findLanguage } = await import("../corpus/shards/languages.js");
     const { languages: list, ...options } = flags;
-    // Tasks in a language (numbers.af) are the dataset's own names.
-    const isTasks = list?.includes(".") ?? false;
-    const chosen = list === undefined ? undefined : isTasks ? list.split(",") : requireLanguages(list);
+    const chosen = list === undefined ? undefined : parseNames(list, "--languages");
     const { evaluateRun } = await import("../train/evaluateRun.js");
     const { point, ...result } = await evaluateRun(args.run, { ...options, languages: chosen, log: stderrLog });
     const rows = Object.entries(point.languages).map(

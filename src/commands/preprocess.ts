@@ -2,7 +2,7 @@ import { Flags } from "@oclif/core";
 import { exitCode } from "../base/errors.js";
 import { stderrLog } from "../base/log.js";
 import { keepYoungGenerationSmall } from "../base/youngGeneration.js";
-import { parseTask } from "../cli/flagValues.js";
+import { parseNames, parseTask } from "../cli/flagValues.js";
 import { withInterrupt } from "../cli/interrupt.js";
 import { MswitchCommand } from "../cli/mswitchCommand.js";
 import type { PreprocessPlan } from "../dataset/preprocess/planPreprocess.js";
@@ -200,7 +200,7 @@ Every shard is finished on its own and durably. Stopped at any moment, the same 
     const summary = await withInterrupt((signal) =>
       preprocess({
         ...{ ...common, out, task, maxLineBytes, verify, cacheDir, signal, yes: flags.yes },
-        ...{ pairs: fields, tasks: flags.tasks?.split(",") },
+        ...{ pairs: fields, tasks: flags.tasks === undefined ? undefined : parseNames(flags.tasks, "--tasks") },
         progress: (parts) => createProgress({ parts, rates }),
       }),
     );
@@ -219,7 +219,7 @@ async function chosenLanguages(flags: {
 }): Promise<{ languages?: string[]; language?: string }> {
   if (flags.languages === "all" && flags.language === undefined) return {};
   // A task may be in languages that mC4 has not.
-  if (flags.pairs) return { languages: flags.languages.split(",") };
+  if (flags.pairs) return { languages: parseNames(flags.languages, "--languages") };
   const { requireLanguageCode, requireLanguages } = await import("../corpus/shards/languages.js");
   return {
     languages: flags.languages === "all" ? undefined : requireLanguages(flags.languages),

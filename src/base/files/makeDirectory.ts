@@ -6,33 +6,42 @@ import { messageOf, usageError } from "../errors.js";
  * Makes a folder and those above it; one that is there already is no error. Node's own recursive `mkdir` never returns where the system
  * answers ENOENT below a folder that exists, as in /proc (seen in Node.js 20 and 24).
  *
- * @returns the folders that were made, the outermost first
  * @throws the system's error where a folder cannot be made, or something else has its name
  */
-export function makeDirectory(path: string): string[] {
+export function makeDirectory(path: string): void {
+  try {
+    makeOne(path);
+  } catch (error) {
+    if ((error as NodeJS.ErrnoException).code !== "ENOENT") throw error;
+    const parent = dirname(path);
+    if (!existsSync(parent)) makeDirectory(parent);
+    // Tried again also where the folder above is there: another process may just have made it.
+    makeOne(path);
+  }
+}
+
+function makeOne(path: string): void {
   try {
     mkdirSync(path);
-    return [path];
   } catch (error) {
-    if (existsSync(path) && statSync(path).isDirectory()) return [];
-    const parent = dirname(path);
-    if ((error as NodeJS.ErrnoException).code !== "ENOENT" || existsSync(parent)) throw error;
-    return [...makeDirectory(parent), ...makeDirectory(path)];
+    if (!existsSync(path) || !statSync(path).isDirectory()) throw error;
   }
 }
 
 /**
- * Makes sure, before any work, that files can be written into a folder, or that it can be made; what the test makes it removes.
+ * Makes sure, before any work, that files can be written into a folder, or into the nearest one above it that is there; what the test makes it removes.
  *
  * @param what is to be written, with its article: `the report`
  * @throws usageError `output-unusable`
  */
 export function requireWritableFolder(folder: string, what: string): void {
   try {
-    const made = makeDirectory(folder);
+    if (folder === "") throw new Error("it has no name");
+    // Of the folders that are not there yet none is made: another process may be making them, or asking too.
+    let there = resolve(folder);
+    while (!existsSync(there)) there = dirname(there);
     // Asking for permissions is not enough: root has all of them, also in /proc.
-    rmdirSync(mkdtempSync(join(folder, ".probe-")));
-    for (const path of made.reverse()) rmdirSync(path);
+    rmdirSync(mkdtempSync(join(there, ".probe-")));
   } catch (error) {
     throw usageError(`${what} cannot be written`, {
       code: "output-unusable",
@@ -45,7 +54,8 @@ export function requireWritableFolder(folder: string, what: string): void {
 
 /** The same of a file; `name` is what the file could be called where `path` is a folder. */
 export function requireWritableFile(path: string, what: string, name: string): void {
-  if (existsSync(path) && statSync(path).isDirectory()) {
+  const place = resolve(path);
+  if (existsSync(place) && statSync(place).isDirectory()) {
     throw usageError(`${what} cannot be written`, {
       code: "output-unusable",
       where: path,
@@ -53,5 +63,5 @@ export function requireWritableFile(path: string, what: string, name: string): v
       hint: `--out ${join(path, name)}`,
     });
   }
-  requireWritableFolder(dirname(resolve(path)), what);
+  requireWritableFolder(dirname(place), what);
 }

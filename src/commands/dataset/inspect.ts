@@ -1,6 +1,7 @@
 import { Args, Flags } from "@oclif/core";
 import type { InspectReport, LanguageTokens, ShownDocument } from "../../analysis/tokenStatistics.js";
 import { stderrLog } from "../../base/log.js";
+import { parseNames } from "../../cli/flagValues.js";
 import { MswitchCommand } from "../../cli/mswitchCommand.js";
 import { tableLines } from "../../cli/table.js";
 
@@ -36,7 +37,10 @@ Documents are shown with the file and line they came from, their pieces and ids.
   static override args = { dataset: Args.string({ description: "folder of the dataset", required: true }) };
 
   static override flags = {
-    language: Flags.string({ summary: "mC4 codes separated by commas. Default: all.", helpValue: "af,am" }),
+    language: Flags.string({
+      summary: "Languages of the dataset separated by commas, of pairs as numbers.af. Default: all.",
+      helpValue: "af,am",
+    }),
     documents: Flags.integer({
       summary: `Documents to show of each language. Default: ${defaultDocuments} where --language is given, or else none.`,
       min: 0,
@@ -52,11 +56,10 @@ Documents are shown with the file and line they came from, their pieces and ids.
   async run(): Promise<InspectReport & { page?: string }> {
     const { args, flags } = await this.parse(DatasetInspect);
     const { requireWritableFolder } = await import("../../base/files/makeDirectory.js");
-    const { requireLanguages } = await import("../../corpus/shards/languages.js");
     const { describeDataset } = await import("../../stream/describeDataset.js");
     if (flags.out !== undefined) requireWritableFolder(flags.out, "the page");
     const report = await describeDataset(args.dataset, {
-      languages: flags.language === undefined ? undefined : requireLanguages(flags.language),
+      languages: flags.language === undefined ? undefined : parseNames(flags.language, "--language"),
       documents: flags.documents ?? (flags.language === undefined ? 0 : defaultDocuments),
       shards: flags.shards,
       vocab: flags.vocab,
@@ -88,7 +91,9 @@ Documents are shown with the file and line they came from, their pieces and ids.
     ];
     const rows = [[...head, "mean length", "lengths"], ...languages.map(row), row(total)];
     for (const line of tableLines(rows)) this.log(line);
-    this.log(`lengths: documents of 0, 1, 2–3, 4–7, … ${lengthBin(total.lengths.length - 1)} tokens`);
+    if (total.documents > 0) {
+      this.log(`lengths: documents of 0, 1, 2–3, 4–7, … ${lengthBin(total.lengths.length - 1)} tokens`);
+    }
     for (const warning of datasetWarnings(report)) stderrLog.warn(warning);
     // A write for each of ten thousand documents would take longer than all else.
     for (let i = 0; i < documents.length; i += documentsAWrite) {

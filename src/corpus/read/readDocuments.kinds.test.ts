@@ -104,6 +104,18 @@ describe("formats", () => {
     expect((await read("a.tsv", "text\tn\neen\t1\n")).documents).toEqual([["een", 2]]);
     const broken = await read("b.csv", 'text\neen\n"twee\n');
     expect(broken).toMatchObject({ documents: [["een", 2]], rejections: [["invalid-csv", 3]] });
+    const within = await read("within.tsv", `text\tn\neen\t1\n5" ${"\u00e9".repeat(1000)}\t2\n`);
+    expect(within).toMatchObject({ documents: [["een", 2]], rejections: [["invalid-csv", 3]] });
+    expect(within.details).toMatch(/line 3; a field that holds quotes must stand in quotes/);
+    expect(within.details.length).toBeLessThan(250);
+    const long = await read("long.csv", `n,text\n1,een\n2,"${"a".repeat(3 * 2 ** 20)}"\n3,drie\n`);
+    expect(long).toMatchObject({
+      documents: [
+        ["een", 2],
+        ["drie", 4],
+      ],
+      rejections: [["line-too-long", 3]],
+    });
     expect((await read("c.csv", "a,b\n1,2\n")).rejections).toEqual([["missing-text", 2]]);
   });
 

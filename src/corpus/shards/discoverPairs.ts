@@ -40,8 +40,8 @@ export function splitTaskLanguage(name: string): { task: string | undefined; lan
 
 /**
  * Finds the files of text-to-text pairs below folders of the layout `TASK/LANGUAGE/{train,validation,test}.jsonl`, sorted by task,
- * language, split and number. A split may be in several files (`train-00000-of-00002.jsonl`). What is named otherwise is passed over and
- * told to `log`.
+ * language, split and number. One that cannot be read is among them: reading it says so. A split may be in several files (`train-00000-of-00002.jsonl`). What is named otherwise is passed over and
+ * told to `log`, and so are tasks and languages asked for of which there is nothing.
  *
  * @throws usageError for a source that is absent or holds no pairs, for a task or a language that is badly named, for a split that is
  *   there twice, and where the selection takes nothing
@@ -51,7 +51,7 @@ export async function discoverPairs(sources: readonly string[], options: Discove
   const found = new Map<string, Shard>();
   const passedOver: string[] = [];
   for (const source of sources) {
-    const before = found.size;
+    let holdsPairs = false;
     for (const task of await folders(source, passedOver)) {
       for (const language of await folders(join(source, task), passedOver)) {
         const directory = join(source, task, language);
@@ -64,12 +64,13 @@ export async function discoverPairs(sources: readonly string[], options: Discove
             continue;
           }
           requireNames(task, language, directory);
+          holdsPairs = true;
           const [split, index, count] = [match[1] as Split, Number(match[2] ?? 0), Number(match[3] ?? 1)];
           const shard: Shard = {
             name: `${task}/${language}/${name}`,
             language: taskLanguage(task, language),
             ...{ split, index, count, path, pairs: fields },
-            bytes: (await stat(path)).size,
+            bytes: (await stat(path).catch(() => undefined))?.size ?? 0,
           };
           const key = `${shard.language} ${split} ${index}`;
           const other = found.get(key);
@@ -85,7 +86,7 @@ export async function discoverPairs(sources: readonly string[], options: Discove
         }
       }
     }
-    if (found.size === before && before === 0) {
+    if (!holdsPairs) {
       throw usageError("the source holds no text-to-text pairs", {
         code: "source-empty",
         where: source,
@@ -101,13 +102,20 @@ export async function discoverPairs(sources: readonly string[], options: Discove
       (tasks?.includes(task ?? "") ?? true) && (languages?.includes(language) ?? true) && wantedSplits.includes(split)
     );
   };
+  const there = [...found.values()].map(({ language }) => splitTaskLanguage(language));
+  for (const task of tasks ?? []) {
+    if (!there.some((one) => one.task === task)) log.warn(`there is no task ${task}`);
+  }
+  for (const language of languages ?? []) {
+    if (!there.some((one) => one.language === language)) log.warn(`there are no pairs of ${language}`);
+  }
   const wanted = [...found.values()].filter(isWanted).sort(byName);
   if (wanted.length > 0) return wanted;
-  const there = [...new Set([...found.values()].map(({ language, split }) => `${language} ${split}`))];
+  const held = [...new Set([...found.values()].map(({ language, split }) => `${language} ${split}`))];
   throw usageError("no pairs are left of the tasks, languages and splits asked for", {
     code: "no-matching-shards",
     where: sources.join(", "),
-    why: `there are ${there.slice(0, 8).join(", ")}${there.length > 8 ? `, … (${there.length} in all)` : ""}`,
+    why: `there are ${held.slice(0, 8).join(", ")}${held.length > 8 ? `, … (${held.length} in all)` : ""}`,
     hint: "choose others, or leave the choice out",
   });
 }

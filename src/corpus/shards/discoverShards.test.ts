@@ -1,3 +1,4 @@
+import { spawnSync } from "node:child_process";
 import { mkdir, mkdtemp, rm, symlink, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
@@ -218,6 +219,21 @@ describe("discoverShards with a language", () => {
     expect(shards).toHaveLength(4);
     expect(shards[0]).toMatchObject({ textField: "content", holdOut: { every: 50, held: false } });
     expect(shards[2]).toMatchObject({ split: "validation", holdOut: { every: 50, held: true } });
+  });
+
+  it("passes over folders and pipes, whatever their names", async () => {
+    await fill("a.txt", "spark.json/part-00000.json");
+    spawnSync("mkfifo", [join(root, "pipe.txt")]);
+    expect(await own()).toEqual([["a.txt", "train", 0, 1]]);
+    expect(await told([root], { language: "hr" })).toMatch(/passed over.*: spark.json, pipe.txt/);
+    expect(await failure([join(root, "pipe.txt")], { language: "hr" })).toMatchObject({ code: "source-empty" });
+  });
+
+  it("says that shards of other languages are taken as the one that was named", async () => {
+    await fill(train("hr", 0, 1));
+    expect(await told([root], { language: "hr" })).toBe("");
+    await fill(train("af", 0, 1), train("am", 0, 1));
+    expect(await told([root], { language: "hr" })).toMatch(/shards of af, am are taken as hr; --languages chooses/);
   });
 
   it("refuses a source without a file that can be read", async () => {

@@ -119,15 +119,28 @@ function numberParts(shards: FoundShard[]): FoundShard[] {
 async function own(sources: readonly string[], options: DiscoverOptions): Promise<FoundShard[]> {
   const { language = "", textField, validationEvery = 0, log = silentLog } = options;
   const files: { path: string }[] = [];
+  const others: string[] = [];
   for (const source of sources) {
     const listed = isRemote(source) ? [{ path: source }] : (await localFiles(source)).map((path) => ({ path }));
-    const folderOnly = listed.filter(({ path }) => !basename(path).startsWith("."));
-    if (!folderOnly.some(({ path }) => formatOf(basename(path)))) throw noReadableFile(source, folderOnly.length);
-    files.push(...folderOnly);
+    const visible = listed.filter(({ path }) => !basename(path).startsWith("."));
+    const kinds = await Promise.all(visible.map(({ path }) => stat(path).catch(() => undefined)));
+    // Of a folder no text comes, and a pipe can be read but once. What is not there is told of when it is read.
+    const readable = visible.filter((_, i) => kinds[i]?.isFile() ?? true);
+    if (!readable.some(({ path }) => formatOf(basename(path)))) throw noReadableFile(source, visible.length);
+    files.push(...readable);
+    others.push(...visible.filter((one) => !readable.includes(one)).map(({ path }) => path));
   }
   const once = [...new Map(files.map((file) => [resolve(file.path), file])).values()];
   const { shards, passedOver } = ownFiles(once, language, { textField, validationEvery });
-  if (passedOver.length > 0) log.warn(describePassedOver(passedOver));
+  others.push(...passedOver);
+  if (others.length > 0) log.warn(describePassedOver(others));
+  const named = new Set(shards.flatMap(({ name }) => parseShardName(name)?.language ?? []));
+  named.delete(language);
+  if (named.size > 0) {
+    log.warn(
+      `files named as shards of ${[...named].slice(0, 8).join(", ")} are taken as ${language}; --languages chooses among them`,
+    );
+  }
   if (shards.length === 0) throw noReadableFile(sources.join(", "), files.length);
   if (shards.some(({ holdOut }) => holdOut)) {
     log.info(

@@ -81,7 +81,7 @@ export function noReadableFile(source: string, files: number): Error {
   return usageError("the source holds no file that can be read", {
     code: "source-empty",
     where: source,
-    why: `none of its ${files} files is named for a format and a split that are read`,
+    why: `none of the ${files} entries is a file named for a format and a split that are read`,
     hint: `endings that are read: ${readEndings}`,
   });
 }

@@ -22,7 +22,7 @@ import { damagedTokenFile, type ShardEntry } from "../read/tokenFileFault.js";
 import { createSourceTally, datesOf } from "./describeSources.js";
 
 export interface InspectOptions {
-  /** mC4 codes; all that the dataset has where absent. */
+  /** Codes as the dataset has them; all where absent. */
   languages?: readonly string[];
   /** Documents to show of each language, spread evenly over those that are read. */
   documents?: number;

@@ -55,8 +55,10 @@ export class RecordIndex {
   /** Takes in a record that this process has just written. */
   async add(record: ShardRecord): Promise<void> {
     const path = recordPath(this.out, record);
-    const { mtimeMs, size } = await stat(path);
-    this.entries.set(path, { state: `${mtimeMs} ${size}`, record: indexed(record, mtimeMs) });
+    const file = await stat(path).catch(() => undefined);
+    // Another process that did the same shard may be putting its own in place: `refresh` finds that.
+    if (!file) return;
+    this.entries.set(path, { state: `${file.mtimeMs} ${file.size}`, record: indexed(record, file.mtimeMs) });
   }
 
   get(shard: ShardKey): IndexedRecord | undefined {
@@ -69,6 +71,11 @@ export class RecordIndex {
     const order = [...this.entries].flatMap(([path, { record }]) => (record ? [[path, record] as const] : []));
     order.sort(([a, one], [b, other]) => compare(one.language, other.language) || compare(a, b));
     for (const [path, record] of order) yield [path, record];
+  }
+
+  /** Paths of records that cannot be read: their shards are not done, whatever lies in their places. */
+  unreadable(): string[] {
+    return [...this.entries].flatMap(([path, { record }]) => (record ? [] : [path])).sort();
   }
 
   private async readIfChanged(path: string, before: Entry | undefined): Promise<Entry | undefined> {

@@ -92,7 +92,8 @@ async function removeRecord(path: string): Promise<void> {
 /** Paths of the records of a dataset, by language, split and index. */
 export async function listRecords(out: string): Promise<string[]> {
   const paths: string[] = [];
-  const languages = await readdir(join(out, recordFolder)).catch(() => []);
+  const entries = await readdir(join(out, recordFolder), { withFileTypes: true }).catch(() => []);
+  const languages = entries.filter((entry) => entry.isDirectory()).map(({ name }) => name);
   for (const language of languages.sort()) {
     const names = await readdir(join(out, recordFolder, language));
     const whole = names.filter((name) => name.endsWith(".json") && !isTemporaryName(name));

@@ -8,13 +8,13 @@ import type { Shard } from "../../corpus/shards/shard.js";
 import type { Vocabulary } from "../../vocab/vocabulary.js";
 import { manifestFile, otherVocabulary, vocabularyFile } from "../format/buildManifest.js";
 import type { RecordIndex } from "../format/recordIndex.js";
-import { holdsPairs, recordFolder } from "../format/shardRecord.js";
+import { holdsPairs, recordFolder, tokenFileName } from "../format/shardRecord.js";
 
 /**
  * Makes sure that a folder may take this dataset, and writes nothing.
  *
- * @throws usageError where the folder holds something else: other files, a dataset of another vocabulary, or the same languages cut into
- *   another number of shards
+ * @throws usageError where the folder holds something else: other files, a dataset of another vocabulary, the same languages cut into
+ *   another number of shards, or a split of the same files that shares documents with this one
  */
 export async function checkOutput(
   out: string,
@@ -23,7 +23,8 @@ export async function checkOutput(
   records: RecordIndex,
 ): Promise<void> {
   const names: string[] = await readdir(out).catch((error: NodeJS.ErrnoException) => {
-    if (error.code === "ENOENT") return [];
+    // No name, as of a variable that is not set, would be the working directory further on.
+    if (error.code === "ENOENT" && out !== "") return [];
     throw usageError("the output folder cannot be used", {
       code: "output-unusable",
       where: out,
@@ -66,6 +67,8 @@ export async function prepareOutput(out: string, vocabulary: Vocabulary): Promis
 function checkRecords(out: string, vocabulary: Vocabulary, shards: Shard[], records: RecordIndex): boolean {
   let found = false;
   const counts = new Map(shards.map((shard) => [`${shard.language} ${shard.split}`, shard]));
+  const files = new Set(shards.map((shard) => tokenFileName(shard)));
+  const sources = new Map(shards.map((shard) => [`${shard.language} ${shard.name}`, shard]));
   for (const [, record] of records.inOrder()) {
     if (record.vocabulary !== vocabulary.fingerprint) throw otherVocabulary(out, vocabulary, record.vocabulary);
     if (holdsPairs(record) !== (shards[0]?.pairs !== undefined)) {
@@ -83,6 +86,16 @@ function checkRecords(out: string, vocabulary: Vocabulary, shards: Shard[], reco
         where: join(out, record.output.file),
         why: `the source has it in ${shard.count} (${shard.path}); both together would hold every document twice`,
         hint: "name another output folder",
+      });
+    }
+    const other = sources.get(`${record.language} ${record.source.name}`);
+    const every = record.options.validationEvery;
+    if (other && other.holdOut?.every !== every && !files.has(record.output.file)) {
+      throw usageError(`the dataset holds another part of ${other.name} for ${record.split}`, {
+        code: "validation-split-differs",
+        where: join(out, record.output.file),
+        why: `it was taken with --validation-every ${every ?? 0}: documents of it would be in both splits`,
+        hint: `--validation-every ${every ?? 0}, or take both splits, or name another output folder`,
       });
     }
     found = true;

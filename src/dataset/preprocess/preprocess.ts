@@ -4,6 +4,7 @@ import { workerUrl } from "../../base/builtCode.js";
 import { exitCode, MswitchError } from "../../base/errors.js";
 import { datasetWriteError } from "../../base/files/fileSystemError.js";
 import { forEachConcurrently } from "../../base/forEachConcurrently.js";
+import { plural } from "../../base/format.js";
 import { type Log, silentLog } from "../../base/log.js";
 import type { Progress } from "../../base/progress.js";
 import { defaultMaxLineBytes } from "../../corpus/read/readDocuments.js";
@@ -114,6 +115,7 @@ export async function preprocess(options: PreprocessOptions): Promise<Preprocess
     const todo = await addDone(totals, out, mine, records, wanted, signal);
     const skipped = totals.total.shards;
     if (skipped > 0) log.info(`${skipped} of ${mine.length} shards are done already`);
+    warnOfReplaced(todo, records, log);
 
     if (!options.yes) refuseLargeDownload(todo);
     await prepareOutput(out, vocabulary);
@@ -155,6 +157,7 @@ export async function preprocess(options: PreprocessOptions): Promise<Preprocess
     if (task) await records.refresh();
     const written = listed.every((shard) => records.get(shard)) || !task;
     if (written) await writeManifest(out, vocabulary, records);
+    warnOfUnreadable(records, log);
     const quarantine = written ? join(out, quarantineFile) : null;
     if (totals.total.shards > 0 && totals.total.documents === 0) log.warn(`${out}: no document came out of the source`);
     return summarize(totals, { out, skipped, ...result, quarantine, complete: written });
@@ -175,6 +178,29 @@ function warnOfRemoved(listed: Shard[], records: RecordIndex, log: Log): void {
   const some = `${removed.slice(0, 3).join(", ")}${removed.length > 3 ? ", …" : ""}`;
   log.warn(
     `${removed.length} finished shards are not in the source any more and stay part of the dataset: ${some}; to take one out, delete it and ${recordFile(removed[0])}`,
+  );
+}
+
+/** Names shards outside of this run that are not in `dataset.json` because their records are damaged. */
+function warnOfUnreadable(records: RecordIndex, log: Log): void {
+  const paths = records.unreadable();
+  if (paths.length === 0) return;
+  const some = `${paths.slice(0, 3).join(", ")}${paths.length > 3 ? ", …" : ""}`;
+  log.warn(
+    `${plural(paths.length, "record")} cannot be read, and so as many shards are not in the dataset until a run on their sources redoes them: ${some}`,
+  );
+}
+
+/** Names finished shards that are to be made of a file of another name: what they hold now leaves the dataset. */
+function warnOfReplaced(todo: Shard[], records: RecordIndex, log: Log): void {
+  const replaced = todo.flatMap((shard) => {
+    const former = records.get(shard)?.source;
+    return former && former.name !== shard.name ? [{ shard, former }] : [];
+  });
+  if (replaced.length === 0) return;
+  const [{ shard, former }] = replaced;
+  log.warn(
+    `${plural(replaced.length, "finished shard")} made anew of other files: ${tokenFileName(shard)} was ${former.path} and becomes ${shard.path}; to have both, name all sources in one run into a new folder`,
   );
 }
 

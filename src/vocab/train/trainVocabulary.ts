@@ -4,6 +4,7 @@ import { dirname, join, resolve } from "node:path";
 import { createInterface } from "node:readline";
 import { removeStaleTemporaries, temporaryName, writeFileAtomic } from "../../base/atomicFile.js";
 import { usageError } from "../../base/errors.js";
+import { writeError } from "../../base/files/fileSystemError.js";
 import { makeDirectory, requireWritableFile } from "../../base/files/makeDirectory.js";
 import { formatBytes } from "../../base/format.js";
 import { sha256 } from "../../base/hash.js";
@@ -113,6 +114,15 @@ export async function trainVocabulary(options: TrainVocabularyOptions): Promise<
     await writeFileAtomic(out, model);
     const rejected = counts.reduce((sum, count) => sum + count.rejected, 0);
     return { out, size: read.size, sha256: sha256(model), trainer: trainer.name, languages, rejected };
+  } catch (error) {
+    // The sentences lie there until the trainer has read them.
+    const hint = (full: boolean): string => `${full ? "make room" : "mend that"}, or name another place with --out`;
+    throw writeError(error, {
+      what: "the vocabulary cannot be written",
+      full: "the disk is full",
+      where: directory,
+      hint,
+    });
   } finally {
     await rm(work, { recursive: true, force: true });
   }

@@ -5,6 +5,12 @@ import { checkText, isFault, type TextFault } from "../parseText.js";
 import { StreamFault } from "../readCompressed.js";
 
 /**
+ * A field so many times as long as the longest text is no text but what follows a quote that is never closed. What is shorter is set aside
+ * alone; the parser cannot go on after a field that is longer than what it is allowed to hold.
+ */
+const openQuoteFactor = 16;
+
+/**
  * The text column of a table with a header line (RFC 4180; tab-separated where the format is `tsv`). A document's line is the number of its row, the
  * header being 1: the line of the file, unless texts hold newlines.
  */
@@ -21,7 +27,7 @@ export async function* readCsv(stream: ShardStream, format: Format): AsyncGenera
     encoding: null,
     relax_column_count: true,
     skip_empty_lines: true,
-    max_record_size: maxLineBytes,
+    max_record_size: openQuoteFactor * maxLineBytes,
     // Taken at once: those before an error would be lost in the parser's queue.
     on_record: (row) => {
       rows.push(row);
@@ -30,7 +36,10 @@ export async function* readCsv(stream: ShardStream, format: Format): AsyncGenera
   });
   const closed = new Promise((resolve) => parser.once("close", resolve));
   parser.on("error", (error) => {
-    const why = messageOf(error).replace(/\p{Cc}/gu, " ");
+    // The parser quotes the field, byte by byte.
+    const why = messageOf(error)
+      .replace(/, value is .*/s, "; a field that holds quotes must stand in quotes, its own doubled")
+      .replace(/\p{Cc}/gu, " ");
     fault ??= new StreamFault("invalid-csv", `the rest of the table cannot be read (${why})`);
   });
   parser.resume();
@@ -51,7 +60,7 @@ export async function* readCsv(stream: ShardStream, format: Format): AsyncGenera
         fault = new StreamFault("missing-text", detail);
         break;
       }
-      const texts = columns.map((column, i) => textOfCell(row, column, fields[i]));
+      const texts = columns.map((column, i) => textOfCell(row, column, fields[i], maxLineBytes));
       const wrong = texts.find(isFault);
       const [text, targets] = texts as Uint8Array[];
       if (wrong) chunk.rejections.push({ ...wrong, line });
@@ -74,9 +83,12 @@ export async function* readCsv(stream: ShardStream, format: Format): AsyncGenera
   if (fault) throw fault;
 }
 
-function textOfCell(row: string[], column: number, field: string): Uint8Array | TextFault {
+function textOfCell(row: string[], column: number, field: string, maxLineBytes: number): Uint8Array | TextFault {
   const cell = row[column];
   if (cell === undefined) return { cause: "missing-text", detail: `the row has ${row.length} columns` };
   if (cell.length === 0) return { cause: "empty-text", detail: `${field} is empty` };
+  if (cell.length > maxLineBytes) {
+    return { cause: "line-too-long", detail: `the text has ${cell.length} bytes, the limit is ${maxLineBytes}` };
+  }
   return checkText(Buffer.from(cell));
 }
