@@ -52,9 +52,9 @@ export async function isDone(run: StudyRun, log: Log): Promise<boolean> {
   if (!there || !existsSync(paths.config)) return false;
   return withRun(await configOf(run), log, async (prepared) => {
     await requireSameRun(paths, prepared.config, describeRun(prepared, there.backend));
-    const { steps, evaluation } = prepared.config;
+    const { steps, evaluation, branch } = prepared.config;
     if (prepared.examples.length === 0 || existsSync(evaluationPath(paths, steps))) return true;
-    return evaluation.best !== undefined && hasEnded(await readEvaluations(paths), evaluation.best);
+    return evaluation.best !== undefined && hasEnded(await readEvaluations(paths), evaluation.best, branch);
   });
 }
 
