@@ -1,6 +1,6 @@
 import { spawnSync } from "node:child_process";
 import { existsSync } from "node:fs";
-import { mkdtemp, readFile, rm } from "node:fs/promises";
+import { mkdtemp, readFile, rm, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { fileURLToPath } from "node:url";
@@ -63,6 +63,18 @@ test("an earlier checkpoint is evaluated by its step; unknown ones are refused",
   expect([status, stderr]).toEqual([2, expect.stringMatching(/no checkpoint 3: it has those of step 2, 4/)]);
   expect(mswitch("evaluate", "dataset").status).toBe(2);
   expect(mswitch("evaluate", "switch", "--languages", "de").stderr).toContain("[language-not-in-dataset]");
+});
+
+test("a dataset without the run's languages is refused, and so is a run whose description is damaged", async () => {
+  mswitch(
+    ...["preprocess", "--source", join(root, "data/sample"), "--vocab", join(root, "vocab/sample.model")],
+    ...["--out", "zulu", "--languages", "zu"],
+  );
+  const languages = ["--set", "stream.languages=[af]", "--set", "dataset=dataset", "--set", "steps=1"];
+  mswitch("pretrain", join(root, "pipelines/demo-dense.yaml"), "--run", "one", "--backend", "wasm", ...languages);
+  expect(mswitch("evaluate", "one", "--dataset", "zulu").stderr).toContain("[no-validation-text]");
+  await writeFile(join(dir, "one", "run.json"), "{");
+  expect(mswitch("evaluate", "one").stderr).toContain("[run-file-unreadable]");
 });
 
 test("the report compares what was trained", async () => {

@@ -1,5 +1,15 @@
 import { execFileSync } from "node:child_process";
-import { existsSync, mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
+import {
+  cpSync,
+  existsSync,
+  mkdirSync,
+  mkdtempSync,
+  readdirSync,
+  readFileSync,
+  rmSync,
+  truncateSync,
+  writeFileSync,
+} from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
@@ -18,6 +28,7 @@ import { createExampleStream } from "../src/stream/createExampleStream.js";
 import { validationExamples } from "../src/stream/validationExamples.js";
 import { evaluateRun } from "../src/train/evaluateRun.js";
 import { type PretrainResult, pretrain } from "../src/train/pretrain.js";
+import { modelDirectory } from "../src/train/setup/findStart.js";
 import { mswitch, model as vocab } from "./preprocessRuns.js";
 import { resultHashes } from "./pretrainRun.js";
 
@@ -249,6 +260,22 @@ describe("fine-tuning", () => {
     await expect(
       finetune(writePipeline("unknown", { evaluation: { every: 2, best: { metric: "bleu" } } })),
     ).rejects.toMatchObject({ code: "metric-unknown" });
+    // Before any training.
+    expect(lossesOf(join(dir, "runs", "unknown"))).toEqual([]);
+  }, 120_000);
+
+  test("the best checkpoint of a branch is one that the branch has", async () => {
+    // The rate is far too high: the first evaluation is the best, and the branch begins after it.
+    const keys = { steps: 4, evaluation: { every: 1, examplesPerLanguage: 4, best: {} } };
+    const optimizer = { learningRate: { schedule: "constant", base: 3 } };
+    const whole = await finetune(writePipeline("whole", { ...keys, optimizer }));
+    expect(whole.best!.step).toBeLessThan(4);
+    const run = join(dir, "runs", "branch");
+    const options = { command: "finetune", log, signal: new AbortController().signal } as const;
+    const sets = ["steps=6"];
+    const branch = await pretrain(join(whole.run, "config.yaml"), { ...options, run, fromStep: "latest", sets });
+    expect(branch.best!.step).toBeGreaterThanOrEqual(4);
+    expect(await modelDirectory(run)).toBe(join(run, "checkpoints", `step-0000000${branch.best!.step}`));
   }, 120_000);
 
   test("killed at random moments and started again, ends with the same bytes", async () => {
@@ -299,6 +326,18 @@ describe("fine-tuning", () => {
     ).rejects.toMatchObject({ code: "objective-command-mismatch" });
     await expect(finetune(writePipeline("shape", { ...from, model: { dFf: 64 } }))).rejects.toMatchObject({
       code: "init-model-mismatch",
+    });
+    const cut = join(dir, "cut");
+    cpSync(source.checkpoint!, cut, { recursive: true });
+    rmSync(join(cut, "spiece.model"));
+    truncateSync(join(cut, "tokenizer.json"), 100);
+    await expect(finetune(writePipeline("cut", { init: { from: cut }, model: {} }))).rejects.toMatchObject({
+      code: "model-unreadable",
+      where: join(cut, "tokenizer.json"),
+    });
+    const evaluation = { languages: ["digits.en", "digits.de"] };
+    await expect(finetune(writePipeline("languages", { evaluation }))).rejects.toMatchObject({
+      code: "language-not-in-dataset",
     });
   }, 120_000);
 });

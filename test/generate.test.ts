@@ -5,7 +5,7 @@ import { join } from "node:path";
 import { fileURLToPath } from "node:url";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import { silentLog } from "../src/base/log.js";
-import { type GenerateFileOptions, generateFile } from "../src/eval/generateFile.js";
+import { type GenerateFileOptions, generateFile, readInput } from "../src/eval/generateFile.js";
 import { t5Pieces, writeModel } from "./fixtures/modelFixture.js";
 
 const root = fileURLToPath(new URL("..", import.meta.url));
@@ -72,6 +72,14 @@ describe("mswitch generate", () => {
     expect((lines[0] as { score: number }).score).toBeLessThan(0);
   });
 
+  it("reads past a byte order mark; beams beyond the vocabulary are refused", async () => {
+    const file = join(folder, "marked.jsonl");
+    writeFileSync(file, '\ufeff{"inputs": "a"}\n');
+    const text = await readInput(file);
+    expect((await generateFile(model, text, options({}))).lines).toMatchObject([{ inputs: "a" }]);
+    await expect(generateFile(model, text, options({ beams: 10_000 }))).rejects.toMatchObject({ code: "flag-invalid" });
+  });
+
   it.each(["no JSON", '{"text": "a"}', '{"inputs": 3}', '{"inputs": "a", "targets": []}', "[]"])(
     "names the line that is no example: %s",
     async (line) => {
@@ -90,8 +98,9 @@ describe("mswitch generate", () => {
       mswitch(["generate", model, ...flags, "--metrics", "bleu"], ""),
       mswitch(["generate", join(folder, "absent"), ...flags], ""),
       mswitch(["generate", model, "--backend", "wasm"], "a\n"),
+      mswitch(["generate", model, ...flags, "--metrics", "chrF"], "a\n"),
     ]);
-    expect(wrong.map(({ code: each }) => each)).toEqual([2, 2, 2]);
+    expect(wrong.map(({ code: each }) => each)).toEqual([2, 2, 2, 2]);
     expect(wrong[2].stderr).toContain("vocabulary-not-found");
   }, 60_000);
 });

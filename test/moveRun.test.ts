@@ -126,6 +126,13 @@ describe("--from-step", () => {
     });
     const wider = { run: join(home, "wider"), fromStep: "4", sets: ["model.dFf=32"] };
     await expect(train(config(run), wider)).rejects.toMatchObject({ code: "checkpoint-model-mismatch" });
+    const adamw = "optimizer={algorithm: adamw, learningRate: {schedule: constant, base: 0.001}}";
+    await expect(train(config(run), { ...wider, sets: [adamw] })).rejects.toMatchObject({
+      code: "optimizer-state-mismatch",
+      why: expect.stringMatching(/adafactor.*adamw/),
+    });
+    // Nothing was written: the folder is there for the run that is meant.
+    expect(await train(config(run), { ...wider, sets: ["seed=2"] })).toMatchObject({ step: 6 });
     rmSync(join(run, "run.json"));
     await expect(train(config(run), { run: join(home, "b"), fromStep: "4" })).rejects.toMatchObject({
       code: "not-a-run",

@@ -109,12 +109,16 @@ test("--dataset shows what the runs learned from, and no other dataset", async (
     /Afrikaans\s+<span class="second"><code>af<\/code><\/span><\/th><td class="number" data-value="2">2<\/td><td class="number" data-value="540">/,
   );
   expect(await readFile(join(dir, "out", "index.html"), "utf8")).not.toContain('<section id="dataset">');
+  await watch([...runs, "tokens"], async (address) => {
+    expect(await (await fetch(address)).text()).toContain('<section id="dataset">');
+  });
 });
 
 test.each([
   [["dense", "other"], /other: .*evalExamples.*\[runs-not-comparable\]/],
   [["dense", "absent"], /absent: .*\[not-a-run\]/],
   [["dense", "switch", "switch"], /switch: .*\[duplicate-run\]/],
+  [["dense", "./dense/"], /dense\/: .*\[duplicate-run\]/],
   [["dense"], /Missing 1 required arg/],
   [["dense", "untrained"], /untrained: there is no speed-up yet/],
 ])("refuses %s with exit code 2 and writes nothing", (args, message) => {
@@ -130,10 +134,9 @@ test("a run directory is no place for the report", () => {
   expect(stderr).toContain("run directory");
 });
 
-test("--watch serves the page on loopback and follows the runs", async () => {
-  const live = join(dir, "live");
-  await writeRun(syntheticRun({ name: "live", languages, steps: [0], speed: () => 2, totalSteps: 400 }), live);
-  const child = spawn(process.execPath, [bin, "report", "dense", "live", "--out", "watched", "--watch"], { cwd: dir });
+/** Runs `report --watch`, and ends it after `use` of its address. */
+async function watch(args: string[], use: (address: string) => Promise<void>): Promise<void> {
+  const child = spawn(process.execPath, [bin, "report", ...args, "--watch"], { cwd: dir });
   try {
     const address = await new Promise<string>((resolve) => {
       child.stderr.setEncoding("utf8").on("data", (text: string) => {
@@ -141,14 +144,22 @@ test("--watch serves the page on loopback and follows the runs", async () => {
         if (found) resolve(found[0]);
       });
     });
+    await use(address);
+  } finally {
+    child.kill("SIGTERM");
+    await once(child, "close");
+  }
+}
+
+test("--watch serves the page on loopback and follows the runs", async () => {
+  const live = join(dir, "live");
+  await writeRun(syntheticRun({ name: "live", languages, steps: [0], speed: () => 2, totalSteps: 400 }), live);
+  await watch(["dense", "live", "--out", "watched"], async (address) => {
     expect(await (await fetch(address)).text()).toContain("no speed-up yet");
     const before = await (await fetch(`${address}version`)).text();
     await writeRun(syntheticRun({ name: "live", languages, steps, speed: () => 2, totalSteps: 400 }), live);
     while ((await (await fetch(`${address}version`)).text()) === before) await delay(100);
     expect(await (await fetch(address)).text()).toContain("learns faster than dense");
     expect((await fetch(`${address}../etc/passwd`)).status).toBe(404);
-  } finally {
-    child.kill("SIGTERM");
-    await once(child, "close");
-  }
+  });
 });

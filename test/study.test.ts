@@ -184,6 +184,23 @@ test("from nothing but its files: datasets, then models to start from, then the 
   }
 });
 
+test("a task says for which run of another task it waits", async () => {
+  const models = { first: { base, set: { steps: 2 } } };
+  const file = writeStudyFile("waiting", { models, variants: { a: { "init.from": "model:first" } }, seeds: [1] });
+  const { child, ended } = start(file, "--task", "1/2");
+  let text = "";
+  await new Promise<void>((resolve) => {
+    child.once("close", () => resolve());
+    child.stderr?.on("data", (data: Buffer) => {
+      text += data.toString();
+      if (text.includes("a, seed 1 waits for")) resolve();
+    });
+    setTimeout(resolve, 30_000).unref();
+  });
+  child.kill("SIGTERM");
+  expect((await ended).stderr).toMatch(/a, seed 1 waits for .*first-.*, which is another task's/);
+});
+
 test("20 kills at random moments end with the same report", async () => {
   const file = writeStudyFile("killed");
   const random = randomStream(5, "kills");

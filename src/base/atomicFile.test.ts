@@ -31,6 +31,14 @@ it("keeps the old bytes and removes its temporary file when writing fails", asyn
   expect(await readdir(dir)).toEqual(["file"]);
 });
 
+it("says which file a full disk left unwritten", async () => {
+  const path = join(dir, "file");
+  const failing = withAtomicFile(path, async () => {
+    throw Object.assign(new Error("ENOSPC: no space left on device, write"), { code: "ENOSPC" });
+  });
+  await expect(failing).rejects.toMatchObject({ code: "ENOSPC", path });
+});
+
 it("removes dead writers' temporary files and leaves running ones' alone", async () => {
   let owner = "";
   await withAtomicFile(join(dir, "file"), async () => {

@@ -4,6 +4,7 @@ import { type FileHandle, open, readdir, rm, stat } from "node:fs/promises";
 import { hostname } from "node:os";
 import { basename, dirname, join } from "node:path";
 import { promisify } from "node:util";
+import { isFileSystemError } from "./files/fileSystemError.js";
 import { makeDirectory } from "./files/makeDirectory.js";
 import type { FileContent } from "./hash.js";
 import { sha256 } from "./hash.js";
@@ -68,9 +69,15 @@ export async function putInPlace(temporary: string, path: string): Promise<void>
     renameSync(temporary, path);
   } catch (error) {
     rmSync(temporary, { force: true });
-    throw error;
+    throw withPath(error, path);
   }
   await syncDirectory(dirname(path));
+}
+
+/** The system says of an open file that could not be opened, and not of one that could not be written, which it is. */
+function withPath(error: unknown, path: string): unknown {
+  if (isFileSystemError(error)) error.path ??= path;
+  return error;
 }
 
 /** Lets `write` fill a temporary file beside `path` and puts that in its place. On any error the temporary file is removed. */
@@ -84,7 +91,7 @@ export async function withAtomicFile(path: string, write: (file: FileHandle) => 
   } catch (error) {
     await file.close().catch(() => undefined);
     await rm(temporary, { force: true });
-    throw error;
+    throw withPath(error, path);
   }
   await putInPlace(temporary, path);
 }
@@ -160,7 +167,7 @@ export async function writeFileAtomic(path: string, data: string | Uint8Array): 
     writeFileSync(temporary, data, { flag: "wx" });
   } catch (error) {
     rmSync(temporary, { force: true });
-    throw error;
+    throw withPath(error, path);
   }
   await putInPlace(temporary, path);
 }

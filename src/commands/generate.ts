@@ -68,6 +68,9 @@ and go, in the same order, to --out or to standard output: text as text; JSONL a
     const model = await modelDirectory(args.model);
     stderrLog.info(`model ${model}`);
     const format = flags.format ?? (flags.input?.endsWith(".jsonl") ? "jsonl" : "text");
+    if (metrics.length > 0 && format !== "jsonl") {
+      throw wrongUse("--metrics measures JSONL lines that have targets, and the input is text", "--format jsonl");
+    }
     const text = await readInput(flags.input);
     if (flags.out !== undefined) requireWritableFile(flags.out, "the output", "output.txt");
     const { lines, ...result } = await withInterrupt((signal) =>
@@ -96,6 +99,9 @@ and go, in the same order, to --out or to standard output: text as text; JSONL a
       stderrLog.warn(`${result.cutSources} inputs were cut to ${flags["max-input-tokens"]} tokens`);
     if (result.unended > 0) {
       stderrLog.info(`${result.unended} of ${lines.length} outputs were cut off at ${flags["max-new-tokens"]} tokens`);
+    }
+    if (metrics.length > 0 && result.results.length === 0) {
+      stderrLog.warn("nothing was measured: no line of the input has targets");
     }
     for (const { task, lang, metric, value, examples } of result.results) {
       stderrLog.info(

@@ -1,3 +1,4 @@
+import { resolve } from "node:path";
 import { Args, Flags } from "@oclif/core";
 import type { Summary } from "../analysis/summary.js";
 import type { InspectReport } from "../analysis/tokenStatistics.js";
@@ -61,7 +62,8 @@ export default class Report extends MswitchCommand {
   async run(): Promise<ReportResult | undefined> {
     const { argv, flags } = await this.parse(Report);
     const [baselineDir, ...dirs] = argv as string[];
-    const twice = dirs.find((dir, i) => dir === baselineDir || dirs.indexOf(dir) !== i);
+    const places = [baselineDir, ...dirs].map((dir) => resolve(dir));
+    const twice = dirs.find((_, i) => places.indexOf(places[i + 1]) !== i + 1);
     if (twice) throw usageError("a run is named twice", { code: "duplicate-run", where: twice });
     const { readRun } = await import("../run/readRun.js");
     const { writeReport } = await import("../report/render/writeReport.js");
@@ -96,15 +98,20 @@ export default class Report extends MswitchCommand {
   }
 
   /** Serves the page until Ctrl-C. */
-  private async watch(dirs: string[], flags: { out: string; port: number; resamples: number }): Promise<undefined> {
+  private async watch(
+    dirs: string[],
+    flags: { out: string; port: number; resamples: number; dataset?: string },
+  ): Promise<undefined> {
     const { readRun } = await import("../run/readRun.js");
     const { writeReport } = await import("../report/render/writeReport.js");
     const { withInterrupt } = await import("../cli/interrupt.js");
     const { watchReport } = await import("../cli/watchReport.js");
     const { readFile } = await import("node:fs/promises");
+    let dataset: InspectReport | undefined;
     const render = async (): Promise<string> => {
       const runs = await Promise.all(dirs.map(readRun));
-      const { page } = await writeReport(runs, flags.out, { resamples: flags.resamples });
+      if (flags.dataset !== undefined) dataset ??= await inspectDatasetOf(runs[0], flags.dataset);
+      const { page } = await writeReport(runs, flags.out, { resamples: flags.resamples, dataset });
       return readFile(page, "utf8");
     };
     await withInterrupt((signal) =>

@@ -72,7 +72,13 @@ export function meshFor(wanted: Partial<Mesh>, size: number, model: ModelConfig,
 /** `data=8,expert=16,model=2,zero=1`; an axis that is left out is 1. @throws usageError for anything else */
 export function parseMesh(text: string): Mesh {
   const mesh: Mesh = { ...soloMesh };
+  const named = new Set<string>();
   for (const part of text.split(",")) {
+    const name = part.trim().split("=")[0];
+    if (named.has(name)) {
+      throw usageError(`the mesh has ${name} twice`, { code: "mesh-not-valid", hint: "--mesh data=8,expert=16" });
+    }
+    named.add(name);
     const [, zero] = /^zero=([01])$/.exec(part.trim()) ?? [];
     if (zero !== undefined) {
       mesh.zero = zero === "1" ? 1 : 0;

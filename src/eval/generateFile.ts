@@ -72,12 +72,21 @@ export async function generateFile(
   log.info(`backend ${backend.name}: ${backend.description}`);
   const model = await loadModel(directory);
   try {
+    const { vocabSize } = model.config;
+    const mostBeams = Math.floor(vocabSize / 2);
+    if ((options.beams ?? 1) > mostBeams) {
+      throw usageError(`--beams ${options.beams} is not a number between 1 and ${mostBeams}`, {
+        code: "flag-invalid",
+        where: "--beams",
+        why: `each beam takes two of the model's ${vocabSize} tokens`,
+      });
+    }
     const words = await loadVocabulary(path);
-    if (words.size > model.config.vocabSize) {
+    if (words.size > vocabSize) {
       throw usageError("the vocabulary is not the model's", {
         code: "vocabulary-model-mismatch",
         where: path,
-        why: `it has ${words.size} pieces, the model ${model.config.vocabSize} rows`,
+        why: `it has ${words.size} pieces, the model ${vocabSize} rows`,
       });
     }
     const tokenizer = await openTokenizer(path);
@@ -132,7 +141,7 @@ function parseLine(line: string, number: number, field: string): z.infer<typeof 
 export async function readInput(path: string | undefined): Promise<string> {
   if (path !== undefined) {
     try {
-      return await readFile(path, "utf8");
+      return textOf(await readFile(path));
     } catch (error) {
       throw usageError("the input cannot be read", {
         code: "generate-input-invalid",
@@ -143,5 +152,10 @@ export async function readInput(path: string | undefined): Promise<string> {
   }
   const parts: Buffer[] = [];
   for await (const part of process.stdin) parts.push(part as Buffer);
-  return Buffer.concat(parts).toString("utf8");
+  return textOf(Buffer.concat(parts));
+}
+
+/** Without the byte order mark that some editors write. */
+function textOf(bytes: Uint8Array): string {
+  return new TextDecoder().decode(bytes);
 }

@@ -23,6 +23,6 @@ export async function findCheckpoint({ checkpoints }: RunPaths, wanted: string):
     code: "checkpoint-not-found",
     where: checkpoints,
     why: `it has those of step ${steps.join(", ")}`,
-    hint: `--checkpoint ${steps[steps.length - 1]} or --checkpoint latest`,
+    hint: `take ${steps[steps.length - 1]} or latest`,
   });
 }

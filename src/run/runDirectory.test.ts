@@ -3,7 +3,15 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterEach, beforeEach, expect, test, vi } from "vitest";
 import { silentLog } from "../base/log.js";
-import { appendMetrics, clearLeftovers, cutBack, type RunPaths, recordEnvironment, runPaths } from "./runDirectory.js";
+import {
+  appendMetrics,
+  clearLeftovers,
+  cutBack,
+  type RunPaths,
+  readEvaluations,
+  recordEnvironment,
+  runPaths,
+} from "./runDirectory.js";
 import type { MetricsLine } from "./runFiles.js";
 
 let paths: RunPaths;
@@ -33,6 +41,15 @@ test("records are cut back to a step, half-written lines and later evaluations l
   expect(readdirSync(paths.evaluations).sort()).toEqual(["step-00000000.json", "step-00000002.json"]);
   expect(await cutBack(paths, 0, silentLog)).toBeUndefined();
   expect(steps()).toEqual([]);
+});
+
+test("a damaged evaluation is named", async () => {
+  mkdirSync(paths.evaluations);
+  writeFileSync(join(paths.evaluations, "step-00000002.json"), '{"step": 2');
+  await expect(readEvaluations(paths)).rejects.toMatchObject({
+    code: "run-file-unreadable",
+    where: join(paths.evaluations, "step-00000002.json"),
+  });
 });
 
 test("a damaged line costs no other, and is warned of", async () => {

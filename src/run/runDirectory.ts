@@ -208,5 +208,16 @@ async function evaluationNames({ evaluations }: RunPaths): Promise<string[]> {
 }
 
 async function readEvaluation({ evaluations }: RunPaths, name: string): Promise<EvalPoint> {
-  return evalPointSchema.parse(JSON.parse(await readFile(join(evaluations, name), "utf8")));
+  const path = join(evaluations, name);
+  try {
+    return evalPointSchema.parse(JSON.parse(await readFile(path, "utf8")));
+  } catch (error) {
+    throw new MswitchError("the evaluation cannot be read", {
+      code: "run-file-unreadable",
+      where: path,
+      why: messageOf(error),
+      hint: "delete it; mswitch evaluate with --checkpoint makes it again, where the checkpoint of that step is still there",
+      cause: error,
+    });
+  }
 }

@@ -52,9 +52,9 @@ export async function isDone(run: StudyRun, log: Log): Promise<boolean> {
   if (!there || !existsSync(paths.config)) return false;
   return withRun(await configOf(run), log, async (prepared) => {
     await requireSameRun(paths, prepared.config, describeRun(prepared, there.backend));
-    const { steps, evaluation } = prepared.config;
+    const { steps, evaluation, branch } = prepared.config;
     if (prepared.examples.length === 0 || existsSync(evaluationPath(paths, steps))) return true;
-    return evaluation.best !== undefined && hasEnded(await readEvaluations(paths), evaluation.best);
+    return evaluation.best !== undefined && hasEnded(await readEvaluations(paths), evaluation.best, branch);
   });
 }
 
@@ -75,6 +75,9 @@ export async function runStudy(study: Study, options: StudyOptions): Promise<voi
   const { task, tasks, processes, log, signal } = options;
   const waiting = allRuns(study).filter((_, i) => i % tasks === task);
   const total = waiting.length;
+  const own = waiting.map(({ directory }) => directory);
+  /** Runs of other tasks that were said to be waited for. */
+  const told = new Set<string>();
   const failures: string[] = [];
   const failedRuns = new Set<string>();
   let done = 0;
@@ -89,6 +92,10 @@ export async function runStudy(study: Study, options: StudyOptions): Promise<voi
       }
       if (!(await haveEnded(study, run.needs, log))) {
         // Another worker or task has it in hand.
+        for (const directory of run.needs.filter((need) => !own.includes(need) && !told.has(need))) {
+          log.info(`${title} waits for ${directory}, which is another task's`);
+          told.add(directory);
+        }
         waiting.push(run);
         await sleep(500, undefined, { signal }).catch(() => undefined);
         continue;

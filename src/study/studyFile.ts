@@ -9,6 +9,9 @@ const overrides = z.record(z.string().min(1), z.unknown());
 /** A name that is also a folder's. */
 const folderName = z.string().regex(/^[\w-]+$/, "a name has letters, digits, - and _");
 
+/** Keys of a run that the study gives values itself. */
+const givenKeys = ["seed", "name", "run"];
+
 /** What no study comes near: a slip in a grid is named before anything is trained. */
 const mostRuns = 10_000;
 
@@ -153,6 +156,21 @@ export async function readStudy(file: string, out?: string, sets: readonly strin
     usageError(message, { code: "study-invalid", where: file, why });
   if (!variants.some(({ name }) => name === baseline)) {
     throw invalid(`the study has no variant ${baseline}`, `it has ${variants.map(({ name }) => name).join("; ")}`);
+  }
+  const names = variants.map(({ name }) => name);
+  const same = names.find((name, i) => names.indexOf(name) !== i);
+  if (same !== undefined)
+    throw invalid(`two variants are called ${same}`, "a variant's runs are told apart by its name");
+  const taken = [
+    ...variants.flatMap(({ values }) => values.map(([path]) => path)),
+    ...Object.values(study.models).flatMap(({ set }) => Object.keys(set)),
+    ...given.filter(({ override }) => !isOwn(override)).map(({ override }) => override.path.join(".")),
+  ].find((path) => givenKeys.includes(path));
+  if (taken !== undefined) {
+    throw invalid(
+      `${taken} cannot be set`,
+      "a study gives each run its seed, its name and its directory: see seeds and out",
+    );
   }
   const modelNames = Object.keys(study.models);
   const twice = variants.find(({ name }) => modelNames.includes(name));

@@ -62,7 +62,7 @@ export function studyMarkdown(results: StudyResults, figures: readonly { file: s
       : []),
   ];
   const images = figures.map(({ file, title: caption }) => `![${caption}](${file})`);
-  return `${[`# ${title}`, studyTable(results), ...images, ...notes].join("\n\n")}\n`;
+  return `${[`# ${title.replaceAll("<", "\\<")}`, studyTable(results), ...images, ...notes].join("\n\n")}\n`;
 }
 
 /** Of which evaluation a run's figures are. */
@@ -181,6 +181,6 @@ export function studyCsv({ variants }: StudyResults): string {
 }
 
 export function table(header: string[], rows: string[][]): string {
-  const line = (cells: string[]): string => `| ${cells.map((cell) => cell.replaceAll("|", "\\|")).join(" | ")} |`;
+  const line = (cells: string[]): string => `| ${cells.map((cell) => cell.replace(/[|<]/g, "\\$&")).join(" | ")} |`;
   return [line(header), line(header.map((_, i) => (i === 0 ? ":---" : "---:"))), ...rows.map(line)].join("\n");
 }

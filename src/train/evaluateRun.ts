@@ -1,5 +1,4 @@
 import { existsSync } from "node:fs";
-import { readFile } from "node:fs/promises";
 import { join, resolve } from "node:path";
 import { loadBackend } from "../backends/loadBackend.js";
 import { writeFileAtomic } from "../base/atomicFile.js";
@@ -17,8 +16,8 @@ import type { ModelConfig } from "../model/config.js";
 import { disposeParameters, type Parameters } from "../model/parameters.js";
 import { verifyCheckpoint } from "../run/checkpoint.js";
 import { findCheckpoint } from "../run/findCheckpoint.js";
-import { evaluationPath, type RunPaths, runPaths, writeEvaluation } from "../run/runDirectory.js";
-import { type EvalPoint, runDescriptionSchema } from "../run/runFiles.js";
+import { evaluationPath, type RunPaths, readDescription, runPaths, writeEvaluation } from "../run/runDirectory.js";
+import type { EvalPoint } from "../run/runFiles.js";
 import type { ValidationExamples } from "../stream/batch.js";
 import { usableLanguages } from "../stream/objectives/segments.js";
 import { hashValidationExamples, validationExamples } from "../stream/validationExamples.js";
@@ -163,16 +162,22 @@ function examplesOf(
     });
   }
   const chosen = languages ?? evaluatedLanguages(config);
-  return usable
-    .filter((code) => chosen?.includes(code) ?? true)
-    .map((code) => validationExamples(dataset, code, { examples, split, ...shapeOf(config) }));
+  const evaluated = usable.filter((code) => chosen?.includes(code) ?? true);
+  if (evaluated.length === 0) {
+    throw usageError(`the dataset has no ${split} text in the run's languages`, {
+      code: "no-validation-text",
+      where: dataset.dir,
+      why: `the run has ${chosen?.join(", ")}; the dataset has some in ${usable.join(", ")}`,
+      hint: "name languages of the dataset with --languages",
+    });
+  }
+  return evaluated.map((code) => validationExamples(dataset, code, { examples, split, ...shapeOf(config) }));
 }
 
 /** Whether these are the very examples, by hash, that the run is evaluated on while it trains. */
 async function isOwnEvaluation(paths: RunPaths, dataset: TokenDataset, sets: ValidationExamples[]): Promise<boolean> {
-  const text = await readFile(paths.description, "utf8").catch(() => undefined);
-  if (text === undefined) return false;
-  const description = runDescriptionSchema.parse(JSON.parse(text));
+  const description = await readDescription(paths.description);
+  if (description === undefined) return false;
   if (description.vocabulary !== dataset.manifest.vocabulary.fingerprint) {
     throw usageError("the dataset's vocabulary is not the one the run was trained with", {
       code: "vocabulary-run-mismatch",

@@ -11,7 +11,7 @@ import { evaluateModel } from "../eval/evaluateModel.js";
 import { modelTitle } from "../plan/planTraining.js";
 import { evaluationPath, lastEvaluation, readEvaluations } from "../run/runDirectory.js";
 import { commandOf, runFile, type TrainingCommand } from "../run/runFiles.js";
-import { bestEvaluation, hasEnded } from "./checkpoint/bestEvaluation.js";
+import { bestEvaluation, hasEnded, meanMetric } from "./checkpoint/bestEvaluation.js";
 import { branchSource } from "./checkpoint/branchRun.js";
 import { type RunConfig, type RunConfigOverrides, readRunConfig } from "./config/runConfig.js";
 import { train } from "./loop.js";
@@ -165,13 +165,15 @@ async function trainOn(run: PreparedRun, options: SessionOptions): Promise<Pretr
           withMatches: config.objective === "pairs",
           groups: isWhole(session.world.mesh) ? undefined : session.world,
         });
+        // What no evaluation measures is told by the first one, before any training.
+        if (best) meanMetric(point, best.metric);
         points.push(point);
         return point;
       },
-      hasEnded: () => best !== undefined && hasEnded(points, best),
+      hasEnded: () => best !== undefined && hasEnded(points, best, config.branch),
     });
-    const isDone = step === config.steps || (best !== undefined && hasEnded(points, best));
-    const top = best && bestEvaluation(points, best);
+    const isDone = step === config.steps || (best !== undefined && hasEnded(points, best, config.branch));
+    const top = best && bestEvaluation(points, best, config.branch);
     const point = await lastEvaluation(paths);
     return {
       ...{

@@ -66,5 +66,16 @@ describe("a published task as pairs", () => {
     const from = folder("bad", { "et-val.jsonl": '{"premise": "P"}' });
     await expect(convertTask("xcopa", from, join(dir, "out"))).rejects.toMatchObject({ code: "task-invalid" });
     await expect(convertTask("xquad", from, join(dir, "out"))).rejects.toMatchObject({ code: "task-unreadable" });
+    // SQuAD's own form of an answer, no answer, no question: none of them is a text.
+    const qas = [{ question: "Q?", answers: [{ text: "A" }] }, { question: "Q?", answers: [] }, { answers: ["A"] }];
+    for (const [i, one] of qas.entries()) {
+      const quad = folder(`quad-${i}`, { "en.jsonl": JSON.stringify({ context: "C", qas: [one] }) });
+      await expect(convertTask("xquad", quad, join(dir, "out"))).rejects.toMatchObject({
+        code: "task-invalid",
+        why: expect.stringContaining("question and answers"),
+      });
+    }
+    const copa = folder("copa", { "et-val.jsonl": '{"premise": "P", "choice1": "X", "choice2": "Y", "label": 0}' });
+    await expect(convertTask("xcopa", copa, join(dir, "out"))).rejects.toMatchObject({ code: "task-invalid" });
   });
 });

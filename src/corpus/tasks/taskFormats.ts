@@ -51,12 +51,18 @@ const xquad: TaskFormat = {
     return language ? { language, split: "all" } : undefined;
   },
   pairsOf(line) {
-    const { context, qas } = JSON.parse(line) as { context?: string; qas?: { question: string; answers: string[] }[] };
+    const { context, qas } = JSON.parse(line) as {
+      context?: string;
+      qas?: { question?: unknown; answers?: unknown[] }[];
+    };
     if (!context || !Array.isArray(qas)) throw new Error("it has no context and qas");
-    return qas.map(({ question, answers }) => ({
-      inputs: `question: ${question} context: ${context}`,
-      targets: answers[0],
-    }));
+    return qas.map(({ question, answers }) => {
+      const answer = answers?.[0];
+      if (typeof question !== "string" || typeof answer !== "string") {
+        throw new Error("one of its qas has no question and answers that are texts");
+      }
+      return { inputs: `question: ${question} context: ${context}`, targets: answer };
+    });
   },
   splitOf: (_, at, lines) => (at < (2 * lines) / 3 ? "train" : at < (5 * lines) / 6 ? "validation" : "test"),
 };
@@ -70,8 +76,8 @@ const xcopa: TaskFormat = {
   },
   pairsOf(line) {
     const { premise, choice1, choice2, question, label } = JSON.parse(line) as Record<string, string | number>;
-    if (!premise || !choice1 || !choice2 || (label !== 0 && label !== 1)) {
-      throw new Error("it has no premise, choice1, choice2 and label");
+    if (!premise || !choice1 || !choice2 || !question || (label !== 0 && label !== 1)) {
+      throw new Error("it has no premise, choice1, choice2, question and label");
     }
     return [
       {

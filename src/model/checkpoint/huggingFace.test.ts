@@ -144,6 +144,29 @@ describe("model directories", () => {
   });
 });
 
+describe("a directory of Transformers 5 without an output layer", () => {
+  it.each([
+    ["mt5", {}, false],
+    ["t5", { scale_decoder_outputs: false }, false],
+    ["t5", { scale_decoder_outputs: true }, true],
+    ["umt5", {}, true],
+  ])("of %s with %j has states that are scaled: %j", async (type, keys, tied) => {
+    const path = makeDirectory();
+    const config = { ...dense, tieEmbeddings: true, ...(type === "umt5" ? { relativeBiasPerLayer: true } : {}) };
+    const params = initParameters(config, 1);
+    await saveModel(path, config, params);
+    const file = join(path, "config.json");
+    const { mswitch: _, ...json } = JSON.parse(readFileSync(file, "utf8"));
+    writeFileSync(file, JSON.stringify({ ...json, model_type: type, tie_word_embeddings: true, ...keys }));
+    const read = await loadModel(path);
+    expect(read.config.tieEmbeddings).toBe(tied);
+    if (!tied)
+      expect(await read.params.get("lm_head.weight")?.data()).toEqual(await params.get("shared.weight")?.data());
+    disposeParameters(params);
+    disposeParameters(read.params);
+  });
+});
+
 describe("a damaged model directory", () => {
   async function saved(): Promise<string> {
     const path = makeDirectory();

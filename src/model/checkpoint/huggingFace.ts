@@ -142,7 +142,12 @@ async function withWeights<T>(
     const configPath = join(directory, configName);
     let config: ModelConfig;
     try {
-      config = fromHuggingFaceConfig(await readJson(configPath), new Set(fileOf.keys()));
+      const read = fromHuggingFaceConfig(await readJson(configPath), new Set(fileOf.keys()));
+      config = read.config;
+      const embedding = fileOf.get("shared.weight");
+      if (read.outputIsEmbedding && embedding) {
+        fileOf.set("lm_head.weight", renamed(embedding, "shared.weight", "lm_head.weight"));
+      }
     } catch (error) {
       if (error instanceof MswitchError) throw error;
       throw new MswitchError("not a model configuration", {
@@ -158,6 +163,15 @@ async function withWeights<T>(
   } finally {
     for (const file of files) await file.close();
   }
+}
+
+/** A file whose tensor `name` is also found as `other`. */
+function renamed(file: SafetensorsFile, name: string, other: string): SafetensorsFile {
+  return {
+    ...file,
+    tensors: new Map([...file.tensors, [other, file.tensors.get(name)!]]),
+    readFloat: (wanted) => file.readFloat(wanted === other ? name : wanted),
+  };
 }
 
 async function readParameters(

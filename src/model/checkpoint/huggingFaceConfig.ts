@@ -114,6 +114,7 @@ const foreignSchema = z.object({
   layer_norm_epsilon: z.number().positive().default(1e-6),
   dropout_rate: z.number().min(0).max(1).default(0.1),
   tie_word_embeddings: z.boolean().default(true),
+  scale_decoder_outputs: z.boolean().optional(),
   num_experts: z.int().positive().default(8),
   num_sparse_encoder_layers: z.int().nonnegative().default(3),
   num_sparse_decoder_layers: z.int().nonnegative().default(3),
@@ -129,10 +130,15 @@ const foreignSchema = z.object({
  * Our configuration from a `config.json` of ours or of Transformers'. Throws a plain Error that says what does not fit.
  *
  * @param names of the checkpoint's tensors: they tell what the flags of some versions do not (see docs/checkpoints.md)
+ * @returns also whether the output layer is untied here and has the embedding's values: Transformers 5 ties MT5's and T5 1.1's, and does not
+ *   scale their states
  */
-export function fromHuggingFaceConfig(json: unknown, names: ReadonlySet<string>): ModelConfig {
+export function fromHuggingFaceConfig(
+  json: unknown,
+  names: ReadonlySet<string>,
+): { config: ModelConfig; outputIsEmbedding: boolean } {
   const own = z.object({ mswitch: modelConfigSchema }).safeParse(json);
-  if (own.success) return own.data.mswitch;
+  if (own.success) return { config: own.data.mswitch, outputIsEmbedding: false };
   const parsed = foreignSchema.safeParse(json);
   if (!parsed.success) {
     const { path, message } = parsed.error.issues[0];
@@ -140,6 +146,7 @@ export function fromHuggingFaceConfig(json: unknown, names: ReadonlySet<string>)
   }
   const c = parsed.data;
   const isSwitch = c.model_type === "switch_transformers";
+  const hasOutput = names.has("lm_head.weight");
   const decoderLayers = c.num_decoder_layers ?? c.num_layers;
   const config: ModelConfig = {
     vocabSize: c.vocab_size,
@@ -150,8 +157,8 @@ export function fromHuggingFaceConfig(json: unknown, names: ReadonlySet<string>)
     encoderLayers: c.num_layers,
     decoderLayers,
     feedForward: isSwitch ? "relu" : (c.feed_forward_proj ?? (c.model_type === "umt5" ? "gated-gelu" : "relu")),
-    // Transformers 5 writes true for every MT5; whether there is an output layer is what the file says.
-    tieEmbeddings: isSwitch ? c.tie_word_embeddings : !names.has("lm_head.weight"),
+    // Transformers 5 writes true for every T5 and MT5; whether there is an output layer is what the file says.
+    tieEmbeddings: isSwitch ? c.tie_word_embeddings : !hasOutput && scalesOutputs(c),
     relativeBuckets: c.relative_attention_num_buckets,
     relativeMaxDistance: c.relative_attention_max_distance,
     ...(c.model_type === "umt5" ? { relativeBiasPerLayer: true } : {}),
@@ -173,7 +180,16 @@ export function fromHuggingFaceConfig(json: unknown, names: ReadonlySet<string>)
         }
       : null,
   };
-  return config;
+  return { config, outputIsEmbedding: !isSwitch && !hasOutput && !config.tieEmbeddings };
+}
+
+/** Whether Transformers 5 scales the states of a tied output layer by dModel^−½. */
+function scalesOutputs({
+  model_type,
+  scale_decoder_outputs,
+  tie_word_embeddings,
+}: z.infer<typeof foreignSchema>): boolean {
+  return model_type === "umt5" || (model_type === "t5" && (scale_decoder_outputs ?? tie_word_embeddings));
 }
 
 /** The `every` of ours that says what Transformers' two counts of sparse layers do. */

@@ -117,6 +117,7 @@ describe("meshes", () => {
     expect(meshText(parseMesh("data=2,zero=1"))).toBe("data=2,expert=1,model=1,zero=1");
     expect(fittingMeshes(8, model, 1024, 1).every(({ zero }) => zero === 1)).toBe(true);
     expect(() => parseMesh("rows=2")).toThrow(expect.objectContaining({ code: "mesh-not-valid" }));
+    expect(() => parseMesh("data=2,data=4")).toThrow(expect.objectContaining({ code: "mesh-not-valid" }));
   });
 
   test("the best one fits and no other that fits is faster", () => {

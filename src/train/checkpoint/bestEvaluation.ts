@@ -26,14 +26,19 @@ export function meanMetric({ step, languages }: EvalPoint, metric: string): numb
   });
 }
 
-/** The evaluation with the highest mean, the first of equals; undefined where there is none. The model before its first step is none. */
+/**
+ * The evaluation with the highest mean, the first of equals; undefined where there is none. The model before its first step is none.
+ *
+ * @param branch of a run that began with another's checkpoint: evaluations before it are of that run, which has their checkpoints
+ */
 export function bestEvaluation(
   points: readonly EvalPoint[],
   { metric }: Pick<Best, "metric">,
+  branch: RunConfig["branch"],
 ): { step: number; value: number } | undefined {
   let best: { step: number; value: number } | undefined;
   for (const point of [...points].sort((a, b) => a.step - b.step)) {
-    if (point.step === 0) continue;
+    if (point.step === 0 || (branch && point.step < branch.step)) continue;
     const value = meanMetric(point, metric);
     if (best === undefined || value > best.value) best = { step: point.step, value };
   }
@@ -41,8 +46,12 @@ export function bestEvaluation(
 }
 
 /** Whether the last `patience` evaluations were no better than the best before them. */
-export function hasEnded(points: readonly EvalPoint[], { metric, patience }: Best): boolean {
+export function hasEnded(
+  points: readonly EvalPoint[],
+  { metric, patience }: Best,
+  branch: RunConfig["branch"],
+): boolean {
   if (patience === undefined) return false;
-  const best = bestEvaluation(points, { metric });
+  const best = bestEvaluation(points, { metric }, branch);
   return best !== undefined && points.filter(({ step }) => step > best.step).length >= patience;
 }

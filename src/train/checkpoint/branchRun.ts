@@ -4,6 +4,9 @@ import { syncDirectory, writeFileAtomic } from "../../base/atomicFile.js";
 import { formatCheckedLine } from "../../base/checkedLine.js";
 import { usageError } from "../../base/errors.js";
 import { makeDirectory } from "../../base/files/makeDirectory.js";
+import { readModelConfig } from "../../model/checkpoint/huggingFace.js";
+import type { ModelConfig } from "../../model/config.js";
+import { parameterShapes } from "../../model/parameters.js";
 import { type Checkpoint, readTrainSeconds, verifyCheckpoint, writeCheckpoint } from "../../run/checkpoint.js";
 import { findCheckpoint } from "../../run/findCheckpoint.js";
 import { evaluationPath, type RunPaths, readDescription, runPaths } from "../../run/runDirectory.js";
@@ -14,6 +17,8 @@ import { type RunConfig, readRunConfig } from "../config/runConfig.js";
 export interface BranchSource {
   paths: RunPaths;
   checkpoint: Checkpoint;
+  /** Of the run that has it. */
+  optimizer: RunConfig["optimizer"];
   /** For the new run's configuration. */
   branch: NonNullable<RunConfig["branch"]>;
 }
@@ -26,7 +31,7 @@ export interface BranchSource {
  * @throws usageError where the file is of no run or there is no such checkpoint; MswitchError for a damaged one
  */
 export async function branchSource(file: string, step: string): Promise<BranchSource> {
-  const { run } = await readRunConfig(file);
+  const { run, optimizer } = await readRunConfig(file);
   const paths = runPaths(run);
   if ((await readDescription(paths.description)) === undefined) {
     throw usageError("--from-step takes a run's own configuration", {
@@ -38,7 +43,40 @@ export async function branchSource(file: string, step: string): Promise<BranchSo
   }
   const checkpoint = await findCheckpoint(paths, step);
   const { configuration } = await verifyCheckpoint(checkpoint);
-  return { paths, checkpoint, branch: { step: checkpoint.step, configuration } };
+  return { paths, checkpoint, optimizer, branch: { step: checkpoint.step, configuration } };
+}
+
+/**
+ * Whether a run can go on with a checkpoint of another: asked before anything is written.
+ *
+ * @throws usageError where the model's shapes or the optimizer's moments are others
+ */
+export async function requireBranchable(
+  { checkpoint: { directory }, optimizer }: BranchSource,
+  model: ModelConfig,
+  config: Pick<RunConfig, "optimizer">,
+): Promise<void> {
+  const shapesOf = (of: ModelConfig): Map<string, string> =>
+    new Map([...parameterShapes(of)].map(([name, shape]) => [name, `[${shape.join(", ")}]`]));
+  const [there, here] = [shapesOf((await readModelConfig(directory)).config), shapesOf(model)];
+  const other = [...new Set([...here.keys(), ...there.keys()])].find((name) => there.get(name) !== here.get(name));
+  if (other !== undefined) {
+    throw usageError("the checkpoint is of another model", {
+      code: "checkpoint-model-mismatch",
+      where: directory,
+      why: `${other} is ${there.get(other) ?? "not there"} in the checkpoint and ${here.get(other) ?? "not there"} in the run`,
+      hint: "leave the model's shapes as they are; init.from starts another model from these weights",
+    });
+  }
+  const momentsOf = (of: RunConfig["optimizer"]): string =>
+    of.algorithm === "adafactor" ? `adafactor, minFactoredSize ${of.minFactoredSize}` : of.algorithm;
+  if (momentsOf(optimizer) === momentsOf(config.optimizer)) return;
+  throw usageError("the checkpoint has the moments of another optimizer", {
+    code: "optimizer-state-mismatch",
+    where: directory,
+    why: `they are of ${momentsOf(optimizer)}, the run has ${momentsOf(config.optimizer)}`,
+    hint: "leave the optimizer as it is; init.from starts with these weights and fresh moments",
+  });
 }
 
 /**

@@ -118,7 +118,8 @@ export function createCheckpointWriter(options: CheckpointWriterOptions): Checkp
         await writeFileAtomic(join(folder, cardName), cardOf(step, point));
         return written;
       });
-      const keep = config.evaluation.best && bestEvaluation(await readEvaluations(paths), config.evaluation.best)?.step;
+      const { best } = config.evaluation;
+      const keep = best && bestEvaluation(await readEvaluations(paths), best, config.branch)?.step;
       await pruneCheckpoints(paths.checkpoints, { ...config.checkpoints, keep });
       log.info(`checkpoint ${directory}`);
       return directory;

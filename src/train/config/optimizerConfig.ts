@@ -9,7 +9,9 @@ const warmupFrom = fraction
 const rampDownSteps = z.int().min(0).default(0).describe("Last steps, in which the rate falls along a line to 0.");
 const base = positive;
 const warmupSteps = z.int().min(0).default(0);
-const final = fraction.default(0).describe("Part of the base that is left at the last step.");
+const final = fraction
+  .default(0)
+  .describe("Part of the base that the rate falls to: the step after the last one would have it.");
 const learningRateSchema = z.discriminatedUnion("schedule", [
   z.strictObject({
     schedule: z.literal("inverse-sqrt"),

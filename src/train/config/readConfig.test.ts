@@ -4,6 +4,7 @@ import { join } from "node:path";
 import { afterEach, beforeEach, expect, test } from "vitest";
 import * as z from "zod";
 import { MswitchError } from "../../base/errors.js";
+import { optimizerSchema } from "./optimizerConfig.js";
 import { parseSet, readConfig } from "./readConfig.js";
 
 const schema = z.strictObject({
@@ -85,6 +86,12 @@ test("a wrong type or value is named with its place and what was given", async (
   expect(await messageFor("steps: 1\nnested: 4\n")).toContain("FILE:2:1: nested is 4");
 });
 
+test("a key that may be left out is not said to be undefined", async () => {
+  writeFileSync(file, "optimizer: {algorithm: adam}\n");
+  const read = readConfig(z.strictObject({ optimizer: optimizerSchema }), file);
+  await expect(read).rejects.toThrow("Expected 'adafactor' | 'adamw' | 'muon' (did you mean adamw?)");
+});
+
 test("a missing key is named where it should stand", async () => {
   expect(await messageFor("name: x\n")).toBe("FILE:1:1: steps is missing");
 });
@@ -113,6 +120,7 @@ test("an override that is no path=value is refused", () => {
 test("what is no YAML mapping is refused at its place", async () => {
   expect(await messageFor("steps: [1\n")).toMatch(/^FILE:\d+:\d+: /);
   expect(await messageFor("steps: 1\nsteps: 2\n")).toMatch(/^FILE:2:1: .*unique/);
+  expect(await messageFor("steps: 1\n---\nsteps: 2\n")).toMatch(/^FILE:2:1: a second document/);
   expect(await messageFor("- 1\n")).toContain("not a mapping");
   expect(await messageFor("")).toContain("not a mapping");
   const bomb = `a: &a [x,x,x,x,x,x,x,x,x,x]\n${"bcdefghij"

@@ -1,6 +1,6 @@
 import { existsSync } from "node:fs";
 import { readFile } from "node:fs/promises";
-import { type Document, isMap, isPair, isScalar, LineCounter, parse, parseDocument } from "yaml";
+import { type Document, type ErrorCode, isMap, isPair, isScalar, LineCounter, parse, parseDocument } from "yaml";
 import * as z from "zod";
 import { packageRoot } from "../../base/builtCode.js";
 import { messageOf, usageError } from "../../base/errors.js";
@@ -8,6 +8,11 @@ import { nearest } from "../../base/nearest.js";
 
 /** A configuration is a page of text; anything larger is another file given by mistake. */
 const maxBytes = 1 << 20;
+
+/** What the YAML parser tells a program, for a user. */
+const yamlFaults: Partial<Record<ErrorCode, string>> = {
+  MULTIPLE_DOCS: "a second document begins here; a configuration is one: remove what is not meant, and the line ---",
+};
 
 type Path = readonly PropertyKey[];
 
@@ -44,7 +49,7 @@ export async function readConfig<T>(
     const { line, col } = lines.linePos(offset);
     return `${file}:${line}:${col}`;
   };
-  refuse(document.errors.map((error) => ({ where: at(error.pos[0]), what: error.message })));
+  refuse(document.errors.map(({ code, pos, message }) => ({ where: at(pos[0]), what: yamlFaults[code] ?? message })));
 
   const value = toPlain(document, file);
   const faults = overrides.flatMap((override) => applyOverride(value, override));
@@ -192,7 +197,9 @@ function faultsOf(issue: z.core.$ZodIssue, context: FaultContext): Fault[] {
   if (given === undefined) return [{ where, what: `${name} is missing` }];
   const options =
     issue.code === "invalid_value" ? issue.values : issue.code === "invalid_union" ? unionOptions(issue) : [];
-  const told = `${name} is ${JSON.stringify(given)}: ${issue.message.replace(/^Invalid input: /, "").replace(/^Invalid option: /, "")}`;
+  // A discriminator that may be left out is known as undefined too.
+  const expected = issue.message.replace(/^Invalid (input|option): /, "").replace(" | 'undefined'", "");
+  const told = `${name} is ${JSON.stringify(given)}: ${expected}`;
   return [{ where, what: typeof given === "string" ? told + suggestion(given, options.map(String)) : told }];
 }
 

@@ -47,6 +47,8 @@ test("short text and little memory take a smaller one, and the reason is said", 
   const short = await choose(gpu, { tokens: 15e6 });
   expect(short.size.title).toBe("128 wide, 4 + 4 layers");
   expect(short.limit).toMatch(/^256 wide.* was not tried: the text is too short/);
+  const both = await choose(machineOf(1e8, 16), { tokens: 1000, seconds: 60 });
+  expect(both.limit).toMatch(/the text is too short.*; even this one does only 0 steps in the time$/);
   const cramped = await choose(machineOf(2e14, 12));
   expect(cramped.size.title).toBe("mT5-Small");
   expect(cramped.limit).toMatch(/^mT5-Base.*: it takes .* of memory, there are 12\.\d* GB/);

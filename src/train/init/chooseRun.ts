@@ -102,7 +102,9 @@ export async function chooseRun(options: ChooseRunOptions): Promise<ChosenRun> {
       evaluationSeconds,
       denseParameters,
       tokens,
-      limit: why ?? (notNow && `even this one does only ${notNow.replace("it does ", "")}`),
+      limit:
+        [why, notNow && `even this one does only ${notNow.replace("it does ", "")}`].filter(Boolean).join("; ") ||
+        undefined,
     };
     if (chosen.limit) return chosen;
   }

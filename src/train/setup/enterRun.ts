@@ -17,7 +17,7 @@ import {
   writeDescription,
 } from "../../run/runDirectory.js";
 import { lockRun, type RunLock } from "../../run/runLock.js";
-import { type BranchSource, branchRun } from "../checkpoint/branchRun.js";
+import { type BranchSource, branchRun, requireBranchable } from "../checkpoint/branchRun.js";
 import { identityHash } from "../config/runConfig.js";
 import { describeRun, type PreparedRun } from "./prepareRun.js";
 import { requireSameRun } from "./requireSameRun.js";
@@ -127,6 +127,7 @@ async function enterDirectory(
       where: paths.directory,
     });
   }
+  if (source && !resumed) await requireBranchable(source, model, config);
   // First of all files: a directory with others but without a config.yaml is taken for somebody else's.
   await writeDescription(paths, config, description);
   const log = teeLog(paths, userLog);

@@ -2,7 +2,7 @@ import { existsSync } from "node:fs";
 import { readFile } from "node:fs/promises";
 import { join, resolve } from "node:path";
 import * as z from "zod";
-import { usageError } from "../../base/errors.js";
+import { messageOf, usageError } from "../../base/errors.js";
 import { sha256, sha256File } from "../../base/hash.js";
 import type { Log } from "../../base/log.js";
 import { cutParameters, initParts } from "../../distributed/modelParts.js";
@@ -53,8 +53,8 @@ export async function modelDirectory(from: string): Promise<string> {
       hint: "name a run, a checkpoint, or a directory that save_pretrained of Transformers wrote",
     });
   }
-  const { evaluation } = await readRunConfig(paths.config);
-  const best = evaluation.best && bestEvaluation(await readEvaluations(paths), evaluation.best);
+  const { evaluation, branch } = await readRunConfig(paths.config);
+  const best = evaluation.best && bestEvaluation(await readEvaluations(paths), evaluation.best, branch);
   return (await findCheckpoint(paths, best ? String(best.step) : "latest")).directory;
 }
 
@@ -182,7 +182,20 @@ async function piecesOf(directory: string): Promise<string[] | undefined> {
     added_tokens: z.array(z.object({ id: z.int().nonnegative().max(1e7), content: z.string() })).default([]),
     model: z.object({ vocab: z.array(z.tuple([z.string(), z.number()])) }),
   });
-  const parsed = text.length > maxTokenizerBytes ? undefined : schema.safeParse(JSON.parse(text)).data;
+  if (text.length > maxTokenizerBytes) return undefined;
+  let json: unknown;
+  try {
+    json = JSON.parse(text);
+  } catch (error) {
+    throw usageError("cannot be read", {
+      code: "model-unreadable",
+      where: path,
+      why: messageOf(error),
+      hint: "give back the whole file; without one, pieces are not compared",
+      cause: error,
+    });
+  }
+  const parsed = schema.safeParse(json).data;
   if (!parsed) return undefined;
   const pieces = parsed.model.vocab.map(([piece]) => piece);
   for (const { id, content } of parsed.added_tokens) pieces[id] = content;

@@ -1,4 +1,6 @@
+import { usageError } from "../../base/errors.js";
 import type { Log } from "../../base/log.js";
+import { nearest } from "../../base/nearest.js";
 import { datasetFingerprint } from "../../dataset/format/manifest.js";
 import type { TokenDataset } from "../../dataset/read/tokenDataset.js";
 import type { ModelConfig } from "../../model/config.js";
@@ -57,7 +59,9 @@ export async function prepareRun(given: RunConfig, dataset: TokenDataset, log: L
   const streamConfig: StreamConfig = { seed, ...(objective ? { objective } : {}), ...keys };
   const stream = createExampleStream(dataset, streamConfig, log);
   const chosen = evaluatedLanguages(config);
-  const languages = usableLanguages(dataset, "validation").filter((code) => chosen?.includes(code) ?? true);
+  const usable = usableLanguages(dataset, "validation");
+  requireNamedLanguages(evaluation.languages, usable, dataset.dir);
+  const languages = usable.filter((code) => chosen?.includes(code) ?? true);
   const examples = languages.map((code) =>
     validationExamples(dataset, code, { examples: evaluation.examplesPerLanguage, ...shapeOf(config) }),
   );
@@ -77,6 +81,23 @@ export async function prepareRun(given: RunConfig, dataset: TokenDataset, log: L
     truncated,
     paths: runPaths(config.run),
   };
+}
+
+/** Languages that are trained on need no validation text; those that `evaluation.languages` names do. */
+function requireNamedLanguages(
+  named: RunConfig["evaluation"]["languages"],
+  usable: readonly string[],
+  where: string,
+): void {
+  const missing = named === undefined || named === "all" ? undefined : named.find((code) => !usable.includes(code));
+  if (missing === undefined) return;
+  const near = nearest(missing, usable);
+  throw usageError(`evaluation.languages names ${missing}, of which the dataset has no validation text`, {
+    code: "language-not-in-dataset",
+    where,
+    why: `it has some in ${usable.join(", ")}`,
+    ...(near === undefined ? {} : { hint: `Did you mean ${near}?` }),
+  });
 }
 
 /** What a run is evaluated on; undefined: all of its dataset. */
