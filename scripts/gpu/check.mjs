@@ -61,7 +61,8 @@ console.log(
   `${gpu || "no nvidia-smi"}; node ${process.version}, ${availableParallelism()} processors, python ${python}`,
 );
 
-const built = await stage("build", 240, [node, `${torch}/scripts/buildNative.mjs`]);
+const limit = Number(flags.limit);
+const built = await stage("build", 2 * limit, [node, `${torch}/scripts/buildNative.mjs`]);
 console.log(lastLines(built.output, built.status === 0 ? 3 : 40));
 const info = await stage("info", 60, [
   node,
@@ -79,7 +80,6 @@ const device = {
   OMP_NUM_THREADS: String(Math.max(1, Math.floor(availableParallelism() / 4))),
 };
 const modules = readdirSync(tests).filter((name) => name.endsWith(".mjs"));
-const limit = Number(flags.limit);
 const conformance = { CONFORMANCE_BACKEND: backend };
 await Promise.all([
   stage("golden", limit, [node, "dist/tools/goldenCli.js", "eval/golden", "--backend", backend], device),
