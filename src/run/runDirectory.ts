@@ -3,6 +3,7 @@ import { open, readdir, readFile, rm } from "node:fs/promises";
 import { arch, cpus, platform, release, totalmem } from "node:os";
 import { join } from "node:path";
 import { stringify } from "yaml";
+import type * as z from "zod";
 import { isTemporaryName, writeFileAtomic } from "../base/atomicFile.js";
 import { formatCheckedLine } from "../base/checkedLine.js";
 import { MswitchError, messageOf, usageError } from "../base/errors.js";
@@ -52,14 +53,25 @@ export function evaluationPath(paths: RunPaths, step: number): string {
 
 /** `run.json`; undefined where there is none yet. */
 export async function readDescription(path: string): Promise<RunDescription | undefined> {
-  if (!existsSync(path)) return undefined;
+  return existsSync(path) ? readRunFile(path, runDescriptionSchema, "the run's description") : undefined;
+}
+
+/**
+ * A JSON file of a run.
+ *
+ * @param what the file is, for the error
+ * @throws MswitchError where it cannot be read or does not fit the schema
+ */
+export async function readRunFile<T>(path: string, schema: z.ZodType<T>, what: string, hint?: string): Promise<T> {
   try {
-    return runDescriptionSchema.parse(JSON.parse(await readFile(path, "utf8")));
+    return schema.parse(JSON.parse(await readFile(path, "utf8")));
   } catch (error) {
-    throw new MswitchError("the run's description cannot be read", {
+    throw new MswitchError(`${what} cannot be read`, {
       code: "run-file-unreadable",
       where: path,
       why: messageOf(error),
+      hint,
+      cause: error,
     });
   }
 }
@@ -208,16 +220,7 @@ async function evaluationNames({ evaluations }: RunPaths): Promise<string[]> {
 }
 
 async function readEvaluation({ evaluations }: RunPaths, name: string): Promise<EvalPoint> {
-  const path = join(evaluations, name);
-  try {
-    return evalPointSchema.parse(JSON.parse(await readFile(path, "utf8")));
-  } catch (error) {
-    throw new MswitchError("the evaluation cannot be read", {
-      code: "run-file-unreadable",
-      where: path,
-      why: messageOf(error),
-      hint: "delete it; mswitch evaluate with --checkpoint makes it again, where the checkpoint of that step is still there",
-      cause: error,
-    });
-  }
+  const hint =
+    "delete it; mswitch evaluate with --checkpoint makes it again, where the checkpoint of that step is still there";
+  return readRunFile(join(evaluations, name), evalPointSchema, "the evaluation", hint);
 }

@@ -1,10 +1,9 @@
 import { existsSync } from "node:fs";
-import { readFile } from "node:fs/promises";
 import { join } from "node:path";
 import { compression, shareKept } from "../analysis/distillation.js";
 import { type SeedMean, seedMean } from "../analysis/seeds.js";
-import { MswitchError, messageOf } from "../base/errors.js";
 import type { Run } from "../run/readRun.js";
+import { readRunFile } from "../run/runDirectory.js";
 import { type EvalPoint, evalPointSchema, runFile } from "../run/runFiles.js";
 import type { ResultOf } from "./taskResults.js";
 
@@ -97,17 +96,8 @@ function qualitiesOf({ distilled, student, teacher }: Triple, codes: readonly st
 async function readTeacher(directory: string): Promise<EvalPoint | undefined> {
   const path = join(directory, runFile.teacher);
   if (!existsSync(path)) return undefined;
-  try {
-    return evalPointSchema.parse(JSON.parse(await readFile(path, "utf8")));
-  } catch (error) {
-    throw new MswitchError("the teacher's evaluation cannot be read", {
-      code: "run-file-unreadable",
-      where: path,
-      why: messageOf(error),
-      hint: "delete it and go on with the run: it is measured again",
-      cause: error,
-    });
-  }
+  const hint = "delete it and go on with the run: it is measured again";
+  return readRunFile(path, evalPointSchema, "the teacher's evaluation", hint);
 }
 
 function mean(values: readonly number[]): number {

@@ -20,6 +20,7 @@ import { teeLog } from "../run/runDirectory.js";
 import { type Prefetcher, prefetch } from "../stream/prefetch/prefetch.js";
 import type { BranchSource } from "./checkpoint/branchRun.js";
 import { createCheckpointWriter } from "./checkpoint/checkpointWriter.js";
+import { requireSameShapes } from "./checkpoint/requireSameShapes.js";
 import { createMetricsWriter, type MetricsWriter } from "./metricsWriter.js";
 import { createOptimizer, type Optimizer, optimizerOptions } from "./optimizer.js";
 import { enterRun } from "./setup/enterRun.js";
@@ -195,14 +196,13 @@ async function loadParameters({ directory }: Checkpoint, model: ModelConfig, wor
   const shapes = new Map(
     [...parameterShapes(model)].map(([name, shape]) => [name, partOfParameter(name, shape, world).shape]),
   );
-  const other = [...new Set([...shapes.keys(), ...params.keys()])].find(
-    (name) => shapes.get(name)?.join() !== params.get(name)?.shape.join(),
-  );
-  if (other === undefined) return params;
-  const shapeOf = (shape: readonly number[] | undefined): string => (shape ? `[${shape.join(", ")}]` : "not there");
-  const why = `${other} is ${shapeOf(params.get(other)?.shape)} in the checkpoint and ${shapeOf(shapes.get(other))} in the run`;
-  disposeParameters(params);
-  throw usageError("the checkpoint is of another model", { code: "checkpoint-model-mismatch", where: directory, why });
+  try {
+    requireSameShapes(directory, new Map([...params].map(([name, { shape }]) => [name, shape])), shapes);
+    return params;
+  } catch (error) {
+    disposeParameters(params);
+    throw error;
+  }
 }
 
 /** @throws usageError where a step's rows do not make so many equal micro-batches */

@@ -12,6 +12,7 @@ import { findCheckpoint } from "../../run/findCheckpoint.js";
 import { evaluationPath, type RunPaths, readDescription, runPaths } from "../../run/runDirectory.js";
 import { parseMetrics, type RunDescription, runFile } from "../../run/runFiles.js";
 import { type RunConfig, readRunConfig } from "../config/runConfig.js";
+import { requireSameShapes } from "./requireSameShapes.js";
 
 /** A checkpoint of a run from which another run goes on. */
 export interface BranchSource {
@@ -56,18 +57,8 @@ export async function requireBranchable(
   model: ModelConfig,
   config: Pick<RunConfig, "optimizer">,
 ): Promise<void> {
-  const shapesOf = (of: ModelConfig): Map<string, string> =>
-    new Map([...parameterShapes(of)].map(([name, shape]) => [name, `[${shape.join(", ")}]`]));
-  const [there, here] = [shapesOf((await readModelConfig(directory)).config), shapesOf(model)];
-  const other = [...new Set([...here.keys(), ...there.keys()])].find((name) => there.get(name) !== here.get(name));
-  if (other !== undefined) {
-    throw usageError("the checkpoint is of another model", {
-      code: "checkpoint-model-mismatch",
-      where: directory,
-      why: `${other} is ${there.get(other) ?? "not there"} in the checkpoint and ${here.get(other) ?? "not there"} in the run`,
-      hint: "leave the model's shapes as they are; init.from starts another model from these weights",
-    });
-  }
+  const { config: there } = await readModelConfig(directory);
+  requireSameShapes(directory, new Map(parameterShapes(there)), new Map(parameterShapes(model)));
   const momentsOf = (of: RunConfig["optimizer"]): string =>
     of.algorithm === "adafactor" ? `adafactor, minFactoredSize ${of.minFactoredSize}` : of.algorithm;
   if (momentsOf(optimizer) === momentsOf(config.optimizer)) return;
